@@ -1,0 +1,1 @@
+# Installs whatever of the programs exists, in GNUInstallDirs' places.
