@@ -1,1 +1,23 @@
-# Installs whatever of the programs exists, in GNUInstallDirs' places.
+# Installs the programs, the unit files, the examples and the documents in GNUInstallDirs' places.
+# The worker, which only proxyd starts, sits beside it: proxyd finds it there in the build
+# tree and when installed, without a compiled-in path.
+
+foreach(program pkcs11-shim proxyd proxyd-worker shimctl)
+  if(TARGET ${program})
+    install(TARGETS ${program}
+            RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR}
+            LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  endif()
+endforeach()
+
+set(P11SHIM_UNIT_DIR lib/systemd/system CACHE STRING "Where the systemd units go")
+foreach(unit proxyd.service proxyd.socket)
+  configure_file(systemd/${unit}.in systemd/${unit} @ONLY)
+  install(FILES ${PROJECT_BINARY_DIR}/systemd/${unit} DESTINATION ${P11SHIM_UNIT_DIR})
+endforeach()
+install(FILES systemd/p11shim.sysusers DESTINATION lib/sysusers.d RENAME p11shim.conf)
+install(FILES systemd/p11shim.tmpfiles DESTINATION lib/tmpfiles.d RENAME p11shim.conf)
+
+install(DIRECTORY conf/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples OPTIONAL)
+install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} OPTIONAL)
+install(FILES README.md CHANGELOG.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})

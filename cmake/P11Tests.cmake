@@ -79,6 +79,8 @@ endfunction()
 
 # A source defines LLVMFuzzerTestOneInput. With P11SHIM_FUZZ it is fuzzed for a short while
 # from its corpus; otherwise the corpus is replayed once, so each seed is a regression test.
+add_custom_target(fuzz_targets)
+
 function(p11shim_fuzz_target name)
   cmake_parse_arguments(T "" "CORPUS" "LIBS" ${ARGN})
   set(corpus)
@@ -98,5 +100,6 @@ function(p11shim_fuzz_target name)
     target_sources(${name} PRIVATE ${PROJECT_SOURCE_DIR}/cmake/replay_corpus.cpp)
     add_test(NAME ${name} COMMAND ${name} ${corpus})
   endif()
+  add_dependencies(fuzz_targets ${name})
   p11shim_register_test(${name} LABELS fuzz)
 endfunction()

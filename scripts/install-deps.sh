@@ -6,6 +6,7 @@ set -eu
 packages='
 ccache
 clang-14
+clang-format-14
 cmake
 curl
 g++

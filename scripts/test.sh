@@ -1,0 +1,54 @@
+#!/bin/bash
+# Everything that must be green: the release build's tests, the same tests under ASan+UBSan
+# and under TSan, and a clang build with a short fuzz run. Every stage is run, so that one
+# report shows all that is wrong; the stages' closing lines come last, the release's at the end.
+#
+#   scripts/test.sh [release|asan|tsan|fuzz]...
+#
+# P11SHIM_JOBS: how many tests run side by side (default: the number of processors).
+set -uo pipefail
+cd "$(dirname "$0")/.."
+jobs=${P11SHIM_JOBS:-$(nproc)}
+private=$(mktemp -d)
+trap 'rm -rf "$private"' EXIT
+mkdir "$private/home"
+failed=0
+
+# What the user has configured for real work must not reach a test.
+unset P11SHIM_CONF P11SHIM_ENDPOINT P11SHIM_LOG P11_MODULE SOFTHSM2_CONF
+
+stage() {
+  local preset=$1 build="build-$1" around=() select=()
+  case $preset in
+    release) build=build ;;
+    # gcc 12's ThreadSanitizer cannot place its shadow where the kernel randomises more than 28 bits.
+    tsan) setarch -R true 2>/dev/null && around=(setarch -R) ;;
+    fuzz) select=(-L fuzz) ;;
+  esac
+
+  echo "== $preset: build"
+  if ! scripts/build.sh "$preset"; then
+    echo "the build failed" >"$private/$preset"
+    failed=1
+    return
+  fi
+
+  echo "== $preset: test"
+  "${around[@]}" env HOME="$private/home" XDG_CONFIG_HOME="$private/home/.config" \
+    ctest --test-dir "$build" --output-on-failure --no-tests=error -j "$jobs" "${select[@]}" 2>&1 |
+    tee "$private/$preset.log" || failed=1
+  sed -n '/tests passed,/,$p' "$private/$preset.log" >"$private/$preset"
+}
+
+[ $# -gt 0 ] || set -- release asan tsan fuzz
+for preset; do
+  stage "$preset"
+done
+
+for preset in fuzz tsan asan release; do
+  if [ -f "$private/$preset" ]; then
+    printf '\n== %s\n' "$preset"
+    cat "$private/$preset"
+  fi
+done
+exit $failed
