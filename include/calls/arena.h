@@ -1,0 +1,80 @@
+// Memory for the arguments of one call in a worker: C structs, copies and output buffers, all freed at once.
+// Small calls reuse one block and allocate nothing.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <type_traits>
+#include <vector>
+
+#include "wire/buffer.h"
+
+namespace p11shim {
+
+class Arena {
+ public:
+  Arena() : block_(static_cast<std::uint8_t*>(std::malloc(kBlock))) {
+    if (block_ == nullptr) throw std::bad_alloc();
+  }
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+  ~Arena() {
+    clear();
+    std::free(block_);
+  }
+
+  // Uninitialised memory, aligned for every fundamental type. Never null; throws std::bad_alloc.
+  void* allocate(std::size_t size) {
+    const std::size_t rounded = (size + kAlignment - 1) & ~(kAlignment - 1);
+    if (rounded >= size && rounded <= kBlock - used_) {
+      void* place = block_ + used_;
+      used_ += rounded;
+      return place;
+    }
+    large_.push_back({std::malloc(size == 0 ? 1 : size), size});
+    if (large_.back().memory == nullptr) {
+      large_.pop_back();
+      throw std::bad_alloc();
+    }
+    return large_.back().memory;
+  }
+  // `count` zeroed values.
+  template <class T>
+  T* make(std::size_t count = 1) {
+    static_assert(std::is_trivial_v<T>);
+    void* place = allocate(count * sizeof(T));
+    std::memset(place, 0, count * sizeof(T));
+    return static_cast<T*>(place);
+  }
+  std::uint8_t* bytes(std::size_t size) { return static_cast<std::uint8_t*>(allocate(size)); }
+
+  // From now on until clear(): what is freed is overwritten first.
+  void mark_secret() { secret_ = true; }
+  void clear() {
+    if (secret_) wipe(block_, used_);
+    for (const Large& large : large_) {
+      if (secret_) wipe(large.memory, large.size);
+      std::free(large.memory);
+    }
+    large_.clear();
+    used_ = 0;
+    secret_ = false;
+  }
+
+ private:
+  static constexpr std::size_t kBlock = 32 << 10;
+  static constexpr std::size_t kAlignment = alignof(std::max_align_t);
+  struct Large {
+    void* memory;
+    std::size_t size;
+  };
+  std::uint8_t* block_;
+  std::size_t used_ = 0;
+  std::vector<Large> large_;
+  bool secret_ = false;
+};
+
+}  // namespace p11shim

@@ -1,0 +1,158 @@
+// Arguments that are byte strings: data in, data out with the two-call convention (§5.2), PINs, random data.
+#pragma once
+
+#include <algorithm>
+
+#include "calls/argument.h"
+
+namespace p11shim {
+
+// (pointer, length) in. NULL and an empty string stay different, since modules treat them differently.
+struct InBytes : InputOnly {
+  using C = Types<CK_BYTE_PTR, CK_ULONG>;
+  struct Value {
+    CK_BYTE_PTR bytes;
+    CK_ULONG size;
+  };
+  // One frame carries at most kMaxBulk bytes.
+  static CK_RV check(CK_BYTE_PTR bytes, CK_ULONG size) {
+    return bytes != nullptr && size > limits::kMaxBulk ? CKR_DATA_LEN_RANGE : CKR_OK;
+  }
+  static void put_request(RequestWriter& to, CK_BYTE_PTR bytes, CK_ULONG size) {
+    if (bytes != nullptr) return to.body.bin(bytes, size);
+    to.body.uint(size);  // NULL with the length that was claimed for it
+  }
+  static void take_request(RequestReader& from, Value& value) {
+    value = {nullptr, 0};
+    if (from.body.next_is_uint()) {
+      value.size = from.body.uint();
+      return;
+    }
+    const auto bytes = from.body.bin(limits::kMaxBulk);
+    static CK_BYTE empty;  // an empty string's pointer is not NULL
+    value.bytes = bytes.empty() ? &empty : const_cast<CK_BYTE_PTR>(bytes.data());
+    value.size = bytes.size();
+  }
+  static std::tuple<CK_BYTE_PTR, CK_ULONG> c(Value& value) { return {value.bytes, value.size}; }
+};
+
+// A PIN or user name: like InBytes, and the buffers it passes through are wiped.
+struct Pin : InBytes {
+  static CK_RV check(CK_BYTE_PTR bytes, CK_ULONG size) {
+    return bytes != nullptr && size > limits::kMaxPin ? CKR_PIN_LEN_RANGE : CKR_OK;
+  }
+  static void put_request(RequestWriter& to, CK_BYTE_PTR bytes, CK_ULONG size) {
+    to.body.mark_secret();
+    InBytes::put_request(to, bytes, size);
+  }
+  static void take_request(RequestReader& from, Value& value) {
+    from.arena.mark_secret();
+    InBytes::take_request(from, value);
+  }
+};
+
+// The new token's label in C_InitToken: always 32 bytes, blank padded, not terminated (§5.5).
+struct Label : InputOnly {
+  static constexpr std::size_t kSize = 32;
+  using C = Types<CK_UTF8CHAR_PTR>;
+  struct Value {
+    CK_UTF8CHAR_PTR label;
+  };
+  static CK_RV check(CK_UTF8CHAR_PTR label) { return label == nullptr ? CKR_ARGUMENTS_BAD : CKR_OK; }
+  static void put_request(RequestWriter& to, CK_UTF8CHAR_PTR label) { to.body.bin(label, kSize); }
+  static void take_request(RequestReader& from, Value& value) {
+    const auto bytes = from.body.bin(kSize);
+    if (bytes.size() != kSize) from.body.fail();
+    value.label = const_cast<CK_UTF8CHAR_PTR>(bytes.data());
+  }
+  static std::tuple<CK_UTF8CHAR_PTR> c(Value& value) { return {value.label}; }
+};
+
+// (buffer, in-out length). A NULL buffer asks for the length. The request says the capacity, the reply the length and,
+// if there was a buffer and it sufficed, the bytes. `LengthOptional` is for C_SignMessageNext, where the length may be NULL.
+template <bool LengthOptional>
+struct OutBytesOr {
+  using C = Types<CK_BYTE_PTR, CK_ULONG_PTR>;
+  struct Value {
+    CK_BYTE_PTR buffer;
+    CK_ULONG size;
+    CK_ULONG capacity;
+    bool no_length;
+  };
+  static CK_RV check(CK_BYTE_PTR, CK_ULONG_PTR size) {
+    return size == nullptr && !LengthOptional ? CKR_ARGUMENTS_BAD : CKR_OK;
+  }
+  static void put_request(RequestWriter& to, CK_BYTE_PTR buffer, CK_ULONG_PTR size) {
+    if (size == nullptr) return to.body.boolean(false);
+    if (buffer == nullptr) return to.body.nil();
+    to.body.uint(*size);
+  }
+  static void take_request(RequestReader& from, Value& value) {
+    value = {nullptr, 0, 0, false};
+    if (from.body.nil_if()) return;
+    if (!from.body.next_is_uint()) {
+      value.no_length = !from.body.boolean();
+      if (!value.no_length || !LengthOptional) from.body.fail();
+      return;
+    }
+    value.capacity = std::min<CK_ULONG>(from.body.uint(), limits::kMaxBulk);
+    value.size = value.capacity;
+    value.buffer = from.arena.bytes(value.capacity);
+  }
+  static std::tuple<CK_BYTE_PTR, CK_ULONG_PTR> c(Value& value) {
+    return {value.buffer, value.no_length ? nullptr : &value.size};
+  }
+  static void put_reply(ReplyWriter& to, const Value& value) {
+    if (value.no_length || (to.rv != CKR_OK && to.rv != CKR_BUFFER_TOO_SMALL)) return;
+    to.body.uint(value.size);
+    // A module that claims more than the buffer holds has written beyond it or lies: the bytes that exist are sent.
+    if (to.rv == CKR_OK && value.buffer != nullptr) to.body.bin(value.buffer, std::min(value.size, value.capacity));
+  }
+  static void take_reply(ReplyReader& from, CK_BYTE_PTR buffer, CK_ULONG_PTR size) {
+    if (size == nullptr || (from.rv != CKR_OK && from.rv != CKR_BUFFER_TOO_SMALL)) return;
+    const CK_ULONG length = from.body.uint();
+    if (from.rv == CKR_OK && buffer != nullptr) {
+      const auto bytes = from.body.bin(*size);
+      if (from.body.ok()) std::copy(bytes.begin(), bytes.end(), buffer);
+    }
+    if (from.body.ok()) *size = length;
+  }
+};
+using OutBytes = OutBytesOr<false>;
+using OutBytesOptional = OutBytesOr<true>;
+
+// (buffer, length) to be filled entirely: C_GenerateRandom.
+struct FillBytes {
+  using C = Types<CK_BYTE_PTR, CK_ULONG>;
+  struct Value {
+    CK_BYTE_PTR buffer;
+    CK_ULONG size;
+  };
+  static CK_RV check(CK_BYTE_PTR buffer, CK_ULONG size) {
+    return buffer != nullptr && size > limits::kMaxBulk ? CKR_DATA_LEN_RANGE : CKR_OK;
+  }
+  static void put_request(RequestWriter& to, CK_BYTE_PTR buffer, CK_ULONG size) {
+    to.body.array(2);
+    to.body.boolean(buffer != nullptr);
+    to.body.uint(size);
+  }
+  static void take_request(RequestReader& from, Value& value) {
+    from.body.array_of(2);
+    const bool present = from.body.boolean();
+    value.size = from.body.uint();
+    if (present && value.size > limits::kMaxBulk) from.body.fail();
+    value.buffer = present && from.body.ok() ? from.arena.bytes(value.size) : nullptr;
+  }
+  static std::tuple<CK_BYTE_PTR, CK_ULONG> c(Value& value) { return {value.buffer, value.size}; }
+  static void put_reply(ReplyWriter& to, const Value& value) {
+    if (to.rv == CKR_OK && value.buffer != nullptr) to.body.bin(value.buffer, value.size);
+  }
+  static void take_reply(ReplyReader& from, CK_BYTE_PTR buffer, CK_ULONG size) {
+    if (from.rv != CKR_OK || buffer == nullptr) return;
+    const auto bytes = from.body.bin(size);
+    if (bytes.size() != size) from.body.fail();
+    if (from.body.ok()) std::copy(bytes.begin(), bytes.end(), buffer);
+  }
+};
+
+}  // namespace p11shim

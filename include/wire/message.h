@@ -1,0 +1,83 @@
+// The messages between shim and proxyd, and between proxyd and a lane: docs/protocol.md describes them byte by byte.
+// A frame is a 4-byte little-endian length and that many bytes: one msgpack array whose first element is its kind.
+// Header and body are written apart, so that a body can be forwarded from the buffer it arrived in.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "wire/handles.h"
+
+namespace p11shim {
+
+inline constexpr std::uint32_t kProtocolVersion = 1;
+inline constexpr std::size_t kLengthPrefix = 4;  // bytes
+
+enum class MessageKind : std::uint8_t { request = 1, reply = 2, hello = 3, welcome = 4, goodbye = 5 };
+
+using Id128 = std::array<std::uint8_t, 16>;
+
+// One call. `body` holds the arguments that are not handles, as the call table encodes them.
+struct Request {
+  std::uint64_t id = 0;           // chosen by the sender, returned in the reply
+  std::uint32_t call = 0;         // number in the call table
+  std::uint32_t deadline_ms = 0;  // time left for this call; 0 = the receiver's default
+  Id128 trace{};                  // W3C trace id; all zero = none
+  bool has_mechanism = false;
+  std::uint64_t mechanism = 0;    // CK_MECHANISM_TYPE, repeated here for statistics, policy and audit
+  Handles handles;
+  std::span<const std::uint8_t> body;
+};
+
+struct Reply {
+  std::uint64_t id = 0;
+  std::uint64_t rv = 0;                      // CK_RV, the module's own
+  std::uint32_t queue_us = 0;                // microseconds spent waiting in proxyd
+  std::uint32_t hsm_us = 0;                  // microseconds spent in the module
+  Handles handles;
+  std::span<const std::uint8_t> body;
+  std::span<const std::uint8_t> annex;       // lane → proxyd only: descriptions of objects new to this worker
+};
+
+// First message of each connection, from the shim.
+struct Hello {
+  std::uint32_t version = kProtocolVersion;
+  std::uint64_t fingerprint = 0;             // of the call table; must be equal on both sides
+  std::uint32_t word_size = 0;               // sizeof(CK_ULONG)
+  Id128 instance{};                          // the application; all its connections say the same
+  Id128 secret{};                            // from the first welcome; zero when the application is new
+  Id128 parent{};                            // after fork: the parent's instance, whose secret is then in `secret`
+  std::uint32_t pid = 0;
+  std::string_view program;
+};
+
+// proxyd's answer. With rv != CKR_OK the connection is closed after it and `reason` says why.
+struct Welcome {
+  std::uint32_t version = kProtocolVersion;
+  std::uint64_t fingerprint = 0;
+  std::uint64_t rv = 0;
+  Id128 secret{};                            // proves later connections, and descent after fork
+  std::uint64_t max_frame = 0;
+  bool resumed = false;                      // the application was known (or copied from its parent) with its sessions
+  std::string_view reason;
+};
+
+// Writers append a whole frame, or for request and reply everything of the frame but its last `body.size()` bytes.
+void write_hello(Buffer& to, const Hello& hello);
+void write_welcome(Buffer& to, const Welcome& welcome);
+void write_goodbye(Buffer& to);
+void write_request_head(Buffer& to, const Request& request);
+void write_reply_head(Buffer& to, const Reply& reply);
+
+// Readers take the bytes of one frame without its length prefix; views point into it. False = malformed.
+MessageKind message_kind(std::span<const std::uint8_t> frame);
+bool read_hello(std::span<const std::uint8_t> frame, Hello& hello);
+bool read_welcome(std::span<const std::uint8_t> frame, Welcome& welcome);
+bool read_request(std::span<const std::uint8_t> frame, Request& request);
+bool read_reply(std::span<const std::uint8_t> frame, Reply& reply);
+
+std::uint32_t load_length(const std::uint8_t* prefix);
+
+}  // namespace p11shim
