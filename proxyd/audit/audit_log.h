@@ -1,0 +1,104 @@
+// The audit log: encodes one line per logical operation and hands the lines of a loop turn to its sinks.
+//
+// write() only appends to a buffer; flush(), called once per loop turn, passes the buffer to the writer
+// thread, so that neither a full disk nor a stuck journal slows the loop. The order of lines is the order of
+// write() calls. Lines that find no room (kBufferLimit waiting for a stuck sink), and lines that a sink
+// refused, are lost and counted; the log then says so itself, by a loss line before the next record that
+// fits.
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "proxyd/audit/audit_record.h"
+#include "proxyd/audit/audit_sink.h"
+
+namespace p11shim {
+
+struct AuditClasses {
+  bool admin = true;
+  bool auth = true;
+  bool use = true;
+  bool read = false;
+
+  bool contains(AuditClass audit_class) const noexcept;
+};
+
+// For `status` and the metrics.
+struct AuditHealth {
+  std::uint64_t written = 0;   // records that every sink took
+  std::uint64_t lost = 0;      // records that some sink, or all, did not get
+  std::uint64_t failures = 0;  // batches that some sink failed to store or rotate
+  std::string last_error;      // of the latest batch; empty if it was stored
+
+  bool ok() const noexcept { return last_error.empty(); }
+};
+nlohmann::json to_json(const AuditHealth& health);
+
+class AuditLog {
+ public:
+  static constexpr std::size_t kBufferLimit = 8 << 20;
+
+  // Called in flush(), on the caller's thread, when writing begins to fail and when it works again.
+  using Report = std::function<void(const std::string& message, bool ok)>;
+
+  AuditLog(AuditClasses classes, std::vector<std::unique_ptr<AuditSink>> sinks, Report report);
+  ~AuditLog();  // writes what is buffered, then stops the thread
+  AuditLog(const AuditLog&) = delete;
+  AuditLog& operator=(const AuditLog&) = delete;
+
+  // False: write() would ignore such a record, so do not bother to fill one.
+  bool wants(AuditClass audit_class) const noexcept { return !no_sinks_ && classes_.contains(audit_class); }
+  void write(const AuditRecord& record);
+  void flush();
+
+  void set_classes(AuditClasses classes) noexcept { classes_ = classes; }
+  void reopen();  // SIGHUP
+  AuditHealth health() const;
+
+ private:
+  // Lines on their way. A loss line tells of records that earlier batches lost; should it get lost too, they
+  // are told of again.
+  struct Batch {
+    std::string lines;
+    std::uint64_t records = 0;
+    std::uint64_t told_losses = 0;
+
+    void append(const Batch& other);
+    void clear();
+  };
+
+  void run();
+
+  // Of the caller's thread.
+  AuditClasses classes_;
+  const bool no_sinks_;
+  Report report_;
+  Batch buffer_;
+  std::uint64_t untold_losses_ = 0;
+  bool reported_failure_ = false;
+
+  // Of the writer thread.
+  std::vector<std::unique_ptr<AuditSink>> sinks_;
+
+  // Guarded by mutex_.
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  Batch handed_;
+  std::uint64_t refused_ = 0;  // records that the writer thread lost, not yet in untold_losses_
+  bool reopen_ = false;
+  bool stop_ = false;
+  AuditHealth health_;
+
+  std::thread writer_;  // last: it starts when all the rest exists
+};
+
+}  // namespace p11shim
