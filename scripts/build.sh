@@ -9,13 +9,11 @@ launcher=''
 if command -v ccache >/dev/null; then
   launcher=ccache
 fi
-cmake --preset "$preset" -DCMAKE_C_COMPILER_LAUNCHER="$launcher" \
-  -DCMAKE_CXX_COMPILER_LAUNCHER="$launcher" >"${TMPDIR:-/tmp}/p11shim-configure.$$" 2>&1 || {
-  cat "${TMPDIR:-/tmp}/p11shim-configure.$$" >&2
-  rm -f "${TMPDIR:-/tmp}/p11shim-configure.$$"
+if ! log=$(cmake --preset "$preset" -DCMAKE_C_COMPILER_LAUNCHER="$launcher" \
+  -DCMAKE_CXX_COMPILER_LAUNCHER="$launcher" 2>&1); then
+  printf '%s\n' "$log" >&2
   exit 1
-}
-rm -f "${TMPDIR:-/tmp}/p11shim-configure.$$"
+fi
 
 build="build-$preset"
 [ "$preset" = release ] && build=build
