@@ -1,0 +1,13 @@
+// Arguments of the functions that never leave the application's process: they only make up the C prototype.
+#pragma once
+
+#include "calls/argument.h"
+
+namespace p11shim {
+
+template <class... T>
+struct Local {
+  using C = Types<T...>;
+};
+
+}  // namespace p11shim
