@@ -60,7 +60,7 @@ class Buffer {
   // From now on its memory is overwritten whenever it is cleared, moved or freed.
   void mark_secret() { secret_ = true; }
   void clear() {
-    if (secret_) wipe(data_, capacity_);
+    if (secret_) wipe(data_, size_);
     secret_ = false;
     size_ = 0;
   }
@@ -68,7 +68,9 @@ class Buffer {
   void consume(std::size_t count) {
     std::memmove(data_, data_ + count, size_ - count);
     size_ -= count;
+    if (secret_) wipe(data_ + size_, count);
   }
+  // Gives back the end of what extend() handed out, unwritten.
   void resize_down(std::size_t size) { size_ = size; }
   // Gives memory above `keep` bytes back, so that one large message is not paid for ever after.
   void trim(std::size_t keep) {

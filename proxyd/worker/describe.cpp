@@ -1,0 +1,153 @@
+#include "proxyd/worker/describe.h"
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+namespace p11shim {
+namespace {
+
+constexpr std::size_t kMostKnown = 1 << 20;  // then everything is described anew
+constexpr CK_ULONG kFirstTry = 1024;         // bytes; most attributes fit, larger ones are read again
+
+// Attributes of an object, read with one call when none is longer than kFirstTry.
+class Attributes {
+ public:
+  explicit Attributes(std::span<const CK_ATTRIBUTE_TYPE> types) : memory_(types.size() * kFirstTry) {
+    for (std::size_t i = 0; i < types.size(); ++i) query_.push_back({types[i], memory_.data() + i * kFirstTry, kFirstTry});
+  }
+  void read(const CK_FUNCTION_LIST_3_0& module, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object) {
+    const CK_RV rv = module.C_GetAttributeValue(session, object, query_.data(), query_.size());
+    if (!answers_all(rv)) return void(query_.clear());
+    if (rv == CKR_BUFFER_TOO_SMALL) read_long(module, session, object);
+  }
+  // Empty: the object has no such attribute, or does not show it.
+  [[nodiscard]] std::span<const std::uint8_t> operator[](CK_ATTRIBUTE_TYPE type) const {
+    for (const CK_ATTRIBUTE& attribute : query_)
+      if (attribute.type == type && attribute.ulValueLen != CK_UNAVAILABLE_INFORMATION)
+        return {static_cast<const std::uint8_t*>(attribute.pValue), attribute.ulValueLen};
+    return {};
+  }
+  [[nodiscard]] bool number(CK_ATTRIBUTE_TYPE type, CK_ULONG& value) const {
+    const auto bytes = (*this)[type];
+    if (bytes.size() != sizeof value) return false;
+    std::memcpy(&value, bytes.data(), sizeof value);
+    return true;
+  }
+  [[nodiscard]] bool flag(CK_ATTRIBUTE_TYPE type) const {
+    const auto bytes = (*this)[type];
+    return bytes.size() == sizeof(CK_BBOOL) && bytes[0] != CK_FALSE;
+  }
+
+ private:
+  static bool answers_all(CK_RV rv) {
+    return rv == CKR_OK || rv == CKR_ATTRIBUTE_TYPE_INVALID || rv == CKR_ATTRIBUTE_SENSITIVE || rv == CKR_BUFFER_TOO_SMALL;
+  }
+  // Asks for each length alone, since a module may stop counting at the first buffer that was too small.
+  void read_long(const CK_FUNCTION_LIST_3_0& module, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object) {
+    for (CK_ATTRIBUTE& attribute : query_) {
+      CK_ATTRIBUTE one{attribute.type, nullptr, 0};
+      if (module.C_GetAttributeValue(session, object, &one, 1) != CKR_OK || one.ulValueLen > limits::kMaxAttributeCapacity) {
+        attribute.ulValueLen = CK_UNAVAILABLE_INFORMATION;
+        continue;
+      }
+      auto& place = long_.emplace_back(one.ulValueLen);
+      one.pValue = place.data();
+      if (module.C_GetAttributeValue(session, object, &one, 1) != CKR_OK) one.ulValueLen = CK_UNAVAILABLE_INFORMATION;
+      attribute = one;
+    }
+  }
+
+  std::vector<std::uint8_t> memory_;
+  std::vector<CK_ATTRIBUTE> query_;
+  std::vector<std::vector<std::uint8_t>> long_;
+};
+
+constexpr std::array kFirst = {CKA_CLASS, CKA_TOKEN, CKA_PRIVATE, CKA_KEY_TYPE, CKA_ID, CKA_LABEL};
+// Proof of what a key is: its public part.
+constexpr std::array kKeyContent = {CKA_MODULUS, CKA_PUBLIC_EXPONENT, CKA_EC_PARAMS, CKA_EC_POINT, CKA_PUBLIC_KEY_INFO,
+                                    CKA_PRIME, CKA_SUBPRIME, CKA_BASE};
+constexpr std::array kKeyHints = {CKA_VALUE_LEN, CKA_CHECK_VALUE, CKA_START_DATE, CKA_END_DATE, CKA_KEY_GEN_MECHANISM, CKA_LOCAL};
+constexpr CK_ATTRIBUTE_TYPE kUniqueId = 0x00000004UL;  // CKA_UNIQUE_ID, 3.0
+
+void put(Out& out, const Attributes& attributes, std::span<const CK_ATTRIBUTE_TYPE> types) {
+  for (const CK_ATTRIBUTE_TYPE type : types)
+    if (const auto value = attributes[type]; !value.empty()) {
+      out.uint(type);
+      out.bin(value);
+    }
+}
+
+}  // namespace
+
+void Describer::describe(CK_SESSION_HANDLE session, std::span<const std::uint64_t> objects, Which which, Buffer& annex) {
+  Out out(annex);
+  for (const std::uint64_t object : objects) {
+    const bool is_new = remember(object);
+    if (is_new || which == Which::all) describe_one(session, object, out);
+  }
+}
+
+void Describer::forget(CK_OBJECT_HANDLE object) {
+  const std::lock_guard lock(mutex_);
+  known_.erase(object);
+}
+
+void Describer::forget_all() {
+  const std::lock_guard lock(mutex_);
+  known_.clear();
+}
+
+bool Describer::remember(CK_OBJECT_HANDLE object) {
+  const std::lock_guard lock(mutex_);
+  if (known_.size() >= kMostKnown) known_.clear();
+  return known_.insert(object).second;
+}
+
+void Describer::describe_one(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, Out& out) {
+  Description description;
+  description.object = object;
+  Attributes first(kFirst);
+  first.read(module_, session, object);
+  CK_ULONG number = 0;
+  if (!first.number(CKA_CLASS, number)) {
+    forget(object);
+    return write_description(out, description);
+  }
+  description.readable = true;
+  description.object_class = number;
+  description.is_token = first.flag(CKA_TOKEN);
+  description.is_private = first.flag(CKA_PRIVATE);
+  description.has_key_type = first.number(CKA_KEY_TYPE, description.key_type);
+  description.id = first[CKA_ID];
+  description.label = first[CKA_LABEL];
+  if (!description.is_token) return write_description(out, description);
+
+  const bool is_key = description.object_class == CKO_PUBLIC_KEY || description.object_class == CKO_PRIVATE_KEY ||
+                      description.object_class == CKO_SECRET_KEY;
+  // The value of anything but a secret or private key is public, or as readable for us as for the application.
+  const bool value_is_content = !is_key || description.object_class == CKO_PUBLIC_KEY;
+  std::vector<CK_ATTRIBUTE_TYPE> types;
+  if (is_key) types.assign(kKeyContent.begin(), kKeyContent.end());
+  else types = {CKA_CERTIFICATE_TYPE, CKA_APPLICATION, CKA_OBJECT_ID};
+  if (value_is_content) types.push_back(CKA_VALUE);
+  const std::size_t content_count = types.size();
+  if (is_key) types.insert(types.end(), kKeyHints.begin(), kKeyHints.end());
+  types.push_back(kUniqueId);
+
+  Attributes more(types);
+  more.read(module_, session, object);
+  Buffer content;
+  Buffer hints;
+  Out content_out(content);
+  Out hints_out(hints);
+  put(content_out, more, std::span(types).first(content_count));
+  put(hints_out, more, std::span(types).subspan(content_count));
+  description.content = content.bytes();
+  description.hints = hints.bytes();
+  description.proof = !more[CKA_MODULUS].empty() || !more[CKA_EC_POINT].empty() || !more[CKA_PUBLIC_KEY_INFO].empty() ||
+                      (value_is_content && !more[CKA_VALUE].empty());
+  write_description(out, description);
+}
+
+}  // namespace p11shim

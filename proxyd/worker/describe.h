@@ -1,0 +1,32 @@
+// Reads what identifies an object, so that proxyd can give it a handle of its own. Remembers which objects were
+// described already: a description is sent once per object and worker. Used by all lanes.
+#pragma once
+
+#include <mutex>
+#include <span>
+#include <unordered_set>
+
+#include "calls/lane_calls.h"
+
+namespace p11shim {
+
+class Describer {
+ public:
+  explicit Describer(const CK_FUNCTION_LIST_3_0& module) : module_(module) {}
+
+  enum class Which { all, unknown_only };
+  // Appends the descriptions of these objects to `annex`.
+  void describe(CK_SESSION_HANDLE session, std::span<const std::uint64_t> objects, Which which, Buffer& annex);
+  void forget(CK_OBJECT_HANDLE object);
+  void forget_all();
+
+ private:
+  bool remember(CK_OBJECT_HANDLE object);
+  void describe_one(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, Out& out);
+
+  const CK_FUNCTION_LIST_3_0& module_;
+  std::mutex mutex_;
+  std::unordered_set<CK_OBJECT_HANDLE> known_;  // guarded by mutex_
+};
+
+}  // namespace p11shim

@@ -1,0 +1,201 @@
+#include "proxyd/worker/lane.h"
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+namespace p11shim {
+namespace {
+
+constexpr std::size_t kReadAhead = 64 << 10;
+constexpr std::size_t kKeptBuffer = 256 << 10;
+constexpr CK_ULONG kFindBatch = 512;
+
+bool carries_secrets(const Policy& policy) {
+  return policy.audit == AuditClass::admin || policy.audit == AuditClass::auth || policy.objects == Objects::uses;
+}
+
+std::uint32_t microseconds(std::chrono::nanoseconds duration) {
+  const auto value = std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
+  return static_cast<std::uint32_t>(std::min<long long>(value, UINT32_MAX));
+}
+
+}  // namespace
+
+void Lane::run() {
+  while (receive()) {
+    if (!read_request({frame_.data() + kLengthPrefix, frame_.size() - kLengthPrefix}, request_)) return;
+    reply_.id = request_.id;
+    reply_.rv = CKR_GENERAL_ERROR;
+    reply_.hsm_us = 0;
+    if (!execute() || !send(reply_)) return;
+    clear();
+  }
+}
+
+// Exactly one frame: proxyd sends the next one only after the reply.
+bool Lane::receive() {
+  std::size_t wanted = kLengthPrefix;
+  frame_.reserve(kReadAhead);
+  while (frame_.size() < wanted || wanted == kLengthPrefix) {
+    const std::size_t room = std::max(frame_.capacity(), wanted) - frame_.size();
+    const std::size_t before = frame_.size();
+    std::uint8_t* place = frame_.extend(room);
+    const ssize_t count = ::recv(socket_, place, room, 0);
+    frame_.resize_down(before + static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return false;
+    if (wanted == kLengthPrefix && frame_.size() >= kLengthPrefix) {
+      wanted = kLengthPrefix + load_length(frame_.data());
+      if (wanted <= kLengthPrefix || wanted > limits::kMaxFrame + limits::kFrameOverhead) return false;
+      frame_.reserve(wanted);
+    }
+  }
+  return frame_.size() == wanted;
+}
+
+bool Lane::send(const Reply& reply) {
+  write_reply_head(head_, reply);
+  std::array<iovec, 2> parts{iovec{head_.data(), head_.size()}, iovec{body_.data(), body_.size()}};
+  msghdr message{};
+  message.msg_iov = parts.data();
+  message.msg_iovlen = parts.size();
+  while (message.msg_iovlen != 0) {
+    ssize_t sent = ::sendmsg(socket_, &message, MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0) return false;
+    while (message.msg_iovlen != 0 && static_cast<std::size_t>(sent) >= message.msg_iov->iov_len) {
+      sent -= static_cast<ssize_t>(message.msg_iov->iov_len);
+      ++message.msg_iov;
+      --message.msg_iovlen;
+    }
+    if (message.msg_iovlen == 0) break;
+    message.msg_iov->iov_base = static_cast<std::uint8_t*>(message.msg_iov->iov_base) + sent;
+    message.msg_iov->iov_len -= static_cast<std::size_t>(sent);
+  }
+  return true;
+}
+
+bool Lane::execute() {
+  switch (static_cast<LaneCall>(request_.call)) {
+    case LaneCall::load: load(); break;
+    case LaneCall::list_slots: list_slots(); break;
+    case LaneCall::describe:
+      for (std::size_t i = 1; i < request_.handles.size(); ++i) returned_.push_back(request_.handles[i]);
+      if (!request_.handles.empty()) describe_returned(request_.handles[0], Describer::Which::all);
+      reply_.rv = CKR_OK;
+      break;
+    default: {
+      const CallInfo* info = call_info(request_.call);
+      if (info == nullptr || kHandlers[request_.call] == nullptr || !execute_function(*info)) return false;
+    }
+  }
+  reply_.body = body_.bytes();
+  reply_.annex = annex_.bytes();
+  return true;
+}
+
+bool Lane::execute_function(const CallInfo& info) {
+  if (carries_secrets(info.policy)) {
+    frame_.mark_secret();
+    arena_.mark_secret();
+  }
+  const std::uint64_t session = request_.handles.empty() ? 0 : request_.handles[0];
+  const std::uint64_t object = request_.handles.size() > 1 ? request_.handles[1] : 0;
+  In in(request_.body);
+  RequestReader from{in, request_.handles, arena_};
+  Out out(body_);
+  const Served served = kHandlers[request_.call](module_.functions(), from, out, reply_.handles);
+  if (!served.well_formed) return false;
+  reply_.rv = served.rv;
+  reply_.hsm_us = microseconds(served.duration);
+  if (served.rv != CKR_OK) return true;
+
+  switch (info.policy.objects) {
+    case Objects::lists: find_all(); break;
+    case Objects::creates:
+      returned_.assign(reply_.handles.begin(), reply_.handles.end());
+      describe_returned(session, Describer::Which::all);
+      break;
+    case Objects::destroys: describer_.forget(object); break;
+    case Objects::uses:  // a mechanism may return objects as well (CK_SSL3_KEY_MAT_OUT)
+      if (!reply_.handles.empty()) {
+        returned_.assign(reply_.handles.begin(), reply_.handles.end());
+        describe_returned(session, Describer::Which::all);
+      }
+      break;
+    default: break;
+  }
+  return true;
+}
+
+// C_FindObjectsInit fetches the whole result at once; the search stays active until the application ends it.
+void Lane::find_all() {
+  const std::uint64_t session = request_.handles[0];
+  std::array<CK_OBJECT_HANDLE, kFindBatch> batch;
+  const auto start = std::chrono::steady_clock::now();
+  while (returned_.size() + kFindBatch <= limits::kMaxHandles) {
+    CK_ULONG count = 0;
+    reply_.rv = module_.functions().C_FindObjects(session, batch.data(), batch.size(), &count);
+    if (reply_.rv != CKR_OK || count == 0) break;
+    returned_.insert(returned_.end(), batch.begin(), batch.begin() + std::min<CK_ULONG>(count, batch.size()));
+  }
+  reply_.hsm_us += microseconds(std::chrono::steady_clock::now() - start);
+  for (const std::uint64_t object : returned_) reply_.handles.add(object);
+  describe_returned(session, Describer::Which::unknown_only);
+}
+
+void Lane::describe_returned(CK_SESSION_HANDLE session, Describer::Which which) {
+  describer_.describe(session, returned_objects(), which, annex_);
+}
+
+void Lane::load() {
+  LoadOrder order;
+  LoadedModule loaded;
+  In in(request_.body);
+  reply_.rv = CKR_ARGUMENTS_BAD;
+  if (read_load_order(in, order)) reply_.rv = module_.load(order, loaded);
+  Out out(body_);
+  write_loaded_module(out, loaded);
+}
+
+void Lane::list_slots() {
+  const CK_FUNCTION_LIST_3_0& module = module_.functions();
+  std::vector<CK_SLOT_ID> ids;
+  CK_ULONG count = 0;
+  reply_.rv = module.C_GetSlotList(CK_FALSE, nullptr, &count);
+  // The number may grow between the two calls.
+  for (int attempt = 0; attempt < 3 && (reply_.rv == CKR_OK || reply_.rv == CKR_BUFFER_TOO_SMALL); ++attempt) {
+    ids.resize(std::min<CK_ULONG>(count, limits::kMaxListItems));
+    count = ids.size();
+    reply_.rv = module.C_GetSlotList(CK_FALSE, ids.data(), &count);
+    if (reply_.rv == CKR_OK) break;
+  }
+  if (reply_.rv != CKR_OK) return;
+  ids.resize(std::min<CK_ULONG>(count, ids.size()));
+  std::vector<SlotEntry> slots;
+  for (const CK_SLOT_ID id : ids) {
+    SlotEntry& entry = slots.emplace_back();
+    entry.slot = id;
+    module.C_GetSlotInfo(id, &entry.info);
+    entry.token_rv = module.C_GetTokenInfo(id, &entry.token);
+  }
+  Out out(body_);
+  write_slots(out, slots);
+}
+
+void Lane::clear() {
+  frame_.clear();
+  head_.clear();
+  body_.clear();
+  annex_.clear();
+  arena_.clear();
+  returned_.clear();
+  reply_.handles.clear();
+  for (Buffer* buffer : {&frame_, &head_, &body_, &annex_}) buffer->trim(kKeptBuffer);
+}
+
+}  // namespace p11shim

@@ -1,0 +1,45 @@
+// One lane: a thread with its own socket that executes one call at a time, from the frame that arrived to the frame that
+// answers it. Lanes share the module and the describer, nothing else.
+#pragma once
+
+#include "calls/serve.h"
+#include "proxyd/worker/describe.h"
+#include "proxyd/worker/module.h"
+
+namespace p11shim {
+
+class Lane {
+ public:
+  Lane(int socket, Module& module, Describer& describer) : socket_(socket), module_(module), describer_(describer) {}
+  Lane(const Lane&) = delete;
+  Lane& operator=(const Lane&) = delete;
+
+  // Serves until proxyd closes the socket, or sends what no proxyd of this version would.
+  void run();
+
+ private:
+  bool receive();
+  bool send(const Reply& reply);
+  bool execute();
+  bool execute_function(const CallInfo& info);
+  void load();
+  void list_slots();
+  void find_all();
+  std::span<const std::uint64_t> returned_objects() const { return {returned_.data(), returned_.size()}; }
+  void describe_returned(CK_SESSION_HANDLE session, Describer::Which which);
+  void clear();
+
+  int socket_;
+  Module& module_;
+  Describer& describer_;
+  Buffer frame_;    // the request as it arrived
+  Buffer head_;     // of the reply
+  Buffer body_;     // of the reply
+  Buffer annex_;
+  Arena arena_;
+  Request request_;
+  Reply reply_;
+  std::vector<std::uint64_t> returned_;
+};
+
+}  // namespace p11shim

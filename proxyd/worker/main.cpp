@@ -1,0 +1,78 @@
+// proxyd-worker: holds one vendor module for one login domain, and nothing else. proxyd starts it with one socket per lane
+// from file descriptor 3 on; it takes orders from nobody else and leaves when proxyd closes them. What it is told, secrets
+// included, arrives over these sockets; argv holds the number of lanes only.
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "proxyd/worker/lane.h"
+
+namespace {
+
+using namespace p11shim;
+
+constexpr int kFirstSocket = 3;
+constexpr int kMostLanes = 1024;
+constexpr unsigned kFinalizeSeconds = 10;  // a module that hangs in C_Finalize does not keep the worker alive
+
+int lane_count(int argc, char** argv) {
+  int count = 0;
+  if (argc != 2) return 0;
+  const std::string_view text = argv[1];
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+  return error == std::errc() && end == text.data() + text.size() && count <= kMostLanes ? count : 0;
+}
+
+bool is_socket(int fd) {
+  int type = 0;
+  socklen_t size = sizeof type;
+  return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0;
+}
+
+// No core dump and no debugger may show what passes through; die with proxyd; leave Ctrl-C in a terminal to proxyd.
+void confine() {
+  const rlimit none{0, 0};
+  ::setrlimit(RLIMIT_CORE, &none);
+#ifndef P11SHIM_SANITIZED
+  ::prctl(PR_SET_DUMPABLE, 0);
+#endif
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  std::signal(SIGINT, SIG_IGN);
+  std::signal(SIGHUP, SIG_IGN);
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const int count = lane_count(argc, argv);
+  if (count < 1 || !is_socket(kFirstSocket)) {
+    std::fputs("proxyd-worker is started by proxyd; there is nothing to run by hand.\n", stderr);
+    return 2;
+  }
+  confine();
+  auto module = std::make_unique<Module>();
+  Describer describer(module->functions());
+  {
+    std::vector<std::thread> threads;
+    for (int i = 0; i < count; ++i)
+      threads.emplace_back([&, i] {
+        Lane(kFirstSocket + i, *module, describer).run();
+        ::shutdown(kFirstSocket + i, SHUT_RDWR);  // proxyd notices even if this side left first
+      });
+    for (std::thread& thread : threads) thread.join();
+  }
+  ::alarm(kFinalizeSeconds);
+  module.reset();
+  std::fflush(nullptr);
+  ::_exit(0);  // modules that crash in their destructors at exit have nothing left to destroy
+}
