@@ -1,0 +1,73 @@
+#include "config/problem.h"
+
+#include <algorithm>
+
+namespace p11shim {
+
+std::string to_string(const ConfigProblem& problem) {
+  std::string text = problem.file;
+  if (problem.place.line != 0) {
+    text += ':' + std::to_string(problem.place.line) + ':' + std::to_string(problem.place.column);
+  }
+  text += ": ";
+  if (problem.severity == ConfigProblem::Severity::warning) text += "warning: ";
+  return text + problem.message;
+}
+
+std::string in_quotes(std::string_view text) {
+  constexpr std::size_t kLongest = 80;
+  constexpr std::string_view kHex = "0123456789abcdef";
+  const bool cut = text.size() > kLongest;
+  if (cut) {
+    text = text.substr(0, kLongest);
+    while (!text.empty() && (static_cast<unsigned char>(text.back()) & 0xc0) == 0x80) text.remove_suffix(1);
+    if (!text.empty() && static_cast<unsigned char>(text.back()) >= 0xc0) text.remove_suffix(1);
+  }
+  std::string result = "\"";
+  for (const char character : text) {
+    const auto byte = static_cast<unsigned char>(character);
+    if (byte < 0x20 || byte == 0x7f) {
+      result += {'\\', 'x', kHex[byte >> 4], kHex[byte & 0xf]};
+      continue;
+    }
+    result += character;
+  }
+  return result + (cut ? "…\"" : "\"");
+}
+
+void ConfigReport::error(ConfigPlace place, std::string message) {
+  has_errors_ = true;
+  problems_.push_back({ConfigProblem::Severity::error, file_, place, std::move(message)});
+}
+
+void ConfigReport::warning(ConfigPlace place, std::string message) {
+  problems_.push_back({ConfigProblem::Severity::warning, file_, place, std::move(message)});
+}
+
+void ConfigReport::note_place(std::string path, ConfigPlace place) {
+  places_.insert_or_assign(std::move(path), place);
+}
+
+ConfigPlace ConfigReport::place_of(std::string_view path) const {
+  while (!path.empty()) {
+    if (const auto found = places_.find(path); found != places_.end()) return found->second;
+    path = path.substr(0, path.find_last_of(".[") == path.npos ? 0 : path.find_last_of(".["));
+  }
+  return {};
+}
+
+bool ConfigReport::has_error_at(std::string_view path) const {
+  const auto found = places_.find(path);
+  return found != places_.end() &&
+         std::any_of(problems_.begin(), problems_.end(), [&](const ConfigProblem& problem) {
+           return problem.severity == ConfigProblem::Severity::error && problem.place == found->second;
+         });
+}
+
+std::vector<ConfigProblem> ConfigReport::take_problems() {
+  std::stable_sort(problems_.begin(), problems_.end(),
+                   [](const ConfigProblem& a, const ConfigProblem& b) { return a.place < b.place; });
+  return std::move(problems_);
+}
+
+}  // namespace p11shim

@@ -1,0 +1,176 @@
+#include "proxyd/config/check.h"
+
+#include <grp.h>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <system_error>
+
+#include "config/quantity.h"
+#include "proxyd/config/module_file.h"
+
+namespace p11shim {
+namespace {
+
+constexpr std::size_t kLargestAccountEntry = 1 << 20;  // a group may list thousands of users
+
+// Calls one of getpwnam_r and getgrnam_r, with as much room as it asks for.
+template <class Entry, class Lookup>
+std::optional<Entry> account(const std::string& name, Lookup lookup, std::vector<char>& room) {
+  for (room.resize(4096); room.size() <= kLargestAccountEntry; room.resize(room.size() * 4)) {
+    Entry entry{};
+    Entry* found = nullptr;
+    const int error = lookup(name.c_str(), &entry, room.data(), room.size(), &found);
+    if (error == ERANGE || error == EINTR) continue;
+    return found ? std::optional(entry) : std::nullopt;
+  }
+  return std::nullopt;
+}
+
+std::optional<id_t> user_id(const std::string& name) {
+  std::vector<char> room;
+  const auto entry = account<passwd>(name, getpwnam_r, room);
+  return entry ? std::optional<id_t>(entry->pw_uid) : std::nullopt;
+}
+
+std::optional<id_t> group_id(const std::string& name) {
+  std::vector<char> room;
+  const auto entry = account<group>(name, getgrnam_r, room);
+  return entry ? std::optional<id_t>(entry->gr_gid) : std::nullopt;
+}
+
+void resolve(AccessList& list, const std::string& path, ConfigReport& report) {
+  for (std::size_t i = 0; i < list.selectors().size(); ++i) {
+    Selector& selector = list.selectors()[i];
+    if (selector.name.empty()) continue;
+    const bool is_user = selector.kind == Selector::Kind::user;
+    selector.id = is_user ? user_id(selector.name) : group_id(selector.name);
+    if (selector.id) continue;
+    report.warning(report.place_of(path + '[' + std::to_string(i) + ']'),
+                   std::string("there is no ") + (is_user ? "user " : "group ") + in_quotes(selector.name) +
+                       ": it selects nobody");
+  }
+}
+
+void resolve(PoolAccess& access, const std::string& path, ConfigReport& report) {
+  resolve(access.admin, path + ".admin", report);
+  resolve(access.allow, path + ".allow", report);
+}
+
+class MachineCheck {
+ public:
+  explicit MachineCheck(const Config& config) : config_(config), report_(config.file, config.places) {}
+
+  std::vector<ConfigProblem> run() {
+    check_socket("listen", config_.listen.unix_path, config_.listen.group);
+    check_socket("control", config_.control.unix_path, config_.control.group);
+    check_state_directory();
+    if (!config_.log.file.empty()) check_parent("log.file", config_.log.file);
+    if (config_.audit.enabled && !config_.audit.file.empty()) check_parent("audit.file", config_.audit.file);
+    for (std::size_t i = 0; i < config_.modules.size(); ++i) {
+      check_module("module[" + std::to_string(i) + ']', config_.modules[i]);
+    }
+    for (std::size_t i = 0; i < config_.members.size(); ++i) {
+      check_pin_source("member[" + std::to_string(i) + ']', config_.members[i]);
+    }
+    return report_.take_problems();
+  }
+
+ private:
+  void error(const std::string& path, std::string message) {
+    report_.error(report_.place_of(path), std::move(message));
+  }
+  void warning(const std::string& path, std::string message) {
+    report_.warning(report_.place_of(path), std::move(message));
+  }
+  static std::string because(int error) { return ": " + std::generic_category().message(error); }
+
+  void check_socket(const std::string& section, const std::string& path, const std::string& group) {
+    if (path.empty()) return;
+    check_parent(section + ".unix", path);
+    if (!group.empty() && !group_id(group))
+      error(section + ".group", "there is no group " + in_quotes(group));
+  }
+
+  // A missing directory is a warning: under systemd it exists only while the service runs.
+  void check_parent(const std::string& key, const std::string& path) {
+    const std::string directory = std::filesystem::path(path).parent_path().string();
+    struct stat facts {};
+    if (stat(directory.c_str(), &facts) != 0) return warning(key, in_quotes(directory) + because(errno));
+    if (!S_ISDIR(facts.st_mode)) return error(key, in_quotes(directory) + " is not a directory");
+    const bool open_to_all = (facts.st_mode & S_IWOTH) && !(facts.st_mode & S_ISVTX);
+    if (open_to_all) error(key, "every user of this machine may write in " + in_quotes(directory));
+  }
+
+  void check_state_directory() {
+    const std::string key = "state.directory";
+    const std::string& directory = config_.state.directory;
+    struct stat facts {};
+    if (stat(directory.c_str(), &facts) != 0) return warning(key, in_quotes(directory) + because(errno));
+    if (!S_ISDIR(facts.st_mode)) return error(key, in_quotes(directory) + " is not a directory");
+    if ((facts.st_mode & 0027) != 0) {
+      error(key, "others have access to " + in_quotes(directory) +
+                     ", which holds the key of all object handles (mode " +
+                     format_mode(facts.st_mode & 0777) + ", expected \"0700\")");
+    }
+  }
+
+  void check_module(const std::string& path, const ModuleConfig& module) {
+    const ModuleCheck check = check_module_file(module.path, rules_of(module));
+    if (!check.ok()) error(path + ".path", check.problem());
+  }
+
+  void check_pin_source(const std::string& path, const MemberConfig& member) {
+    if (!member.pin_file.empty()) check_private_file(path + ".pin_file", member.pin_file);
+    if (!member.pin_command.empty()) check_program(path + ".pin_command", member.pin_command.front());
+    const char* directory = std::getenv("CREDENTIALS_DIRECTORY");  // set by systemd for the service only
+    if (!member.pin_credential.empty() && directory) {
+      check_private_file(path + ".pin_credential", std::string(directory) + '/' + member.pin_credential);
+    }
+  }
+
+  void check_private_file(const std::string& key, const std::string& path) {
+    struct stat facts {};
+    if (stat(path.c_str(), &facts) != 0) return error(key, in_quotes(path) + because(errno));
+    if (!S_ISREG(facts.st_mode)) return error(key, in_quotes(path) + " is not a regular file");
+    if ((facts.st_mode & 0037) != 0) {
+      error(key, "others have access to " + in_quotes(path) + " (mode " + format_mode(facts.st_mode & 0777) +
+                     ", expected \"0400\" or \"0440\")");
+    }
+  }
+
+  void check_program(const std::string& key, const std::string& path) {
+    struct stat facts {};
+    if (stat(path.c_str(), &facts) != 0) return error(key, in_quotes(path) + because(errno));
+    if (!S_ISREG(facts.st_mode) || (facts.st_mode & 0111) == 0)
+      return error(key, in_quotes(path) + " is not a program");
+    if ((facts.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+      error(key, "others than its owner may write " + in_quotes(path));
+  }
+
+  const Config& config_;
+  ConfigReport report_;
+};
+
+}  // namespace
+
+std::vector<ConfigProblem> resolve_accounts(Config& config) {
+  ConfigReport report(config.file, config.places);
+  for (std::size_t i = 0; i < config.modules.size(); ++i) {
+    resolve(config.modules[i].token_access, "module[" + std::to_string(i) + ']', report);
+  }
+  for (std::size_t i = 0; i < config.pools.size(); ++i) {
+    resolve(config.pools[i].access, "pool[" + std::to_string(i) + ']', report);
+  }
+  return report.take_problems();
+}
+
+std::vector<ConfigProblem> check_machine(const Config& config) {
+  return MachineCheck(config).run();
+}
+
+}  // namespace p11shim
