@@ -24,10 +24,10 @@
 namespace p11shim {
 
 struct AuditClasses {
-  bool admin = true;
-  bool auth = true;
-  bool use = true;
-  bool read = false;
+  bool admin = true;  // changes a token or its objects: init, PINs, generate, create, destroy, set attributes
+  bool auth = true;   // login and logout
+  bool use = true;    // uses a key: sign, encrypt, wrap, derive; also digest and random
+  bool read = false;  // looks: find, get attributes, infos
 
   bool contains(AuditClass audit_class) const noexcept;
 };

@@ -10,16 +10,10 @@
 #include <span>
 #include <string_view>
 
+#include "calls/policy.h"
 #include "pkcs11/cryptoki.h"
 
 namespace p11shim {
-
-enum class AuditClass : std::uint8_t {
-  kAdmin,  // changes a token or its objects: init, PINs, generate, create, destroy, set attributes
-  kAuth,   // login, logout, opening and closing of an application
-  kUse,    // uses a key: sign, verify, encrypt, decrypt, wrap, unwrap, derive; also digest and random
-  kRead,   // looks: find, get attributes, infos
-};
 
 struct AuditCaller {
   std::array<std::uint8_t, 16> application{};  // instance id
@@ -41,7 +35,7 @@ struct AuditTimes {
 
 struct AuditRecord {
   std::chrono::system_clock::time_point time;
-  AuditClass audit_class = AuditClass::kUse;
+  AuditClass audit_class = AuditClass::none;  // as the call table has it; none is never written
   AuditCaller caller;
   std::string_view pool;
   std::string_view member;

@@ -11,6 +11,8 @@
 #include <sys/types.h>
 #include <uv.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -62,6 +64,7 @@ class Control {
 
   // Listens at once. Throws std::runtime_error with words for the operator (path too long, in use by a living
   // proxyd, no permission). A file left by a dead proxyd is replaced.
+  // The process must ignore SIGPIPE: libuv writes to clients that may have gone.
   Control(uv_loop_t& loop, spdlog::logger& log, ControlOptions options, ControlHandlers handlers);
   ~Control();  // closes everything and removes the file; the loop must run once more for libuv to let go
   Control(const Control&) = delete;
@@ -69,7 +72,7 @@ class Control {
 
  private:
   class Server;
-  Server* server_;  // deletes itself when libuv has closed its handle
+  std::shared_ptr<Server> server_;  // shared with its handles, which libuv closes later
 };
 
 }  // namespace p11shim
