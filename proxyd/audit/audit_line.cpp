@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstdio>
+#include <chrono>
 #include <optional>
 
 #include "pkcs11/names.h"
@@ -12,6 +12,12 @@
 namespace p11shim {
 
 namespace {
+
+// Writes `value`, which has at most so many digits, with leading zeros.
+template <std::size_t kDigits>
+void put_digits(char* to, unsigned value) {
+  for (std::size_t i = kDigits; i-- > 0; value /= 10) to[i] = static_cast<char>('0' + value % 10);
+}
 
 // Writes the members of one JSON object, in the order in which they are added.
 class JsonObject {
@@ -35,6 +41,23 @@ class JsonObject {
     out_ += '"';
     out_ += value;
     out_ += '"';
+  }
+
+  // RFC 3339, UTC, microseconds; for the years 0 to 9999.
+  void time(std::string_view key, std::chrono::system_clock::time_point value) {
+    using namespace std::chrono;
+    const auto day = floor<days>(value);
+    const year_month_day date(day);
+    const hh_mm_ss clock(floor<microseconds>(value - day));
+    name(key, "0000-00-00T00:00:00.000000Z");
+    char* text = &out_[out_.size() - sizeof "0000-00-00T00:00:00.000000Z"];
+    put_digits<4>(text, static_cast<unsigned>(int{date.year()}));
+    put_digits<2>(text + 5, unsigned{date.month()});
+    put_digits<2>(text + 8, unsigned{date.day()});
+    put_digits<2>(text + 11, static_cast<unsigned>(clock.hours().count()));
+    put_digits<2>(text + 14, static_cast<unsigned>(clock.minutes().count()));
+    put_digits<2>(text + 17, static_cast<unsigned>(clock.seconds().count()));
+    put_digits<6>(text + 20, static_cast<unsigned>(clock.subseconds().count()));
   }
 
   void number_name(std::string_view key, NameKind kind, CK_ULONG value) {
@@ -86,21 +109,6 @@ class JsonObject {
   bool first_ = true;
 };
 
-// RFC 3339, UTC, microseconds: always 27 characters.
-std::string time_text(std::chrono::system_clock::time_point time) {
-  using namespace std::chrono;
-  const auto day = floor<days>(time);
-  const year_month_day date(day);
-  const hh_mm_ss clock(floor<microseconds>(time - day));
-  char text[48];
-  const int length =
-      std::snprintf(text, sizeof text, "%04d-%02u-%02uT%02d:%02d:%02d.%06dZ", int{date.year()},
-                    unsigned{date.month()}, unsigned{date.day()}, static_cast<int>(clock.hours().count()),
-                    static_cast<int>(clock.minutes().count()), static_cast<int>(clock.seconds().count()),
-                    static_cast<int>(clock.subseconds().count()));
-  return {text, static_cast<std::size_t>(length)};
-}
-
 std::string_view class_name(AuditClass audit_class) {
   switch (audit_class) {
     case AuditClass::none:
@@ -143,7 +151,7 @@ void append_times(JsonObject& line, const AuditTimes& times) {
 void append_audit_line(std::string& out, const AuditRecord& record) {
   JsonObject line(out);
   line.number("v", std::uint64_t{kAuditVersion});
-  line.name("time", time_text(record.time));
+  line.time("time", record.time);
   line.name("class", class_name(record.audit_class));
   line.hex("application", record.caller.application);
   line.number("uid", record.caller.uid);
@@ -169,7 +177,7 @@ void append_audit_line(std::string& out, const AuditRecord& record) {
 void append_loss_line(std::string& out, std::chrono::system_clock::time_point time, std::uint64_t lost) {
   JsonObject line(out);
   line.number("v", std::uint64_t{kAuditVersion});
-  line.name("time", time_text(time));
+  line.time("time", time);
   line.name("class", "loss");
   line.number("lost", lost);
   line.end();

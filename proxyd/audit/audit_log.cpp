@@ -7,22 +7,6 @@
 
 namespace p11shim {
 
-bool AuditClasses::contains(AuditClass audit_class) const noexcept {
-  switch (audit_class) {
-    case AuditClass::none:
-      return false;
-    case AuditClass::admin:
-      return admin;
-    case AuditClass::auth:
-      return auth;
-    case AuditClass::use:
-      return use;
-    case AuditClass::read:
-      return read;
-  }
-  return false;
-}
-
 nlohmann::json to_json(const AuditHealth& health) {
   return {{"ok", health.ok()},
           {"written", health.written},

@@ -11,9 +11,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json_fwd.hpp>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -23,13 +25,21 @@
 
 namespace p11shim {
 
-struct AuditClasses {
-  bool admin = true;  // changes a token or its objects: init, PINs, generate, create, destroy, set attributes
-  bool auth = true;   // login and logout
-  bool use = true;    // uses a key: sign, encrypt, wrap, derive; also digest and random
-  bool read = false;  // looks: find, get attributes, infos
+// The classes that are switched on.
+class AuditClasses {
+ public:
+  AuditClasses(std::initializer_list<AuditClass> classes) : AuditClasses(std::span(classes)) {}
+  explicit AuditClasses(std::span<const AuditClass> classes) {
+    for (const auto audit_class : classes) bits_ |= bit(audit_class);
+  }
+  // Never AuditClass::none.
+  bool contains(AuditClass audit_class) const noexcept { return (bits_ & bit(audit_class)) != 0; }
 
-  bool contains(AuditClass audit_class) const noexcept;
+ private:
+  static constexpr unsigned bit(AuditClass audit_class) {
+    return audit_class == AuditClass::none ? 0 : 1u << static_cast<unsigned>(audit_class);
+  }
+  unsigned bits_ = 0;
 };
 
 // For `status` and the metrics.

@@ -13,15 +13,13 @@ namespace p11shim {
 
 namespace {
 
-constexpr mode_t kMode = 0640;
-
 // The mode holds whatever the umask is, but only for a file that we make: an existing one is the operator's.
-int open_log(const char* path) {
+int open_log(const char* path, mode_t mode) {
   // Not following a symbolic link, and not waiting for the reader of a FIFO.
   constexpr int kFlags = O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
-  const int made = ::open(path, kFlags | O_CREAT | O_EXCL, kMode);
+  const int made = ::open(path, kFlags | O_CREAT | O_EXCL, mode);
   if (made < 0) return errno == EEXIST ? ::open(path, kFlags) : -1;
-  ::fchmod(made, kMode);
+  ::fchmod(made, mode);
   return made;
 }
 
@@ -38,7 +36,7 @@ FileSink::~FileSink() {
 void FileSink::write(std::string_view lines) {
   if (file_ < 0) open();
   append(lines);
-  if (options_.rotate_bytes != 0 && size_ >= options_.rotate_bytes) rotate();
+  if (options_.max_size != 0 && size_ >= options_.max_size) rotate();
 }
 
 void FileSink::reopen() {
@@ -46,7 +44,7 @@ void FileSink::reopen() {
 }
 
 void FileSink::open() {
-  file_ = open_log(options_.path.c_str());
+  file_ = open_log(options_.path.c_str(), options_.mode);
   if (file_ < 0) fail("open", errno);
   try {
     struct stat status {};
@@ -87,12 +85,12 @@ void FileSink::append(std::string_view lines) {
 }
 
 void FileSink::rotate() {
-  const auto numbered = [this](unsigned number) { return options_.path + "." + std::to_string(number); };
+  const auto numbered = [this](std::uint32_t number) { return options_.path + "." + std::to_string(number); };
   if (options_.keep == 0) {
     if (::unlink(options_.path.c_str()) != 0) fail("remove", errno, false);
     return close();
   }
-  for (unsigned number = options_.keep; number > 1; --number) {
+  for (std::uint32_t number = options_.keep; number > 1; --number) {
     const bool moved = std::rename(numbered(number - 1).c_str(), numbered(number).c_str()) == 0;
     if (!moved && errno != ENOENT) fail("rotate", errno, false);
   }

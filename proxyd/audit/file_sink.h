@@ -1,10 +1,12 @@
-// Audit lines in a file: appended only, mode 0640, rotated by size (audit.log → audit.log.1 → audit.log.2 …).
+// Audit lines in a file: appended only, rotated by size (audit.log → audit.log.1 → audit.log.2 …).
 //
 // A batch is one write(2). If it does not fit (disk full), the file is cut back to where the batch began, so
 // that the file consists of whole lines; a half line that a crash of the machine left behind is ended before
 // anything is added. Lines are not synced to the disk one by one: a crash of proxyd loses none that flush()
 // handed over, a power cut may.
 #pragma once
+
+#include <sys/types.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -17,8 +19,9 @@ namespace p11shim {
 
 struct FileSinkOptions {
   std::string path;
-  std::uint64_t rotate_bytes = 64 << 20;  // 0: never
-  unsigned keep = 8;                      // rotated files that stay
+  mode_t mode = 0640;          // of a file that we make
+  std::uint64_t max_size = 0;  // rotated when it has grown to it; 0: never
+  std::uint32_t keep = 0;      // rotated files that stay
 };
 
 class FileSink final : public AuditSink {

@@ -76,7 +76,8 @@ class AuditLogTest : public testing::Test {
  protected:
   Store store;
   std::vector<std::pair<std::string, bool>> reports;
-  std::unique_ptr<AuditLog> log = make_log({.read = true});
+  std::unique_ptr<AuditLog> log =
+      make_log({AuditClass::admin, AuditClass::auth, AuditClass::use, AuditClass::read});
 
   std::unique_ptr<AuditLog> make_log(AuditClasses classes) {
     std::vector<std::unique_ptr<AuditSink>> sinks;
@@ -132,7 +133,7 @@ TEST_F(AuditLogTest, StoresWhatIsBufferedWhenItEnds) {
 }
 
 TEST_F(AuditLogTest, IgnoresClassesThatAreSwitchedOff) {
-  log = make_log({.admin = false, .auth = true, .use = false, .read = false});
+  log = make_log({AuditClass::auth});
   EXPECT_FALSE(log->wants(AuditClass::admin));
   EXPECT_TRUE(log->wants(AuditClass::auth));
   EXPECT_FALSE(log->wants(AuditClass::none));
@@ -140,7 +141,7 @@ TEST_F(AuditLogTest, IgnoresClassesThatAreSwitchedOff) {
   write(2, AuditClass::auth);
   write(3, AuditClass::use);
   write(4, AuditClass::read);
-  log->set_classes({.admin = false, .auth = false, .use = false, .read = true});
+  log->set_classes({AuditClass::read});
   write(5, AuditClass::auth);
   write(6, AuditClass::read);
   close();
@@ -148,7 +149,7 @@ TEST_F(AuditLogTest, IgnoresClassesThatAreSwitchedOff) {
 }
 
 TEST_F(AuditLogTest, WantsNothingWithoutSinks) {
-  AuditLog silent({}, {}, [](const std::string&, bool) { FAIL(); });
+  AuditLog silent({AuditClass::admin}, {}, [](const std::string&, bool) { FAIL(); });
   EXPECT_FALSE(silent.wants(AuditClass::admin));
   silent.write({});
   silent.flush();

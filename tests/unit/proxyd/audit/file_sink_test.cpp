@@ -78,7 +78,7 @@ TEST_F(FileSinkTest, EndsAHalfLineBeforeAddingToIt) {
 }
 
 TEST_F(FileSinkTest, RotatesBySizeAndKeepsSoMany) {
-  FileSink sink({.path = path, .rotate_bytes = 10, .keep = 2});
+  FileSink sink({.path = path, .max_size = 10, .keep = 2});
   for (const char* lines : {"first.....\n", "second....\n", "third.....\n", "4\n"}) sink.write(lines);
   EXPECT_EQ(content(path), "4\n");
   EXPECT_EQ(content(path + ".1"), "third.....\n");
@@ -88,20 +88,20 @@ TEST_F(FileSinkTest, RotatesBySizeAndKeepsSoMany) {
 }
 
 TEST_F(FileSinkTest, NeverRotatesInTheMiddleOfABatch) {
-  FileSink sink({.path = path, .rotate_bytes = 4, .keep = 1});
+  FileSink sink({.path = path, .max_size = 4, .keep = 1});
   sink.write("one\ntwo\nthree\n");
   EXPECT_EQ(content(path + ".1"), "one\ntwo\nthree\n");
 }
 
 TEST_F(FileSinkTest, CountsWhatTheFileHadBefore) {
   put(path, "nearly full\n");
-  FileSink sink({.path = path, .rotate_bytes = 13, .keep = 1});
+  FileSink sink({.path = path, .max_size = 13, .keep = 1});
   sink.write("x\n");
   EXPECT_EQ(content(path + ".1"), "nearly full\nx\n");
 }
 
 TEST_F(FileSinkTest, KeepsNoRotatedFileIfToldSo) {
-  FileSink sink({.path = path, .rotate_bytes = 4, .keep = 0});
+  FileSink sink({.path = path, .max_size = 4, .keep = 0});
   sink.write("12345\n");
   sink.write("6\n");
   EXPECT_EQ(content(path), "6\n");
@@ -161,7 +161,7 @@ TEST_F(FileSinkTest, LeavesNoHalfLineWhenTheDiskIsFull) {
 }
 
 TEST_F(FileSinkTest, KeepsTheLinesWhenItCannotRotate) {
-  FileSink sink({.path = path, .rotate_bytes = 4, .keep = 1});
+  FileSink sink({.path = path, .max_size = 4, .keep = 1});
   fs::create_directories(path + ".1/in-the-way");
   try {
     sink.write("12345\n");
