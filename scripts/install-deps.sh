@@ -4,6 +4,7 @@
 set -eu
 
 packages='
+apache2-bin
 ccache
 clang-14
 clang-format-14
@@ -11,6 +12,9 @@ cmake
 curl
 g++
 gnutls-bin
+golang-github-miekg-pkcs11-dev
+golang-go
+iproute2
 libbenchmark-dev
 libclang-rt-14-dev
 libcli11-dev
@@ -19,6 +23,7 @@ libengine-pkcs11-openssl
 libfmt-dev
 libgmock-dev
 libgtest-dev
+libhsm-bin
 libmsgpack-cxx-dev
 libnss3
 libnss3-dev
@@ -28,14 +33,17 @@ libseccomp-dev
 libspdlog-dev
 libsqlite3-dev
 libssl-dev
+libstrongswan-extra-plugins
 libsystemd-dev
 libtomlplusplus-dev
 libuv1-dev
 libyaml-cpp-dev
 make
 man-db
+nginx
 ninja-build
 nlohmann-json3-dev
+openjdk-17-jdk-headless
 opensc
 openssh-client
 openssl
@@ -47,6 +55,7 @@ python3
 python3-pykcs11
 softhsm2
 strace
+strongswan-pki
 util-linux
 '
 
