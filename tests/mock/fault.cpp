@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 
 #include <array>
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -50,10 +51,16 @@ struct Fault {
   RealModule real;
 };
 
-// Never destroyed: an application may still call while the process exits.
+// Destroyed when the library is unloaded, thus after the application's own exit handlers, which may still
+// call.
+std::atomic<Fault*> instance;
+[[gnu::destructor]] void destroy() {
+  delete instance.exchange(nullptr);
+}
+
 Fault& fault() {
-  static Fault& instance = *new Fault;
-  return instance;
+  static Fault& first = *(instance = new Fault);
+  return first;
 }
 
 template <Function F>

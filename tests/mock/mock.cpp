@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cstring>
 
 #include "answer.h"
@@ -21,10 +22,16 @@ struct Mock {
   MockModule module;
 };
 
-// Never destroyed: an application may still call while the process exits.
+// Destroyed when the library is unloaded, thus after the application's own exit handlers, which may still
+// call.
+std::atomic<Mock*> instance;
+[[gnu::destructor]] void destroy() {
+  delete instance.exchange(nullptr);
+}
+
 Mock& mock() {
-  static Mock& instance = *new Mock;
-  return instance;
+  static Mock& first = *(instance = new Mock);
+  return first;
 }
 
 // One line per call, written before the call is answered: a call that hangs or crashes is in the record too.
