@@ -34,6 +34,7 @@ libspdlog-dev
 libsqlite3-dev
 libssl-dev
 libstrongswan-extra-plugins
+libstrongswan-standard-plugins
 libsystemd-dev
 libtomlplusplus-dev
 libuv1-dev
