@@ -1,0 +1,74 @@
+// Who waits for something that happens later on the loop: intrusive, so that waiting allocates nothing, and a waiter that
+// goes away leaves every list by itself. A waiter waits in one list at a time.
+#pragma once
+
+namespace p11shim {
+
+class WaitList;
+
+class Waiter {
+ public:
+  Waiter() = default;
+  Waiter(const Waiter&) = delete;
+  Waiter& operator=(const Waiter&) = delete;
+  virtual ~Waiter() { stop_waiting(); }
+
+  // What it waited for may have happened; it looks again and waits again if not.
+  virtual void resume() = 0;
+
+  void stop_waiting() {
+    if (next_ == nullptr) return;
+    previous_->next_ = next_;
+    next_->previous_ = previous_;
+    next_ = previous_ = nullptr;
+  }
+  [[nodiscard]] bool waits() const { return next_ != nullptr; }
+
+ private:
+  friend class WaitList;
+  Waiter* next_ = nullptr;
+  Waiter* previous_ = nullptr;
+};
+
+// First in, first resumed.
+class WaitList {
+ public:
+  WaitList() { head_.next_ = head_.previous_ = &head_; }
+  WaitList(const WaitList&) = delete;
+  WaitList& operator=(const WaitList&) = delete;
+  ~WaitList() {
+    while (!empty()) head_.next_->stop_waiting();
+  }
+
+  void add(Waiter& waiter) {
+    waiter.stop_waiting();
+    waiter.previous_ = head_.previous_;
+    waiter.next_ = &head_;
+    head_.previous_->next_ = &waiter;
+    head_.previous_ = &waiter;
+  }
+  [[nodiscard]] bool empty() const { return head_.next_ == &head_; }
+  void resume_one() {
+    if (empty()) return;
+    Waiter* first = head_.next_;
+    first->stop_waiting();
+    first->resume();
+  }
+  // Those that wait now; who waits again while being resumed is not resumed twice.
+  void resume_all() {
+    WaitList now;
+    while (!empty()) {
+      Waiter* first = head_.next_;
+      now.add(*first);
+    }
+    while (!now.empty()) now.resume_one();
+  }
+
+ private:
+  struct Head : Waiter {
+    void resume() override {}
+  };
+  Head head_;
+};
+
+}  // namespace p11shim

@@ -1,0 +1,77 @@
+// The token objects of one pool and the handles that applications know them by.
+//
+// A handle is a keyed hash of (pool, identity, ordinal), so it is the same after a restart and on every proxyd that has the
+// key. The identity is the object's immutable public content where that proves what it is, else the token's serial number
+// and the attributes it had when first seen. Label, id and other changeable attributes make up its *features*: they tell
+// identical twins apart, and when they change through proxyd the record keeps the old handle.
+// Handles are below 2^62, never 0; bit 62 marks session objects, which are never listed here.
+#pragma once
+
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "calls/lane_calls.h"
+#include "proxyd/objects/state_directory.h"
+
+namespace p11shim {
+
+inline constexpr std::uint64_t kSessionObjectBit = std::uint64_t{1} << 62;
+
+struct TokenObject {
+  std::uint64_t handle = 0;
+  Identity identity{};
+  Identity features{};
+  CK_OBJECT_CLASS object_class = 0;
+  bool is_private = false;
+  bool has_key_type = false;
+  CK_KEY_TYPE key_type = 0;
+  std::vector<std::uint8_t> id;
+  std::string label;
+};
+
+class ObjectDirectory {
+ public:
+  // `name` is the pool's; `state` may be shared with other pools.
+  ObjectDirectory(std::string name, StateDirectory& state);
+
+  // The object that a description is about, made known if it is new. `taken(object)` says that this object is already
+  // another one in the worker that described it: then it is a twin.
+  template <class Taken>
+  TokenObject& identify(const Description& description, std::string_view serial, Taken taken) {
+    const Identity identity = identity_of(description, serial);
+    const Identity features = features_of(description);
+    if (TokenObject* known = find_known(identity, features); known != nullptr && !taken(*known)) return update(*known, description);
+    for (std::uint32_t ordinal = 0;; ++ordinal) {
+      if (find_ordinal(identity, ordinal) == nullptr) return add(description, identity, features, ordinal);
+    }
+  }
+  // Attributes of a known object were changed through proxyd: it keeps its handle.
+  void changed(TokenObject& object, const Description& now, std::string_view serial);
+  void destroyed(std::uint64_t handle);
+
+  [[nodiscard]] TokenObject* find(std::uint64_t handle);
+  [[nodiscard]] std::size_t size() const { return objects_.size(); }
+
+ private:
+  struct IdentityHash {
+    std::size_t operator()(const Identity& identity) const;
+  };
+  Identity identity_of(const Description& description, std::string_view serial) const;
+  static Identity features_of(const Description& description);
+  TokenObject* find_known(const Identity& identity, const Identity& features);
+  TokenObject* find_ordinal(const Identity& identity, std::uint32_t ordinal);
+  std::size_t twins_of(const Identity& identity) const;
+  TokenObject& add(const Description& description, const Identity& identity, const Identity& features, std::uint32_t ordinal);
+  TokenObject& update(TokenObject& object, const Description& description);
+  std::uint64_t compute_handle(const Identity& identity, std::uint32_t ordinal) const;
+
+  const std::string name_;
+  StateDirectory& state_;
+  std::unordered_map<std::uint64_t, TokenObject> objects_;                          // by handle
+  std::unordered_multimap<Identity, std::uint64_t, IdentityHash> handles_;          // by identity, living objects
+  std::unordered_multimap<Identity, StateDirectory::Alias, IdentityHash> aliases_;  // by identity, as recorded
+};
+
+}  // namespace p11shim

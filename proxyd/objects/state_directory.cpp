@@ -1,0 +1,150 @@
+#include "proxyd/objects/state_directory.h"
+
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <stdexcept>
+
+#include "wire/buffer.h"
+
+namespace p11shim {
+namespace {
+
+[[noreturn]] void fail(const std::string& what) { throw std::runtime_error(what); }
+[[noreturn]] void fail_errno(const std::string& what) { fail(what + ": " + std::strerror(errno)); }
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  [[nodiscard]] int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+void make_directory(const std::string& path) {
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) fail_errno("cannot make the state directory " + path);
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) fail_errno("cannot look at the state directory " + path);
+  if (!S_ISDIR(status.st_mode)) fail("the state directory " + path + " is no directory");
+  if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0) fail("others can write to the state directory " + path + "; chmod 0700 it");
+}
+
+// Writes the whole key or nothing: a new file is linked into place when it is complete.
+void make_key(const std::string& file) {
+  HandleKey key;
+  if (::getrandom(key.data(), key.size(), 0) != static_cast<ssize_t>(key.size())) fail_errno("cannot get random bytes");
+  const std::string fresh = file + ".new";
+  ::unlink(fresh.c_str());
+  const Descriptor out(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (out.get() < 0 || ::write(out.get(), key.data(), key.size()) != static_cast<ssize_t>(key.size()) || ::fsync(out.get()) != 0)
+    fail_errno("cannot write " + fresh);
+  wipe(key.data(), key.size());
+  if (::link(fresh.c_str(), file.c_str()) != 0 && errno != EEXIST) fail_errno("cannot make " + file);
+  ::unlink(fresh.c_str());
+}
+
+HandleKey read_key(const std::string& file) {
+  if (::access(file.c_str(), F_OK) != 0) make_key(file);
+  const Descriptor in(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (in.get() < 0) fail_errno("cannot open " + file);
+  struct stat status {};
+  if (::fstat(in.get(), &status) != 0) fail_errno("cannot look at " + file);
+  if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0) fail("others can read " + file + "; chmod 0600 it");
+  HandleKey key;
+  if (status.st_size != static_cast<off_t>(key.size()) || ::read(in.get(), key.data(), key.size()) != static_cast<ssize_t>(key.size()))
+    fail(file + " must hold exactly 32 bytes; restore it from a backup or from another proxyd of the fleet");
+  return key;
+}
+
+class Statement {
+ public:
+  Statement(sqlite3* database, const char* sql) {
+    if (sqlite3_prepare_v2(database, sql, -1, &statement_, nullptr) != SQLITE_OK) fail(std::string("objects.db: ") + sqlite3_errmsg(database));
+  }
+  Statement(const Statement&) = delete;
+  Statement& operator=(const Statement&) = delete;
+  ~Statement() { sqlite3_finalize(statement_); }
+  void bind(int index, const Identity& value) { sqlite3_bind_blob(statement_, index, value.data(), static_cast<int>(value.size()), SQLITE_TRANSIENT); }
+  void bind(int index, std::uint64_t value) { sqlite3_bind_int64(statement_, index, static_cast<sqlite3_int64>(value)); }
+  bool step() {
+    const int result = sqlite3_step(statement_);
+    if (result == SQLITE_ROW) return true;
+    if (result != SQLITE_DONE) fail(std::string("objects.db: ") + sqlite3_errmsg(sqlite3_db_handle(statement_)));
+    return false;
+  }
+  bool column(int index, Identity& value) {
+    if (sqlite3_column_bytes(statement_, index) != static_cast<int>(value.size())) return false;
+    std::memcpy(value.data(), sqlite3_column_blob(statement_, index), value.size());
+    return true;
+  }
+  std::uint64_t column(int index) { return static_cast<std::uint64_t>(sqlite3_column_int64(statement_, index)); }
+
+ private:
+  sqlite3_stmt* statement_ = nullptr;
+};
+
+}  // namespace
+
+StateDirectory::StateDirectory(const std::string& path) {
+  make_directory(path);
+  handle_key_ = read_key(path + "/handle_key");
+  open_database(path + "/objects.db");
+}
+
+StateDirectory::~StateDirectory() {
+  wipe(handle_key_.data(), handle_key_.size());
+  sqlite3_close(database_);
+}
+
+void StateDirectory::open_database(const std::string& file) {
+  const mode_t before = ::umask(0077);
+  const int result = sqlite3_open_v2(file.c_str(), &database_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
+  ::umask(before);
+  if (result != SQLITE_OK) fail("cannot open " + file + ": " + sqlite3_errmsg(database_));
+  sqlite3_busy_timeout(database_, 2000);
+  execute("PRAGMA journal_mode=WAL");
+  execute("PRAGMA synchronous=FULL");
+  execute(
+      "CREATE TABLE IF NOT EXISTS alias (identity BLOB NOT NULL, features BLOB NOT NULL, handle INTEGER NOT NULL, "
+      "PRIMARY KEY (identity, features)) WITHOUT ROWID");
+}
+
+void StateDirectory::execute(const char* sql) {
+  if (sqlite3_exec(database_, sql, nullptr, nullptr, nullptr) != SQLITE_OK) fail(std::string("objects.db: ") + sqlite3_errmsg(database_));
+}
+
+void StateDirectory::remember(const Alias& alias) {
+  Statement insert(database_, "INSERT OR REPLACE INTO alias (identity, features, handle) VALUES (?1, ?2, ?3)");
+  insert.bind(1, alias.identity);
+  insert.bind(2, alias.features);
+  insert.bind(3, alias.handle);
+  insert.step();
+}
+
+void StateDirectory::forget(std::uint64_t handle) {
+  Statement remove(database_, "DELETE FROM alias WHERE handle = ?1");
+  remove.bind(1, handle);
+  remove.step();
+}
+
+void StateDirectory::for_each(const std::function<void(const Alias&)>& visit) {
+  Statement select(database_, "SELECT identity, features, handle FROM alias");
+  while (select.step()) {
+    Alias alias{};
+    alias.handle = select.column(2);
+    if (select.column(0, alias.identity) && select.column(1, alias.features)) visit(alias);
+  }
+}
+
+}  // namespace p11shim

@@ -1,0 +1,50 @@
+// What must survive a restart of proxyd: the key of the object handles, and the records that keep a handle the same when
+// what it was computed from has changed. All proxyd of a fleet have the same `handle_key`; the operator copies it.
+//
+//   handle_key   32 random bytes, mode 0600, made at the first start
+//   objects.db   SQLite: identity → handle, for objects that were changed or have identical twins
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+struct sqlite3;
+
+namespace p11shim {
+
+using HandleKey = std::array<std::uint8_t, 32>;
+using Identity = std::array<std::uint8_t, 32>;  // SHA-256 of what identifies an object
+
+class StateDirectory {
+ public:
+  // Makes the directory (0700) and the key where missing. Throws std::runtime_error with words for the operator: not
+  // writable, open to others, a key of a wrong size, a database that is not ours.
+  explicit StateDirectory(const std::string& path);
+  ~StateDirectory();
+  StateDirectory(const StateDirectory&) = delete;
+  StateDirectory& operator=(const StateDirectory&) = delete;
+
+  [[nodiscard]] const HandleKey& handle_key() const { return handle_key_; }
+
+  // One record: an object of this identity, told apart from twins by `features`, has this handle. Durable on return.
+  struct Alias {
+    Identity identity;
+    Identity features;
+    std::uint64_t handle;
+  };
+  void remember(const Alias& alias);
+  void forget(std::uint64_t handle);
+  void for_each(const std::function<void(const Alias&)>& visit);
+
+ private:
+  void open_database(const std::string& file);
+  void execute(const char* sql);
+
+  HandleKey handle_key_{};
+  sqlite3* database_ = nullptr;
+};
+
+}  // namespace p11shim

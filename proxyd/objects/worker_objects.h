@@ -1,0 +1,90 @@
+// Which real handle is which object, inside one worker: token objects by the pool's handle, session objects with their
+// owner. Emptied when the worker is lost. Real handles are unique per worker, not per token.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <unordered_map>
+
+#include "proxyd/objects/object_directory.h"
+#include "proxyd/workers/real_sessions.h"
+
+namespace p11shim {
+
+class Application;
+class WorkerObjects;
+
+// One session object. Shared by the application that made it and, after fork, its children: it lives until the last of
+// them lets go (hence shared_ptr), or its worker is lost.
+struct SessionObject {
+  std::uint64_t real = 0;
+  WorkerObjects* place = nullptr;    // null: gone with its worker
+  RealSession* creator = nullptr;    // the real session it lives and dies with
+  CK_OBJECT_CLASS object_class = 0;
+  bool is_private = false;
+  bool has_key_type = false;
+  CK_KEY_TYPE key_type = 0;
+  std::string label;
+};
+
+class WorkerObjects {
+ public:
+  explicit WorkerObjects(Worker& worker) : worker_(worker) {}
+  [[nodiscard]] Worker& worker() { return worker_; }
+
+  // Token objects. 0: unknown.
+  [[nodiscard]] std::uint64_t real_of(std::uint64_t handle) const { return look(real_, handle); }
+  [[nodiscard]] std::uint64_t handle_of(std::uint64_t real) const { return look(handle_, real); }
+  void bind(std::uint64_t real, std::uint64_t handle) {
+    real_[handle] = real;
+    handle_[real] = handle;
+  }
+  void unbind_handle(std::uint64_t handle) {
+    if (const auto found = real_.find(handle); found != real_.end()) {
+      handle_.erase(found->second);
+      real_.erase(found);
+    }
+  }
+
+  // Session objects, by real handle.
+  [[nodiscard]] std::shared_ptr<SessionObject> session_object(std::uint64_t real) const {
+    const auto found = session_objects_.find(real);
+    return found == session_objects_.end() ? nullptr : found->second.lock();
+  }
+  void add(const std::shared_ptr<SessionObject>& object) { session_objects_[object->real] = object; }
+  void remove_session_object(std::uint64_t real) { session_objects_.erase(real); }
+  [[nodiscard]] bool has_session_objects() const { return !session_objects_.empty(); }
+
+  void clear() {
+    for (const auto& [real, weak] : session_objects_)
+      if (const auto object = weak.lock()) {
+        object->place = nullptr;
+        object->creator = nullptr;
+      }
+    session_objects_.clear();
+    real_.clear();
+    handle_.clear();
+  }
+  // After the token's objects changed as a whole (a login, a logout): what is not found again is gone.
+  void forget_token_objects() {
+    real_.clear();
+    handle_.clear();
+  }
+
+  // When all objects were last listed because a handle was unknown; such a search is not repeated for every wrong handle.
+  std::uint64_t inventory_ms = 0;
+
+ private:
+  using Map = std::unordered_map<std::uint64_t, std::uint64_t>;
+  static std::uint64_t look(const Map& map, std::uint64_t key) {
+    const auto found = map.find(key);
+    return found == map.end() ? 0 : found->second;
+  }
+
+  Worker& worker_;
+  Map real_;    // by handle
+  Map handle_;  // by real handle
+  std::unordered_map<std::uint64_t, std::weak_ptr<SessionObject>> session_objects_;
+};
+
+}  // namespace p11shim

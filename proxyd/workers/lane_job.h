@@ -1,0 +1,60 @@
+// One message for a lane and what becomes of it: answered, or failed. A job is queued at a worker, runs on one lane, and
+// is told exactly one of both, unless its owner withdraws it first.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+
+#include "pkcs11/cryptoki.h"
+#include "wire/message.h"
+
+namespace p11shim {
+
+class LaneLink;
+class Worker;
+
+enum class JobFailure : std::uint8_t {
+  worker_lost,  // the worker died while it may have been executing
+  not_started,  // the worker died or stopped before a lane took it
+};
+
+class LaneJob {
+ public:
+  virtual ~LaneJob() = default;
+
+  // `reply`'s views are valid during this call only.
+  virtual void on_reply(Reply& reply) = 0;
+  virtual void on_failure(JobFailure failure) = 0;
+
+ protected:
+  friend class LaneLink;
+  friend class Worker;
+  Buffer head_;                          // the encoded message without its body
+  std::span<const std::uint8_t> body_;   // must stay valid until the job has ended or was withdrawn
+  std::uint64_t queued_ns_ = 0;          // uv_hrtime
+  std::uint64_t sent_ns_ = 0;
+  LaneLink* lane_ = nullptr;             // where it runs
+  Worker* worker_ = nullptr;             // where it is queued or runs
+};
+
+// A call that proxyd makes on its own account.
+class OwnCall final : public LaneJob {
+ public:
+  // `reply` is null if the call failed on the way. The object deletes itself afterwards.
+  using Done = std::function<void(Reply* reply)>;
+
+  // `call` is a number of the call table or a LaneCall. What `body` holds is wiped with it if it was marked secret.
+  static void start(Worker& worker, std::uint32_t call, std::span<const std::uint64_t> handles, Buffer body, Done done);
+
+ private:
+  explicit OwnCall(Buffer body, Done done) : body_bytes_(std::move(body)), done_(std::move(done)) {}
+  void on_reply(Reply& reply) override;
+  void on_failure(JobFailure failure) override;
+
+  Buffer body_bytes_;
+  Done done_;
+};
+
+}  // namespace p11shim

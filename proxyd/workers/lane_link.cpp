@@ -1,0 +1,93 @@
+#include "proxyd/workers/lane_link.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "proxyd/loop/socket_io.h"
+
+namespace p11shim {
+namespace {
+constexpr std::size_t kKeptBuffer = 64 << 10;
+constexpr std::size_t kLargestFrame = limits::kMaxFrame + limits::kFrameOverhead;
+}  // namespace
+
+LaneLink::LaneLink(uv_loop_t& loop, int socket, Events events)
+    : socket_(socket), events_(std::move(events)), poll_(loop, socket, [this](int ready) { on_ready(ready); }) {
+  poll_.watch(UV_READABLE);
+}
+
+LaneLink::~LaneLink() {
+  poll_.watch(0);
+  ::close(socket_);
+}
+
+void LaneLink::send(LaneJob& job) {
+  job_ = &job;
+  job.lane_ = this;
+  job.sent_ns_ = uv_hrtime();
+  if (!send_parts(socket_, job.head_.bytes(), job.body_, unsent_)) return fail();
+  if (!unsent_.empty()) poll_.watch(UV_READABLE | UV_WRITABLE);
+}
+
+void LaneLink::withdraw(LaneJob& job, std::function<void()> late) {
+  if (job_ != &job) return;
+  job.lane_ = nullptr;
+  job_ = nullptr;
+  stuck_ = true;
+  late_ = std::move(late);
+}
+
+LaneJob* LaneLink::release_job() {
+  LaneJob* job = std::exchange(job_, nullptr);
+  if (job != nullptr) job->lane_ = nullptr;
+  return job;
+}
+
+void LaneLink::on_ready(int events) {
+  if ((events & UV_WRITABLE) != 0) flush();
+  if ((events & UV_READABLE) != 0 && !failed_) read();
+}
+
+void LaneLink::flush() {
+  if (!send_buffered(socket_, unsent_)) return fail();
+  if (unsent_.empty()) poll_.watch(UV_READABLE);
+}
+
+void LaneLink::read() {
+  switch (receive_frame(socket_, input_, kLargestFrame)) {
+    case Received::partial: return;
+    case Received::closed:
+    case Received::malformed: return fail();
+    case Received::frame: return finish_reply();
+  }
+}
+
+void LaneLink::finish_reply() {
+  const std::size_t length = kLengthPrefix + load_length(input_.data());
+  if (input_.size() != length || (job_ == nullptr && !stuck_) ||
+      !read_reply(input_.bytes().subspan(kLengthPrefix), reply_))
+    return fail();
+  LaneJob* job = release_job();
+  input_.mark_secret();
+  if (job != nullptr) job->on_reply(reply_);
+  input_.clear();
+  input_.trim(kKeptBuffer);
+  if (stuck_) {
+    stuck_ = false;
+    if (auto late = std::exchange(late_, nullptr)) late();
+  }
+  events_.idle(*this);
+}
+
+void LaneLink::fail() {
+  if (failed_) return;
+  failed_ = true;
+  poll_.watch(0);
+  events_.lost(*this);
+}
+
+}  // namespace p11shim

@@ -1,0 +1,54 @@
+// proxyd's end of one lane: sends one job at a time and reads its reply. A lane whose call overran its deadline is *stuck*:
+// its job was withdrawn, nothing more is sent to it until the late reply arrives.
+#pragma once
+
+#include <functional>
+#include <optional>
+
+#include "proxyd/loop/handles.h"
+#include "proxyd/workers/lane_job.h"
+
+namespace p11shim {
+
+class LaneLink {
+ public:
+  struct Events {
+    std::function<void(LaneLink&)> idle;   // replied; ready for the next job
+    std::function<void(LaneLink&)> lost;   // closed by the worker, or it sent nonsense
+  };
+  // Takes the socket.
+  LaneLink(uv_loop_t& loop, int socket, Events events);
+  LaneLink(const LaneLink&) = delete;
+  LaneLink& operator=(const LaneLink&) = delete;
+  ~LaneLink();
+
+  void send(LaneJob& job);
+  // The job gets no answer any more; the lane is stuck until the worker answers. `late` is then called instead.
+  void withdraw(LaneJob& job, std::function<void()> late);
+
+  [[nodiscard]] bool idle() const { return job_ == nullptr && !stuck_; }
+  [[nodiscard]] bool stuck() const { return stuck_; }
+  [[nodiscard]] LaneJob* job() const { return job_; }
+  // Takes the job away without telling it, for a worker that is being torn down.
+  LaneJob* release_job();
+
+ private:
+  void on_ready(int events);
+  void read();
+  void finish_reply();
+  void flush();
+  void fail();
+
+  int socket_;
+  Events events_;
+  Poll poll_;
+  LaneJob* job_ = nullptr;
+  bool stuck_ = false;
+  bool failed_ = false;
+  std::function<void()> late_;
+  Buffer unsent_;  // what the socket did not take at once
+  Buffer input_;
+  Reply reply_;
+};
+
+}  // namespace p11shim

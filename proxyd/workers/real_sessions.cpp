@@ -1,0 +1,105 @@
+#include "proxyd/workers/real_sessions.h"
+
+#include <algorithm>
+
+#include "calls/table.h"
+
+namespace p11shim {
+namespace {
+constexpr auto kOpen = number_of<&CK_FUNCTION_LIST_3_0::C_OpenSession>();
+constexpr auto kClose = number_of<&CK_FUNCTION_LIST_3_0::C_CloseSession>();
+}  // namespace
+
+RealSessions::RealSessions(Worker& worker, bool read_write, std::uint32_t limit, std::function<CK_SLOT_ID()> slot)
+    : worker_(worker), read_write_(read_write), limit_(std::max(limit, 1u)), slot_(std::move(slot)) {}
+
+RealSessions::Lease RealSessions::borrow(Waiter& waiter) {
+  if (failures_to_tell_ != 0) {
+    --failures_to_tell_;
+    return {Outcome::failed, nullptr, last_open_rv_};
+  }
+  if (!free_.empty()) {
+    RealSession* session = free_.back();
+    free_.pop_back();
+    return {Outcome::lent, session};
+  }
+  if (sessions_.size() + opening_ + closing_ < limit_) open();
+  else if (opening_ + closing_ == 0 && reclaim_) reclaim_(*this);
+  if (!free_.empty()) return borrow(waiter);
+  waiting_.add(waiter);
+  return {Outcome::waiting};
+}
+
+void RealSessions::give_back(RealSession& session) {
+  if (session.tainted) {
+    if (session.owned_objects == 0) close(session);
+    return;
+  }
+  free_.push_back(&session);
+  waiting_.resume_one();
+}
+
+void RealSessions::open() {
+  ++opening_;
+  Buffer body;
+  Out out(body);
+  out.uint(CKF_SERIAL_SESSION | (read_write_ ? CKF_RW_SESSION : 0));
+  const std::uint64_t slot = slot_();
+  OwnCall::start(worker_, kOpen, {&slot, 1}, std::move(body), [this, epoch = epoch_](Reply* reply) {
+    if (epoch != epoch_) return;
+    --opening_;
+    if (reply != nullptr && reply->rv == CKR_OK && reply->handles.size() == 1) {
+      proven_ = true;
+      auto session = std::make_unique<RealSession>();
+      session->handle = reply->handles[0];
+      session->pool = this;
+      free_.push_back(session.get());
+      sessions_.push_back(std::move(session));
+    } else if (!waiting_.empty() && (sessions_.empty() || reply == nullptr || reply->rv != CKR_SESSION_COUNT)) {
+      // With sessions of our own the module's limit is ours: then waiting for one of them is the answer.
+      last_open_rv_ = reply != nullptr ? reply->rv : CKR_DEVICE_ERROR;
+      ++failures_to_tell_;
+    }
+    waiting_.resume_one();
+  });
+}
+
+void RealSessions::close(RealSession& session, std::function<void()> done) {
+  const std::uint64_t handle = session.handle;
+  drop(session);
+  ++closing_;
+  OwnCall::start(worker_, kClose, {&handle, 1}, {}, [this, epoch = epoch_, done = std::move(done)](Reply*) {
+    if (epoch == epoch_) {
+      --closing_;
+      waiting_.resume_one();
+    }
+    if (done) done();
+  });
+}
+
+void RealSessions::drop(RealSession& session) {
+  std::erase(free_, &session);
+  std::erase_if(sessions_, [&](const auto& owned) { return owned.get() == &session; });
+}
+
+void RealSessions::forget_all() {
+  ++epoch_;
+  free_.clear();
+  sessions_.clear();
+  opening_ = closing_ = 0;
+  failures_to_tell_ = 0;
+  proven_ = false;
+  waiting_.resume_all();
+}
+
+void RealSessions::close_idle(std::function<void()> done) {
+  auto remaining = std::make_shared<std::size_t>(free_.size());
+  if (*remaining == 0) return done();
+  const std::vector<RealSession*> idle = free_;
+  for (RealSession* session : idle)
+    close(*session, [remaining, done] {
+      if (--*remaining == 0) done();
+    });
+}
+
+}  // namespace p11shim

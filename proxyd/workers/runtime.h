@@ -1,0 +1,24 @@
+// What every part of proxyd that acts on its own needs: the loop and the log. Owned by main.
+#pragma once
+
+#include <uv.h>
+
+#include <random>
+#include <string>
+
+namespace spdlog {
+class logger;
+}
+
+namespace p11shim {
+
+struct Runtime {
+  uv_loop_t& loop;
+  spdlog::logger& log;
+  std::string worker_path;  // of proxyd-worker
+  std::mt19937_64 random{std::random_device{}()};  // for jitter, nothing else
+
+  [[nodiscard]] std::uint64_t now_ms() const { return uv_now(&loop); }
+};
+
+}  // namespace p11shim

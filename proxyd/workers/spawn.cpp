@@ -1,0 +1,117 @@
+#include "proxyd/workers/spawn.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstring>
+#include <string_view>
+
+extern char** environ;  // NOLINT: POSIX
+
+namespace p11shim {
+namespace {
+
+constexpr int kSocketBuffer = 1 << 20;  // bytes; a megabyte of data passes without waiting for the reader
+
+// Variables that are proxyd's own business.
+bool is_private(std::string_view entry) {
+  return entry.starts_with("NOTIFY_SOCKET=") || entry.starts_with("WATCHDOG_") || entry.starts_with("LISTEN_") ||
+         entry.starts_with("CREDENTIALS_DIRECTORY=") || entry.starts_with("P11SHIM_");
+}
+
+std::vector<std::string> child_environment(const Environment& added) {
+  std::vector<std::string> entries;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view text = *entry;
+    const std::string name(text.substr(0, text.find('=')));
+    if (!is_private(text) && !added.contains(name)) entries.emplace_back(text);
+  }
+  for (const auto& [name, value] : added) entries.push_back(name + "=" + value);
+  return entries;
+}
+
+void on_exit(uv_process_t* process, std::int64_t status, int signal) {
+  auto* exited = static_cast<WorkerExited*>(process->data);
+  process->data = nullptr;
+  if (exited != nullptr) {
+    (*exited)(status, signal);
+    delete exited;
+  } else {
+    // It was left before; nobody but us holds the handle.
+    uv_close(reinterpret_cast<uv_handle_t*>(process), [](uv_handle_t* handle) { delete reinterpret_cast<uv_process_t*>(handle); });
+  }
+}
+
+bool make_pair(int (&pair)[2]) {
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) return false;
+  for (const int fd : pair) {
+    ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &kSocketBuffer, sizeof kSocketBuffer);
+  }
+  return true;
+}
+
+}  // namespace
+
+HandlePtr<uv_process_t> spawn_worker(Runtime& runtime, const Environment& environment, std::size_t lanes, std::vector<int>& sockets,
+                                     std::string& error, WorkerExited exited) {
+  std::vector<int> theirs;
+  std::vector<uv_stdio_container_t> descriptors(3 + lanes);
+  descriptors[0].flags = UV_IGNORE;
+  for (int fd : {1, 2}) {
+    descriptors[fd].flags = UV_INHERIT_FD;
+    descriptors[fd].data.fd = 2;  // what a module prints goes to the log's stream, never to a client's
+  }
+  bool ok = true;
+  for (std::size_t i = 0; i < lanes && ok; ++i) {
+    int pair[2];
+    ok = make_pair(pair);
+    if (!ok) break;
+    sockets.push_back(pair[0]);
+    theirs.push_back(pair[1]);
+    descriptors[3 + i].flags = UV_INHERIT_FD;
+    descriptors[3 + i].data.fd = pair[1];
+  }
+
+  std::vector<std::string> entries = child_environment(environment);
+  std::vector<char*> env;
+  for (std::string& entry : entries) env.push_back(entry.data());
+  env.push_back(nullptr);
+  std::string path = runtime.worker_path;
+  std::string count = std::to_string(lanes);
+  char* argv[] = {path.data(), count.data(), nullptr};
+
+  uv_process_options_t options{};
+  options.file = path.c_str();
+  options.args = argv;
+  options.env = env.data();
+  options.stdio = descriptors.data();
+  options.stdio_count = static_cast<int>(descriptors.size());
+  options.exit_cb = &on_exit;
+
+  HandlePtr<uv_process_t> process(new uv_process_t);
+  std::memset(process.get(), 0, sizeof(uv_process_t));
+  const int result = ok ? uv_spawn(&runtime.loop, process.get(), &options) : -errno;
+  for (const int fd : theirs) ::close(fd);
+  if (result == 0) {
+    process->data = new WorkerExited(std::move(exited));
+    return process;
+  }
+  error = "cannot start " + path + ": " + uv_strerror(result);
+  for (const int fd : sockets) ::close(fd);
+  sockets.clear();
+  if (!ok) delete process.release();  // uv_spawn never saw it
+  return nullptr;
+}
+
+void leave_worker(HandlePtr<uv_process_t> process, bool politely) {
+  auto* exited = static_cast<WorkerExited*>(process->data);
+  if (exited == nullptr) return;  // it has exited already; the handle closes itself
+  process->data = nullptr;
+  delete exited;
+  if (!politely) uv_process_kill(process.get(), SIGKILL);
+  uv_unref(reinterpret_cast<uv_handle_t*>(process.get()));
+  process.release();  // on_exit closes it
+}
+
+}  // namespace p11shim

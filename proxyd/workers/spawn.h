@@ -1,0 +1,26 @@
+// Starting and leaving worker processes.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "proxyd/config/config.h"
+#include "proxyd/loop/handles.h"
+#include "proxyd/workers/runtime.h"
+
+namespace p11shim {
+
+using WorkerExited = std::function<void(std::int64_t status, int signal)>;
+
+// Starts proxyd-worker with `lanes` sockets; the caller owns proxyd's ends of them. Null: `error` says why.
+// `exited` is called once, unless the process was left before.
+HandlePtr<uv_process_t> spawn_worker(Runtime& runtime, const Environment& environment, std::size_t lanes, std::vector<int>& sockets,
+                                     std::string& error, WorkerExited exited);
+
+// Nobody waits for this process any more. `politely`: its sockets are closed, so it finalises its module and leaves within
+// its own time limit; otherwise it is killed.
+void leave_worker(HandlePtr<uv_process_t> process, bool politely);
+
+}  // namespace p11shim
