@@ -2,7 +2,7 @@
 # OpenSSL's pkcs11 engine: requests, certificates, signatures, decryption, CMS, and TLS handshakes with the key in
 # the token; plain openssl checks every result.
 . "$(dirname "$0")/client.sh"
-need openssl pkcs11-tool
+need openssl pkcs11-tool curl
 
 engine_configuration engine.cnf
 with_token() { OPENSSL_CONF=engine.cnf openssl "$1" -engine pkcs11 "${@:2}"; }
@@ -36,18 +36,21 @@ openssl cms -encrypt -binary -in data -aes256 -outform DER -out envelope.cms rsa
 with_token cms -decrypt -inform DER -in envelope.cms -recip rsa.crt -inkey "$(uri rsa private)" -keyform engine -out opened
 same "CMS envelope" data opened
 
-# tls KEY OPTION...: both ends are openssl; the server's key is in the token, and so is the client's.
-tls() {
-  local key=$1
-  shift
+# serve KEY OPTION...: a TLS server with that key of the token, which asks for a client certificate; its pid is $!.
+serve() {
   rm -f server.sock
   : >server.log
-  OPENSSL_CONF=engine.cnf openssl s_server -engine pkcs11 -keyform engine -key "$(uri "$key" private)" \
-    -cert "$key.crt" -unix server.sock -naccept 2 -Verify 1 -verify_return_error -CAfile ec.crt -rev >server.log &
+  OPENSSL_CONF=engine.cnf openssl s_server -engine pkcs11 -keyform engine -key "$(uri "$1" private)" -cert "$1.crt" \
+    -unix server.sock -Verify 1 -verify_return_error -CAfile ec.crt "${@:2}" >server.log &
   await grep -q ACCEPT server.log
+}
+# tls KEY VERSION: the client's key is in the token too.
+tls() {
+  serve "$1" -naccept 2 -rev
   for _ in 1 2; do
-    printf 'hello from the client\nCLOSE\n' | OPENSSL_CONF=engine.cnf timeout 30 openssl s_client -unix server.sock -engine pkcs11 \
-      -keyform engine -key "$(uri ec private)" -cert ec.crt -CAfile "$key.crt" -verify_return_error "$@" -quiet -brief 2>&1 |
+    printf 'hello from the client\nCLOSE\n' |
+      OPENSSL_CONF=engine.cnf timeout 30 openssl s_client -unix server.sock -engine pkcs11 -keyform engine \
+        -key "$(uri ec private)" -cert ec.crt -CAfile "$1.crt" -verify_return_error "$2" -quiet -brief 2>&1 |
       grep -oE 'Verification: .*|Protocol version: .*|tneilc eht morf olleh'
   done
   wait $!
@@ -57,3 +60,9 @@ tls rsa -tls1_2
 tls rsa -tls1_3
 tls ec -tls1_2
 tls ec -tls1_3
+
+echo "== curl with a client key in the token"
+serve rsa -naccept 1 -www
+OPENSSL_CONF=engine.cnf curl --silent --show-error --max-time 30 --unix-socket server.sock --cacert rsa.crt \
+  --engine pkcs11 --key-type ENG --key "$(uri ec private)" --cert ec.crt https://localhost/ | grep -oE 'Subject: .*'
+wait $!
