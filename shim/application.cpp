@@ -1,0 +1,92 @@
+#include "shim/application.h"
+
+namespace p11shim {
+namespace {
+
+// How long C_Finalize lets proxyd take to clean up: it closes the connection when it has, so that whoever comes next,
+// perhaps with C_InitToken, finds nothing of this application.
+constexpr std::chrono::milliseconds kFarewell{1000};
+
+}  // namespace
+
+Application::Application(ShimConfig config) : config_(std::move(config)), dialer_(config_, identity_, sessions_) {}
+
+Application::Application(Application& parent)
+    : config_(parent.config_), identity_(parent.identity_), dialer_(config_, identity_, sessions_), parent_(&parent) {
+  sessions_.inherit(parent.sessions_);
+}
+
+Application::~Application() {
+  CallExchange* exchange = exchanges_.load(std::memory_order_acquire);
+  while (exchange != nullptr) delete std::exchange(exchange, exchange->next);
+}
+
+CallExchange& Application::lend() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (idle_ != nullptr) return *std::exchange(idle_, idle_->next_idle);
+  }
+  auto* exchange = new CallExchange(*this);
+  exchange->next = exchanges_.load(std::memory_order_relaxed);
+  while (!exchanges_.compare_exchange_weak(exchange->next, exchange, std::memory_order_release, std::memory_order_relaxed)) {
+  }
+  return *exchange;
+}
+
+void Application::give_back(CallExchange& exchange) noexcept {
+  const std::lock_guard lock(mutex_);
+  if (is_shut_down()) exchange.socket().close();
+  exchange.next_idle = std::exchange(idle_, &exchange);
+}
+
+bool Application::connect(CallExchange& exchange, bool anew) {
+  if (!anew && exchange.socket().is_open() && exchange.line().endpoint == dialer_.endpoint()) return true;
+  const auto line = dialer_.dial(exchange.socket(), shut_down_);
+  // Not before now, connected or not: while the parent's connections are open, proxyd still knows whose child this is.
+  if (Application* parent = parent_.exchange(nullptr)) parent->close_inherited();
+  if (!line) {
+    exchange.socket().close();
+    return false;
+  }
+  exchange.connected(*line);
+  // shut_down() either sees this connection or is seen here.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (is_shut_down()) exchange.socket().shut_down();
+  return true;
+}
+
+void Application::shut_down() noexcept {
+  shut_down_.store(true, std::memory_order_release);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  CallExchange* polite = take_connected();
+  for (auto* exchange = exchanges_.load(std::memory_order_acquire); exchange != nullptr; exchange = exchange->next)
+    if (exchange != polite) exchange->socket().shut_down();
+  if (polite != nullptr) say_goodbye(polite->socket());
+  if (Application* parent = parent_.exchange(nullptr)) parent->close_inherited();
+}
+
+// An idle exchange whose connection is open; it stays out of the pool.
+CallExchange* Application::take_connected() noexcept {
+  const std::lock_guard lock(mutex_);
+  for (CallExchange** place = &idle_; *place != nullptr; place = &(*place)->next_idle)
+    if ((*place)->socket().is_open()) return std::exchange(*place, (*place)->next_idle);
+  return nullptr;
+}
+
+void Application::say_goodbye(Socket& socket) noexcept {
+  try {
+    Buffer goodbye;
+    write_goodbye(goodbye);
+    if (socket.send(goodbye.bytes(), {}, kFarewell) == Transfer::done) socket.wait_until_closed(kFarewell);
+  } catch (const std::bad_alloc&) {  // then without a word
+  }
+  socket.close();
+}
+
+void Application::close_inherited() noexcept {
+  if (Application* parent = parent_.exchange(nullptr)) parent->close_inherited();
+  for (auto* exchange = exchanges_.load(std::memory_order_acquire); exchange != nullptr; exchange = exchange->next)
+    exchange->socket().close_inherited();
+}
+
+}  // namespace p11shim

@@ -1,0 +1,74 @@
+// One C_Initialize in one process, until its C_Finalize: its identity towards proxyd, its open sessions, and its
+// connections, one for each thread that is inside a call at the same time. Threads hold a share of it during a call, so
+// C_Finalize need not wait for them: it shuts their connections down, and the last one out frees the application.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+
+#include "shim/call_exchange.h"
+#include "shim/config.h"
+#include "shim/dialer.h"
+#include "shim/identity.h"
+#include "shim/sessions.h"
+
+namespace p11shim {
+
+class Application {
+ public:
+  explicit Application(ShimConfig config);
+  // In a forked child: an application of its own, which starts with what the parent had. `parent` is never freed.
+  explicit Application(Application& parent);
+  Application(const Application&) = delete;
+  Application& operator=(const Application&) = delete;
+  ~Application();
+
+  [[nodiscard]] const ShimConfig& config() const { return config_; }
+  [[nodiscard]] Sessions& sessions() { return sessions_; }
+  // Some proxyd has known this application; if now none answers, something is lost.
+  [[nodiscard]] bool was_welcomed() const { return identity_.was_welcomed(); }
+
+  // An exchange for the calling thread alone, the one that was given back last. Throws std::bad_alloc.
+  CallExchange& lend();
+  void give_back(CallExchange& exchange) noexcept;
+  // Makes sure that the exchange is connected, `anew` if its connection is known to be dead.
+  bool connect(CallExchange& exchange, bool anew = false);
+
+  // C_Finalize: calls in progress end, later ones fail, proxyd is told.
+  void shut_down() noexcept;
+  [[nodiscard]] bool is_shut_down() const { return shut_down_.load(std::memory_order_acquire); }
+  // In a forked child: closes its copies of all connections; the parent goes on using them.
+  void close_inherited() noexcept;
+
+ private:
+  CallExchange* take_connected() noexcept;
+  static void say_goodbye(Socket& socket) noexcept;
+
+  const ShimConfig config_;
+  Identity identity_;
+  Sessions sessions_;
+  Dialer dialer_;
+  std::atomic<bool> shut_down_{false};
+  std::atomic<Application*> parent_{nullptr};     // whose connections are still to be closed
+  std::atomic<CallExchange*> exchanges_{nullptr};  // all, linked by `next`; only ever grows, so a child can walk it
+  std::mutex mutex_;                               // guards idle_ and each exchange's next_idle
+  CallExchange* idle_ = nullptr;
+};
+
+// An exchange, lent for one call.
+class Loan {
+ public:
+  explicit Loan(Application& application) : application_(application), exchange_(application.lend()) {}
+  Loan(const Loan&) = delete;
+  Loan& operator=(const Loan&) = delete;
+  ~Loan() { application_.give_back(exchange_); }
+  CallExchange& operator*() { return exchange_; }
+  CallExchange* operator->() { return &exchange_; }
+
+ private:
+  Application& application_;
+  CallExchange& exchange_;
+};
+
+}  // namespace p11shim

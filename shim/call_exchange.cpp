@@ -1,0 +1,73 @@
+#include "shim/call_exchange.h"
+
+#include "shim/application.h"
+#include "shim/log.h"
+#include "shim/return_codes.h"
+
+namespace p11shim {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kGrace = std::chrono::seconds(5);          // proxyd keeps the deadline; this is for one that does not
+constexpr milliseconds kWithoutDeadline = std::chrono::minutes(10);  // key generation, whose limit only proxyd knows
+constexpr std::size_t kKeptMemory = std::size_t{2} << 20;         // bytes for each buffer of an idle exchange
+
+}  // namespace
+
+void CallExchange::begin(milliseconds deadline) {
+  request_.deadline_ms = static_cast<std::uint32_t>(deadline.count());
+  request_.has_mechanism = false;
+  request_.handles.clear();
+  patience_ = deadline.count() == 0 ? kWithoutDeadline : deadline + kGrace;
+  failure_ = codes::kInternal;
+}
+
+void CallExchange::end(bool secret) {
+  if (in_flight_) socket_.close();  // an exception left in the middle
+  in_flight_ = false;
+  if (secret) answer_.mark_secret();
+  for (Buffer* buffer : {&body_, &answer_}) {
+    buffer->clear();
+    buffer->trim(kKeptMemory);
+  }
+}
+
+bool CallExchange::perform() {
+  ++request_.id;
+  head_.clear();
+  write_request_head(head_, request_);
+  if (head_.size() - kLengthPrefix + request_.body.size() > line_.max_frame) {
+    failure_ = codes::kTooLarge;
+    return false;
+  }
+  Transfer result = transfer();
+  // The connection died while it was idle, as it does when proxyd is restarted: nothing has happened yet.
+  if (result == Transfer::unsent && application_.connect(*this, true)) result = transfer();
+  if (result == Transfer::done && read_reply(answer_.bytes().subspan(kLengthPrefix), reply_) && reply_.id == request_.id) return true;
+  fail(result);
+  return false;
+}
+
+Transfer CallExchange::transfer() {
+  in_flight_ = true;
+  Transfer result = socket_.send(head_.bytes(), request_.body, patience_);
+  if (result == Transfer::done) result = socket_.receive(answer_, patience_);
+  in_flight_ = false;
+  return result;
+}
+
+void CallExchange::reject_reply() { fail(Transfer::done); }
+
+void CallExchange::fail(Transfer result) {
+  socket_.close();
+  failure_ = codes::kNotInitialised;
+  if (application_.is_shut_down()) return;
+  failure_ = codes::kProxydLost;
+  const char* why = result == Transfer::done        ? "proxyd sent a malformed reply"
+                    : result == Transfer::timed_out ? "proxyd did not answer in time"
+                                                    : "the connection to proxyd broke";
+  log_line(application_.config(), LogLevel::warning, std::string(call_info(request_.call)->name) + ": " + why);
+}
+
+}  // namespace p11shim

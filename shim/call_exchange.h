@@ -1,0 +1,53 @@
+// One request and its reply over one connection, with buffers that are used again for the next call: in the steady state
+// a small call allocates nothing. Used by one thread at a time.
+#pragma once
+
+#include <chrono>
+
+#include "calls/stub.h"
+#include "shim/dialer.h"
+#include "shim/socket.h"
+
+namespace p11shim {
+
+class Application;
+
+class CallExchange final : public Exchange {
+ public:
+  explicit CallExchange(Application& application) : application_(application) {}
+
+  // Before a call. `deadline` is what proxyd is told: 0 leaves it to proxyd.
+  void begin(std::chrono::milliseconds deadline);
+  // After a call, however it ended. `secret`: the answer may have held keys or plain text.
+  void end(bool secret);
+
+  Request& request() override { return request_; }
+  Buffer& body() override { return body_; }
+  bool perform() override;
+  Reply& reply() override { return reply_; }
+  [[nodiscard]] CK_RV failure() const override { return failure_; }
+  void reject_reply() override;
+
+  [[nodiscard]] Socket& socket() { return socket_; }
+  [[nodiscard]] const Dialer::Line& line() const { return line_; }
+  void connected(const Dialer::Line& line) { line_ = line; }
+
+  CallExchange* next = nullptr;       // the application's lists of exchanges
+  CallExchange* next_idle = nullptr;
+
+ private:
+  Transfer transfer();
+  void fail(Transfer result);
+
+  Application& application_;
+  Socket socket_;
+  Dialer::Line line_{};
+  std::chrono::milliseconds patience_{0};  // with a proxyd that gives no sign of life
+  Request request_;
+  Reply reply_;
+  Buffer head_, body_, answer_;
+  CK_RV failure_ = CKR_OK;
+  bool in_flight_ = false;  // a request was sent whose reply has not been read to its end
+};
+
+}  // namespace p11shim

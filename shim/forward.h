@@ -1,0 +1,53 @@
+// A forwarded call, for every function of the table that does not end in the shim.
+#pragma once
+
+#include "calls/stub.h"
+#include "shim/application.h"
+#include "shim/boundary.h"
+#include "shim/follow.h"
+#include "shim/process.h"
+
+namespace p11shim {
+
+// Answers that may hold keys or plain text: their buffers are wiped.
+template <class... Kind>
+constexpr bool may_reveal(Types<Kind...>) {
+  return ((std::is_same_v<Kind, QueryTemplate> || std::is_same_v<Kind, FillBytes> || std::is_same_v<Kind, Mechanism>) || ...);
+}
+template <class Call>
+constexpr bool kSecretAnswer =
+    may_reveal(typename Call::Arguments{}) ||
+    (Call::policy.operation & (Operation::decrypt | Operation::message_decrypt)) != Operation::none;
+
+// What a call is told while there has never been a proxyd: as with a module that has no slots.
+template <class Call, class... C>
+CK_RV answer_without_proxyd(const Application& application, C... arguments) {
+  if (application.config().on_unreachable == OnUnreachable::fail) return codes::kProxydLost;
+  if constexpr (Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_GetSlotList>()) {
+    *std::get<2>(std::tuple(arguments...)) = 0;
+    return CKR_OK;
+  } else {
+    if (application.was_welcomed()) return codes::kProxydLost;
+    return Call::policy.slot ? codes::kNoSlot : codes::kNoSession;
+  }
+}
+
+template <class Call, class... C>
+CK_RV forward(C... arguments) noexcept {
+  return at_the_boundary([&]() -> CK_RV {
+    const std::shared_ptr<Application> application = process.application();
+    if (application == nullptr) return codes::kNotInitialised;
+    if (const CK_RV refused = check_arguments<Call>(arguments...); refused != CKR_OK) return refused;
+
+    Loan exchange(*application);
+    if (!application->connect(*exchange))
+      return application->is_shut_down() ? codes::kNotInitialised : answer_without_proxyd<Call>(*application, arguments...);
+    exchange->begin(Call::policy.slow ? std::chrono::milliseconds(0) : application->config().deadline);
+    const CK_RV rv = perform_call<Call>(*exchange, message_mechanism<Call>(application->sessions(), arguments...), arguments...);
+    exchange->end(kSecretAnswer<Call>);
+    follow<Call>(application->sessions(), rv, arguments...);
+    return rv;
+  });
+}
+
+}  // namespace p11shim
