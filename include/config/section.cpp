@@ -3,8 +3,6 @@
 namespace p11shim {
 namespace {
 
-const ConfigValue::Table kNoEntries;
-
 std::string comma_separated(const std::vector<std::string_view>& words) {
   std::string text;
   for (const std::string_view word : words) text += (text.empty() ? "" : ", ") + std::string(word);
@@ -20,12 +18,8 @@ bool is_list_of_tables(const ConfigValue& value) {
 
 ConfigSection::ConfigSection(const ConfigValue& table, std::string title, std::string path,
                              ConfigReport& report)
-    : entries_(table.get<ConfigValue::Table>()),
-      place_(table.place),
-      title_(std::move(title)),
-      path_(std::move(path)),
-      report_(report) {
-  if (!entries_) entries_ = &kNoEntries;
+    : place_(table.place), title_(std::move(title)), path_(std::move(path)), report_(report) {
+  if (const auto* entries = table.get<ConfigValue::Table>()) entries_ = *entries;
   if (!path_.empty()) report_.note_place(path_, place_);
 }
 
@@ -34,9 +28,9 @@ std::string ConfigSection::path_of(std::string_view name) const {
 }
 
 const ConfigEntry* ConfigSection::find(std::string_view name) const {
-  const auto found = std::find_if(entries_->begin(), entries_->end(),
+  const auto found = std::find_if(entries_.begin(), entries_.end(),
                                   [name](const ConfigEntry& entry) { return entry.name == name; });
-  return found == entries_->end() ? nullptr : &*found;
+  return found == entries_.end() ? nullptr : &*found;
 }
 
 const ConfigEntry* ConfigSection::take(std::string_view name) {
@@ -65,7 +59,7 @@ std::string ConfigSection::unknown_key(const ConfigEntry& entry) const {
 }
 
 void ConfigSection::finish() {
-  for (const ConfigEntry& entry : *entries_) {
+  for (const ConfigEntry& entry : entries_) {
     const auto is_entry = [&](std::string_view name) { return name == entry.name; };
     if (std::any_of(known_.begin(), known_.end(), is_entry)) continue;
     if (std::any_of(refused_.begin(), refused_.end(), is_entry)) continue;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <span>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -56,7 +57,8 @@ std::string show_field(const Field& field, const Struct& from) {
   }
 }
 
-// A table being read. Keys that no read() asked for are errors, said by finish().
+// A table being read. Keys that no read() asked for are errors, said by finish(). Names are borrowed: they
+// outlive the section.
 class ConfigSection {
  public:
   // `title` as people write it ("[listen]"); `path` as places are noted ("listen"). Both are empty for the
@@ -82,12 +84,8 @@ class ConfigSection {
 
   // A sub-table or array of tables that the caller reads; null if it is absent.
   const ConfigEntry* take(std::string_view name);
-  bool has(std::string_view name) const { return find(name) != nullptr; }
   void report_missing(std::string_view name, std::string_view expected);
   void finish();
-
-  ConfigReport& report() noexcept { return report_; }
-  ConfigPlace place() const noexcept { return place_; }
   std::string path_of(std::string_view name) const;
 
  private:
@@ -95,7 +93,7 @@ class ConfigSection {
   std::string unknown_key(const ConfigEntry& entry) const;
 
   // Constant after construction; the table outlives the section.
-  const ConfigValue::Table* entries_;
+  std::span<const ConfigEntry> entries_;
   ConfigPlace place_;
   std::string title_;
   std::string path_;

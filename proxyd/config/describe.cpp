@@ -55,7 +55,7 @@ std::string audit(const AuditConfig& audit) {
   std::string text = audit.file;
   if (audit.journal) text += text.empty() ? "journal" : " and journal";
   return text +
-         " classes = " + ListKind<ChoiceKind<AuditClass, 4>>{schema::kAuditClass, {}}.show(audit.classes);
+         ", classes = " + ListKind<ChoiceKind<AuditClass, 4>>{schema::kAuditClass, {}}.show(audit.classes);
 }
 
 }  // namespace

@@ -32,24 +32,24 @@ class Reader {
 
  private:
   template <class Struct, class Fields>
-  void read_table(const std::string& name, Struct& into, const Fields& fields) {
+  void read_table(const char* name, Struct& into, const Fields& fields) {
     const ConfigEntry* entry = root_.take(name);
     if (!entry) return;
     if (!entry->value.get<ConfigValue::Table>()) {
-      return report_.error(entry->place, wrong_type(name, entry->value, "a section [" + name + "]"));
+      return report_.error(entry->place,
+                           wrong_type(name, entry->value, "a section [" + std::string(name) + "]"));
     }
-    ConfigSection section(entry->value, '[' + name + ']', name, report_);
+    ConfigSection section(entry->value, '[' + std::string(name) + ']', name, report_);
     section.read(into, fields);
     section.finish();
   }
 
   // Each table makes an element, also a wrong one: an element's index is the one in its noted places.
   template <class Struct>
-  void read_tables(const std::string& name, std::vector<Struct>& into,
-                   void (*read_one)(ConfigSection&, Struct&)) {
+  void read_tables(const char* name, std::vector<Struct>& into, void (*read_one)(ConfigSection&, Struct&)) {
     const ConfigEntry* entry = root_.take(name);
     if (!entry) return;
-    const std::string title = "[[" + name + "]]";
+    const std::string title = "[[" + std::string(name) + "]]";
     const auto* items = entry->value.get<ConfigValue::List>();
     if (!items) return report_.error(entry->place, wrong_type(name, entry->value, "a section " + title));
     for (const ConfigValue& item : *items) {
@@ -58,7 +58,7 @@ class Reader {
         report_.error(item.place, wrong_type(name, item, "a section " + title));
         continue;
       }
-      ConfigSection section(item, title, name + '[' + std::to_string(into.size() - 1) + ']', report_);
+      ConfigSection section(item, title, name + ("[" + std::to_string(into.size() - 1) + ']'), report_);
       read_one(section, element);
       section.finish();
     }

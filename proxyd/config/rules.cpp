@@ -222,7 +222,7 @@ class Rules {
   void check_everything_is_used() {
     for (std::size_t i = 0; i < config_.modules.size(); ++i) {
       const ModuleConfig& module = config_.modules[i];
-      if (module.name.empty()) continue;
+      if (module.name.empty() || report_.has_error_at(element("module", i) + ".tokens")) continue;
       const bool used =
           module.every_token || std::any_of(config_.members.begin(), config_.members.end(),
                                             [&](const auto& each) { return each.module == module.name; });
