@@ -8,7 +8,8 @@ all:
 deps:
 	scripts/install-deps.sh
 
-demo: deps all
+demo:
+	scripts/install-deps.sh build
 	scripts/demo.sh
 
 test: deps

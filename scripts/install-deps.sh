@@ -1,64 +1,78 @@
 #!/bin/sh
-# Installs the Debian 12 packages that building, testing and the demo need.
-# Does nothing, quickly and without root, when all of them are there.
+# Installs the Debian 12 packages that are missing; does nothing, quickly and without root,
+# when there are none.
+#
+#   scripts/install-deps.sh [build|all]
+#
+# build: enough for `make`, `make demo` and the unit tests. all (default): also what the
+# whole test suite runs: clients, sanitizers, fuzzers.
 set -eu
 
-packages='
-apache2-bin
+build_packages='
 ccache
-clang-14
-clang-format-14
 cmake
-curl
 g++
-gnutls-bin
-golang-github-miekg-pkcs11-dev
-golang-go
-iproute2
 libbenchmark-dev
-libclang-rt-14-dev
 libcli11-dev
 libcmocka-dev
-libengine-pkcs11-openssl
 libfmt-dev
 libgmock-dev
 libgtest-dev
-libhsm-bin
 libmsgpack-cxx-dev
-libnss3
 libnss3-dev
-libnss3-tools
-libp11-kit-dev
 libseccomp-dev
 libspdlog-dev
 libsqlite3-dev
 libssl-dev
-libstrongswan-extra-plugins
-libstrongswan-standard-plugins
 libsystemd-dev
 libtomlplusplus-dev
 libuv1-dev
 libyaml-cpp-dev
 make
 man-db
-nginx
 ninja-build
 nlohmann-json3-dev
-openjdk-17-jdk-headless
 opensc
-openssh-client
 openssl
+pkg-config
+softhsm2
+'
+
+test_packages='
+apache2-bin
+clang-14
+clang-format-14
+curl
+gnutls-bin
+golang-github-miekg-pkcs11-dev
+golang-go
+iproute2
+libclang-rt-14-dev
+libengine-pkcs11-openssl
+libhsm-bin
+libnss3
+libnss3-tools
+libp11-kit-dev
+libstrongswan-extra-plugins
+libstrongswan-standard-plugins
+nginx
+openjdk-17-jdk-headless
+openssh-client
 p11-kit
 p11-kit-modules
-pkg-config
 procps
 python3
 python3-pykcs11
-softhsm2
 strace
 strongswan-pki
 util-linux
 '
+
+case "${1:-all}" in
+  build) packages=$build_packages ;;
+  all) packages="$build_packages $test_packages" ;;
+  *) echo "usage: install-deps.sh [build|all]" >&2; exit 2 ;;
+esac
 
 if ! command -v dpkg-query >/dev/null; then
   echo "install-deps: this is not Debian; install the equivalents of:" $packages >&2
@@ -84,6 +98,11 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 
 echo "install-deps: installing$missing"
-export DEBIAN_FRONTEND=noninteractive
 $as_root apt-get update
+# shellcheck disable=SC2086
 $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing
+
+# Debian starts what it installs. The tests want nginx's program, not a web server on port 80.
+case "$missing " in
+  *' nginx '*) [ ! -d /run/systemd/system ] || $as_root systemctl disable --now nginx ;;
+esac
