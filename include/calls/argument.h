@@ -4,6 +4,7 @@
 //   shim:    take_reply             ← worker: put_reply
 //
 // A kind K has
+//   static constexpr std::string_view name;     part of the table's fingerprint
 //   using C = Types<...>;                       the C parameters it covers
 //   struct Value;                               what the worker keeps of it for the length of the call
 //   static CK_RV check(C...);                   what the shim refuses by itself (a NULL that would crash a module)
@@ -17,6 +18,7 @@
 // they agree on what is there without saying it: outputs travel with CKR_OK only, lengths also with CKR_BUFFER_TOO_SMALL.
 #pragma once
 
+#include <string_view>
 #include <tuple>
 
 #include "calls/arena.h"

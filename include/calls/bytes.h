@@ -9,6 +9,7 @@ namespace p11shim {
 
 // (pointer, length) in. NULL and an empty string stay different, since modules treat them differently.
 struct InBytes : InputOnly {
+  static constexpr std::string_view name{"InBytes"};
   using C = Types<CK_BYTE_PTR, CK_ULONG>;
   struct Value {
     CK_BYTE_PTR bytes;
@@ -38,6 +39,7 @@ struct InBytes : InputOnly {
 
 // A PIN or user name: like InBytes, and the buffers it passes through are wiped.
 struct Pin : InBytes {
+  static constexpr std::string_view name{"Pin"};
   static CK_RV check(CK_BYTE_PTR bytes, CK_ULONG size) {
     return bytes != nullptr && size > limits::kMaxPin ? CKR_PIN_LEN_RANGE : CKR_OK;
   }
@@ -53,6 +55,7 @@ struct Pin : InBytes {
 
 // The new token's label in C_InitToken: always 32 bytes, blank padded, not terminated (§5.5).
 struct Label : InputOnly {
+  static constexpr std::string_view name{"Label"};
   static constexpr std::size_t kSize = 32;
   using C = Types<CK_UTF8CHAR_PTR>;
   struct Value {
@@ -72,6 +75,7 @@ struct Label : InputOnly {
 // if there was a buffer and it sufficed, the bytes. `LengthOptional` is for C_SignMessageNext, where the length may be NULL.
 template <bool LengthOptional>
 struct OutBytesOr {
+  static constexpr std::string_view name{LengthOptional ? "OutBytesOptional" : "OutBytes"};
   using C = Types<CK_BYTE_PTR, CK_ULONG_PTR>;
   struct Value {
     CK_BYTE_PTR buffer;
@@ -123,6 +127,7 @@ using OutBytesOptional = OutBytesOr<true>;
 
 // (buffer, length) to be filled entirely: C_GenerateRandom.
 struct FillBytes {
+  static constexpr std::string_view name{"FillBytes"};
   using C = Types<CK_BYTE_PTR, CK_ULONG>;
   struct Value {
     CK_BYTE_PTR buffer;

@@ -12,16 +12,19 @@ template <class Info>
 struct InfoFields;
 template <>
 struct InfoFields<CK_INFO> {
+  static constexpr std::string_view name{"CK_INFO"};
   static constexpr auto list = std::tuple{&CK_INFO::cryptokiVersion, &CK_INFO::manufacturerID, &CK_INFO::flags,
                                           &CK_INFO::libraryDescription, &CK_INFO::libraryVersion};
 };
 template <>
 struct InfoFields<CK_SLOT_INFO> {
+  static constexpr std::string_view name{"CK_SLOT_INFO"};
   static constexpr auto list = std::tuple{&CK_SLOT_INFO::slotDescription, &CK_SLOT_INFO::manufacturerID, &CK_SLOT_INFO::flags,
                                           &CK_SLOT_INFO::hardwareVersion, &CK_SLOT_INFO::firmwareVersion};
 };
 template <>
 struct InfoFields<CK_TOKEN_INFO> {
+  static constexpr std::string_view name{"CK_TOKEN_INFO"};
   using T = CK_TOKEN_INFO;
   static constexpr auto list = std::tuple{
       &T::label, &T::manufacturerID, &T::model, &T::serialNumber, &T::flags, &T::ulMaxSessionCount, &T::ulSessionCount,
@@ -30,10 +33,12 @@ struct InfoFields<CK_TOKEN_INFO> {
 };
 template <>
 struct InfoFields<CK_MECHANISM_INFO> {
+  static constexpr std::string_view name{"CK_MECHANISM_INFO"};
   static constexpr auto list = std::tuple{&CK_MECHANISM_INFO::ulMinKeySize, &CK_MECHANISM_INFO::ulMaxKeySize, &CK_MECHANISM_INFO::flags};
 };
 template <>
 struct InfoFields<CK_SESSION_INFO> {
+  static constexpr std::string_view name{"CK_SESSION_INFO"};
   static constexpr auto list = std::tuple{&CK_SESSION_INFO::slotID, &CK_SESSION_INFO::state, &CK_SESSION_INFO::flags, &CK_SESSION_INFO::ulDeviceError};
 };
 
@@ -65,6 +70,7 @@ void read_info(In& in, Info& info) {
 
 template <class Info>
 struct OutInfo {
+  static constexpr std::string_view name = InfoFields<Info>::name;
   using C = Types<Info*>;
   struct Value {
     Info info;

@@ -9,6 +9,7 @@ namespace p11shim {
 
 // (array, in-out count) with the two-call convention: C_GetSlotList, C_GetMechanismList (§5.2).
 struct OutList {
+  static constexpr std::string_view name{"OutList"};
   using C = Types<CK_ULONG_PTR, CK_ULONG_PTR>;
   struct Value {
     CK_ULONG_PTR items;
@@ -49,6 +50,7 @@ struct OutList {
 
 // (array, capacity, count): C_FindObjects. The objects travel beside the body.
 struct FoundObjects {
+  static constexpr std::string_view name{"FoundObjects"};
   using C = Types<CK_ULONG_PTR, CK_ULONG, CK_ULONG_PTR>;
   struct Value {
     CK_ULONG_PTR objects;

@@ -7,6 +7,7 @@ namespace p11shim {
 
 template <class... T>
 struct Local {
+  static constexpr std::string_view name{"Local"};
   using C = Types<T...>;
 };
 

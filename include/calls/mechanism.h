@@ -9,6 +9,7 @@ namespace p11shim {
 
 // pMechanism; NULL is passed on (in 3.0 it cancels an operation). Fields that the module writes travel back.
 struct Mechanism : Unchecked {
+  static constexpr std::string_view name{"Mechanism"};
   using C = Types<CK_MECHANISM_PTR>;
   struct Value {
     CK_MECHANISM_PTR mechanism;
@@ -36,6 +37,7 @@ struct Mechanism : Unchecked {
 
 // (pParameter, ulParameterLen) of the message functions: IV or nonce and tag are in-out.
 struct MessageParam : Unchecked {
+  static constexpr std::string_view name{"MessageParam"};
   using C = Types<CK_VOID_PTR, CK_ULONG>;
   struct Value {
     CK_MECHANISM message;  // the mechanism of C_Message…Init with this call's parameter

@@ -8,6 +8,7 @@ namespace p11shim {
 // A handle that the application passes: it travels beside the body. `Tag` keeps the kinds apart.
 template <class Tag>
 struct HandleIn : InputOnly, Unchecked {
+  static constexpr std::string_view name = Tag::name;
   using C = Types<CK_ULONG>;
   struct Value {
     CK_ULONG handle;
@@ -16,13 +17,17 @@ struct HandleIn : InputOnly, Unchecked {
   static void take_request(RequestReader& from, Value& value) { value.handle = from.handles.take(); }
   static std::tuple<CK_ULONG> c(Value& value) { return {value.handle}; }
 };
-using Session = HandleIn<struct SessionTag>;
-using Slot = HandleIn<struct SlotTag>;
-using Object = HandleIn<struct ObjectTag>;
+struct SessionTag { static constexpr std::string_view name{"Session"}; };
+struct SlotTag { static constexpr std::string_view name{"Slot"}; };
+struct ObjectTag { static constexpr std::string_view name{"Object"}; };
+using Session = HandleIn<SessionTag>;
+using Slot = HandleIn<SlotTag>;
+using Object = HandleIn<ObjectTag>;
 
 // A CK_ULONG or CK_BBOOL by value.
 template <class T>
 struct NumberIn : InputOnly, Unchecked {
+  static constexpr std::string_view name{sizeof(T) == 1 ? "Bool" : "Ulong"};
   using C = Types<T>;
   struct Value {
     T number;
@@ -38,6 +43,7 @@ using Bool = NumberIn<CK_BBOOL>;
 
 // A pointer that the standard reserves or that has no meaning beyond the process: it is not sent, the module gets NULL.
 struct Reserved : InputOnly, Unchecked {
+  static constexpr std::string_view name{"Reserved"};
   using C = Types<CK_VOID_PTR>;
   struct Value {};
   static void put_request(RequestWriter&, CK_VOID_PTR) {}
@@ -47,6 +53,7 @@ struct Reserved : InputOnly, Unchecked {
 // pApplication and Notify of C_OpenSession. No module in use calls back with anything but CKN_SURRENDER, which the
 // standard lets a library leave out (§5.21).
 struct Callback : InputOnly, Unchecked {
+  static constexpr std::string_view name{"Callback"};
   using C = Types<CK_VOID_PTR, CK_NOTIFY>;
   struct Value {};
   static void put_request(RequestWriter&, CK_VOID_PTR, CK_NOTIFY) {}
@@ -56,6 +63,7 @@ struct Callback : InputOnly, Unchecked {
 
 // A handle that the module returns, beside the body, with CKR_OK.
 struct OutHandle {
+  static constexpr std::string_view name{"OutHandle"};
   using C = Types<CK_ULONG_PTR>;
   struct Value {
     CK_ULONG handle;
@@ -74,6 +82,7 @@ struct OutHandle {
 
 // A number that the module returns with CKR_OK.
 struct OutUlong {
+  static constexpr std::string_view name{"OutUlong"};
   using C = Types<CK_ULONG_PTR>;
   struct Value {
     CK_ULONG number;

@@ -205,13 +205,13 @@ constexpr std::uint64_t kTableFingerprint = [] {
   std::uint64_t hash = 14695981039346656037ull;
   const auto mix = [&](std::string_view text) {
     for (const char c : text) hash = (hash ^ static_cast<std::uint8_t>(c)) * 1099511628211ull;
+    hash = hash * 1099511628211ull;  // as if a zero byte ended each text
   };
   for_each_call([&]<class C>() {
+    const char number[] = {static_cast<char>(C::number), static_cast<char>(C::number >> 8)};
+    mix({number, sizeof number});
     mix(C::name);
-    const char digits[] = {static_cast<char>(C::number), static_cast<char>(C::number >> 8), '\0'};
-    mix({digits, 2});
-    const char shape[] = {static_cast<char>(C::Arguments::size), static_cast<char>(C::C::size), static_cast<char>(C::policy.where)};
-    mix({shape, 3});
+    [&]<class... Kind>(Types<Kind...>) { (mix(Kind::name), ...); }(typename C::Arguments{});
   });
   return hash;
 }();

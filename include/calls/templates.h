@@ -27,6 +27,7 @@ constexpr bool answers_attributes(CK_RV rv) {
 }
 
 struct InTemplate : InputOnly {
+  static constexpr std::string_view name{"InTemplate"};
   using C = Types<CK_ATTRIBUTE_PTR, CK_ULONG>;
   struct Value {
     CK_ATTRIBUTE_PTR attributes;
@@ -47,6 +48,7 @@ struct InTemplate : InputOnly {
 };
 
 struct QueryTemplate {
+  static constexpr std::string_view name{"QueryTemplate"};
   using C = Types<CK_ATTRIBUTE_PTR, CK_ULONG>;
   struct Value {
     CK_ATTRIBUTE_PTR attributes;
