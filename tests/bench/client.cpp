@@ -1,0 +1,214 @@
+// One target's client process: the benchmark proper sends it commands, a line each, and it answers "ok …" or
+// "error …". A process of its own per target, because modules must not share one.
+//
+//   p11shim-bench-client module PATH      a PKCS#11 module        p11shim-bench-client echo SOCKET    the raw
+//   socket p11shim-bench-client echo-server SOCKET
+//
+//   prepare                     initialise a token and put the keys into it
+//   open THREADS                initialise, log in, a session per thread
+//   check                       run every workload once and prove its result -> those that the module refuses
+//   run WORKLOAD THREADS MS     -> operations, nanoseconds, median and 99th percentile of one operation
+//   start N                     -> median nanoseconds from C_Initialize to an open session
+//   sessions N                  open so many more sessions
+//   crowd N                     start so many applications; `crowd-call`: let each make a call; `crowd-end`
+#include <cstdio>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "crowd.h"
+#include "echo.h"
+#include "module.h"
+#include "result_check.h"
+#include "timing.h"
+#include "token.h"
+#include "workload.h"
+
+namespace p11shim {
+namespace {
+
+using std::chrono::milliseconds;
+
+std::string to_text(const Timing& timing) {
+  std::ostringstream text;
+  text << timing.operations << ' ' << timing.elapsed.count() << ' ' << timing.median.count() << ' '
+       << timing.p99.count();
+  return text.str();
+}
+
+// Answers one command; throws what goes wrong.
+class Client {
+ public:
+  virtual ~Client() = default;
+  virtual std::string obey(const std::string& verb, std::istream& arguments) = 0;
+};
+
+class EchoBench : public Client {
+ public:
+  explicit EchoBench(std::string socket_path) : socket_path_(std::move(socket_path)) {}
+
+  std::string obey(const std::string& verb, std::istream& arguments) override {
+    unsigned count = 0;
+    if (verb == "open" && arguments >> count) {
+      for (unsigned i = 0; i < count; ++i) clients_.emplace_back(socket_path_);
+      return "";
+    }
+    std::string workload;
+    unsigned duration = 0;
+    if (verb == "run" && arguments >> workload >> count >> duration) {
+      return to_text(
+          time_threads(count, milliseconds(duration), [this](unsigned i) { clients_[i].round_trip(); }));
+    }
+    throw std::runtime_error("unknown command " + verb);
+  }
+
+ private:
+  const std::string socket_path_;
+  std::vector<EchoClient> clients_;
+};
+
+class ModuleBench : public Client {
+ public:
+  explicit ModuleBench(const std::string& path) : module_(load_module(path)) {}
+
+  std::string obey(const std::string& verb, std::istream& arguments) override {
+    unsigned count = 0;
+    if (verb == "prepare") return prepare();
+    if (verb == "check") return check();
+    if (verb == "run") return run(arguments);
+    if (verb == "crowd-call") return crowd_->call(), "";
+    if (verb == "crowd-end") return crowd_.reset(), "";
+    if (!(arguments >> count)) throw std::runtime_error("incomplete command " + verb);
+    if (verb == "open") return open(count);
+    if (verb == "start") return start(count);
+    if (verb == "sessions") return open_sessions(count);
+    if (verb == "crowd") return start_crowd(count);
+    throw std::runtime_error("unknown command " + verb);
+  }
+
+ private:
+  std::string prepare() {
+    require("C_Initialize", module_.C_Initialize(nullptr));
+    prepare_token(module_);
+    require("C_Finalize", module_.C_Finalize(nullptr));
+    return "";
+  }
+
+  void initialize() {
+    CK_C_INITIALIZE_ARGS arguments{};
+    arguments.flags = CKF_OS_LOCKING_OK;
+    require("C_Initialize", module_.C_Initialize(&arguments));
+  }
+
+  std::string open(unsigned threads) {
+    initialize();
+    slot_ = find_bench_slot(module_);
+    const CK_SESSION_HANDLE session = open_bench_session(module_, slot_);
+    log_in(module_, session);
+    const BenchKeys keys = find_bench_keys(module_, session);
+    for (unsigned i = 0; i < threads; ++i) callers_.push_back(std::make_unique<Caller>(module_, slot_, keys));
+    return "";
+  }
+
+  std::string check() {
+    std::string refused;
+    for (const std::string_view name : check_results(module_, slot_)) refused += ' ' + std::string(name);
+    return refused;
+  }
+
+  std::string run(std::istream& arguments) {
+    std::string name;
+    unsigned threads = 0;
+    unsigned duration = 0;
+    arguments >> name >> threads >> duration;
+    for (const Workload& workload : kWorkloads) {
+      if (workload.name != name) continue;
+      return to_text(time_threads(threads, milliseconds(duration), [&](unsigned thread) {
+        if (const CK_RV rv = (*callers_.at(thread).*workload.run)(); rv != CKR_OK)
+          throw ModuleError(name.c_str(), rv);
+      }));
+    }
+    throw std::runtime_error("unknown workload " + name);
+  }
+
+  std::string start(unsigned times) {
+    initialize();
+    const CK_SLOT_ID slot = find_bench_slot(module_);
+    require("C_Finalize", module_.C_Finalize(nullptr));
+    std::vector<std::chrono::nanoseconds> samples;
+    for (unsigned i = 0; i < times; ++i) {
+      const auto begin = std::chrono::steady_clock::now();
+      initialize();
+      CK_ULONG count = 0;
+      require("C_GetSlotList", module_.C_GetSlotList(CK_TRUE, nullptr, &count));
+      open_bench_session(module_, slot);
+      samples.push_back(std::chrono::steady_clock::now() - begin);
+      require("C_Finalize", module_.C_Finalize(nullptr));
+    }
+    return std::to_string(quantile(samples, 0.5).count());
+  }
+
+  std::string open_sessions(unsigned count) {
+    if (callers_.empty()) open(1);
+    for (unsigned i = 0; i < count; ++i) open_bench_session(module_, slot_);
+    return "";
+  }
+
+  std::string start_crowd(unsigned count) {
+    initialize();
+    const CK_SLOT_ID slot = find_bench_slot(module_);
+    require("C_Finalize", module_.C_Finalize(nullptr));
+    crowd_.emplace(module_, slot, count);
+    return "";
+  }
+
+  CK_FUNCTION_LIST& module_;
+  CK_SLOT_ID slot_ = 0;
+  std::vector<std::unique_ptr<Caller>> callers_;
+  std::optional<Crowd> crowd_;
+};
+
+void obey_until_end(Client& client) {
+  for (std::string line; std::getline(std::cin, line);) {
+    std::istringstream words(line);
+    std::string verb;
+    words >> verb;
+    try {
+      const std::string answer = client.obey(verb, words);
+      std::cout << "ok " << answer << std::endl;
+    } catch (const std::exception& failure) {
+      std::cout << "error " << verb << ": " << failure.what() << std::endl;
+    }
+  }
+}
+
+int run(const std::string& kind, const std::string& where) {
+  if (kind == "echo-server") serve_echo(where);
+  if (kind == "echo") {
+    EchoBench client(where);
+    obey_until_end(client);
+    return 0;
+  }
+  ModuleBench client(where);
+  obey_until_end(client);
+  return 0;
+}
+
+}  // namespace
+}  // namespace p11shim
+
+int main(int argc, char** argv) {
+  if (argc != 3) {
+    std::fputs("usage: p11shim-bench-client module|echo|echo-server PATH\n", stderr);
+    return 2;
+  }
+  try {
+    return p11shim::run(argv[1], argv[2]);
+  } catch (const std::exception& failure) {
+    std::cout << "error " << failure.what() << std::endl;
+    return 1;
+  }
+}

@@ -1,0 +1,58 @@
+// What was measured. Every figure is a median over rounds; every ratio is the median of the rounds' own
+// ratios, whose two sides ran within the same second: drift of the machine cancels out.
+#pragma once
+
+#include <compare>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "placement.h"
+#include "timing.h"
+
+namespace p11shim {
+
+struct Cell {
+  Placement placement;
+  std::string workload;
+  unsigned threads;
+  auto operator<=>(const Cell&) const = default;
+};
+
+// Single numbers that are not timings of workloads.
+struct Facts {
+  std::optional<double> application_bytes;  // of proxyd, per idle application
+  std::optional<double> session_bytes;      // of proxyd, per idle virtual session
+  std::optional<double> applications_held;
+  std::optional<double> start_shim_ns;  // C_Initialize to an open session
+  std::optional<double> start_p11_kit_ns;
+};
+
+class Results {
+ public:
+  using Rounds = std::vector<Timing>;
+
+  void add(const Cell& cell, const std::string& target, const Timing& timing) {
+    cells_[cell][target].push_back(timing);
+  }
+
+  std::optional<double> throughput(const Cell& cell, const std::string& target) const;
+  std::optional<double> latency_ns(const Cell& cell, const std::string& target) const;  // one thread only
+  std::optional<double> throughput_ratio(const Cell& cell, const std::string& over,
+                                         const std::string& under) const;
+  std::optional<double> latency_ratio(const Cell& cell, const std::string& over,
+                                      const std::string& under) const;
+
+  const std::map<Cell, std::map<std::string, Rounds>>& cells() const { return cells_; }
+  Facts& facts() { return facts_; }
+  const Facts& facts() const { return facts_; }
+
+ private:
+  const Rounds* rounds(const Cell& cell, const std::string& target) const;
+
+  std::map<Cell, std::map<std::string, Rounds>> cells_;
+  Facts facts_;
+};
+
+}  // namespace p11shim
