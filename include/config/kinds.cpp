@@ -3,6 +3,22 @@
 #include <algorithm>
 
 namespace p11shim {
+namespace {
+
+bool is_letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
+// IEEE Std 1003.1, "Environment Variables".
+bool is_variable_name(std::string_view name) {
+  const auto allowed = [](char c) { return is_letter(c) || is_digit(c) || c == '_'; };
+  return !name.empty() && !is_digit(name.front()) && std::all_of(name.begin(), name.end(), allowed);
+}
+
+}  // namespace
 
 std::string_view key_name(std::string_view path) {
   const auto dot = path.rfind('.');
@@ -24,15 +40,12 @@ std::string TextKind::expected() const {
 }
 
 std::optional<std::string> TextKind::parse(const std::string& text) const {
-  if (text.size() > longest || text.find('\0') != std::string::npos) return std::nullopt;
+  if (text.size() > longest || has_control_characters(text)) return std::nullopt;
   return text;
 }
 
 std::optional<std::string> NameKind::parse(const std::string& text) {
-  const auto allowed = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '_' || c == '.';
-  };
+  const auto allowed = [](char c) { return is_letter(c) || is_digit(c) || c == '-' || c == '_' || c == '.'; };
   if (text.empty() || text.size() > 64 || !std::all_of(text.begin(), text.end(), allowed))
     return std::nullopt;
   return text;
@@ -45,8 +58,7 @@ std::string PathKind::expected() const {
 
 std::optional<std::string> PathKind::parse(const std::string& text) const {
   if (text.empty() && may_be_empty) return text;
-  if (!text.starts_with('/') || text.size() > longest || text.find('\0') != std::string::npos)
-    return std::nullopt;
+  if (!text.starts_with('/') || text.size() > longest || has_control_characters(text)) return std::nullopt;
   return text;
 }
 
@@ -97,8 +109,7 @@ void EnvironmentKind::read(const ConfigValue& value, const std::string& path,
   const auto* entries = value.get<ConfigValue::Table>();
   if (!entries) return report.error(value.place, wrong_type(path, value, expected()));
   for (const ConfigEntry& entry : *entries) {
-    const bool named =
-        !entry.name.empty() && entry.name.find_first_of(std::string_view("=\0", 2)) == entry.name.npos;
+    const bool named = is_variable_name(entry.name);
     const auto* text = entry.value.get<std::string>();
     if (!named) {
       report.error(entry.place, in_quotes(entry.name) + " cannot name an environment variable");

@@ -40,7 +40,7 @@ std::string_view key_name(std::string_view path);
 std::string wrong_type(std::string_view path, const ConfigValue& value, std::string_view expected);
 std::string refused(std::string_view path, std::string_view shown, std::string_view expected);
 
-// Any text without NUL, at most `longest` bytes.
+// Any text without control characters, at most `longest` bytes.
 struct TextKind {
   using From = std::string;
   std::size_t longest = 4096;

@@ -61,7 +61,7 @@ std::string describe_error(const toml::parse_error& error) {
   }
   const auto saw = text.find(kSaw);
   if (saw != text.npos && text.size() - saw > kSaw.size() + 3) text = text.substr(0, saw);
-  return "syntax error: " + std::string(text);
+  return "syntax error: " + printable(text);
 }
 
 }  // namespace

@@ -3,6 +3,13 @@
 #include <algorithm>
 
 namespace p11shim {
+namespace {
+
+bool is_control(char character) {
+  return static_cast<unsigned char>(character) < 0x20 || character == 0x7f;
+}
+
+}  // namespace
 
 std::string to_string(const ConfigProblem& problem) {
   std::string text = problem.file;
@@ -14,25 +21,31 @@ std::string to_string(const ConfigProblem& problem) {
   return text + problem.message;
 }
 
-std::string in_quotes(std::string_view text) {
-  constexpr std::size_t kLongest = 80;
+bool has_control_characters(std::string_view text) {
+  return std::any_of(text.begin(), text.end(), is_control);
+}
+
+std::string printable(std::string_view text) {
   constexpr std::string_view kHex = "0123456789abcdef";
-  const bool cut = text.size() > kLongest;
-  if (cut) {
-    text = text.substr(0, kLongest);
-    while (!text.empty() && (static_cast<unsigned char>(text.back()) & 0xc0) == 0x80) text.remove_suffix(1);
-    if (!text.empty() && static_cast<unsigned char>(text.back()) >= 0xc0) text.remove_suffix(1);
-  }
-  std::string result = "\"";
+  std::string result;
   for (const char character : text) {
     const auto byte = static_cast<unsigned char>(character);
-    if (byte < 0x20 || byte == 0x7f) {
+    if (is_control(character)) {
       result += {'\\', 'x', kHex[byte >> 4], kHex[byte & 0xf]};
-      continue;
+    } else {
+      result += character;
     }
-    result += character;
   }
-  return result + (cut ? "…\"" : "\"");
+  return result;
+}
+
+std::string in_quotes(std::string_view text) {
+  constexpr std::size_t kLongest = 80;
+  if (text.size() <= kLongest) return '"' + printable(text) + '"';
+  text = text.substr(0, kLongest);
+  while (!text.empty() && (static_cast<unsigned char>(text.back()) & 0xc0) == 0x80) text.remove_suffix(1);
+  if (!text.empty() && static_cast<unsigned char>(text.back()) >= 0xc0) text.remove_suffix(1);
+  return '"' + printable(text) + "…\"";
 }
 
 void ConfigReport::error(ConfigPlace place, std::string message) {

@@ -35,8 +35,10 @@ struct ConfigProblem {
 };
 std::string to_string(const ConfigProblem& problem);
 
-// Text from a file, made fit for a message: in quotes, control characters escaped, cut after 80 bytes.
+// Text from a file, made fit for a message: control characters escaped; and in quotes, cut after 80 bytes.
+std::string printable(std::string_view text);
 std::string in_quotes(std::string_view text);
+bool has_control_characters(std::string_view text);
 
 // What reading one file finds out.
 class ConfigReport {

@@ -50,7 +50,7 @@ std::optional<Selector> parse_selector(std::string_view text) {
       return selector.id ? std::optional(selector) : std::nullopt;
     }
     selector.name = rest;
-    const bool valid = !rest.empty() && rest.size() <= 256 && rest.find('\0') == rest.npos;
+    const bool valid = !rest.empty() && rest.size() <= 256 && !has_control_characters(rest);
     return valid ? std::optional(selector) : std::nullopt;
   }
   return std::nullopt;

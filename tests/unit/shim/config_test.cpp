@@ -1,0 +1,295 @@
+#include "shim/config.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+namespace p11shim {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using Lines = std::vector<std::string>;
+
+const std::string kEndpointExpected =
+    "(expected \"unix:/path\" or \"tcp:127.0.0.1:port\" (loopback addresses only)";
+
+Lines problems_of(const std::string& text) {
+  Lines lines;
+  for (const ConfigProblem& problem : parse_shim_config(text, "s.toml", {}).problems) {
+    lines.push_back(to_string(problem));
+  }
+  return lines;
+}
+
+ShimEndpoint unix_endpoint(const std::string& path) {
+  return {path, {}};
+}
+
+TEST(ShimConfig, HasTheDocumentedDefaults) {
+  const ShimConfig config = load_shim_config({});
+  EXPECT_EQ(config.endpoints, std::vector{unix_endpoint("/run/p11shim/proxyd.sock")});
+  EXPECT_EQ(config.connect_timeout, seconds(3));
+  EXPECT_EQ(config.deadline, seconds(30));
+  EXPECT_EQ(config.on_unreachable, OnUnreachable::empty);
+  EXPECT_EQ(config.fork, ForkMode::inherit);
+  EXPECT_EQ(config.log.kind, ShimLogSink::Kind::syslog);
+  EXPECT_EQ(config.log_level, LogLevel::warning);
+  EXPECT_TRUE(config.problems.empty());
+}
+
+TEST(ShimConfig, ReadsEveryKey) {
+  const auto config = parse_shim_config(
+      "endpoint = [\"unix:/run/a.sock\", \"tcp:127.0.0.1:9223\"]\nconnect_timeout = \"250ms\"\ndeadline = "
+      "\"1m\"\n"
+      "on_unreachable = \"fail\"\nfork = \"strict\"\nlog = \"file:/tmp/x\"\nlog_level = \"debug\"\n",
+      "s.toml", {});
+  ASSERT_TRUE(config);
+  ASSERT_EQ(config->endpoints.size(), 2u);
+  EXPECT_EQ(config->endpoints[0], unix_endpoint("/run/a.sock"));
+  EXPECT_EQ(config->endpoints[1].tcp, (TcpAddress{"127.0.0.1", 9223}));
+  EXPECT_EQ(config->connect_timeout, milliseconds(250));
+  EXPECT_EQ(config->deadline, seconds(60));
+  EXPECT_EQ(config->on_unreachable, OnUnreachable::fail);
+  EXPECT_EQ(config->fork, ForkMode::strict);
+  EXPECT_EQ(config->log, (ShimLogSink{ShimLogSink::Kind::file, "/tmp/x"}));
+  EXPECT_EQ(config->log_level, LogLevel::debug);
+}
+
+TEST(ShimConfig, OneEndpointNeedsNoList) {
+  EXPECT_EQ(parse_shim_config("endpoint = \"unix:/a\"", "s.toml", {})->endpoints,
+            std::vector{unix_endpoint("/a")});
+}
+
+TEST(ShimConfig, SaysWhatIsWrongWithEachKey) {
+  EXPECT_EQ(problems_of("endpiont = \"unix:/a\"\n"),
+            Lines{"s.toml:1:1: unknown key \"endpiont\"; did you mean \"endpoint\"?"});
+  EXPECT_EQ(problems_of("endpoint = \"/a\"\n"),
+            Lines{"s.toml:1:12: \"endpoint\" is \"/a\" " + kEndpointExpected + ')'});
+  EXPECT_EQ(problems_of("endpoint = \"tcp:10.0.0.1:9223\"\n"),
+            Lines{"s.toml:1:12: \"endpoint\" is \"tcp:10.0.0.1:9223\" " + kEndpointExpected + ')'});
+  EXPECT_EQ(problems_of("endpoint = [\"unix:/a\", \"unix:b\"]\n"),
+            Lines{"s.toml:1:24: \"endpoint[1]\" is \"unix:b\" " + kEndpointExpected + ')'});
+  EXPECT_EQ(problems_of("endpoint = []\n"),
+            Lines{"s.toml:1:12: \"endpoint\" is empty " + kEndpointExpected + ", or a list of them)"});
+  EXPECT_EQ(problems_of("endpoint = 1\n"),
+            Lines{"s.toml:1:12: \"endpoint\" is an integer " + kEndpointExpected + ", or a list of them)"});
+  EXPECT_EQ(problems_of("deadline = \"0s\"\nconnect_timeout = 5\n"),
+            (Lines{"s.toml:1:12: \"deadline\" is \"0s\" (expected a duration from \"1ms\" to \"1d\", in ms, "
+                   "s, m, h or "
+                   "d)",
+                   "s.toml:2:19: \"connect_timeout\" is an integer (expected a duration from \"1ms\" to "
+                   "\"1d\", in ms, "
+                   "s, m, h or d)"}));
+  EXPECT_EQ(
+      problems_of("on_unreachable = \"failed\"\nfork = \"yes\"\n"),
+      (Lines{"s.toml:1:18: \"on_unreachable\" is \"failed\" (expected \"empty\" or \"fail\"); did you mean "
+             "\"fail\"?",
+             "s.toml:2:8: \"fork\" is \"yes\" (expected \"inherit\" or \"strict\")"}));
+  EXPECT_EQ(
+      problems_of("log = \"sterr\"\nlog_level = \"loud\"\n"),
+      (Lines{"s.toml:1:7: \"log\" is \"sterr\" (expected \"off\", \"stderr\", \"syslog\" or \"file:/path\"); "
+             "did "
+             "you mean \"stderr\"?",
+             "s.toml:2:13: \"log_level\" is \"loud\" (expected \"trace\", \"debug\", \"info\", \"warning\", "
+             "\"error\" or \"off\")"}));
+  EXPECT_EQ(
+      problems_of("coalesce = false\n"),
+      Lines{
+          "s.toml:1:1: unknown key \"coalesce\" (known: endpoint, connect_timeout, deadline, on_unreachable, "
+          "fork, log, log_level)"});
+}
+
+TEST(ShimEndpoint, ParsesBackWhatItWrites) {
+  for (const char* text : {"unix:/run/p11shim/proxyd.sock", "tcp:127.0.0.1:9223", "tcp:[::1]:1"}) {
+    ASSERT_TRUE(parse_endpoint(text)) << text;
+    EXPECT_EQ(to_string(*parse_endpoint(text)), text);
+  }
+}
+
+TEST(ShimEndpoint, RefusesWhatNobodyCanConnectTo) {
+  for (const std::string& text :
+       {std::string(""), std::string("unix:"), std::string("unix:relative"), "unix:/" + std::string(107, 'x'),
+        std::string("tcp:127.0.0.1:0"), std::string("tcp:localhost:1"), std::string("vsock:2:1")}) {
+    EXPECT_FALSE(parse_endpoint(text)) << text;
+  }
+}
+
+// The environment that the shim is told of.
+char* no_variable(const char*) {
+  return nullptr;
+}
+char* each_variable(const char* name) {
+  static char home[] = "/home/a", conf[] = "/c.toml", endpoint[] = "unix:/e", log[] = "debug";
+  if (std::strcmp(name, "HOME") == 0) return home;
+  if (std::strcmp(name, "P11SHIM_CONF") == 0) return conf;
+  if (std::strcmp(name, "P11SHIM_ENDPOINT") == 0) return endpoint;
+  return std::strcmp(name, "P11SHIM_LOG") == 0 ? log : nullptr;
+}
+
+TEST(ShimConfigSources, AreTheEnvironmentsAndTheSystems) {
+  const ShimConfigSources sources = shim_config_sources(each_variable);
+  EXPECT_EQ(sources.system_file, "/etc/p11shim/shim.toml");
+  EXPECT_EQ(sources.user_file, "/home/a/.config/p11shim/shim.toml");
+  EXPECT_EQ(sources.only_file, "/c.toml");
+  EXPECT_EQ(sources.endpoint, "unix:/e");
+  EXPECT_EQ(sources.log, "debug");
+}
+
+// What secure_getenv() makes of any environment when the program runs with raised privileges.
+TEST(ShimConfigSources, AreTheSystemsAloneWithoutAnEnvironment) {
+  const ShimConfigSources sources = shim_config_sources(no_variable);
+  EXPECT_EQ(sources.system_file, "/etc/p11shim/shim.toml");
+  EXPECT_EQ(sources.user_file + sources.only_file + sources.endpoint + sources.log, "");
+}
+
+class ShimConfigFiles : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = (std::filesystem::temp_directory_path() / "shim_config_XXXXXX").string();
+    ASSERT_NE(mkdtemp(name.data()), nullptr);
+    directory_ = name;
+    sources_.system_file = directory_ + "/system.toml";
+    sources_.user_file = directory_ + "/user.toml";
+  }
+  void TearDown() override { std::filesystem::remove_all(directory_); }
+
+  static void write(const std::string& path, const std::string& text, mode_t mode = 0600) {
+    std::ofstream(path) << text;
+    ASSERT_EQ(chmod(path.c_str(), mode), 0);
+  }
+
+  std::string directory_;
+  ShimConfigSources sources_;
+};
+
+TEST_F(ShimConfigFiles, MayAllBeAbsent) {
+  const ShimConfig config = load_shim_config(sources_);
+  EXPECT_EQ(config.problems, Lines{});
+  EXPECT_EQ(config.deadline, seconds(30));
+}
+
+TEST_F(ShimConfigFiles, OverrideEachOtherKeyByKey) {
+  write(sources_.system_file, "deadline = \"1s\"\nconnect_timeout = \"1s\"\nendpoint = \"unix:/system\"\n");
+  write(sources_.user_file, "connect_timeout = \"2s\"\n");
+  sources_.endpoint = "unix:/variable";
+  const ShimConfig config = load_shim_config(sources_);
+  EXPECT_EQ(config.problems, Lines{});
+  EXPECT_EQ(config.deadline, seconds(1));
+  EXPECT_EQ(config.connect_timeout, seconds(2));
+  EXPECT_EQ(config.endpoints, std::vector{unix_endpoint("/variable")});
+}
+
+TEST_F(ShimConfigFiles, AreReplacedByTheNamedOne) {
+  write(sources_.system_file, "deadline = \"1s\"\n");
+  write(sources_.user_file, "deadline = \"2s\"\n");
+  sources_.only_file = directory_ + "/only.toml";
+  write(sources_.only_file, "connect_timeout = \"9s\"\n", 0666);
+  const ShimConfig config = load_shim_config(sources_);
+  EXPECT_EQ(config.problems, Lines{});
+  EXPECT_EQ(config.deadline, seconds(30));
+  EXPECT_EQ(config.connect_timeout, seconds(9));
+}
+
+TEST_F(ShimConfigFiles, ThatAreBrokenCostOneLineAndAreIgnoredWhole) {
+  write(sources_.system_file, "deadline = \"1s\"\n");
+  write(sources_.user_file, "deadline = \"2s\"\nfork = 1\nx = 2\n");
+  const ShimConfig config = load_shim_config(sources_);
+  EXPECT_EQ(config.problems,
+            Lines{sources_.user_file + ":2:8: \"fork\" is an integer (expected \"inherit\" or "
+                                       "\"strict\") (and 1 more); the file is ignored"});
+  EXPECT_EQ(config.deadline, seconds(1));
+  EXPECT_EQ(config.fork, ForkMode::inherit);
+}
+
+TEST_F(ShimConfigFiles, ThatAreNotTomlAreIgnored) {
+  write(sources_.system_file, "<xml/>\n");
+  EXPECT_EQ(
+      load_shim_config(sources_).problems,
+      Lines{sources_.system_file + ":1:1: syntax error: root table: expected keys, tables, whitespace or "
+                                   "comments, saw '<'; the file is ignored"});
+}
+
+TEST_F(ShimConfigFiles, ThatAreNoFilesAreIgnored) {
+  ASSERT_EQ(mkfifo(sources_.user_file.c_str(), 0600), 0);
+  EXPECT_EQ(load_shim_config(sources_).problems,
+            Lines{sources_.user_file + ": is not a regular file; the file is ignored"});
+}
+
+TEST_F(ShimConfigFiles, ThatAreNamedMustExist) {
+  sources_.only_file = directory_ + "/none.toml";
+  EXPECT_EQ(load_shim_config(sources_).problems,
+            Lines{sources_.only_file + ": cannot read: No such file or directory; the file is ignored"});
+}
+
+TEST_F(ShimConfigFiles, ThatOthersMayWriteAreIgnored) {
+  write(sources_.user_file, "endpoint = \"unix:/theirs\"\n", 0620);
+  const ShimConfig config = load_shim_config(sources_);
+  EXPECT_EQ(config.problems,
+            Lines{sources_.user_file + ": may be written by others than its owner; the file is ignored"});
+  EXPECT_EQ(config.endpoints, ShimConfig{}.endpoints);
+}
+
+TEST_F(ShimConfigFiles, OfSomebodyElseAreIgnored) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can give a file away";
+  write(sources_.user_file, "endpoint = \"unix:/theirs\"\n");
+  ASSERT_EQ(chown(sources_.user_file.c_str(), 12345, 0), 0);
+  EXPECT_EQ(load_shim_config(sources_).problems,
+            Lines{sources_.user_file + ": belongs to user 12345; the file is ignored"});
+}
+
+ShimConfig with_endpoint(const std::string& text) {
+  ShimConfigSources sources;
+  sources.endpoint = text;
+  return load_shim_config(sources);
+}
+
+TEST(EndpointVariable, MayNameSeveral) {
+  EXPECT_EQ(with_endpoint("unix:/a,tcp:127.0.0.1:5").endpoints.size(), 2u);
+}
+
+TEST(EndpointVariable, IsIgnoredIfWrong) {
+  for (const std::string text : {"/a", "unix:/a,", ",", "unix:/a,x"}) {
+    const ShimConfig config = with_endpoint(text);
+    EXPECT_EQ(config.problems,
+              Lines{"P11SHIM_ENDPOINT is \"" + text + "\" " + kEndpointExpected + "); it is ignored"});
+    EXPECT_EQ(config.endpoints, ShimConfig{}.endpoints);
+  }
+}
+
+ShimConfig with_log(const std::string& text) {
+  ShimConfigSources sources;
+  sources.log = text;
+  return load_shim_config(sources);
+}
+
+TEST(LogVariable, IsALevelASinkOrBoth) {
+  EXPECT_EQ(with_log("debug:file:/x").log, (ShimLogSink{ShimLogSink::Kind::file, "/x"}));
+  EXPECT_EQ(with_log("debug:file:/x").log_level, LogLevel::debug);
+  EXPECT_EQ(with_log("file:/x:y").log, (ShimLogSink{ShimLogSink::Kind::file, "/x:y"}));
+  EXPECT_EQ(with_log("stderr").log.kind, ShimLogSink::Kind::standard_error);
+  EXPECT_EQ(with_log("stderr").log_level, LogLevel::warning);
+  EXPECT_EQ(with_log("trace").log.kind, ShimLogSink::Kind::standard_error);
+  EXPECT_EQ(with_log("trace").log_level, LogLevel::trace);
+  EXPECT_EQ(with_log("error:syslog").log.kind, ShimLogSink::Kind::syslog);
+  EXPECT_EQ(with_log("off").log.kind, ShimLogSink::Kind::off);
+}
+
+TEST(LogVariable, IsIgnoredIfWrong) {
+  for (const std::string text : {"loud", "debug:", "debug:x", "file:x", ":stderr", "file:"}) {
+    const ShimConfig config = with_log(text);
+    EXPECT_EQ(config.problems,
+              Lines{"P11SHIM_LOG is \"" + text +
+                    "\" (expected a level, one of \"off\", \"stderr\", \"syslog\" or \"file:/path\", "
+                    "or both such as \"debug:stderr\"); it is ignored"});
+    EXPECT_EQ(config.log.kind, ShimLogSink::Kind::syslog);
+  }
+}
+
+}  // namespace
+}  // namespace p11shim
