@@ -1,0 +1,188 @@
+#include "tools/shimctl/commands/stats.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <ctime>
+#include <map>
+#include <memory>
+#include <optional>
+#include <sstream>
+
+#include "config/quantity.h"
+#include "tools/shimctl/commands/stats_rows.h"
+#include "tools/shimctl/control_client.h"
+#include "tools/shimctl/output/envelope.h"
+#include "tools/shimctl/output/quantity_text.h"
+#include "tools/shimctl/output/terminal.h"
+
+namespace p11shim {
+
+using nlohmann::json;
+using Clock = std::chrono::steady_clock;
+
+namespace {
+
+const std::map<std::string, StatsSubject> kSubjects{{"function", StatsSubject::kFunctions},
+                                                    {"mechanism", StatsSubject::kMechanisms},
+                                                    {"client", StatsSubject::kClients}};
+
+struct Options {
+  StatsSubject subject = StatsSubject::kFunctions;
+  std::string stage = "total";
+  std::optional<std::chrono::milliseconds> interval;
+  unsigned count = 0;  // of intervals; 0: until interrupted
+  bool raw = false;
+};
+
+// While it lives, SIGINT and SIGTERM end the wait instead of the process, so that the terminal can be put
+// right.
+class Pause {
+ public:
+  Pause() {
+    sigemptyset(&signals_);
+    sigaddset(&signals_, SIGINT);
+    sigaddset(&signals_, SIGTERM);
+    ::sigprocmask(SIG_BLOCK, &signals_, &before_);
+  }
+  ~Pause() { ::sigprocmask(SIG_SETMASK, &before_, nullptr); }
+  Pause(const Pause&) = delete;
+  Pause& operator=(const Pause&) = delete;
+
+  // False if the user wants to stop.
+  bool wait(std::chrono::milliseconds duration) const {
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(duration);
+    const timespec time{.tv_sec = seconds.count(),
+                        .tv_nsec = std::chrono::nanoseconds(duration - seconds).count()};
+    return ::sigtimedwait(&signals_, nullptr, &time) < 0;
+  }
+
+ private:
+  sigset_t signals_{};
+  sigset_t before_{};
+};
+
+// A screen that is drawn over and over, on the terminal's second page; plain blocks of text where there is no
+// terminal.
+class Screen {
+ public:
+  explicit Screen(std::ostream& out) : out_(out), live_(is_terminal(STDOUT_FILENO)) {
+    if (live_) out_ << "\x1b[?1049h\x1b[?25l" << std::flush;
+  }
+  ~Screen() {
+    if (live_) out_ << "\x1b[?25h\x1b[?1049l" << std::flush;
+  }
+  Screen(const Screen&) = delete;
+  Screen& operator=(const Screen&) = delete;
+
+  void draw(const std::string& text) {
+    out_ << (live_ ? "\x1b[H\x1b[J" + first_lines(text) : text + '\n') << std::flush;
+  }
+
+ private:
+  // More lines than the terminal has would scroll the first ones away.
+  static std::string first_lines(const std::string& text) {
+    winsize size{};
+    if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_row < 2) return text;
+    std::size_t end = 0;
+    for (unsigned line = 1; line < size.ws_row && end != std::string::npos; ++line)
+      end = text.find('\n', end + 1);
+    return text.substr(0, end);
+  }
+
+  std::ostream& out_;
+  bool live_;
+};
+
+json to_json(const StatsRows& rows, double seconds) {
+  json entries = json::array();
+  for (const auto& [key, row] : rows) {
+    entries.push_back({{"where", key.first},
+                       {"name", key.second},
+                       {"calls", row.calls},
+                       {"failed", row.failed},
+                       {"errors", row.errors},
+                       {"latency", row.latency.summary()}});
+  }
+  return {{"seconds", seconds}, {"rows", entries}};
+}
+
+json ask(ControlClient& client, bool raw) {
+  return client.ask("stats", {{"raw", raw}});
+}
+
+ExitCode watch(const Invocation& invocation, const Options& options) {
+  const Pause pause;
+  ControlClient client(invocation.control_path);
+  auto before = read_rows(ask(client, true), options.subject, options.stage);
+  auto time = Clock::now();
+  std::optional<Screen> screen;
+  if (invocation.format == OutputFormat::kTable) screen.emplace(invocation.out);
+  for (unsigned shown = 0; options.count == 0 || shown < options.count; ++shown) {
+    if (!pause.wait(*options.interval)) break;
+    auto now = read_rows(ask(client, true), options.subject, options.stage);
+    const auto change = rows_since(now, before);
+    const double seconds =
+        std::chrono::duration<double>(Clock::now() - std::exchange(time, Clock::now())).count();
+    before = std::move(now);
+    if (!screen) {
+      write_envelope(invocation.out, "stats.interval", 1, to_json(change, seconds), JsonLayout::kOneLine);
+      invocation.out.flush();
+      continue;
+    }
+    std::ostringstream text;
+    text << "proxyd's calls in the last " << duration_text(static_cast<std::uint64_t>(seconds * 1e9)) << ", "
+         << options.stage << " time\n\n";
+    write_rows(text, change,
+               {.subject = options.subject, .seconds = seconds, .emphasis = wants_colour(STDOUT_FILENO)});
+    screen->draw(text.str());
+  }
+  return ExitCode::kOk;
+}
+
+ExitCode run(const Invocation& invocation, const Options& options) {
+  if (options.interval) return watch(invocation, options);
+  ControlClient client(invocation.control_path);
+  if (invocation.format == OutputFormat::kJson) {
+    write_envelope(invocation.out, "stats", 1, ask(client, options.raw));
+    return ExitCode::kOk;
+  }
+  write_rows(invocation.out, read_rows(ask(client, true), options.subject, options.stage),
+             {.subject = options.subject, .emphasis = wants_colour(STDOUT_FILENO)});
+  return ExitCode::kOk;
+}
+
+}  // namespace
+
+void add_stats(CLI::App& root, Invocation& invocation) {
+  auto* command = root.add_subcommand("stats", "Show calls, errors and latencies by function and member");
+  const auto options = std::make_shared<Options>();  // lives as long as the parser's callbacks
+  command->add_option("--by", options->subject, "function, mechanism or client")
+      ->transform(CLI::CheckedTransformer(kSubjects))
+      ->option_text("WHAT");
+  command->add_option("--stage", options->stage, "total, hsm, queue or shim")
+      ->check(CLI::IsMember({"total", "hsm", "queue", "shim"}))
+      ->capture_default_str();
+  command
+      ->add_option_function<std::string>(
+          "--watch", [options](const std::string& text) { options->interval = parse_duration(text); },
+          "Show what happens in each interval (1s, 500ms), until interrupted")
+      ->check([](const std::string& text) {
+        const auto interval = parse_duration(text);
+        const bool sound = interval && interval->count() > 0;
+        return sound ? std::string() : "expected a time such as 1s or 500ms";
+      })
+      ->option_text("TIME");
+  command->add_option("-c,--count", options->count, "With --watch: stop after so many intervals");
+  command->add_flag("--raw", options->raw, "With -o json: whole histograms, which can be added up");
+  command->footer(
+      "Examples:\n  shimctl stats\n  shimctl stats --watch 1s\n  shimctl stats --by client\n"
+      "  shimctl stats --stage hsm -o json");
+  command->callback([&invocation, options] {
+    invocation.command = [&invocation, options] { return run(invocation, *options); };
+  });
+}
+
+}  // namespace p11shim

@@ -1,0 +1,49 @@
+#include "tools/shimctl/run/installation.h"
+
+#include <cstdlib>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "tools/shimctl/failure.h"
+
+namespace p11shim {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+fs::path first_existing(const std::vector<fs::path>& places, const char* what) {
+  std::string looked;
+  for (const auto& place : places) {
+    std::error_code ignored;
+    if (fs::is_regular_file(place, ignored)) return fs::canonical(place);
+    looked += (looked.empty() ? "" : ", ") + place.lexically_normal().string();
+  }
+  throw Failure(ExitCode::kConfiguration, std::string("cannot find ") + what + "; looked for " + looked,
+                "install it, or run shimctl from its build directory");
+}
+
+std::vector<fs::path> in_search_path(const char* program) {
+  std::vector<fs::path> places;
+  const char* path = std::getenv("PATH");
+  std::istringstream folders(path == nullptr ? "" : path);
+  for (std::string folder; std::getline(folders, folder, ':');) {
+    if (!folder.empty()) places.push_back(fs::path(folder) / program);
+  }
+  return places;
+}
+
+}  // namespace
+
+Installation Installation::find() {
+  const fs::path bin = fs::read_symlink("/proc/self/exe").parent_path();
+  std::vector<fs::path> proxyd{bin / "proxyd"};
+  for (auto& place : in_search_path("proxyd")) proxyd.push_back(std::move(place));
+  return {first_existing(proxyd, "proxyd"),
+          first_existing({bin / "../lib/libpkcs11-shim.so", bin / ".." / P11SHIM_LIBDIR / "libpkcs11-shim.so",
+                          fs::path(P11SHIM_FULL_LIBDIR) / "libpkcs11-shim.so"},
+                         "libpkcs11-shim.so")};
+}
+
+}  // namespace p11shim
