@@ -1,7 +1,7 @@
 # NSS softokn for run_client.sh: a fresh certificate database.
 #
 # softokn refuses C_Initialize without parameters of its own, which an ordinary client cannot give. A worker gives
-# them (shimctl passes them on), and for the direct run tests/nss_module.so does (nss_module.cpp).
+# them (library_parameters), and for the direct run tests/nss_module.so does (nss_module.cpp).
 
 softokn=${SOFTOKN:-/usr/lib/x86_64-linux-gnu/libsoftokn3.so}
 export P11_BACKEND=nss P11_TOKEN='NSS Certificate DB' P11_PIN=1234
@@ -14,4 +14,4 @@ new_token() {
 
 direct() { P11TEST_NSS_PARAMETERS=$nss_parameters P11_MODULE=$build/tests/nss_module.so "$@"; }
 
-proxied() { "$build/bin/shimctl" run --module "$softokn" --init-args "$nss_parameters" -- "$@"; }
+proxied() { "$build/bin/shimctl" run --module "$softokn" --library-parameters "$nss_parameters" -- "$@"; }
