@@ -13,9 +13,10 @@
 //   static std::tuple<C...> c(Value&);
 //   static void put_reply(ReplyWriter&, const Value&);
 //   static void take_reply(ReplyReader&, C...);
-// Readers report malformed input through In and Handles, whose failure sticks: the module is called, and the application's
-// memory written, only after everything was read and found well-formed. put_reply and take_reply see the same CK_RV, so
-// they agree on what is there without saying it: outputs travel with CKR_OK only, lengths also with CKR_BUFFER_TOO_SMALL.
+// Readers report malformed input through In and Handles, whose failure sticks: the module is called only after everything
+// was read and found well-formed; an argument of the application is written only after it was, and never beyond the size
+// that the application stated. put_reply and take_reply see the same CK_RV, so they agree on what is there without saying
+// it: outputs travel with CKR_OK only, lengths also with CKR_BUFFER_TOO_SMALL.
 #pragma once
 
 #include <string_view>

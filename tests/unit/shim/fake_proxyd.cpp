@@ -1,0 +1,252 @@
+#include "fake_proxyd.h"
+
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <stdexcept>
+
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "calls/table.h"
+
+namespace p11shim {
+namespace {
+
+using F = CK_FUNCTION_LIST_3_0;
+
+bool receive_all(int descriptor, std::uint8_t* place, std::size_t size) {
+  for (std::size_t got = 0; got < size;) {
+    const ssize_t step = recv(descriptor, place + got, size - got, 0);
+    if (step <= 0) return false;
+    got += static_cast<std::size_t>(step);
+  }
+  return true;
+}
+
+bool receive_frame(int descriptor, Buffer& frame) {
+  std::uint8_t prefix[kLengthPrefix];
+  if (!receive_all(descriptor, prefix, sizeof prefix)) return false;
+  const std::uint32_t length = load_length(prefix);
+  if (length > limits::kMaxFrame) return false;
+  frame.clear();
+  return receive_all(descriptor, frame.extend(length), length);
+}
+
+void send_all(int descriptor, std::span<const std::uint8_t> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t sent = send(descriptor, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (sent <= 0) return;
+    bytes = bytes.subspan(static_cast<std::size_t>(sent));
+  }
+}
+
+Id128 next_secret() {
+  static std::atomic<std::uint8_t> count{1};
+  Id128 secret;
+  secret.fill(count++);
+  return secret;
+}
+
+}  // namespace
+
+FakeProxyd::FakeProxyd() {
+  std::string name = (std::filesystem::temp_directory_path() / "p11shim-test-XXXXXX").string();
+  if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
+  directory_ = name;
+  start();
+}
+
+FakeProxyd::~FakeProxyd() {
+  stop();
+  std::filesystem::remove_all(directory_);
+}
+
+void FakeProxyd::start() {
+  listener_ = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path().copy(address.sun_path, sizeof address.sun_path - 1);
+  unlink(address.sun_path);
+  if (bind(listener_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 || listen(listener_, 64) != 0)
+    throw std::runtime_error("cannot listen on " + path());
+  acceptor_ = std::thread([this] { accept_all(); });
+}
+
+void FakeProxyd::stop() {
+  if (listener_ < 0) return;
+  shutdown(listener_, SHUT_RDWR);
+  acceptor_.join();
+  close(listener_);
+  unlink(path().c_str());
+  listener_ = -1;
+  hang_up();
+  std::list<Connection> connections;
+  {
+    const std::lock_guard lock(mutex_);
+    connections.swap(connections_);
+    applications_.clear();
+  }
+  for (Connection& connection : connections) connection.thread.join();
+}
+
+void FakeProxyd::hang_up() {
+  const std::lock_guard lock(mutex_);
+  for (const Connection& connection : connections_)
+    if (connection.descriptor >= 0) shutdown(connection.descriptor, SHUT_RDWR);
+}
+
+void FakeProxyd::accept_all() {
+  for (;;) {
+    const int descriptor = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+    if (descriptor < 0) return;
+    const std::lock_guard lock(mutex_);
+    ++open_;
+    Connection& connection = connections_.emplace_back();
+    connection.descriptor = descriptor;
+    connection.thread = std::thread([this, &connection] { serve(connection); });
+  }
+}
+
+void FakeProxyd::serve(Connection& connection) {
+  int descriptor;
+  {
+    const std::lock_guard lock(mutex_);
+    descriptor = connection.descriptor;
+  }
+  Buffer frame;
+  bool goes_on = true;
+  while (goes_on && receive_frame(descriptor, frame)) {
+    Hello hello;
+    Request request;
+    if (message_kind(frame.bytes()) == MessageKind::hello && read_hello(frame.bytes(), hello)) {
+      greet(descriptor, hello);
+      continue;
+    }
+    if (message_kind(frame.bytes()) == MessageKind::goodbye) {
+      const std::lock_guard lock(mutex_);
+      ++goodbyes_;
+      break;
+    }
+    if (!read_request(frame.bytes(), request)) break;
+    const std::optional<Answer> given = answer(request);
+    if (!given) break;
+    goes_on = !given->is_last;
+    if (!given->raw.empty()) {
+      send_all(descriptor, given->raw);
+      continue;
+    }
+    Reply reply;
+    reply.id = request.id + given->id_offset;
+    reply.rv = given->rv;
+    for (const std::uint64_t handle : given->handles) reply.handles.add(handle);
+    reply.body = given->body;
+    Buffer out;
+    write_reply_head(out, reply);
+    out.append(given->body.data(), given->body.size());
+    send_all(descriptor, out.bytes());
+  }
+  const std::lock_guard lock(mutex_);
+  close(descriptor);
+  connection.descriptor = -1;
+  --open_;
+}
+
+void FakeProxyd::greet(int descriptor, const Hello& hello) {
+  Welcome welcome;
+  welcome.fingerprint = kTableFingerprint;
+  welcome.max_frame = limits::kMaxFrame;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto known = applications_.find(hello.instance);
+    const auto parent = applications_.find(hello.parent);
+    const bool is_child = parent != applications_.end() && parent->second == hello.secret;
+    welcome.resumed = known != applications_.end() || is_child;
+    if (known == applications_.end()) applications_[hello.instance] = next_secret();
+    else if (known->second != hello.secret) welcome.rv = CKR_GENERAL_ERROR;
+    welcome.secret = applications_[hello.instance];
+    if (on_hello_) on_hello_(hello, welcome);
+    greetings_.push_back({hello.instance, hello.secret, hello.parent, std::string(hello.program), welcome.resumed});
+  }
+  Buffer out;
+  write_welcome(out, welcome);
+  send_all(descriptor, out.bytes());
+}
+
+std::optional<FakeProxyd::Answer> FakeProxyd::answer(const Request& request) {
+  Handler handler;
+  {
+    const std::lock_guard lock(mutex_);
+    ++calls_[request.call];
+    const auto found = handlers_.find(request.call);
+    if (found != handlers_.end()) handler = found->second;
+  }
+  return handler ? handler(request) : usual_answer(request);
+}
+
+std::optional<FakeProxyd::Answer> FakeProxyd::usual_answer(const Request& request) {
+  Answer answer;
+  Buffer body;
+  Out out(body);
+  In in(request.body);
+  if (request.call == number_of<&F::C_OpenSession>()) {
+    const std::lock_guard lock(mutex_);
+    if (request.handles.size() == 2) restored_.push_back(request.handles[1]);
+    answer.handles = {request.handles.size() == 2 ? request.handles[1] : ++last_session_};
+  } else if (request.call == number_of<&F::C_GetSlotList>()) {
+    in.boolean();
+    out.uint(1);
+    if (!in.nil_if()) {
+      out.array(1);
+      out.uint(5);
+    }
+  } else if (request.call == number_of<&F::C_GenerateRandom>()) {
+    in.array_of(2);
+    in.boolean();
+    const std::size_t size = in.uint();
+    std::memset(out.bin_space(size), 0x5a, size);
+  }
+  answer.body.assign(body.bytes().begin(), body.bytes().end());
+  return answer;
+}
+
+void FakeProxyd::on(std::uint32_t call, Handler handler) {
+  const std::lock_guard lock(mutex_);
+  handlers_[call] = std::move(handler);
+}
+void FakeProxyd::on_hello(std::function<void(const Hello&, Welcome&)> change) {
+  const std::lock_guard lock(mutex_);
+  on_hello_ = std::move(change);
+}
+std::vector<FakeProxyd::Greeting> FakeProxyd::greetings() const {
+  const std::lock_guard lock(mutex_);
+  return greetings_;
+}
+std::vector<std::uint64_t> FakeProxyd::restored() const {
+  const std::lock_guard lock(mutex_);
+  return restored_;
+}
+std::size_t FakeProxyd::goodbyes() const {
+  const std::lock_guard lock(mutex_);
+  return goodbyes_;
+}
+std::size_t FakeProxyd::open_connections() const {
+  const std::lock_guard lock(mutex_);
+  return open_;
+}
+std::size_t FakeProxyd::calls(std::uint32_t call) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = calls_.find(call);
+  return found == calls_.end() ? 0 : found->second;
+}
+bool FakeProxyd::wait_until(const std::function<bool()>& condition) const {
+  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() >= give_up) return false;
+    std::this_thread::yield();
+  }
+  return true;
+}
+
+}  // namespace p11shim

@@ -1,0 +1,93 @@
+// A proxyd for tests of the shim: speaks the protocol over a unix socket in a private directory, answers a few functions
+// by itself, and does wrong whatever a test tells it to. One thread for each connection.
+#pragma once
+
+#include <condition_variable>
+#include <filesystem>
+#include <functional>
+#include <list>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "pkcs11/cryptoki.h"
+#include "wire/message.h"
+
+namespace p11shim {
+
+class FakeProxyd {
+ public:
+  struct Answer {
+    CK_RV rv = CKR_OK;
+    std::vector<std::uint64_t> handles;
+    std::vector<std::uint8_t> body;
+    std::uint64_t id_offset = 0;         // of the reply's id: anything but 0 is wrong
+    bool is_last = false;                // the connection is closed after it
+    std::vector<std::uint8_t> raw;       // if not empty, these bytes are sent instead of a reply
+  };
+  // Nothing: the connection is closed without an answer.
+  using Handler = std::function<std::optional<Answer>(const Request&)>;
+  struct Greeting {
+    Id128 instance{}, secret{}, parent{};
+    std::string program;
+    bool resumed = false;
+  };
+
+  FakeProxyd();
+  ~FakeProxyd();
+  FakeProxyd(const FakeProxyd&) = delete;
+  FakeProxyd& operator=(const FakeProxyd&) = delete;
+
+  [[nodiscard]] std::string path() const { return (directory_ / "socket").string(); }
+  [[nodiscard]] std::string endpoint() const { return "unix:" + path(); }
+
+  // Replaces the answers to a function by number; what it leaves out is answered as before.
+  void on(std::uint32_t call, Handler handler);
+  void on_hello(std::function<void(const Hello&, Welcome&)> change);
+
+  // Nobody listens from here on, and nothing that was known is known any more.
+  void stop();
+  void start();
+  // Closes all connections.
+  void hang_up();
+
+  [[nodiscard]] std::vector<Greeting> greetings() const;
+  [[nodiscard]] std::vector<std::uint64_t> restored() const;  // sessions that were opened again by their handles
+  [[nodiscard]] std::size_t goodbyes() const;
+  [[nodiscard]] std::size_t open_connections() const;
+  [[nodiscard]] std::size_t calls(std::uint32_t call) const;
+  // Bounded: false if it does not become true in a time in which everything does.
+  bool wait_until(const std::function<bool()>& condition) const;
+
+ private:
+  struct Connection {
+    int descriptor = -1;
+    std::thread thread;
+  };
+
+  void accept_all();
+  void serve(Connection& connection);
+  void greet(int descriptor, const Hello& hello);
+  std::optional<Answer> answer(const Request& request);
+  std::optional<Answer> usual_answer(const Request& request);
+
+  std::filesystem::path directory_;
+  std::thread acceptor_;
+  int listener_ = -1;
+
+  mutable std::mutex mutex_;  // guards what follows
+  std::list<Connection> connections_;
+  std::map<std::uint32_t, Handler> handlers_;
+  std::function<void(const Hello&, Welcome&)> on_hello_;
+  std::map<Id128, Id128> applications_;  // instance → secret
+  std::vector<Greeting> greetings_;
+  std::vector<std::uint64_t> restored_;
+  std::map<std::uint32_t, std::size_t> calls_;
+  std::size_t goodbyes_ = 0, open_ = 0;
+  std::uint64_t last_session_ = 100;
+};
+
+}  // namespace p11shim
