@@ -38,20 +38,22 @@ await() {
 step "1. proxyd starts, with two fresh SoftHSM tokens of its own. Nothing of yours is touched."
 TMPDIR=$work "$bin/proxyd" --dev >proxyd.log 2>&1 &
 proxyd=$!
-await "proxyd" grep -q '^export P11_PIN=' proxyd.log
-eval "$(grep '^export ' proxyd.log)"
-grep '^export ' proxyd.log | sed 's/^/    /'
+await "proxyd" grep -q '^ *export P11_MODULE=' proxyd.log
+exports=$(grep '^ *export ' proxyd.log)
+eval "$exports"
+printf '%s\n' "$exports" | sed 's/^ */    /'
 
 step "2. An ordinary client loads the shim instead of the vendor's module, and sees the tokens."
-token=(pkcs11-tool --module "$P11_MODULE" --token-label "$P11_TOKEN")
+token=(pkcs11-tool --module "$P11_MODULE" --token-label dev-1)
+pin=1234
 show pkcs11-tool --module "$P11_MODULE" --list-token-slots
 
 step "3. It makes an RSA key in the HSM …"
-show "${token[@]}" --login --pin "$P11_PIN" --keypairgen --key-type rsa:2048 --label demo --id 01
+show "${token[@]}" --login --pin "$pin" --keypairgen --key-type rsa:2048 --label demo --id 01
 
 step "4. … and signs with it. The private key never leaves the HSM."
 echo 'Pay 100 to Alice.' >order
-show "${token[@]}" --login --pin "$P11_PIN" --sign --mechanism SHA256-RSA-PKCS --id 01 -i order -o order.sig
+show "${token[@]}" --login --pin "$pin" --sign --mechanism SHA256-RSA-PKCS --id 01 -i order -o order.sig
 
 step "5. openssl, which knows only the public key, verifies. A changed order does not pass."
 show "${token[@]}" --read-object --type pubkey --id 01 -o demo.der
@@ -71,7 +73,5 @@ step "7. proxyd stops, and everything is gone."
 kill "$proxyd"
 wait "$proxyd"
 proxyd=
-grep -oE '^export P11SHIM_ENDPOINT=.*' proxyd.log | cut -d= -f2- | sed 's/^unix://' | while read -r socket; do
-  [ ! -e "$socket" ] || { echo "demo: $socket is still there" >&2; exit 1; }
-done
+[ ! -e "${P11SHIM_ENDPOINT#unix:}" ] || { echo "demo: proxyd left its socket behind" >&2; exit 1; }
 echo "    done."
