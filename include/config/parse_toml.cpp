@@ -1,10 +1,7 @@
-#define TOML_HEADER_ONLY 1
-#define TOML_EXCEPTIONS 0
-#define TOML_ENABLE_FORMATTERS 0
-#include <toml++/toml.h>
-
+#include <algorithm>
 #include <string_view>
 
+#include "config/toml.h"
 #include "config/value.h"
 
 namespace p11shim {
@@ -64,6 +61,54 @@ std::string describe_error(const toml::parse_error& error) {
   return "syntax error: " + printable(text);
 }
 
+// Where the string that begins at `begin` ends; one that is never closed, or not in its line, ends there.
+std::size_t end_of_string(std::string_view text, std::size_t begin) {
+  const std::string quotes(3, text[begin]);
+  const bool multi_line = text.substr(begin, 3) == quotes;
+  const std::size_t length = multi_line ? 3 : 1;
+  for (std::size_t at = begin + length; at < text.size(); ++at) {
+    if (text[at] == '\\' && quotes[0] == '"') {
+      ++at;
+    } else if (text.substr(at, length) == std::string_view(quotes).substr(0, length)) {
+      // Up to two more quotes may stand before the closing three.
+      for (at += length; multi_line && at < text.size() && text[at] == quotes[0];) ++at;
+      return at;
+    } else if (!multi_line && text[at] == '\n') {
+      return at;
+    }
+  }
+  return text.size();
+}
+
+// The first character outside of strings and comments that is not ASCII, or the end. TOML has none there, and
+// toml++ 3.3 runs into __builtin_unreachable() at some of them.
+std::size_t find_stray_character(std::string_view text) {
+  std::size_t at = text.starts_with("\xef\xbb\xbf") ? 3 : 0;  // byte order mark
+  while (at < text.size()) {
+    if (static_cast<unsigned char>(text[at]) >= 0x80) return at;
+    if (text[at] == '#') {
+      at = std::min(text.find('\n', at), text.size());
+    } else if (text[at] == '"' || text[at] == '\'') {
+      at = end_of_string(text, at);
+    } else {
+      ++at;
+    }
+  }
+  return text.size();
+}
+
+ConfigPlace place_of(std::string_view text, std::size_t at) {
+  ConfigPlace place{1, 1};
+  for (const char character : text.substr(0, at)) {
+    if (character == '\n') {
+      place = {place.line + 1, 1};
+    } else if ((static_cast<unsigned char>(character) & 0xc0) != 0x80) {  // a character's first byte
+      ++place.column;
+    }
+  }
+  return place;
+}
+
 }  // namespace
 
 std::string_view ConfigValue::type() const {
@@ -79,6 +124,11 @@ std::string_view ConfigValue::type() const {
 }
 
 ConfigValue parse_toml(std::string_view text, ConfigReport& report) {
+  if (const std::size_t stray = find_stray_character(text); stray != text.size()) {
+    report.error(place_of(text, stray),
+                 "syntax error: only strings and comments may hold other than ASCII characters");
+    return {};
+  }
   const toml::parse_result result = toml::parse(text, std::string_view{});
   if (result) return convert(result.table());
   report.error(place_of(result.error().source()), describe_error(result.error()));

@@ -75,6 +75,35 @@ TEST(ParseToml, EndsADeepNestAsASyntaxError) {
   EXPECT_NE(message.find("f:1:"), std::string::npos) << message;
 }
 
+TEST(ParseToml, EndsAHeaderWithoutAKeyAsASyntaxError) {
+  EXPECT_EQ(syntax_error("a = 1\n[&.b]\n"),
+            "f:2:2: syntax error: key: expected bare key starting character or string delimiter, saw '&'");
+}
+
+TEST(ParseToml, AllowsAnyCharacterInStringsAndComments) {
+  ConfigReport report("f");
+  const ConfigValue root = parse_toml(
+      "\xef\xbb\xbf# Ğ \"\n"
+      R"(a = "Ğ\"Ğ" # 'Ğ
+b = 'Ğ\'
+c = """
+Ğ\"""Ğ""""
+"Ğ" = '''
+'Ğ'''
+)",
+      report);
+  for (const ConfigProblem& problem : report.take_problems()) ADD_FAILURE() << to_string(problem);
+  EXPECT_EQ(root.get<ConfigValue::Table>()->size(), 4u);
+}
+
+TEST(ParseToml, AllowsOnlyAsciiElsewhere) {
+  const std::string why = ": syntax error: only strings and comments may hold other than ASCII characters";
+  EXPECT_EQ(syntax_error("a = \"Ğ\" Ğ\n"), "f:1:9" + why);
+  EXPECT_EQ(syntax_error("\n# ok\nĞ = 1\n"), "f:3:1" + why);
+  EXPECT_EQ(syntax_error("a = 1.Ğ\n"), "f:1:7" + why);
+  EXPECT_EQ(syntax_error("a = \"open\nĞ"), "f:2:1" + why);
+}
+
 TEST(ParseToml, AnEmptyFileIsAnEmptyTable) {
   ConfigReport report("f");
   EXPECT_TRUE(parse_toml("", report).get<ConfigValue::Table>()->empty());
