@@ -1,13 +1,9 @@
 #include "tools/shimctl/run/private_config.h"
 
-// Header only, and without exceptions, as config/parse_toml.cpp has it.
-#define TOML_HEADER_ONLY 1
-#define TOML_EXCEPTIONS 0
-#include <toml++/toml.h>
-
 #include <sstream>
 #include <vector>
 
+#include "config/toml.h"
 #include "proxyd/config/load.h"
 #include "tools/shimctl/failure.h"
 
