@@ -8,6 +8,9 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <regex>
+#include <sstream>
 
 namespace p11shim {
 namespace {
@@ -103,6 +106,62 @@ TEST(ShimConfig, SaysWhatIsWrongWithEachKey) {
       Lines{
           "s.toml:1:1: unknown key \"coalesce\" (known: endpoint, connect_timeout, deadline, on_unreachable, "
           "fork, log, log_level)"});
+}
+
+std::string text_of(const std::string& path) {
+  std::ifstream stream(std::string(P11TEST_SOURCE_DIR) + '/' + path);
+  EXPECT_TRUE(stream) << path;
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+void expect_defaults(const std::string& text) {
+  EXPECT_EQ(problems_of(text), Lines{}) << text;
+  const auto config = parse_shim_config(text, "s.toml", {});
+  ASSERT_TRUE(config);
+  const ShimConfig defaults;
+  EXPECT_EQ(config->endpoints, defaults.endpoints);
+  EXPECT_EQ(config->connect_timeout, defaults.connect_timeout);
+  EXPECT_EQ(config->deadline, defaults.deadline);
+  EXPECT_EQ(config->on_unreachable, defaults.on_unreachable);
+  EXPECT_EQ(config->fork, defaults.fork);
+  EXPECT_EQ(config->log, defaults.log);
+  EXPECT_EQ(config->log_level, defaults.log_level);
+}
+
+// "known: endpoint, connect_timeout, …" of a table with these keys.
+std::string known_keys(const Lines& keys) {
+  std::string text;
+  for (const std::string& key : keys) text += (text.empty() ? "" : ", ") + key;
+  return "s.toml:1:1: unknown key \"xyzzy\" (known: " + text + ')';
+}
+
+TEST(ShimReference, HasEveryKeyWithItsDefault) {
+  static const std::regex kRow("^\\| `([a-z_]+)` \\| `(.*?)` \\|.*");
+  std::istringstream reference(text_of("docs/configuration.md"));
+  bool in_section = false;
+  Lines keys;
+  std::string text;
+  for (std::string line; std::getline(reference, line);) {
+    std::smatch match;
+    in_section = in_section || line == "## shim.toml";
+    if (!in_section || !std::regex_match(line, match, kRow)) continue;
+    keys.push_back(match[1]);
+    text += match[1].str() + " = " + match[2].str() + '\n';
+  }
+  EXPECT_EQ(problems_of("xyzzy = 1"), Lines{known_keys(keys)});
+  expect_defaults(text);
+}
+
+TEST(ShimExample, ShowsEveryKeyWithItsDefault) {
+  static const std::regex kCommented("(^|\n)#(([a-z_]+) = )");
+  const std::string example = text_of("conf/shim.toml");
+  EXPECT_EQ(problems_of(example), Lines{});
+  Lines keys;
+  for (std::sregex_iterator match(example.begin(), example.end(), kCommented), end; match != end; ++match) {
+    keys.push_back((*match)[3]);
+  }
+  EXPECT_EQ(problems_of("xyzzy = 1"), Lines{known_keys(keys)});
+  expect_defaults(std::regex_replace(example, kCommented, "$1$2"));
 }
 
 TEST(ShimEndpoint, ParsesBackWhatItWrites) {
