@@ -15,8 +15,8 @@ struct Describe {
 
 std::string mechanism_text(const CK_MECHANISM& mechanism, std::size_t depth) {
   const std::string name = display(NameKind::ckm, mechanism.mechanism);
-  if (depth > limits::kMaxMechanismDepth) return name;
-  Text text;
+  if (depth == limits::kMaxMechanismDepth) return name;
+  Text text(depth);
   FamilyTable<Describe, Families>::find(mechanism.mechanism)(text, mechanism.pParameter,
                                                              mechanism.ulParameterLen);
   return text.text().empty() ? name : name + "(" + text.text() + ")";

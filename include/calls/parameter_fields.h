@@ -44,14 +44,17 @@ struct OutputReader {
 // "a, b, c", never the content of a byte string.
 class Text {
  public:
+  explicit Text(std::size_t depth) : depth_(depth) {}
   void add(const std::string& item) { text_ += (text_.empty() ? "" : ", ") + item; }
   void add_bytes(const void* bytes, CK_ULONG size) {
     if (size == 0) return add(bytes == nullptr ? "NULL" : "0 bytes");
     add(std::to_string(size) + (size == 1 ? " byte" : " bytes") + (bytes == nullptr ? " at NULL" : ""));
   }
   [[nodiscard]] const std::string& text() const { return text_; }
+  [[nodiscard]] std::size_t depth() const { return depth_; }  // of nested mechanisms
 
  private:
+  std::size_t depth_;
   std::string text_;
 };
 

@@ -37,9 +37,16 @@ struct FieldsOf<D, Types<F...>> {
   static void take_outputs(OutputReader& from, S& s) { (F::take_outputs(from, s), ...); }
   static void describe(Text& to, const S& s) { (F::describe(to, s), ...); }
   static std::string kinds() {
-    Text text;
-    (text.add(std::string(F::kind)), ...);
+    Text text(0);
+    (text.add(form_of<F>() + std::string(F::kind)), ...);
     return text.text();
+  }
+
+ private:
+  template <class Field>
+  static std::string form_of() {
+    if constexpr (requires { Field::form; }) return Field::form;
+    return {};
   }
 };
 
@@ -68,6 +75,7 @@ struct Pointer : InputField {
   using T = std::remove_pointer_t<TypeOf<Member>>;
   using Inner = FieldsOf<Params<T>>;
   static_assert(!Inner::writes_back);
+  static constexpr const char* form = "pointer to ";
   static constexpr std::string_view kind = Params<T>::name;
   static void put(Writer& to, const S& s) {
     if (s.*Member == nullptr) return to.out.nil();
@@ -93,6 +101,7 @@ struct ArrayOf : InputField {
   using T = std::remove_pointer_t<TypeOf<Member>>;
   using Inner = FieldsOf<Params<T>>;
   static_assert(Inner::outputs == 0, "the items of an array give back handles only");
+  static constexpr const char* form = "array of ";
   static constexpr std::string_view kind = Params<T>::name;
   static constexpr bool writes_back = Inner::writes_back;
   static void put(Writer& to, const S& s) {
@@ -156,7 +165,7 @@ struct MechanismPointer : InputField {
     take_mechanism(inner, *(s.*Member));
   }
   static void describe(Text& to, const S& s) {
-    to.add(s.*Member == nullptr ? "NULL" : mechanism_text(*(s.*Member), 1));
+    to.add(s.*Member == nullptr ? "NULL" : mechanism_text(*(s.*Member), to.depth() + 1));
   }
 };
 
