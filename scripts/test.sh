@@ -21,8 +21,12 @@ stage() {
   local preset=$1 build="build-$1" around=() select=()
   case $preset in
     release) build=build ;;
+    asan) select=(-LE clients) ;;
     # gcc 12's ThreadSanitizer cannot place its shadow where the kernel randomises more than 28 bits.
-    tsan) setarch -R true 2>/dev/null && around=(setarch -R) ;;
+    tsan)
+      select=(-LE clients)
+      setarch -R true 2>/dev/null && around=(setarch -R)
+      ;;
     fuzz) select=(-L fuzz) ;;
   esac
 
