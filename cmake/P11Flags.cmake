@@ -53,6 +53,11 @@ else()
   message(FATAL_ERROR "P11SHIM_SANITIZE must be none, address or thread, not '${P11SHIM_SANITIZE}'")
 endif()
 
+if(NOT P11SHIM_SANITIZE STREQUAL "none")
+  # For what a sanitizer cannot live with: LeakSanitizer traces its own, so undumpable, process.
+  add_compile_definitions(P11SHIM_SANITIZED)
+endif()
+
 if(P11SHIM_FUZZ)
   if(NOT CMAKE_CXX_COMPILER_ID MATCHES "Clang")
     message(FATAL_ERROR "P11SHIM_FUZZ needs clang: libFuzzer comes with it")
