@@ -1,0 +1,176 @@
+// Several operations at once in one session: which pairs a module allows, and the dual-function calls (section 5.14).
+#include <array>
+
+#include "cases.h"
+
+namespace p11shim::contract {
+namespace {
+
+enum class Kind { kFind, kDigest, kEncrypt, kDecrypt, kSign, kVerify };
+constexpr std::array kKinds = {Kind::kFind, Kind::kDigest, Kind::kEncrypt, Kind::kDecrypt, Kind::kSign, Kind::kVerify};
+
+void start(Application& app, Recorder::Session session, Kind kind, Recorder::Object key) {
+  Mechanism ecb(CKM_AES_ECB), sha(CKM_SHA256), hmac(CKM_SHA256_HMAC);
+  switch (kind) {
+    case Kind::kFind:
+      app.find_objects_init(session, Template{});
+      return;
+    case Kind::kDigest:
+      app.digest_init(session, &sha);
+      return;
+    case Kind::kEncrypt:
+      app.encrypt_init(session, &ecb, key);
+      return;
+    case Kind::kDecrypt:
+      app.decrypt_init(session, &ecb, key);
+      return;
+    case Kind::kSign:
+      app.sign_init(session, &hmac, key);
+      return;
+    case Kind::kVerify:
+      app.verify_init(session, &hmac, key);
+      return;
+  }
+}
+
+void go_on(Application& app, Recorder::Session session, Kind kind) {
+  switch (kind) {
+    case Kind::kFind:
+      app.find_objects(session, 1);
+      app.find_objects_final(session);
+      return;
+    case Kind::kDigest:
+      app.digest_update(session, "data");
+      app.digest_final(session, Room::of(32));
+      return;
+    case Kind::kEncrypt:
+      app.encrypt(session, Bytes(16), Room::of(16));
+      return;
+    case Kind::kDecrypt:
+      app.decrypt(session, Bytes(16), Room::of(16));
+      return;
+    case Kind::kSign:
+      app.sign(session, "data", Room::of(32));
+      return;
+    case Kind::kVerify:
+      app.verify(session, "data", Bytes(32));
+      return;
+  }
+}
+
+void pairs_of_operations(Application& app) {
+  const auto keep = app.start_crypto();
+  const auto key = app.create(keep, secret(CKK_AES, pattern(16), "key"));
+  for (Kind first : kKinds) {
+    for (Kind second : kKinds) {
+      const auto session = app.open_at(app.crypto_slot);
+      start(app, session, first, key);
+      start(app, session, second, key);
+      go_on(app, session, first);
+      if (second != first) go_on(app, session, second);
+      app.close_session(session);
+    }
+  }
+  app.finalize();
+}
+
+void triples_of_operations(Application& app) {
+  const auto keep = app.start_crypto();
+  const auto key = app.create(keep, secret(CKK_AES, pattern(16), "key"));
+  for (Kind kind : {Kind::kSign, Kind::kEncrypt, Kind::kFind}) {
+    const auto session = app.open_at(app.crypto_slot);
+    start(app, session, Kind::kDigest, key);
+    start(app, session, kind, key);
+    start(app, session, Kind::kVerify, key);
+    go_on(app, session, Kind::kVerify);
+    go_on(app, session, kind);
+    go_on(app, session, Kind::kDigest);
+    app.close_session(session);
+  }
+  app.finalize();
+}
+
+void calls_beside_an_operation(Application& app) {
+  const auto session = app.start_crypto();
+  const auto key = app.create(session, aes());
+  Mechanism cbc(CKM_AES_CBC, Bytes(16)), gen(CKM_AES_KEY_GEN), wrap(CKM_AES_KEY_WRAP);
+  CK_OBJECT_HANDLE object = 0;
+  CK_SESSION_INFO info;
+  app.must(app.encrypt_init(session, &cbc, key), "C_EncryptInit");
+  app.encrypt_update(session, pattern(16, 1), Room::of(32));
+  app.get_session_info(session, &info);
+  app.generate_random(session, Room::of(16));
+  app.get_attribute_value(session, key, roomy({CKA_LABEL}));
+  app.create_object(session, data_object(), &object);
+  app.generate_key(session, &gen, {{CKA_VALUE_LEN, 16}}, &object);
+  app.wrap_key(session, &wrap, key, key, Room::of(64));
+  app.set_attribute_value(session, key, {{CKA_LABEL, "renamed"}});
+  app.find_all(session, {{CKA_LABEL, "renamed"}});
+  app.encrypt_update(session, pattern(16, 2), Room::of(32));
+  app.encrypt_final(session, Room::of(32));
+  app.finalize();
+}
+
+void dual_digest_and_encrypt(Application& app) {
+  const auto session = app.start_crypto();
+  const auto key = app.create(session, aes());
+  Mechanism cbc(CKM_AES_CBC, Bytes(16)), sha(CKM_SHA256);
+  app.digest_init(session, &sha);
+  app.encrypt_init(session, &cbc, key);
+  const Outcome piece = app.digest_encrypt_update(session, pattern(32), Room::of(64));
+  app.digest_encrypt_update(session, pattern(32), Room::query());
+  app.encrypt_final(session, Room::of(32));
+  app.digest_final(session, Room::of(32));
+  app.digest_init(session, &sha);
+  app.decrypt_init(session, &cbc, key);
+  app.decrypt_digest_update(session, piece.bytes, Room::of(64));
+  app.decrypt_final(session, Room::of(32));
+  app.digest_final(session, Room::of(32));
+  app.finalize();
+}
+
+void dual_sign_and_encrypt(Application& app) {
+  const auto session = app.start_crypto();
+  const auto key = app.create(session, aes()), mac = app.create(session, generic());
+  Mechanism cbc(CKM_AES_CBC, Bytes(16)), hmac(CKM_SHA256_HMAC);
+  app.sign_init(session, &hmac, mac);
+  app.encrypt_init(session, &cbc, key);
+  const Outcome piece = app.sign_encrypt_update(session, pattern(32), Room::of(64));
+  app.encrypt_final(session, Room::of(32));
+  const Outcome signature = app.sign_final(session, Room::of(32));
+  app.verify_init(session, &hmac, mac);
+  app.decrypt_init(session, &cbc, key);
+  app.decrypt_verify_update(session, piece.bytes, Room::of(64));
+  app.decrypt_final(session, Room::of(32));
+  app.verify_final(session, signature.bytes);
+  app.finalize();
+}
+
+void dual_without_operations(Application& app) {
+  const auto session = app.start_crypto();
+  const auto key = app.create(session, aes());
+  Mechanism cbc(CKM_AES_CBC, Bytes(16)), sha(CKM_SHA256);
+  app.digest_encrypt_update(session, pattern(16), Room::of(64));
+  app.decrypt_digest_update(session, pattern(16), Room::of(64));
+  app.sign_encrypt_update(session, pattern(16), Room::of(64));
+  app.decrypt_verify_update(session, pattern(16), Room::of(64));
+  app.digest_init(session, &sha);
+  app.digest_encrypt_update(session, pattern(16), Room::of(64));
+  app.digest_final(session, Room::of(32));
+  app.encrypt_init(session, &cbc, key);
+  app.digest_encrypt_update(session, pattern(16), Room::of(64));
+  app.encrypt_final(session, Room::of(32));
+  app.digest_encrypt_update(Application::kNoSession, pattern(16), Room::of(64));
+  app.finalize();
+}
+
+constexpr Case kCases[] = {
+    P11_CASE(pairs_of_operations),     P11_CASE(triples_of_operations), P11_CASE(calls_beside_an_operation),
+    P11_CASE(dual_digest_and_encrypt), P11_CASE(dual_sign_and_encrypt), P11_CASE(dual_without_operations),
+};
+
+}  // namespace
+
+std::span<const Case> several_operations_cases() { return kCases; }
+
+}  // namespace p11shim::contract
