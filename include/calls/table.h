@@ -19,9 +19,9 @@
 namespace p11shim {
 
 template <std::size_t N>
-struct Name {
+struct CallName {
   char text[N];
-  constexpr Name(const char (&literal)[N]) { std::copy(literal, literal + N, text); }
+  constexpr CallName(const char (&literal)[N]) { std::copy(literal, literal + N, text); }
 };
 
 template <class Member>
@@ -31,7 +31,7 @@ struct PrototypeOf<CK_RV (*List::*)(C...)> {
   using type = Types<C...>;
 };
 
-template <std::uint32_t Number, Name Text, auto MemberPointer, Policy PolicyValue, class... ArgumentKinds>
+template <std::uint32_t Number, CallName Text, auto MemberPointer, Policy PolicyValue, class... ArgumentKinds>
 struct Call {
   static constexpr std::uint32_t number = Number;
   static constexpr std::string_view name{Text.text};

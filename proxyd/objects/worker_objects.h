@@ -11,7 +11,7 @@
 
 namespace p11shim {
 
-class Application;
+class Pool;
 class WorkerObjects;
 
 // One session object. Shared by the application that made it and, after fork, its children: it lives until the last of
@@ -19,6 +19,7 @@ class WorkerObjects;
 struct SessionObject {
   std::uint64_t real = 0;
   WorkerObjects* place = nullptr;    // null: gone with its worker
+  const Pool* pool = nullptr;        // whose token it is on
   RealSession* creator = nullptr;    // the real session it lives and dies with
   CK_OBJECT_CLASS object_class = 0;
   bool is_private = false;
@@ -62,19 +63,30 @@ class WorkerObjects {
         object->creator = nullptr;
       }
     session_objects_.clear();
+    looked_for_.clear();
     real_.clear();
     handle_.clear();
   }
-  // After the token's objects changed as a whole (a login, a logout): what is not found again is gone.
+  // After the token was initialised anew: what is not found again is gone.
   void forget_token_objects() {
     real_.clear();
     handle_.clear();
   }
 
-  // When all objects were last listed because a handle was unknown; such a search is not repeated for every wrong handle.
-  std::uint64_t inventory_ms = 0;
+  // True: nobody has looked for this handle in vain within the last second. All objects are listed then; the answer to a
+  // handle that is not there is remembered for a while, so that nobody can keep a worker busy with wrong ones.
+  bool may_look_for(std::uint64_t handle, std::uint64_t now_ms) {
+    if (looked_for_.size() >= kMostLookedFor) looked_for_.clear();
+    const auto [entry, is_new] = looked_for_.try_emplace(handle, now_ms);
+    if (is_new) return true;
+    if (now_ms - entry->second < kLookAgainMs) return false;
+    entry->second = now_ms;
+    return true;
+  }
 
  private:
+  static constexpr std::size_t kMostLookedFor = 4096;
+  static constexpr std::uint64_t kLookAgainMs = 1000;
   using Map = std::unordered_map<std::uint64_t, std::uint64_t>;
   static std::uint64_t look(const Map& map, std::uint64_t key) {
     const auto found = map.find(key);
@@ -84,6 +96,7 @@ class WorkerObjects {
   Worker& worker_;
   Map real_;    // by handle
   Map handle_;  // by real handle
+  Map looked_for_;  // when, by handle
   std::unordered_map<std::uint64_t, std::weak_ptr<SessionObject>> session_objects_;
 };
 

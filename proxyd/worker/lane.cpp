@@ -121,6 +121,10 @@ bool Lane::execute_function(const CallInfo& info) {
       describe_returned(session, Describer::Which::all);
       break;
     case Objects::destroys: describer_.forget(object); break;
+    case Objects::changes:
+      returned_.push_back(object);
+      describe_returned(session, Describer::Which::all);
+      break;
     case Objects::uses:  // a mechanism may return objects as well (CK_SSL3_KEY_MAT_OUT)
       if (!reply_.handles.empty()) {
         returned_.assign(reply_.handles.begin(), reply_.handles.end());

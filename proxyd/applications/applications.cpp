@@ -1,0 +1,239 @@
+#include "proxyd/applications/applications.h"
+
+#include <openssl/crypto.h>
+#include <spdlog/spdlog.h>
+#include <sys/random.h>
+
+#include <algorithm>
+
+#include "calls/table.h"
+
+namespace p11shim {
+namespace {
+
+constexpr auto kDestroyObject = number_of<&CK_FUNCTION_LIST_3_0::C_DestroyObject>();
+constexpr auto kSessionCancel = number_of<&CK_FUNCTION_LIST_3_0::C_SessionCancel>();
+
+bool same(const Id128& a, const Id128& b) { return CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0; }
+bool is_zero(const Id128& id) { return same(id, Id128{}); }
+
+bool same_user(const std::optional<Peer>& a, const std::optional<Peer>& b) {
+  if (!a || !b) return !a && !b;
+  return a->uid == b->uid && a->gid == b->gid;
+}
+
+std::string client_name(const std::optional<Peer>& peer, std::string_view program) {
+  return (peer ? "uid " + std::to_string(peer->uid) : std::string("anonymous")) + " " + std::string(program);
+}
+
+}  // namespace
+
+Place& Application::place(Pool& pool) {
+  switch (token(pool).login) {
+    case LoginState::user: return pool.member.user().place();
+    case LoginState::so: return pool.member.so().place();
+    case LoginState::none: break;
+  }
+  return pool.member.public_place();
+}
+
+Application* Applications::join(const Hello& hello, const std::optional<Peer>& peer, bool& resumed, CK_RV& rv, std::string& reason) {
+  rv = CKR_DEVICE_ERROR;
+  if (is_zero(hello.instance)) return reason = "the hello names no application", nullptr;
+  if (const auto found = applications_.find(hello.instance); found != applications_.end()) {
+    Application& known = *found->second;
+    // The instance id alone proves nothing.
+    if (!same(known.secret, hello.secret) || !same_user(known.peer, peer)) return reason = "this application belongs to somebody else", nullptr;
+    resumed = true;
+    return &known;
+  }
+  if (applications_.size() >= limit_) return reason = "too many applications", nullptr;
+  const auto parent = is_zero(hello.parent) ? applications_.end() : applications_.find(hello.parent);
+  Application* application = make(hello, peer);
+  if (application == nullptr) return reason = "no random bytes to be had", nullptr;
+  // Descent is proved by what only the parent's memory held. The child's own identity decides what it may do.
+  if (parent != applications_.end() && same(parent->second->secret, hello.secret)) {
+    inherit(*application, *parent->second);
+    resumed = true;
+  }
+  return application;
+}
+
+Application* Applications::make(const Hello& hello, const std::optional<Peer>& peer) {
+  Id128 secret;
+  if (::getrandom(secret.data(), secret.size(), 0) != static_cast<ssize_t>(secret.size())) return nullptr;
+  auto application = std::make_unique<Application>(hello.instance, secret, peer, std::string(hello.program));
+  application->client = registry_.client(client_name(peer, hello.program));
+  application->connected_ms = application->last_call_ms = runtime_.now_ms();
+  return (applications_[hello.instance] = std::move(application)).get();
+}
+
+// Sessions with the same handles, logins and session objects; active operations stay the parent's.
+void Applications::inherit(Application& child, const Application& parent) {
+  for (const auto& [handle, session] : parent.sessions) {
+    auto copy = std::make_unique<VirtualSession>(handle, session->pool, session->read_write);
+    copy->objects = session->objects;
+    ++session->pool.sessions;
+    child.sessions.emplace(handle, std::move(copy));
+  }
+  child.tokens = parent.tokens;
+  for (const auto& [pool, state] : child.tokens) {
+    Member& member = const_cast<Pool*>(pool)->member;
+    if (state.login == LoginState::user) member.user().share_login();
+    if (state.login == LoginState::so) member.so().share_login();
+  }
+  child.session_objects = parent.session_objects;
+  child.next_session = parent.next_session;
+  child.next_session_object = parent.next_session_object;
+}
+
+void Applications::leave(Application& application) {
+  if (--application.connections != 0) return;
+  while (!application.sessions.empty()) close_session(application, *application.sessions.begin()->second);
+  applications_.erase(application.instance);
+}
+
+void Applications::close_session(Application& application, VirtualSession& session) {
+  Pool& pool = session.pool;
+  while (!session.holds.empty()) {
+    Hold hold = session.holds.back();
+    session.holds.pop_back();
+    release_hold(session, hold);
+  }
+  const std::vector<std::uint64_t> objects = session.objects;
+  for (const std::uint64_t handle : objects) drop_object(application, handle, true);
+  TokenState& state = application.token(pool);
+  --state.sessions;
+  if (session.read_write) --state.read_write_sessions;
+  --pool.sessions;
+  const std::unique_ptr<WaitList> turn = std::move(session.turn);
+  application.sessions.erase(session.handle);
+  if (turn != nullptr) turn->resume_all();  // they learn that it is gone
+  if (state.sessions == 0 && state.login != LoginState::none) log_out(application, pool, [] {});
+}
+
+void Applications::release_hold(VirtualSession&, Hold& hold) {
+  RealSession* real = hold.session;
+  if (hold.active == Operation::none && !hold.in_doubt) return real->pool->give_back(*real);
+  // 3.0 modules can end an operation; older ones only with the session.
+  Worker& worker = hold.place->worker;
+  if (worker.module().has_3_0 && !hold.in_doubt) {
+    Buffer body;
+    Out(body).uint(CKF_ENCRYPT | CKF_DECRYPT | CKF_DIGEST | CKF_SIGN | CKF_SIGN_RECOVER | CKF_VERIFY | CKF_VERIFY_RECOVER |
+                   CKF_MESSAGE_ENCRYPT | CKF_MESSAGE_DECRYPT | CKF_MESSAGE_SIGN | CKF_MESSAGE_VERIFY | CKF_FIND_OBJECTS);
+    const std::uint64_t handle = real->handle;
+    OwnCall::start(worker, kSessionCancel, {&handle, 1}, std::move(body), [real](Reply* reply) {
+      if (reply == nullptr) return;  // the worker is gone, and the session with it
+      real->tainted = reply->rv != CKR_OK;
+      real->pool->give_back(*real);
+    });
+    return;
+  }
+  real->tainted = true;
+  real->pool->give_back(*real);
+}
+
+void Applications::log_out(Application& application, Pool& pool, std::function<void()> done) {
+  const LoginState login = application.token(pool).login;
+  if (login == LoginState::none) return done();
+  forget_login(application, pool);
+  LoginDomain& domain = login == LoginState::user ? pool.member.user() : pool.member.so();
+  domain.log_out(std::move(done));
+}
+
+void Applications::forget_login(Application& application, Pool& pool) {
+  TokenState& state = application.token(pool);
+  state.login = LoginState::none;
+  state.private_handles.clear();
+  for (auto& [handle, session] : application.sessions) {
+    if (&session->pool != &pool) continue;
+    if (session->busy) {  // a call is under way in another thread: what it leaves behind is cleaned up later
+      for (Hold& hold : session->holds) hold.in_doubt |= hold.uses_private_key;
+      continue;
+    }
+    for (std::size_t i = session->holds.size(); i-- > 0;)
+      if (session->holds[i].uses_private_key) {
+        Hold hold = session->holds[i];
+        session->holds.erase(session->holds.begin() + static_cast<std::ptrdiff_t>(i));
+        release_hold(*session, hold);
+      }
+  }
+  std::vector<std::uint64_t> private_objects;
+  for (const auto& [handle, object] : application.session_objects)
+    if (object->is_private && object->pool == &pool) private_objects.push_back(handle);
+  for (const std::uint64_t handle : private_objects) drop_object(application, handle, true);
+}
+
+void Applications::register_object(Application& application, VirtualSession& session, std::uint64_t handle, std::shared_ptr<SessionObject> object) {
+  session.objects.push_back(handle);
+  application.session_objects[handle] = std::move(object);
+}
+
+void Applications::drop_object(Application& application, std::uint64_t handle, bool destroy) {
+  const auto found = application.session_objects.find(handle);
+  if (found == application.session_objects.end()) return;
+  const std::shared_ptr<SessionObject> object = std::move(found->second);
+  application.session_objects.erase(found);
+  for (auto& [number, session] : application.sessions) std::erase(session->objects, handle);
+  if (object.use_count() != 1 || object->place == nullptr) return;  // a forked relative has it still, or it is gone already
+  object->place->remove_session_object(object->real);
+  if (object->creator != nullptr && object->creator->owned_objects > 0) --object->creator->owned_objects;
+  if (destroy) destroy_in_module(*object);
+}
+
+// In the real session that made it: any session of the worker may destroy it, and that one exists for certain.
+void Applications::destroy_in_module(SessionObject& object) {
+  if (object.creator == nullptr) return;
+  const std::uint64_t handles[] = {object.creator->handle, object.real};
+  OwnCall::start(object.place->worker(), kDestroyObject, handles, {}, [](Reply*) {});
+}
+
+void Applications::worker_lost(Place& place) {
+  for (auto& [id, application] : applications_) {
+    for (auto& [handle, session] : application->sessions)
+      if (const auto lost = std::erase_if(session->holds, [&](const Hold& hold) {
+            if (hold.place == &place && hold.active != Operation::none) session->operation_lost = true;
+            return hold.place == &place;
+          });
+          lost != 0) {
+        session->found.clear();
+        session->found_next = 0;
+      }
+    std::vector<std::uint64_t> gone;
+    for (const auto& [handle, object] : application->session_objects)
+      if (object->place == nullptr) gone.push_back(handle);
+    for (const std::uint64_t handle : gone) drop_object(*application, handle, false);
+  }
+}
+
+void Applications::login_lost(Member& member, CK_USER_TYPE user) {
+  const LoginState lost = user == CKU_SO ? LoginState::so : LoginState::user;
+  for (auto& [id, application] : applications_)
+    for (auto& [pool, state] : application->tokens)
+      if (&pool->member == &member && state.login == lost) forget_login(*application, const_cast<Pool&>(*pool));
+}
+
+bool Applications::reclaim(RealSessions& sessions) {
+  VirtualSession* owner = nullptr;
+  std::size_t index = 0;
+  std::uint64_t oldest = UINT64_MAX;
+  for (auto& [id, application] : applications_)
+    for (auto& [handle, session] : application->sessions)
+      for (std::size_t i = 0; i < session->holds.size(); ++i) {
+        const Hold& hold = session->holds[i];
+        if (session->busy || hold.session->pool != &sessions || !hold.in_doubt || hold.active != Operation::none) continue;
+        if (hold.since_ms >= oldest) continue;
+        oldest = hold.since_ms;
+        owner = session.get();
+        index = i;
+      }
+  if (owner == nullptr) return false;
+  Hold hold = owner->holds[index];
+  owner->holds.erase(owner->holds.begin() + static_cast<std::ptrdiff_t>(index));
+  release_hold(*owner, hold);
+  return true;
+}
+
+bool Applications::in_use(const Pool& pool) const { return pool.sessions != 0; }
+
+}  // namespace p11shim

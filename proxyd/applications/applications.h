@@ -1,0 +1,53 @@
+// All applications, and the rules by which they come and go: how a connection joins one, what a forked child inherits, and
+// what is cleaned up when one leaves, loses its login, or a worker is lost under it.
+#pragma once
+
+#include <map>
+
+#include "proxyd/applications/application.h"
+#include "proxyd/tokens/token_catalog.h"
+
+namespace p11shim {
+
+class Applications {
+ public:
+  Applications(Runtime& runtime, Registry& registry, std::uint32_t limit) : runtime_(runtime), registry_(registry), limit_(limit) {}
+
+  // Joins the application that `hello` names, or makes it. Null: `reason` says why not, `rv` what to answer.
+  Application* join(const Hello& hello, const std::optional<Peer>& peer, bool& resumed, CK_RV& rv, std::string& reason);
+  // One connection of it is gone; with the last one it ends and its sessions, logins and objects with it.
+  void leave(Application& application);
+
+  // Ends one virtual session: holds, session objects, and the login with the token's last one. `pool` stays valid.
+  void close_session(Application& application, VirtualSession& session);
+  // Gives a hold's real session back, ending what is active in it.
+  void release_hold(VirtualSession& session, Hold& hold);
+  void log_out(Application& application, Pool& pool, std::function<void()> done);
+  // The application is no longer logged in; the domain knows already.
+  void forget_login(Application& application, Pool& pool);
+  void register_object(Application& application, VirtualSession& session, std::uint64_t handle, std::shared_ptr<SessionObject> object);
+  // Lets go of a session object; the last one to do so destroys it in the module.
+  void drop_object(Application& application, std::uint64_t handle, bool destroy_in_module);
+
+  void worker_lost(Place& place);
+  void login_lost(Member& member, CK_USER_TYPE user);
+  // Takes a real session from the virtual session whose operation has been in doubt the longest. False: nobody.
+  bool reclaim(RealSessions& sessions);
+  // Applications that have a session on this token.
+  [[nodiscard]] bool in_use(const Pool& pool) const;
+
+  [[nodiscard]] const std::map<Id128, std::unique_ptr<Application>>& all() const { return applications_; }
+  void set_limit(std::uint32_t limit) { limit_ = limit; }
+
+ private:
+  Application* make(const Hello& hello, const std::optional<Peer>& peer);
+  void inherit(Application& child, const Application& parent);
+  static void destroy_in_module(SessionObject& object);
+
+  Runtime& runtime_;
+  Registry& registry_;
+  std::uint32_t limit_;
+  std::map<Id128, std::unique_ptr<Application>> applications_;
+};
+
+}  // namespace p11shim

@@ -1,0 +1,50 @@
+// A session as the application knows it. Idle, it owns nothing in the HSM. A *hold* binds it to a real session from the first
+// Init of an operation to its end; operations that run in different workers have one each.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "calls/policy.h"
+#include "proxyd/tokens/pool.h"
+
+namespace p11shim {
+
+struct Hold {
+  RealSession* session = nullptr;
+  Place* place = nullptr;
+  Operation active = Operation::none;
+  bool in_doubt = false;          // a call failed; the module may or may not have ended its operation
+  bool uses_private_key = false;  // it ends when the application logs out
+  std::uint64_t since_ms = 0;
+};
+
+struct VirtualSession {
+  VirtualSession(std::uint64_t its_handle, Pool& its_pool, bool is_read_write) : handle(its_handle), pool(its_pool), read_write(is_read_write) {}
+
+  const std::uint64_t handle;
+  Pool& pool;
+  const bool read_write;
+  bool busy = false;             // one call at a time; others wait in `turn`
+  bool closing = false;
+  bool operation_lost = false;   // its worker died with an operation: the next call of that operation says so
+  std::unique_ptr<WaitList> turn;  // made when first needed
+  std::vector<Hold> holds;         // almost always none or one
+  std::vector<std::uint64_t> found;  // result of the active find, from `found_next` on not handed out yet
+  std::size_t found_next = 0;
+  std::vector<std::uint64_t> objects;  // session objects made in it (virtual handles)
+
+  [[nodiscard]] Hold* hold_in(const Place& place) {
+    for (Hold& hold : holds)
+      if (hold.place == &place) return &hold;
+    return nullptr;
+  }
+  [[nodiscard]] Hold* hold_with(Operation operations) {
+    for (Hold& hold : holds)
+      if ((hold.active & operations) != Operation::none) return &hold;
+    return nullptr;
+  }
+};
+
+}  // namespace p11shim

@@ -1,0 +1,55 @@
+// C_InitToken, C_InitPIN, C_SetPIN: calls that change a token for everybody.
+#include "proxyd/calls/client_call.h"
+
+namespace p11shim {
+
+// Runs in the public worker, when nobody has a session on the token and no other worker is left that knows it.
+void ClientCall::init_token() {
+  step_ = &ClientCall::init_token;
+  pool_ = visible_pool(request_.handles[0]);
+  if (pool_ == nullptr) return finish(CKR_SLOT_ID_INVALID);
+  if (!may(pool_->config.access.admin)) return finish(CKR_FUNCTION_REJECTED);
+  if (services_.applications.in_use(*pool_)) return finish(CKR_SESSION_EXISTS);
+  place_ = &pool_->member.public_place();
+  if (!worker_ready(place_->worker)) return;
+  pool_->member.user().stop("the token is initialised");
+  pool_->member.so().stop("the token is initialised");
+  place_->read_only.close_idle(guarded([this] { place_->read_write.close_idle(guarded([this] { go(&ClientCall::init_token_forward); })); }));
+}
+
+void ClientCall::init_token_forward() {
+  if (services_.applications.in_use(*pool_)) return finish(CKR_SESSION_EXISTS);
+  forward_slot();
+}
+
+// The token has another serial number now, and its objects are gone.
+void ClientCall::token_initialized() {
+  Member& member = pool_->member;
+  const CK_SLOT_ID slot = forwarded_.handles[0];
+  place_->objects.forget_token_objects();
+  place_->worker_lost();  // what was proven of its sessions, too
+  member.backend().refresh_slots(guarded([this, &member, slot](CK_RV) {
+    for (const SlotEntry& entry : member.backend().worker().slots())
+      if (entry.slot == slot && entry.token_rv == CKR_OK) member.identify_by({{}, unpadded(entry.token.serialNumber), std::nullopt});
+    finish(CKR_OK);
+  }));
+}
+
+void ClientCall::init_pin() {
+  step_ = &ClientCall::init_pin;
+  if (!enter_session()) return;
+  if (!may(pool_->config.access.admin)) return finish(CKR_FUNCTION_REJECTED);
+  go(&ClientCall::forward_session);
+}
+
+void ClientCall::set_pin() {
+  step_ = &ClientCall::set_pin;
+  if (!enter_session()) return;
+  const bool is_so = application_->token(*pool_).login == LoginState::so;
+  if (is_so ? !may(pool_->config.access.admin) : !pool_->config.access.set_pin) return finish(CKR_FUNCTION_REJECTED);
+  // The public worker may have been running when the PIN was changed elsewhere; then it would accept the old one.
+  if (&application_->place(*pool_) == &pool_->member.public_place()) pool_->member.backend().renew_if_stale();
+  go(&ClientCall::forward_session);
+}
+
+}  // namespace p11shim

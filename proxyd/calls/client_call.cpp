@@ -1,0 +1,186 @@
+#include "proxyd/calls/client_call.h"
+
+#include <algorithm>
+
+namespace p11shim {
+namespace {
+
+using List = CK_FUNCTION_LIST_3_0;
+
+std::uint32_t to_us(std::uint64_t from_ns, std::uint64_t to_ns) {
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>((to_ns - from_ns) / 1000, UINT32_MAX));
+}
+
+}  // namespace
+
+// The calls that proxyd answers itself, or does something about before or after it forwards them.
+ClientCall::Step ClientCall::own_step(std::uint32_t call) {
+  switch (call) {
+    case number_of<&List::C_GetSlotList>(): return &ClientCall::get_slot_list;
+    case number_of<&List::C_InitToken>(): return &ClientCall::init_token;
+    case number_of<&List::C_InitPIN>(): return &ClientCall::init_pin;
+    case number_of<&List::C_SetPIN>(): return &ClientCall::set_pin;
+    case number_of<&List::C_OpenSession>(): return &ClientCall::open_session;
+    case number_of<&List::C_CloseSession>(): return &ClientCall::close_session;
+    case number_of<&List::C_CloseAllSessions>(): return &ClientCall::close_all_sessions;
+    case number_of<&List::C_GetSessionInfo>(): return &ClientCall::get_session_info;
+    case number_of<&List::C_Login>():
+    case number_of<&List::C_LoginUser>(): return &ClientCall::log_in;
+    case number_of<&List::C_Logout>(): return &ClientCall::log_out;
+    case number_of<&List::C_FindObjects>(): return &ClientCall::find_objects;
+    default: return nullptr;
+  }
+}
+
+ClientCall::ClientCall(Services& services, Answer answer) : services_(services), answer_(std::move(answer)) {}
+
+ClientCall::~ClientCall() = default;
+
+bool ClientCall::begin(Application& application, std::span<const std::uint8_t> frame) {
+  if (!read_request(frame, request_)) return false;
+  info_ = call_info(request_.call);
+  if (info_ == nullptr || info_->policy.where == Where::shim) return false;
+  if (request_.handles.empty() && request_.call != number_of<&List::C_GetSlotList>()) return false;
+
+  active_ = true;
+  ++serial_;
+  application_ = &application;
+  started_ns_ = uv_hrtime();
+  lane_ns_ = 0;
+  hsm_us_ = 0;
+  pool_ = nullptr;
+  session_ = nullptr;
+  place_ = nullptr;
+  uses_private_key_ = false;
+  key_.present = false;
+  elsewhere_.clear();
+  reply_.handles.clear();
+  scratch_.clear();
+
+  std::uint64_t limit = static_cast<std::uint64_t>((info_->policy.slow ? services_.limits.keygen_deadline : services_.limits.deadline).count());
+  if (request_.deadline_ms != 0) limit = std::min<std::uint64_t>(limit, request_.deadline_ms);
+  services_.deadlines.arm(*this, services_.runtime.now_ms() + limit);
+
+  if (const Step own = own_step(request_.call)) go(own);
+  else if (info_->policy.slot) go(&ClientCall::forward_slot);
+  else go(&ClientCall::forward_session);
+  return true;
+}
+
+// Its time is over: the application is answered; what is still under way in the module is left to end by itself.
+void ClientCall::expired() {
+  stop_waiting();
+  if (worker_ != nullptr) {
+    RealSession* real = std::exchange(lease_, nullptr);
+    if (session_ != nullptr && place_ != nullptr)
+      if (Hold* hold = session_->hold_in(*place_)) {
+        real = hold->session;
+        std::erase_if(session_->holds, [&](const Hold& other) { return other.place == place_; });
+      }
+    if (real != nullptr) real->tainted = true;
+    Worker* worker = worker_;
+    worker->withdraw(*this, [real, worker, generation = worker->generation()] {
+      if (real != nullptr && generation == worker->generation()) real->pool->give_back(*real);
+    });
+    worker_ = nullptr;
+  }
+  finish(CKR_DEVICE_ERROR);
+}
+
+void ClientCall::finish(CK_RV rv) { finish(rv, {}); }
+
+void ClientCall::finish(CK_RV rv, std::span<const std::uint8_t> body) {
+  stop_waiting();
+  disarm();
+  settle_lease();
+  leave_session();
+  account(rv, body.size());
+  reply_.id = request_.id;
+  reply_.rv = rv;
+  reply_.body = body;
+  reply_.annex = {};
+  const std::uint64_t now = uv_hrtime();
+  reply_.hsm_us = hsm_us_;
+  reply_.queue_us = to_us(started_ns_, now) - std::min(hsm_us_, to_us(started_ns_, now));
+  active_ = false;
+  // Handles travel with CKR_OK only, but for what C_GetAttributeValue and its like never have.
+  if (rv != CKR_OK) reply_.handles.clear();
+  answer_(reply_);
+}
+
+void ClientCall::leave_session() {
+  if (session_ == nullptr) return;
+  VirtualSession* session = std::exchange(session_, nullptr);
+  session->busy = false;
+  if (session->turn != nullptr) session->turn->resume_one();
+}
+
+void ClientCall::account(CK_RV rv, std::size_t bytes_out) {
+  const std::uint64_t now = uv_hrtime();
+  ++application_->calls;
+  application_->failed += rv != CKR_OK;
+  application_->last_call_ms = services_.runtime.now_ms();
+  Sample sample;
+  sample.member = pool_ != nullptr ? pool_->statistics : services_.registry.member("", "");
+  sample.function = request_.call;
+  if (request_.has_mechanism) sample.mechanism = request_.mechanism;
+  sample.client = application_->client;
+  sample.rv = rv;
+  sample.times.total = now - started_ns_;
+  if (lane_ns_ != 0) {
+    sample.times.queue = lane_ns_ - started_ns_;
+    sample.times.hsm = std::uint64_t{hsm_us_} * 1000;
+  }
+  services_.registry.record(sample);
+  if (services_.audit.wants(info_->policy.audit)) write_audit(rv, bytes_out);
+}
+
+void ClientCall::write_audit(CK_RV rv, std::size_t bytes_out) {
+  AuditRecord record;
+  record.time = std::chrono::system_clock::now();
+  record.audit_class = info_->policy.audit;
+  record.caller.application = application_->instance;
+  if (const auto& peer = application_->peer) {
+    record.caller.uid = peer->uid;
+    record.caller.gid = peer->gid;
+    record.caller.pid = static_cast<std::uint32_t>(peer->pid);
+  }
+  record.caller.program = application_->program;
+  if (pool_ != nullptr) {
+    record.pool = pool_->config.name;
+    record.member = pool_->member.name();
+  }
+  record.function = request_.call;
+  if (request_.has_mechanism) record.mechanism = request_.mechanism;
+  if (key_.present) {
+    AuditKey key;
+    key.object_class = key_.object_class;
+    if (key_.has_type) key.type = key_.type;
+    key.id = key_.id;
+    key.label = key_.label;
+    record.key = key;
+  }
+  record.bytes_in = request_.body.size();
+  record.bytes_out = bytes_out;
+  record.rv = rv;
+  if (lane_ns_ != 0) {
+    record.times.queue = (lane_ns_ - started_ns_) / 1000;
+    record.times.hsm = hsm_us_;
+  }
+  record.times.total = (uv_hrtime() - started_ns_) / 1000;
+  record.trace_id = request_.trace;
+  services_.audit.write(record);
+}
+
+bool ClientCall::may(const AccessList& list) const {
+  const auto& peer = application_->peer;
+  if (!peer) return list.allows(std::nullopt, {});
+  return list.allows(peer->uid, peer->groups) || list.allows(peer->uid, {&peer->gid, 1});
+}
+
+Pool* ClientCall::visible_pool(std::uint64_t slot) {
+  Pool* pool = services_.catalog.find(slot);
+  return pool != nullptr && may(pool->config.access.allow) ? pool : nullptr;
+}
+
+}  // namespace p11shim

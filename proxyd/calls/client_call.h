@@ -1,0 +1,139 @@
+// One call of one application, from its request to its reply. It is a chain of steps; a step that has to wait is repeated
+// when it is resumed, and looks everything up anew, since sessions, logins and workers may have gone meanwhile.
+//
+//   begin → (own turn in its session) → a step of the call's own, or forward:
+//           choose the place → worker ready → objects translated → real session borrowed → lane → reply translated → finish
+//
+// A connection has one call at a time, so the call lives in the connection and the request stays in its buffer: bodies are
+// forwarded from there, unread, and a forwarded small call allocates nothing.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "calls/table.h"
+#include "proxyd/calls/errand.h"
+#include "proxyd/calls/services.h"
+#include "proxyd/workers/lane_job.h"
+
+namespace p11shim {
+
+class ClientCall final : public LaneJob, public Waiter, public Deadline {
+ public:
+  // Where the reply goes. `reply`'s views are valid during the call only.
+  using Answer = std::function<void(const Reply& reply)>;
+
+  ClientCall(Services& services, Answer answer);
+  ~ClientCall() override;
+
+  // False: the request is malformed. The frame must stay where it is until the answer.
+  bool begin(Application& application, std::span<const std::uint8_t> frame);
+  [[nodiscard]] bool active() const { return active_; }
+
+ private:
+  using Step = void (ClientCall::*)();
+  static Step own_step(std::uint32_t call);
+
+  // client_call.cpp: the life of a call
+  void resume() override { (this->*step_)(); }
+  void expired() override;
+  void go(Step step) { step_ = step, (this->*step_)(); }
+  void finish(CK_RV rv);
+  void finish(CK_RV rv, std::span<const std::uint8_t> body);
+  void account(CK_RV rv, std::size_t bytes_out);
+  void write_audit(CK_RV rv, std::size_t bytes_out);
+  void leave_session();
+  template <class Fn>
+  auto guarded(Fn fn);  // fn is called only if this call has not ended meanwhile
+
+  // forward.cpp: calls that go to a worker
+  void forward_session();
+  void forward_slot();
+  Place* choose_place();
+  bool worker_ready(Worker& worker);
+  bool borrow(Place& place);
+  void send(Place& place);
+  void on_reply(Reply& reply) override;
+  void on_failure(JobFailure failure) override;
+  void slot_reply(Reply& reply);
+  void track_operations(const Reply& reply);
+  void settle_lease();
+  void after_success(Reply& reply);
+
+  // objects.cpp: handles in both directions
+  bool translate(Place& place);
+  bool resolve(Place& place, std::uint64_t handle, std::uint64_t& real);
+  void take_inventory(Place& place);
+  void absorb(Place& place, std::span<const std::uint8_t> annex);
+  void issue_created(Reply& reply);
+  std::uint64_t issue_session_object(const Description& description);
+  void note_changed(Reply& reply);
+  void note_destroyed();
+  void note_key(const TokenObject* object, const SessionObject* session_object);
+
+  // find_calls.cpp
+  void collect_found(Reply& reply);
+  void add_found(Place& place, std::span<const std::uint64_t> reals, bool session_objects_only);
+  void find_elsewhere();
+  void find_objects();
+
+  // session_calls.cpp, slot_calls.cpp, login_calls.cpp, admin_calls.cpp: what proxyd answers itself
+  bool enter_session();
+  Pool* visible_pool(std::uint64_t slot);
+  void open_session();
+  void close_session();
+  void close_all_sessions();
+  void get_session_info();
+  void get_slot_list();
+  void answer_slot_list();
+  void log_in();
+  void log_out();
+  void logged_in(LoginState state, LoginDomain& domain);
+  void init_token();
+  void init_token_forward();
+  void token_initialized();
+  void init_pin();
+  void set_pin();
+  [[nodiscard]] bool may(const AccessList& list) const;
+
+  Services& services_;
+  const Answer answer_;
+  std::shared_ptr<char> alive_ = std::make_shared<char>();  // guarded() knows by it that this object still exists
+  std::uint64_t serial_ = 0;                                // of the call that is active
+
+  bool active_ = false;
+  Step step_ = nullptr;
+  Application* application_ = nullptr;
+  Request request_;
+  const CallInfo* info_ = nullptr;
+  std::uint64_t started_ns_ = 0;
+  std::uint64_t lane_ns_ = 0;      // when a lane took it; 0 = none did
+  std::uint32_t hsm_us_ = 0;
+  Pool* pool_ = nullptr;
+  VirtualSession* session_ = nullptr;  // whose turn this call has
+  Place* place_ = nullptr;
+  RealSession* lease_ = nullptr;       // borrowed for this call only
+  bool uses_private_key_ = false;
+  std::vector<Place*> elsewhere_;      // places where a find goes on
+  Request forwarded_;
+  Reply reply_;
+  Buffer scratch_;
+
+  struct Key {
+    bool present = false;
+    CK_OBJECT_CLASS object_class = 0;
+    bool has_type = false;
+    CK_KEY_TYPE type = 0;
+    std::vector<std::uint8_t> id;
+    std::string label;
+  } key_;  // for the audit record
+};
+
+template <class Fn>
+auto ClientCall::guarded(Fn fn) {
+  return [this, fn = std::move(fn), alive = std::weak_ptr<char>(alive_), serial = serial_](auto&&... arguments) mutable {
+    if (!alive.expired() && active_ && serial == serial_) fn(std::forward<decltype(arguments)>(arguments)...);
+  };
+}
+
+}  // namespace p11shim

@@ -1,0 +1,54 @@
+#include "proxyd/calls/errand.h"
+
+#include "calls/table.h"
+
+namespace p11shim {
+namespace {
+constexpr auto kFindObjectsInit = number_of<&CK_FUNCTION_LIST_3_0::C_FindObjectsInit>();
+constexpr auto kFindObjectsFinal = number_of<&CK_FUNCTION_LIST_3_0::C_FindObjectsFinal>();
+constexpr auto kDescribe = static_cast<std::uint32_t>(LaneCall::describe);
+}  // namespace
+
+void Errand::find(Place& place, Buffer tmpl, Done done) {
+  (new Errand(place, kFindObjectsInit, {}, std::move(tmpl), std::move(done)))->resume();
+}
+
+void Errand::describe(Place& place, std::vector<std::uint64_t> objects, Done done) {
+  if (objects.size() > limits::kMaxRequestHandles - 1) objects.resize(limits::kMaxRequestHandles - 1);
+  (new Errand(place, kDescribe, std::move(objects), {}, std::move(done)))->resume();
+}
+
+void Errand::resume() {
+  if (place_.worker.state() == Worker::State::backoff) return finish(nullptr);
+  if (!place_.worker.require(*this)) return;
+  const auto lease = place_.read_only.borrow(*this);
+  if (lease.outcome == RealSessions::Outcome::waiting) return;
+  if (lease.outcome == RealSessions::Outcome::failed) return finish(nullptr);
+  RealSession& session = *lease.session;
+  std::vector<std::uint64_t> handles{session.handle};
+  handles.insert(handles.end(), objects_.begin(), objects_.end());
+  OwnCall::start(place_.worker, call_, handles, std::move(body_), [this, &session](Reply* reply) { answered(session, reply); });
+}
+
+void Errand::answered(RealSession& session, Reply* reply) {
+  if (reply == nullptr) return finish(nullptr);  // the worker is gone, and the session with it
+  if (call_ == kFindObjectsInit && reply->rv == CKR_OK) {
+    const std::uint64_t handle = session.handle;
+    OwnCall::start(place_.worker, kFindObjectsFinal, {&handle, 1}, {}, [&session](Reply* final_reply) {
+      if (final_reply == nullptr) return;
+      session.tainted = final_reply->rv != CKR_OK;
+      session.pool->give_back(session);
+    });
+  } else {
+    session.pool->give_back(session);
+  }
+  finish(reply);
+}
+
+void Errand::finish(Reply* reply) {
+  const Done done = std::move(done_);
+  delete this;
+  done(reply);
+}
+
+}  // namespace p11shim

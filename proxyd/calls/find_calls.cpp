@@ -1,0 +1,90 @@
+// Searches. The worker returns the whole result with C_FindObjectsInit; C_FindObjects hands it out from here. The search
+// itself stays active in the real session until the application ends it, so that the module's own rules about operations
+// at the same time hold. Of session objects an application sees its own, wherever they are.
+#include <algorithm>
+
+#include "proxyd/calls/client_call.h"
+
+namespace p11shim {
+
+void ClientCall::collect_found(Reply& reply) {
+  session_->found.clear();
+  session_->found_next = 0;
+  absorb(*place_, reply.annex);
+  std::vector<std::uint64_t> unknown;
+  std::vector<std::uint64_t> reals(reply.handles.begin(), reply.handles.end());
+  for (const std::uint64_t real : reals)
+    if (place_->objects.handle_of(real) == 0 && place_->objects.session_object(real) == nullptr) unknown.push_back(real);
+
+  for (auto& [handle, object] : application_->session_objects) {
+    if (object->place == nullptr || object->place == &place_->objects || object->pool != pool_) continue;
+    Member& member = pool_->member;
+    for (Place* place : {&member.public_place(), &member.user().place(), &member.so().place()})
+      if (&place->objects == object->place && std::find(elsewhere_.begin(), elsewhere_.end(), place) == elsewhere_.end())
+        elsewhere_.push_back(place);
+  }
+  if (unknown.empty()) {
+    add_found(*place_, reals, false);
+    return find_elsewhere();
+  }
+  // Described to us once already, in a reply that is still on its way, or forgotten since: ask again.
+  Errand::describe(*place_, std::move(unknown), guarded([this, reals = std::move(reals)](Reply* described) {
+    if (described != nullptr) absorb(*place_, described->annex);
+    add_found(*place_, reals, false);
+    find_elsewhere();
+  }));
+}
+
+void ClientCall::add_found(Place& place, std::span<const std::uint64_t> reals, bool session_objects_only) {
+  TokenState& state = application_->token(*pool_);
+  for (const std::uint64_t real : reals) {
+    if (const std::uint64_t handle = place.objects.handle_of(real); handle != 0) {
+      const TokenObject* object = pool_->objects.find(handle);
+      if (session_objects_only || object == nullptr) continue;
+      if (object->is_private) state.private_handles.insert(handle);
+      session_->found.push_back(handle);
+      continue;
+    }
+    for (const auto& [handle, object] : application_->session_objects)
+      if (object->place == &place.objects && object->real == real) session_->found.push_back(handle);
+  }
+}
+
+// Session objects that were made under another login state live in another worker.
+void ClientCall::find_elsewhere() {
+  if (elsewhere_.empty()) return finish(CKR_OK);
+  Place& place = *elsewhere_.back();
+  elsewhere_.pop_back();
+  Buffer tmpl;
+  tmpl.append(request_.body.data(), request_.body.size());
+  Errand::find(place, std::move(tmpl), guarded([this, &place](Reply* reply) {
+    if (reply != nullptr && reply->rv == CKR_OK) {
+      absorb(place, reply->annex);
+      const std::vector<std::uint64_t> reals(reply->handles.begin(), reply->handles.end());
+      add_found(place, reals, true);
+    }
+    find_elsewhere();
+  }));
+}
+
+void ClientCall::find_objects() {
+  step_ = &ClientCall::find_objects;
+  if (!enter_session()) return;
+  if (session_->hold_with(Operation::find) == nullptr) {
+    const bool lost = std::exchange(session_->operation_lost, false);
+    return finish(lost ? CKR_DEVICE_ERROR : CKR_OPERATION_NOT_INITIALIZED);
+  }
+  In in(request_.body);
+  const std::uint64_t wanted = in.uint();
+  const std::size_t left = session_->found.size() - session_->found_next;
+  const std::size_t given = std::min<std::uint64_t>(wanted, left);
+  for (std::size_t i = 0; i < given; ++i) reply_.handles.add(session_->found[session_->found_next + i]);
+  session_->found_next += given;
+  if (session_->found_next == session_->found.size()) {
+    session_->found = {};
+    session_->found_next = 0;
+  }
+  finish(CKR_OK);
+}
+
+}  // namespace p11shim

@@ -1,0 +1,218 @@
+// The way of a call to a worker and back.
+#include "proxyd/calls/client_call.h"
+
+namespace p11shim {
+namespace {
+
+using List = CK_FUNCTION_LIST_3_0;
+constexpr auto kSetOperationState = number_of<&List::C_SetOperationState>();
+constexpr auto kSessionCancel = number_of<&List::C_SessionCancel>();
+
+// After an OutBytes argument with CKR_OK: the length alone, without bytes, answers a length query (§5.2).
+bool answers_length_query(std::span<const std::uint8_t> body) {
+  In in(body);
+  in.uint();
+  return in.done();
+}
+
+struct CancelFlag {
+  CK_FLAGS flag;
+  Operation operation;
+};
+constexpr CancelFlag kCancelFlags[] = {
+    {CKF_ENCRYPT, Operation::encrypt},
+    {CKF_DECRYPT, Operation::decrypt},
+    {CKF_DIGEST, Operation::digest},
+    {CKF_SIGN, Operation::sign},
+    {CKF_SIGN_RECOVER, Operation::sign_recover},
+    {CKF_VERIFY, Operation::verify},
+    {CKF_VERIFY_RECOVER, Operation::verify_recover},
+    {CKF_FIND_OBJECTS, Operation::find},
+    {CKF_MESSAGE_ENCRYPT, Operation::message_encrypt},
+    {CKF_MESSAGE_DECRYPT, Operation::message_decrypt},
+    {CKF_MESSAGE_SIGN, Operation::message_sign},
+    {CKF_MESSAGE_VERIFY, Operation::message_verify},
+};
+
+Operation cancelled(std::span<const std::uint8_t> body) {
+  In in(body);
+  const CK_FLAGS flags = in.uint();
+  Operation all = Operation::none;
+  for (const CancelFlag& each : kCancelFlags)
+    if ((flags & each.flag) != 0) all = all | each.operation;
+  return all;
+}
+
+}  // namespace
+
+// This call's turn in its session; false: it waits, or the session does not exist and the call is finished.
+bool ClientCall::enter_session() {
+  if (session_ != nullptr) return true;
+  VirtualSession* session = application_->session(request_.handles[0]);
+  if (session == nullptr) return finish(CKR_SESSION_HANDLE_INVALID), false;
+  if (session->busy) {
+    if (session->turn == nullptr) session->turn = std::make_unique<WaitList>();
+    session->turn->add(*this);
+    return false;
+  }
+  session->busy = true;
+  session_ = session;
+  pool_ = &session->pool;
+  return true;
+}
+
+void ClientCall::forward_session() {
+  step_ = &ClientCall::forward_session;
+  if (!enter_session()) return;
+  const Policy& policy = info_->policy;
+  const bool goes_on = policy.effect == Effect::continues || policy.effect == Effect::ends;
+  if (goes_on && std::exchange(session_->operation_lost, false)) return finish(CKR_DEVICE_ERROR);
+  place_ = choose_place();
+  if (!worker_ready(place_->worker) || !translate(*place_) || !borrow(*place_)) return;
+  send(*place_);
+}
+
+// An operation that is under way decides; then a session object that the call names; then the application's login.
+Place* ClientCall::choose_place() {
+  const Policy& policy = info_->policy;
+  if (policy.effect == Effect::continues || policy.effect == Effect::ends)
+    if (Hold* hold = session_->hold_with(policy.operation)) return hold->place;
+  for (std::size_t i = 1; i < request_.handles.size(); ++i) {
+    const auto found = application_->session_objects.find(request_.handles[i]);
+    if (found == application_->session_objects.end() || found->second->place == nullptr || found->second->pool != pool_) continue;
+    Member& member = pool_->member;
+    for (Place* place : {&member.public_place(), &member.user().place(), &member.so().place()})
+      if (&place->objects == found->second->place) return place;
+  }
+  if (request_.handles.size() == 1 && !session_->holds.empty()) return session_->holds.front().place;
+  return &application_->place(*pool_);
+}
+
+bool ClientCall::worker_ready(Worker& worker) {
+  if (worker.state() == Worker::State::backoff) return finish(worker.failure().rv), false;
+  return worker.require(*this);
+}
+
+// A real session: the one that holds this session's operations there, or one for the length of this call.
+bool ClientCall::borrow(Place& place) {
+  if (lease_ != nullptr || session_->hold_in(place) != nullptr) return true;
+  RealSessions& sessions = place.sessions(session_->read_write);
+  const auto lease = sessions.borrow(*this);
+  if (lease.outcome == RealSessions::Outcome::failed) finish(lease.rv);
+  if (lease.outcome != RealSessions::Outcome::lent) return false;
+  lease_ = lease.session;
+  return true;
+}
+
+void ClientCall::send(Place& place) {
+  const Hold* hold = session_ != nullptr ? session_->hold_in(place) : nullptr;
+  forwarded_.handles[0] = hold != nullptr ? hold->session->handle : lease_->handle;
+  forwarded_.id = request_.id;
+  forwarded_.call = request_.call;
+  forwarded_.deadline_ms = request_.deadline_ms;
+  forwarded_.trace = request_.trace;
+  forwarded_.has_mechanism = request_.has_mechanism;
+  forwarded_.mechanism = request_.mechanism;
+  forwarded_.body = request_.body;
+  head_.clear();
+  write_request_head(head_, forwarded_);
+  body_ = request_.body;
+  place.worker.submit(*this);
+}
+
+void ClientCall::forward_slot() {
+  step_ = &ClientCall::forward_slot;
+  pool_ = visible_pool(request_.handles[0]);
+  if (pool_ == nullptr) return finish(CKR_SLOT_ID_INVALID);
+  place_ = &pool_->member.public_place();
+  if (!worker_ready(place_->worker)) return;
+  forwarded_.handles.clear();
+  forwarded_.handles.add(pool_->member.slot_in(place_->worker));
+  forwarded_.id = request_.id;
+  forwarded_.call = request_.call;
+  forwarded_.has_mechanism = request_.has_mechanism;
+  forwarded_.body = request_.body;
+  head_.clear();
+  write_request_head(head_, forwarded_);
+  body_ = request_.body;
+  place_->worker.submit(*this);
+}
+
+void ClientCall::on_failure(JobFailure failure) {
+  worker_ = nullptr;
+  lease_ = nullptr;  // gone with its worker
+  // Nothing was executed: as if the call had come while the worker was being restarted.
+  if (failure == JobFailure::not_started && info_->policy.effect != Effect::continues && info_->policy.effect != Effect::ends)
+    return go(step_);
+  finish(CKR_DEVICE_ERROR);
+}
+
+void ClientCall::on_reply(Reply& reply) {
+  worker_ = nullptr;
+  lane_ns_ = sent_ns_;
+  hsm_us_ = reply.hsm_us;
+  if (info_->policy.slot) return slot_reply(reply);
+  track_operations(reply);
+  if (reply.rv == CKR_OK) {
+    if (info_->policy.objects == Objects::lists) return collect_found(reply);
+    after_success(reply);
+  }
+  finish(reply.rv, reply.body);
+}
+
+void ClientCall::after_success(Reply& reply) {
+  if (!reply.handles.empty()) issue_created(reply);
+  switch (info_->policy.objects) {
+    case Objects::changes: return note_changed(reply);
+    case Objects::destroys: return note_destroyed();
+    default: break;
+  }
+  const bool in_user = place_ == &pool_->member.user().place();
+  if (request_.call == number_of<&List::C_SetPIN>() || request_.call == number_of<&List::C_InitPIN>()) {
+    pool_->member.user().pin_changed(in_user);
+    pool_->member.so().pin_changed(place_ == &pool_->member.so().place());
+    if (place_ != &pool_->member.public_place()) pool_->member.backend().note_pin_changed();
+  }
+}
+
+// Keeps book of which operations are active in which real session. The standard says when they end (§5.8 to §5.17); where
+// a module may see it differently the real session stays with this one, so that the module itself answers what follows.
+void ClientCall::track_operations(const Reply& reply) {
+  const Policy& policy = info_->policy;
+  Hold* hold = session_->hold_in(*place_);
+  const bool restores = request_.call == kSetOperationState && reply.rv == CKR_OK;
+  const bool starts = policy.effect == Effect::starts && reply.rv == CKR_OK;
+  if (hold == nullptr && (starts || restores)) {
+    session_->holds.push_back({lease_, place_, Operation::none, false, false, services_.runtime.now_ms()});
+    lease_ = nullptr;
+    hold = &session_->holds.back();
+  }
+  if (hold == nullptr) return;
+  hold->since_ms = services_.runtime.now_ms();
+  if (restores) hold->in_doubt = true;
+  if (starts) {
+    // C_…Init without a mechanism cancels (3.0 §5.8.1); a search has none and starts all the same.
+    const bool cancels = !request_.has_mechanism && policy.operation != Operation::find;
+    hold->active = cancels ? hold->active & ~policy.operation : hold->active | policy.operation;
+    hold->uses_private_key |= uses_private_key_;
+  }
+  if (policy.effect == Effect::continues && reply.rv != CKR_OK && reply.rv != CKR_BUFFER_TOO_SMALL) {
+    hold->active = hold->active & ~policy.operation;
+    hold->in_doubt |= reply.rv != CKR_OPERATION_NOT_INITIALIZED;
+  }
+  if (policy.effect == Effect::ends && reply.rv != CKR_BUFFER_TOO_SMALL && !(reply.rv == CKR_OK && answers_length_query(reply.body))) {
+    const Operation ended = request_.call == kSessionCancel ? cancelled(request_.body) : policy.operation;
+    hold->active = hold->active & ~ended;
+    hold->in_doubt |= reply.rv != CKR_OK && reply.rv != CKR_OPERATION_NOT_INITIALIZED && reply.rv != CKR_SIGNATURE_INVALID;
+  }
+  if (hold->active == Operation::none && !hold->in_doubt) {
+    lease_ = hold->session;
+    std::erase_if(session_->holds, [&](const Hold& other) { return other.place == place_; });
+  }
+}
+
+void ClientCall::settle_lease() {
+  if (RealSession* lease = std::exchange(lease_, nullptr)) lease->pool->give_back(*lease);
+}
+
+}  // namespace p11shim

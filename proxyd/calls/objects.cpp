@@ -1,0 +1,166 @@
+// Object handles, from the application's to the module's and back.
+#include <algorithm>
+
+#include "proxyd/calls/client_call.h"
+
+namespace p11shim {
+namespace {
+
+// What stands for a handle that is not valid for this application: it is valid for no module (§5.6.1), so the module
+// itself says what is wrong, in its own order of checks.
+constexpr std::uint64_t kNoObject = CK_INVALID_HANDLE;
+
+// The description of one object in an annex.
+bool find_description(std::span<const std::uint8_t> annex, std::uint64_t real, Description& description) {
+  In in(annex);
+  while (in.ok() && in.remaining() != 0)
+    if (read_description(in, description) && description.object == real) return true;
+  return false;
+}
+
+}  // namespace
+
+// Fills forwarded_.handles. False: it waits for a search, and this step is repeated.
+bool ClientCall::translate(Place& place) {
+  forwarded_.handles.clear();
+  forwarded_.handles.add(0);  // the real session, once there is one
+  for (std::size_t i = 1; i < request_.handles.size(); ++i) {
+    std::uint64_t real = kNoObject;
+    if (!resolve(place, request_.handles[i], real)) return false;
+    forwarded_.handles.add(real);
+  }
+  return true;
+}
+
+bool ClientCall::resolve(Place& place, std::uint64_t handle, std::uint64_t& real) {
+  real = kNoObject;
+  if (handle == CK_INVALID_HANDLE) return true;
+  if ((handle & kSessionObjectBit) != 0) {
+    const auto found = application_->session_objects.find(handle);
+    if (found == application_->session_objects.end() || found->second->place != &place.objects) return true;
+    real = found->second->real;
+    uses_private_key_ |= found->second->is_private;
+    note_key(nullptr, found->second.get());
+    return true;
+  }
+  const TokenObject* object = pool_->objects.find(handle);
+  const TokenState& state = application_->token(*pool_);
+  const bool sees_private = state.private_handles.contains(handle) || (pool_->member.entry() != nullptr && (pool_->member.entry()->token.flags & CKF_LOGIN_REQUIRED) == 0);
+  if (object != nullptr && object->is_private && !sees_private) return true;
+  real = place.objects.real_of(handle);
+  if (real != kNoObject && object != nullptr) {
+    uses_private_key_ |= object->is_private;
+    note_key(object, nullptr);
+    return true;
+  }
+  real = kNoObject;
+  // Known elsewhere, or from before a restart: perhaps this worker has only not been asked yet.
+  if (!place.objects.may_look_for(handle, services_.runtime.now_ms())) return true;
+  take_inventory(place);
+  return false;
+}
+
+// Lists every object of the token in this worker, then repeats the step.
+void ClientCall::take_inventory(Place& place) {
+  Buffer everything;
+  Out(everything).array(0);
+  Errand::find(place, std::move(everything), guarded([this, &place](Reply* reply) {
+    if (reply != nullptr && reply->rv == CKR_OK) absorb(place, reply->annex);
+    go(step_);
+  }));
+}
+
+// Makes the token objects that an annex describes known, here and in the pool.
+void ClientCall::absorb(Place& place, std::span<const std::uint8_t> annex) {
+  if (annex.empty()) return;
+  const std::string serial = pool_->member.serial();
+  In in(annex);
+  Description description;
+  while (in.remaining() != 0 && read_description(in, description)) {
+    if (!description.readable || !description.is_token) continue;
+    const auto taken = [&](const TokenObject& object) {
+      const std::uint64_t other = place.objects.real_of(object.handle);
+      return other != 0 && other != description.object;
+    };
+    const TokenObject& object = pool_->objects.identify(description, serial, taken);
+    place.objects.bind(description.object, object.handle);
+  }
+}
+
+// Every handle that a module returns is registered before the application learns it.
+void ClientCall::issue_created(Reply& reply) {
+  absorb(*place_, reply.annex);
+  for (const std::uint64_t real : reply.handles) {
+    if (real == CK_INVALID_HANDLE) {
+      reply_.handles.add(CK_INVALID_HANDLE);
+      continue;
+    }
+    Description description;
+    const bool described = find_description(reply.annex, real, description);
+    const std::uint64_t token_handle = described && description.is_token ? place_->objects.handle_of(real) : 0;
+    if (token_handle == 0) {
+      description.object = real;
+      reply_.handles.add(issue_session_object(description));
+      continue;
+    }
+    if (description.is_private) application_->token(*pool_).private_handles.insert(token_handle);
+    if (!key_.present) note_key(pool_->objects.find(token_handle), nullptr);
+    reply_.handles.add(token_handle);
+  }
+}
+
+std::uint64_t ClientCall::issue_session_object(const Description& description) {
+  auto object = std::make_shared<SessionObject>();
+  object->real = description.object;
+  object->place = &place_->objects;
+  object->pool = pool_;
+  object->object_class = description.object_class;
+  object->is_private = description.is_private;
+  object->has_key_type = description.has_key_type;
+  object->key_type = description.key_type;
+  object->label.assign(description.label.begin(), description.label.end());
+  const Hold* hold = session_->hold_in(*place_);
+  object->creator = hold != nullptr ? hold->session : lease_;
+  if (object->creator != nullptr) ++object->creator->owned_objects;
+  place_->objects.add(object);
+  const std::uint64_t handle = kSessionObjectBit | application_->next_session_object++;
+  if (!key_.present) note_key(nullptr, object.get());
+  services_.applications.register_object(*application_, *session_, handle, std::move(object));
+  return handle;
+}
+
+void ClientCall::note_changed(Reply& reply) {
+  Description description;
+  TokenObject* object = pool_->objects.find(request_.handles[1]);
+  if (object == nullptr || !find_description(reply.annex, forwarded_.handles[1], description) || !description.readable) return;
+  pool_->objects.changed(*object, description, pool_->member.serial());
+}
+
+void ClientCall::note_destroyed() {
+  const std::uint64_t handle = request_.handles[1];
+  if ((handle & kSessionObjectBit) != 0) return services_.applications.drop_object(*application_, handle, false);
+  Member& member = pool_->member;
+  for (Place* place : {&member.public_place(), &member.user().place(), &member.so().place()}) place->objects.unbind_handle(handle);
+  pool_->objects.destroyed(handle);
+  application_->token(*pool_).private_handles.erase(handle);
+}
+
+void ClientCall::note_key(const TokenObject* object, const SessionObject* session_object) {
+  if (key_.present || !services_.audit.wants(info_->policy.audit)) return;
+  key_.present = true;
+  if (object != nullptr) {
+    key_.object_class = object->object_class;
+    key_.has_type = object->has_key_type;
+    key_.type = object->key_type;
+    key_.id = object->id;
+    key_.label = object->label;
+  } else if (session_object != nullptr) {
+    key_.object_class = session_object->object_class;
+    key_.has_type = session_object->has_key_type;
+    key_.type = session_object->key_type;
+    key_.id.clear();
+    key_.label = session_object->label;
+  }
+}
+
+}  // namespace p11shim

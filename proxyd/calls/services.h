@@ -1,0 +1,20 @@
+// What a client's call works with. Built and owned by the daemon; everything outlives every call.
+#pragma once
+
+#include "proxyd/applications/applications.h"
+#include "proxyd/audit/audit_log.h"
+#include "proxyd/calls/deadlines.h"
+
+namespace p11shim {
+
+struct Services {
+  Runtime& runtime;
+  TokenCatalog& catalog;
+  Applications& applications;
+  Registry& registry;
+  AuditLog& audit;
+  Deadlines& deadlines;
+  LimitsConfig limits;  // changed by a reload
+};
+
+}  // namespace p11shim

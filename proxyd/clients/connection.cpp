@@ -1,0 +1,156 @@
+#include "proxyd/clients/connection.h"
+
+#include <spdlog/spdlog.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "config/problem.h"
+#include "proxyd/loop/socket_io.h"
+
+namespace p11shim {
+namespace {
+constexpr std::size_t kKeptBuffer = 4096;         // of an idle connection
+constexpr std::size_t kLargestHello = 1024;       // before anybody is known
+}  // namespace
+
+Connection::Connection(Services& services, int socket, std::size_t max_frame, std::function<void(Connection&)> ended)
+    : services_(services),
+      socket_(socket),
+      max_frame_(max_frame),
+      ended_(std::move(ended)),
+      poll_(services.runtime.loop, socket, [this](int events) { on_ready(events); }),
+      peer_(peer_of(socket)),
+      call_(services, [this](const Reply& reply) { send_reply(reply); }) {
+  poll_.watch(UV_READABLE);
+}
+
+Connection::~Connection() {
+  poll_.watch(0);
+  if (application_ != nullptr) services_.applications.leave(*application_);
+  ::close(socket_);
+}
+
+void Connection::drain() {
+  draining_ = true;
+  if (!call_.active()) close(nullptr);
+}
+
+void Connection::on_ready(int events) {
+  if ((events & UV_WRITABLE) != 0) {
+    if (!send_buffered(socket_, unsent_)) return close(nullptr);
+    if (unsent_.empty()) poll_.watch(UV_READABLE);
+  }
+  if ((events & UV_READABLE) != 0) read();
+}
+
+void Connection::read() {
+  if (closing_) return;
+  // One request at a time: whatever the application sends meanwhile waits in the socket.
+  if (call_.active()) return poll_.watch(0);
+  next_frame();
+}
+
+void Connection::next_frame() {
+  if (reading_) return;
+  reading_ = true;
+  while (!closing_ && !call_.active()) {
+    const std::size_t largest = application_ != nullptr ? max_frame_ : kLargestHello;
+    const Received received = receive_frame(socket_, input_, largest);
+    if (received == Received::partial) break;
+    if (received == Received::closed) {
+      close(nullptr);
+      break;
+    }
+    if (received == Received::malformed) {
+      close("a frame is empty or too long");
+      break;
+    }
+    frame_size_ = kLengthPrefix + load_length(input_.data());
+    if (!take_frame(input_.bytes().subspan(kLengthPrefix, frame_size_ - kLengthPrefix))) {
+      close("a frame is malformed or out of order");
+      break;
+    }
+    if (input_.empty()) break;  // nothing more has come so far
+  }
+  reading_ = false;
+}
+
+bool Connection::take_frame(std::span<const std::uint8_t> frame) {
+  if (application_ == nullptr) {
+    if (message_kind(frame) != MessageKind::hello || !take_hello(frame)) return false;
+    input_.consume(frame_size_);
+    return true;
+  }
+  switch (message_kind(frame)) {
+    case MessageKind::request: return call_.begin(*application_, frame);
+    case MessageKind::goodbye: close(nullptr); return true;
+    default: return false;
+  }
+}
+
+bool Connection::take_hello(std::span<const std::uint8_t> frame) {
+  Hello hello;
+  if (!read_hello(frame, hello)) return false;
+  if (hello.version != kProtocolVersion) return refuse(hello, CKR_DEVICE_ERROR, "this proxyd speaks protocol version " + std::to_string(kProtocolVersion)), true;
+  if (hello.fingerprint != kTableFingerprint) return refuse(hello, CKR_DEVICE_ERROR, "shim and proxyd were built from different versions"), true;
+  if (hello.word_size != sizeof(CK_ULONG)) return refuse(hello, CKR_DEVICE_ERROR, "this proxyd serves applications with 64-bit CK_ULONG only"), true;
+  bool resumed = false;
+  CK_RV rv = CKR_OK;
+  std::string reason;
+  application_ = services_.applications.join(hello, peer_, resumed, rv, reason);
+  if (application_ == nullptr) return refuse(hello, rv, reason), true;
+  ++application_->connections;
+  Welcome welcome;
+  welcome.fingerprint = kTableFingerprint;
+  welcome.rv = CKR_OK;
+  welcome.secret = application_->secret;
+  welcome.max_frame = max_frame_;
+  welcome.resumed = resumed;
+  output_.clear();
+  output_.mark_secret();
+  write_welcome(output_, welcome);
+  if (!send_parts(socket_, output_.bytes(), {}, unsent_)) close(nullptr);
+  output_.clear();
+  return true;
+}
+
+void Connection::refuse(const Hello& hello, CK_RV rv, const std::string& reason) {
+  services_.runtime.log.warn("refused program {} (pid {}): {}", in_quotes(hello.program), hello.pid, reason);
+  Welcome welcome;
+  welcome.fingerprint = kTableFingerprint;
+  welcome.rv = rv;
+  welcome.reason = reason;
+  output_.clear();
+  write_welcome(output_, welcome);
+  send_parts(socket_, output_.bytes(), {}, unsent_);
+  close(nullptr);
+}
+
+void Connection::send_reply(const Reply& reply) {
+  output_.clear();
+  if (!closing_) {
+    write_reply_head(output_, reply);
+    if (!send_parts(socket_, output_.bytes(), reply.body, unsent_)) close(nullptr);
+  }
+  // The request was answered: its bytes, which may be secrets, go now.
+  if (input_.size() <= frame_size_) input_.clear();
+  else input_.consume(frame_size_);
+  input_.trim(kKeptBuffer);
+  output_.trim(kKeptBuffer);
+  if (closing_ || draining_) return close(nullptr);
+  poll_.watch(unsent_.empty() ? UV_READABLE : UV_READABLE | UV_WRITABLE);
+  // Another frame may be in the buffer already; the loop that took this one goes on, or nobody does.
+  if (!reading_ && !input_.empty()) next_frame();
+}
+
+void Connection::close(const char* reason) {
+  if (reason != nullptr)
+    services_.runtime.log.warn("closed the connection of pid {} (uid {}): {}", peer_ ? peer_->pid : 0,
+                               peer_ ? static_cast<long>(peer_->uid) : -1L, reason);
+  closing_ = true;
+  poll_.watch(0);
+  if (call_.active() || std::exchange(ended_told_, true)) return;
+  ended_(*this);
+}
+
+}  // namespace p11shim

@@ -1,0 +1,55 @@
+// One connection of one application: reads a hello, then one request at a time, and answers each. What comes from the other
+// side is hostile until it has been validated; a malformed frame ends the connection, with a logged reason, and nobody else
+// notices.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "proxyd/calls/client_call.h"
+
+namespace p11shim {
+
+class Connection {
+ public:
+  // `ended` is called once nothing of it is under way any more; it may then be destroyed, but not from within the call.
+  Connection(Services& services, int socket, std::size_t max_frame, std::function<void(Connection&)> ended);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  // No more requests; the one under way is answered.
+  void drain();
+  [[nodiscard]] bool busy() const { return call_.active(); }
+  [[nodiscard]] const Application* application() const { return application_; }
+
+ private:
+  void on_ready(int events);
+  void read();
+  void next_frame();
+  bool take_frame(std::span<const std::uint8_t> frame);
+  bool take_hello(std::span<const std::uint8_t> frame);
+  void send_reply(const Reply& reply);
+  void refuse(const Hello& hello, CK_RV rv, const std::string& reason);
+  void close(const char* reason);
+
+  Services& services_;
+  const int socket_;
+  const std::size_t max_frame_;
+  const std::function<void(Connection&)> ended_;
+  Poll poll_;
+  std::optional<Peer> peer_;
+  Application* application_ = nullptr;
+  bool closing_ = false;   // ends as soon as no call is under way
+  bool ended_told_ = false;
+  bool draining_ = false;
+  bool reading_ = false;   // frames are being taken from the buffer: no recursion
+  Buffer input_;
+  Buffer output_;          // head of a reply
+  Buffer unsent_;
+  std::size_t frame_size_ = 0;  // of the frame under way, at the front of input_
+  ClientCall call_;
+};
+
+}  // namespace p11shim

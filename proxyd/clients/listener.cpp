@@ -1,0 +1,141 @@
+#include "proxyd/clients/listener.h"
+
+#include <arpa/inet.h>
+#include <grp.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <spdlog/spdlog.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <stdexcept>
+
+#include "proxyd/control/listening_socket.h"
+
+namespace p11shim {
+namespace {
+
+constexpr int kAcceptsPerTurn = 64;  // then others have their turn
+
+[[noreturn]] void fail(const std::string& what) { throw std::runtime_error(what + ": " + std::strerror(errno)); }
+
+// The configured group's id; none if none is configured. `proxyd --check` and the start refuse unknown ones before.
+std::optional<gid_t> group_of(const std::string& name) {
+  if (name.empty()) return std::nullopt;
+  const group* entry = ::getgrnam(name.c_str());
+  if (entry == nullptr) throw std::runtime_error("there is no group " + name);
+  return entry->gr_gid;
+}
+
+std::string endpoint_of(int socket) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof address;
+  if (::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size) != 0) return "?";
+  char text[INET6_ADDRSTRLEN] = {};
+  if (address.ss_family == AF_INET) {
+    const auto& in = reinterpret_cast<const sockaddr_in&>(address);
+    ::inet_ntop(AF_INET, &in.sin_addr, text, sizeof text);
+    return std::string("tcp:") + text + ":" + std::to_string(ntohs(in.sin_port));
+  }
+  if (address.ss_family == AF_INET6) {
+    const auto& in = reinterpret_cast<const sockaddr_in6&>(address);
+    ::inet_ntop(AF_INET6, &in.sin6_addr, text, sizeof text);
+    return std::string("tcp:[") + text + "]:" + std::to_string(ntohs(in.sin6_port));
+  }
+  return std::string("unix:") + reinterpret_cast<const sockaddr_un&>(address).sun_path;
+}
+
+}  // namespace
+
+Listener::Listener(Services& services, const Config& config)
+    : services_(services), config_(config), burial_(services.runtime.loop, [this] {
+        ended_.clear();
+        if (drained_ && connections_.empty()) std::exchange(drained_, nullptr)();
+      }) {}
+
+Listener::~Listener() {
+  polls_.clear();
+  for (const int socket : sockets_) ::close(socket);
+  if (!unix_path_.empty()) ::unlink(unix_path_.c_str());
+}
+
+void Listener::listen(const std::vector<int>& inherited) {
+  for (const int socket : inherited) add(socket);
+  if (inherited.empty() && !config_.listen.unix_path.empty()) {
+    const int socket = bind_unix_socket(config_.listen.unix_path, config_.listen.mode, group_of(config_.listen.group));
+    unix_path_ = config_.listen.unix_path;
+    if (::listen(socket, static_cast<int>(config_.listen.backlog)) != 0) fail("cannot listen on " + unix_path_);
+    add(socket);
+  }
+  if (config_.listen.tcp) listen_tcp(*config_.listen.tcp);
+  if (sockets_.empty()) throw std::runtime_error("nothing to listen on: [listen] names neither unix nor tcp");
+}
+
+void Listener::listen_tcp(const TcpAddress& address) {
+  sockaddr_storage storage{};
+  socklen_t size = 0;
+  auto& v4 = reinterpret_cast<sockaddr_in&>(storage);
+  auto& v6 = reinterpret_cast<sockaddr_in6&>(storage);
+  if (::inet_pton(AF_INET, address.host.c_str(), &v4.sin_addr) == 1) {
+    v4.sin_family = AF_INET;
+    v4.sin_port = htons(address.port);
+    size = sizeof v4;
+  } else if (::inet_pton(AF_INET6, address.host.c_str(), &v6.sin6_addr) == 1) {
+    v6.sin6_family = AF_INET6;
+    v6.sin6_port = htons(address.port);
+    size = sizeof v6;
+  }
+  if (size == 0 || !address.is_loopback()) throw std::runtime_error("only loopback addresses may be listened on: " + to_string(address));
+  const int socket = ::socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  const int on = 1;
+  if (socket < 0 || ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+      ::bind(socket, reinterpret_cast<sockaddr*>(&storage), size) != 0 || ::listen(socket, static_cast<int>(config_.listen.backlog)) != 0)
+    fail("cannot listen on " + to_string(address));
+  add(socket);
+}
+
+void Listener::add(int socket) {
+  sockets_.push_back(socket);
+  endpoints_.push_back(endpoint_of(socket));
+  polls_.push_back(std::make_unique<Poll>(services_.runtime.loop, socket, [this, socket](int) { accept(socket); }));
+  polls_.back()->watch(UV_READABLE);
+}
+
+void Listener::accept(int listening) {
+  for (int i = 0; i < kAcceptsPerTurn; ++i) {
+    const int socket = ::accept4(listening, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (socket < 0) return;  // nobody waits, or no descriptors are left: those who wait go on waiting
+    if (connections_.size() >= config_.listen.max_connections) {
+      services_.runtime.log.warn("refused a connection: {} are open, as many as max_connections allows", connections_.size());
+      ::close(socket);
+      continue;
+    }
+    const int on = 1;
+    ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // a unix socket refuses it; it needs it not
+    auto connection = std::make_unique<Connection>(services_, socket, config_.limits.max_frame, [this](Connection& each) { ended(each); });
+    connections_.emplace(connection.get(), std::move(connection));
+  }
+}
+
+void Listener::ended(Connection& connection) {
+  const auto found = connections_.find(&connection);
+  if (found == connections_.end()) return;
+  ended_.push_back(std::move(found->second));
+  connections_.erase(found);
+  burial_.start(std::chrono::milliseconds(0));
+}
+
+void Listener::drain(std::function<void()> drained) {
+  polls_.clear();
+  drained_ = std::move(drained);
+  std::vector<Connection*> all;
+  for (const auto& [address, connection] : connections_) all.push_back(connection.get());
+  for (Connection* connection : all) connection->drain();
+  burial_.start(std::chrono::milliseconds(0));
+}
+
+}  // namespace p11shim

@@ -1,0 +1,174 @@
+#include "proxyd/daemon/daemon.h"
+
+#include <grp.h>
+#include <spdlog/spdlog.h>
+
+#include <csignal>
+
+#include "proxyd/audit/file_sink.h"
+#include "proxyd/audit/journal_sink.h"
+#include "proxyd/config/check.h"
+#include "proxyd/config/load.h"
+#include "proxyd/config/reload.h"
+#include "proxyd/daemon/logging.h"
+#include "proxyd/daemon/own_pin.h"
+#include "proxyd/daemon/systemd.h"
+
+namespace p11shim {
+namespace {
+
+constexpr std::chrono::milliseconds kHousekeeping{1000};
+constexpr std::chrono::milliseconds kDrainTime{60'000};  // systemd's own limit is longer
+
+AuditClasses audit_classes(const AuditConfig& config) { return AuditClasses(std::span(config.classes)); }
+
+std::vector<std::unique_ptr<AuditSink>> audit_sinks(const AuditConfig& config) {
+  std::vector<std::unique_ptr<AuditSink>> sinks;
+  if (!config.enabled) return sinks;
+  if (!config.file.empty()) sinks.push_back(std::make_unique<FileSink>(FileSinkOptions{config.file, config.mode, config.max_size, config.keep}));
+  if (config.journal) sinks.push_back(std::make_unique<JournalSink>());
+  return sinks;
+}
+
+std::optional<gid_t> group_id(const std::string& name) {
+  const group* entry = name.empty() ? nullptr : ::getgrnam(name.c_str());
+  return entry == nullptr ? std::nullopt : std::optional<gid_t>(entry->gr_gid);
+}
+
+}  // namespace
+
+Daemon::Daemon(uv_loop_t& loop, spdlog::logger& log, Config config, const std::string& worker_path)
+    : loop_(loop),
+      log_(log),
+      config_(std::move(config)),
+      runtime_{loop, log, worker_path},
+      state_(config_.state.directory),
+      audit_(audit_classes(config_.audit), audit_sinks(config_.audit),
+             [&log](const std::string& message, bool ok) { ok ? log.info("audit: {}", message) : log.error("audit: {}", message); }),
+      deadlines_(loop),
+      applications_(runtime_, registry_, config_.limits.max_applications),
+      catalog_(
+          runtime_, config_, state_, [this](Member&, Place& place) { applications_.worker_lost(place); },
+          [this](Member& member, CK_USER_TYPE user) { applications_.login_lost(member, user); },
+          [this](RealSessions& sessions) { return applications_.reclaim(sessions); }),
+      services_{runtime_, catalog_, applications_, registry_, audit_, deadlines_, config_.limits},
+      listener_(services_, config_),
+      watchdog_(loop, [] { notify_watchdog(); }),
+      housekeeping_(loop, [this] { housekeeping(); }),
+      stop_timer_(loop, [this] { stop_now(); }),
+      after_turn_(new uv_check_t),
+      started_ms_(uv_now(&loop)) {
+  uv_check_init(&loop, after_turn_.get());
+  after_turn_->data = this;
+  load_own_pins();
+}
+
+Daemon::~Daemon() = default;
+
+int Daemon::run(std::function<void(const Daemon&)> ready) {
+  watch_signal(SIGTERM, [this] { stopping_ ? stop_now() : stop(); });
+  watch_signal(SIGINT, [this] { stopping_ ? stop_now() : stop(); });
+  watch_signal(SIGHUP, [this] { reload(); });
+  uv_check_start(after_turn_.get(), [](uv_check_t* check) {
+    if (check->data != nullptr) static_cast<Daemon*>(check->data)->audit_.flush();
+  });
+  uv_unref(reinterpret_cast<uv_handle_t*>(after_turn_.get()));
+  std::string failure;
+  catalog_.start([this, ready = std::move(ready), &failure] {
+    try {
+      opened(ready);
+    } catch (const std::exception& error) {
+      failure = error.what();
+      stop_now();
+    }
+  });
+  uv_run(&loop_, UV_RUN_DEFAULT);
+  if (!failure.empty()) throw std::runtime_error(failure);
+  return 0;
+}
+
+void Daemon::opened(const std::function<void(const Daemon&)>& ready) {
+  if (stopping_) return;
+  catalog_.set_pool_added([this](Pool& pool) { pool.statistics = registry_.member(pool.config.name, pool.member.name()); });
+  listener_.listen(passed_sockets());
+  if (!config_.control.unix_path.empty())
+    control_ = std::make_unique<Control>(loop_, log_, ControlOptions{config_.control.unix_path, config_.control.mode, group_id(config_.control.group)},
+                                         control_handlers());
+  housekeeping_.start(kHousekeeping, kHousekeeping);
+  if (const auto interval = watchdog_interval()) watchdog_.start(*interval, *interval);
+  for (const std::string& endpoint : listener_.endpoints()) log_.info("applications connect to {}", endpoint);
+  notify_ready("serving");
+  if (ready) ready(*this);
+}
+
+// Those that proxyd logs in with by itself.
+void Daemon::load_own_pins() {
+  for (const auto& member : catalog_.members())
+    if (member->config().login == LoginMode::daemon) {
+      Buffer pin = read_own_pin(member->config());
+      if (!member->user().own_pin().keep(pin.bytes(), runtime_.now_ms()))
+        throw std::runtime_error("no memory can be locked for the PIN of member " + member->name() + "; raise the limit (LimitMEMLOCK)");
+    }
+}
+
+void Daemon::watch_signal(int number, std::function<void()> received) {
+  signal_actions_.push_back(std::make_unique<std::function<void()>>(std::move(received)));
+  HandlePtr<uv_signal_t> handle(new uv_signal_t);
+  uv_signal_init(&loop_, handle.get());
+  handle->data = signal_actions_.back().get();
+  uv_signal_start(handle.get(), [](uv_signal_t* signal, int) {
+    if (signal->data != nullptr) (*static_cast<std::function<void()>*>(signal->data))();
+  }, number);
+  signals_.push_back(std::move(handle));
+}
+
+void Daemon::stop() {
+  stopping_ = true;
+  notify_stopping();
+  log_.info("stopping: {} connections, calls under way are answered", listener_.connections());
+  stop_timer_.start(kDrainTime);
+  listener_.drain([this] { stop_now(); });
+}
+
+void Daemon::stop_now() {
+  stopping_ = true;
+  catalog_.stop();
+  control_.reset();
+  uv_stop(&loop_);
+}
+
+void Daemon::reload() {
+  notify_reloading();
+  audit_.reopen();
+  auto read = load_config_file(config_.file);
+  for (const ConfigProblem& problem : read.problems) log_.error("{}", to_string(problem));
+  if (read) {
+    resolve_accounts(*read);
+    ReloadPlan plan = compare(config_, *read);
+    for (const std::string& line : plan.live) log_.info("reload: {}", line);
+    for (const std::string& line : plan.restart) log_.warn("reload: {}", line);
+    if (plan.is_empty()) log_.info("reload: nothing has changed");
+    apply(plan.config);
+  } else {
+    log_.error("reload: the configuration stays as it was");
+  }
+  notify_ready("serving");
+}
+
+void Daemon::apply(const Config& config) {
+  config_ = config;
+  services_.limits = config.limits;
+  applications_.set_limit(config.limits.max_applications);
+  audit_.set_classes(audit_classes(config.audit));
+  log_.set_level(spdlog_level(config.log.level));
+  catalog_.apply_access(config);
+}
+
+// Once a second: workers that nobody has used for long leave.
+void Daemon::housekeeping() {
+  const std::uint64_t now = runtime_.now_ms();
+  for (const auto& member : catalog_.members())
+    for (LoginDomain* domain : {&member->user(), &member->so()}) domain->leave_if_idle(now);
+}
+
+}  // namespace p11shim

@@ -1,0 +1,65 @@
+// proxyd itself: builds all parts from a configuration, wires them, and runs until it is told to stop.
+//
+// SIGTERM and SIGINT drain: no new connections, calls under way are answered, then the workers finalise their modules.
+// A second one stops at once. SIGHUP reads the configuration again, applies what can be applied and says what cannot.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "proxyd/clients/listener.h"
+#include "proxyd/control/control.h"
+#include "proxyd/control/reports.h"
+
+namespace p11shim {
+
+class Daemon {
+ public:
+  // Throws std::runtime_error with words for the operator.
+  Daemon(uv_loop_t& loop, spdlog::logger& log, Config config, const std::string& worker_path);
+  ~Daemon();
+  Daemon(const Daemon&) = delete;
+  Daemon& operator=(const Daemon&) = delete;
+
+  // Runs until it is stopped. `ready` is called once applications are served. Returns the exit status.
+  int run(std::function<void(const Daemon&)> ready);
+  [[nodiscard]] const std::vector<std::string>& endpoints() const { return listener_.endpoints(); }
+  [[nodiscard]] const TokenCatalog& catalog() const { return catalog_; }
+
+ private:
+  void opened(const std::function<void(const Daemon&)>& ready);
+  void load_own_pins();
+  void watch_signal(int number, std::function<void()> received);
+  void stop();
+  void stop_now();
+  void reload();
+  void apply(const Config& config);
+  void housekeeping();
+  ControlHandlers control_handlers();
+  [[nodiscard]] StatusReport status() const;
+  void ping_member(const nlohmann::json& arguments, ControlReply reply);
+
+  uv_loop_t& loop_;
+  spdlog::logger& log_;
+  Config config_;
+  Runtime runtime_;
+  StateDirectory state_;
+  Registry registry_;
+  AuditLog audit_;
+  Deadlines deadlines_;
+  Applications applications_;
+  TokenCatalog catalog_;
+  Services services_;
+  Listener listener_;
+  std::unique_ptr<Control> control_;
+  Timer watchdog_;
+  Timer housekeeping_;
+  Timer stop_timer_;
+  HandlePtr<uv_check_t> after_turn_;  // hands the turn's audit records on
+  std::vector<HandlePtr<uv_signal_t>> signals_;
+  std::vector<std::unique_ptr<std::function<void()>>> signal_actions_;
+  bool stopping_ = false;
+  std::uint64_t started_ms_ = 0;
+};
+
+}  // namespace p11shim

@@ -1,0 +1,64 @@
+#include "proxyd/daemon/logging.h"
+
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+
+namespace p11shim {
+namespace {
+
+// The message as a JSON string: whatever it quotes from outside cannot break the line.
+class JsonMessage final : public spdlog::custom_flag_formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& to) override {
+    const std::string_view text(message.payload.data(), message.payload.size());
+    const std::string quoted = nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    to.append(quoted.data(), quoted.data() + quoted.size());
+  }
+  std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<JsonMessage>(); }
+};
+
+// journald adds its own time stamp.
+bool under_journald() { return std::getenv("JOURNAL_STREAM") != nullptr && ::isatty(STDERR_FILENO) == 0; }
+
+}  // namespace
+
+spdlog::level::level_enum spdlog_level(LogLevel level) {
+  switch (level) {
+    case LogLevel::trace: return spdlog::level::trace;
+    case LogLevel::debug: return spdlog::level::debug;
+    case LogLevel::info: return spdlog::level::info;
+    case LogLevel::warning: return spdlog::level::warn;
+    case LogLevel::error: return spdlog::level::err;
+    case LogLevel::off: break;
+  }
+  return spdlog::level::off;
+}
+
+std::shared_ptr<spdlog::logger> make_log(const LogConfig& config) {
+  spdlog::sink_ptr sink;
+  try {
+    if (config.file.empty()) sink = std::make_shared<spdlog::sinks::stderr_color_sink_st>();
+    else sink = std::make_shared<spdlog::sinks::basic_file_sink_st>(config.file);
+  } catch (const spdlog::spdlog_ex& error) {
+    throw std::runtime_error("cannot write the log " + config.file + ": " + error.what());
+  }
+  auto log = std::make_shared<spdlog::logger>("proxyd", std::move(sink));
+  log->set_level(spdlog_level(config.level));
+  log->flush_on(spdlog::level::info);
+  if (config.format == LogFormat::json) {
+    auto formatter = std::make_unique<spdlog::pattern_formatter>();
+    formatter->add_flag<JsonMessage>('*').set_pattern(R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l","pid":%P,"message":%*})");
+    log->set_formatter(std::move(formatter));
+  } else {
+    log->set_pattern(under_journald() ? "%l: %v" : "%Y-%m-%d %H:%M:%S.%e %^%l%$ %v");
+  }
+  return log;
+}
+
+}  // namespace p11shim

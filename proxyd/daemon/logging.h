@@ -1,0 +1,16 @@
+// proxyd's log: text for people and journald, or one JSON object a line; on stderr or in a file.
+#pragma once
+
+#include <spdlog/logger.h>
+
+#include <memory>
+
+#include "proxyd/config/config.h"
+
+namespace p11shim {
+
+spdlog::level::level_enum spdlog_level(LogLevel level);
+// Throws std::runtime_error if the file cannot be written.
+std::shared_ptr<spdlog::logger> make_log(const LogConfig& config);
+
+}  // namespace p11shim

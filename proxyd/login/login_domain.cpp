@@ -1,0 +1,234 @@
+#include "proxyd/login/login_domain.h"
+
+#include <spdlog/spdlog.h>
+
+#include "calls/table.h"
+
+namespace p11shim {
+namespace {
+
+constexpr auto kLogin = number_of<&CK_FUNCTION_LIST_3_0::C_Login>();
+constexpr auto kLoginUser = number_of<&CK_FUNCTION_LIST_3_0::C_LoginUser>();
+constexpr auto kLogout = number_of<&CK_FUNCTION_LIST_3_0::C_Logout>();
+constexpr auto kOpenSession = number_of<&CK_FUNCTION_LIST_3_0::C_OpenSession>();
+
+// The bytes of an encoded PIN argument; empty for NULL.
+std::span<const std::uint8_t> pin_bytes(const Buffer& encoded) {
+  In in(encoded.bytes());
+  return in.next_is_uint() ? std::span<const std::uint8_t>{} : in.bin(limits::kMaxPin);
+}
+bool is_null(const Buffer& encoded) { return In(encoded.bytes()).next_is_uint(); }
+
+Buffer login_body(CK_USER_TYPE user) {
+  Buffer body;
+  Out out(body);
+  out.mark_secret();
+  out.uint(user);
+  return body;
+}
+
+WorkerSpec checking_spec(WorkerSpec spec) {
+  spec.name += "/checking";
+  spec.options.lanes = 1;
+  return spec;
+}
+
+void open_session(Worker& worker, CK_SLOT_ID slot, bool read_write, std::function<void(CK_RV, CK_SESSION_HANDLE)> done) {
+  Buffer body;
+  Out(body).uint(CKF_SERIAL_SESSION | (read_write ? CKF_RW_SESSION : 0));
+  const std::uint64_t handle = slot;
+  OwnCall::start(worker, kOpenSession, {&handle, 1}, std::move(body), [done = std::move(done)](Reply* reply) {
+    if (reply == nullptr) return done(CKR_DEVICE_ERROR, CK_INVALID_HANDLE);
+    done(reply->rv, reply->rv == CKR_OK && !reply->handles.empty() ? reply->handles[0] : CK_INVALID_HANDLE);
+  });
+}
+
+}  // namespace
+
+LoginDomain::LoginDomain(Runtime& runtime, StartGate& gate, WorkerSpec spec, CK_USER_TYPE user, std::function<CK_SLOT_ID(Worker&)> slot,
+                         Hooks hooks)
+    : runtime_(runtime),
+      spec_(spec),
+      user_(user),
+      slot_(std::move(slot)),
+      hooks_(std::move(hooks)),
+      worker_(runtime, gate, std::move(spec),
+              Worker::Hooks{[this](Worker& worker, Worker::Prepared prepared) { prepare(worker, std::move(prepared)); },
+                            [this](Worker&) {
+                              service_session_ = CK_INVALID_HANDLE;
+                              objects_.clear();
+                              place_.worker_lost();
+                              hooks_.worker_lost();
+                            }}),
+      objects_(worker_),
+      place_(worker_, objects_, spec_.options, [this] { return slot_(worker_); }),
+      checker_(runtime, gate, checking_spec(spec_),
+               Worker::Hooks{[this](Worker& checker, Worker::Prepared prepared) { prepare_check(checker, std::move(prepared)); }, nullptr}),
+      check_waiter_(*this) {}
+
+void LoginDomain::log_in(Buffer pin, Buffer user_name, Done done) {
+  Order& order = orders_.emplace_back();
+  order.pin = std::move(pin);
+  order.user_name = std::move(user_name);
+  order.done = std::move(done);
+  run();
+}
+
+void LoginDomain::log_in_with_own_pin(Done done) {
+  Order& order = orders_.emplace_back();
+  order.use_own_pin = true;
+  order.done = std::move(done);
+  run();
+}
+
+void LoginDomain::log_out(std::function<void()> done) {
+  Order& order = orders_.emplace_back();
+  order.log_out = true;
+  order.done = [done = std::move(done)](CK_RV) { done(); };
+  run();
+}
+
+void LoginDomain::run() {
+  if (orders_.empty() || running_) return;
+  Order& order = orders_.front();
+  if (order.log_out) {
+    if (applications_ > 0) --applications_;
+    running_ = true;
+    if (applications_ != 0) return finish(CKR_OK);
+    return log_out_last();
+  }
+  if (applications_ != 0) {
+    running_ = true;
+    return log_in_again(order);
+  }
+  if (std::exchange(stale_, false)) worker_.stop("a PIN was changed while it was running");
+  if (worker_.state() == Worker::State::backoff) {
+    running_ = true;
+    return finish(worker_.failure().rv);
+  }
+  if (!worker_.require(*this)) return;  // run() again when it is ready
+  running_ = true;
+  log_in_first(order);
+}
+
+void LoginDomain::finish(CK_RV rv) {
+  Order order = std::move(orders_.front());
+  orders_.pop_front();
+  running_ = false;
+  if (!order.log_out && rv == CKR_OK) ++applications_;
+  order.done(rv);
+  run();
+}
+
+void LoginDomain::log_in_first(Order& order) {
+  const auto answered = [this, generation = worker_.generation()](CK_RV rv) {
+    if (rv == CKR_OK && generation == worker_.generation()) keep(orders_.front());
+    finish(rv);
+  };
+  if (order.use_own_pin) return send_login(worker_, service_session_, own_pin_, answered);
+  send_login(worker_, service_session_, order, answered);
+}
+
+bool LoginDomain::comparable() const {
+  const auto longest = static_cast<std::uint64_t>(spec_.options.pin_recheck.count());
+  return kept_.present() && longest != 0 && runtime_.now_ms() - kept_.kept_since_ms() < longest;
+}
+
+void LoginDomain::log_in_again(Order& order) {
+  if (order.use_own_pin) return finish(CKR_OK);
+  if (comparable() && !is_null(order.pin) && order.user_name.empty() && kept_.matches(pin_bytes(order.pin))) return finish(CKR_OK);
+  check();
+}
+
+// Asks the HSM in a fresh process: the domain's own worker is logged in already and would not look at the PIN.
+void LoginDomain::check() {
+  if (checker_.state() == Worker::State::backoff) return finish(checker_.failure().rv);
+  if (!checker_.require(check_waiter_)) return;
+  send_login(checker_, check_session_, orders_.front(), [this](CK_RV rv) {
+    checker_.stop("the check is done");
+    if (rv == CKR_OK) keep(orders_.front());
+    finish(rv);
+  });
+}
+
+void LoginDomain::prepare_check(Worker& checker, Worker::Prepared prepared) {
+  open_session(checker, slot_(checker), user_ == CKU_SO, [this, prepared = std::move(prepared)](CK_RV rv, CK_SESSION_HANDLE session) {
+    if (rv != CKR_OK) return prepared(WorkerFailure{rv, "C_OpenSession failed", true});
+    check_session_ = session;
+    prepared(std::nullopt);
+  });
+}
+
+void LoginDomain::log_out_last() {
+  kept_.wipe_and_release();
+  if (worker_.state() != Worker::State::ready) return finish(CKR_OK);
+  const std::uint64_t session = service_session_;
+  OwnCall::start(worker_, kLogout, {&session, 1}, {}, [this](Reply*) { finish(CKR_OK); });
+}
+
+void LoginDomain::keep(const Order& order) {
+  if (order.use_own_pin || is_null(order.pin) || !order.user_name.empty()) return kept_.wipe_and_release();
+  if (!kept_.keep(pin_bytes(order.pin), runtime_.now_ms()))
+    runtime_.log.warn("worker {}: no memory can be locked for its PIN; it cannot be logged in again if it dies", spec_.name);
+}
+
+void LoginDomain::pin_changed(bool in_this_worker) {
+  kept_.wipe_and_release();
+  if (in_this_worker) return;
+  if (applications_ == 0) return worker_.stop("a PIN was changed");
+  stale_ = true;
+}
+
+void LoginDomain::stop(const std::string& reason) {
+  kept_.wipe_and_release();
+  worker_.stop(reason);
+  checker_.stop(reason);
+}
+
+void LoginDomain::leave_if_idle(std::uint64_t now_ms) {
+  const auto longest = static_cast<std::uint64_t>(spec_.options.idle_worker_timeout.count());
+  if (longest == 0 || applications_ != 0 || !orders_.empty() || objects_.has_session_objects()) return;
+  if (worker_.state() != Worker::State::ready || !worker_.idle() || now_ms - worker_.last_used_ms() < longest) return;
+  worker_.stop("nobody has used it for a while");
+}
+
+// Opens the session that holds the login, and logs in again if applications are.
+void LoginDomain::prepare(Worker& worker, Worker::Prepared prepared) {
+  open_session(worker, slot_(worker), user_ == CKU_SO, [this, prepared = std::move(prepared)](CK_RV rv, CK_SESSION_HANDLE session) {
+    if (rv != CKR_OK) return prepared(WorkerFailure{rv, "C_OpenSession failed", rv != CKR_TOKEN_NOT_RECOGNIZED});
+    service_session_ = session;
+    if (applications_ == 0) return prepared(std::nullopt);
+    if (!can_restart()) {
+      runtime_.log.error("worker {} cannot be logged in again: its PIN is not kept", spec_.name);
+      applications_ = 0;
+      hooks_.login_lost();
+      return prepared(std::nullopt);
+    }
+    send_login(worker_, session, own_pin_.present() ? own_pin_ : kept_, [this, prepared](CK_RV login_rv) {
+      if (login_rv == CKR_OK || login_rv == CKR_USER_ALREADY_LOGGED_IN) return prepared(std::nullopt);
+      kept_.wipe_and_release();  // never offered twice: the HSM counts
+      applications_ = 0;
+      hooks_.login_lost();
+      prepared(WorkerFailure{login_rv, "the token refused the PIN that it had accepted before", false});
+    });
+  });
+}
+
+void LoginDomain::send_login(Worker& worker, CK_SESSION_HANDLE session, const KeptPin& pin, std::function<void(CK_RV)> done) {
+  Buffer body = login_body(user_);
+  pin.hand_to(body);
+  const std::uint64_t handle = session;
+  OwnCall::start(worker, kLogin, {&handle, 1}, std::move(body),
+                 [done = std::move(done)](Reply* reply) { done(reply != nullptr ? reply->rv : CKR_DEVICE_ERROR); });
+}
+
+void LoginDomain::send_login(Worker& worker, CK_SESSION_HANDLE session, const Order& order, std::function<void(CK_RV)> done) {
+  Buffer body = login_body(user_);
+  body.append(order.pin.data(), order.pin.size());
+  body.append(order.user_name.data(), order.user_name.size());
+  const std::uint64_t handle = session;
+  OwnCall::start(worker, order.user_name.empty() ? kLogin : kLoginUser, {&handle, 1}, std::move(body),
+                 [done = std::move(done)](Reply* reply) { done(reply != nullptr ? reply->rv : CKR_DEVICE_ERROR); });
+}
+
+}  // namespace p11shim

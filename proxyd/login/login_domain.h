@@ -1,0 +1,96 @@
+// One member's user or SO domain: the worker that is logged in, how many applications are, and the PIN they used.
+//
+// The HSM itself checks every PIN: the first login in the domain's worker; a later one by comparison with the PIN that
+// succeeded, or, when they differ or that one is too old, by a short-lived checking worker, so that the HSM counts it.
+// The worker is logged out, and the PIN wiped, when the last application leaves. Requests are served one at a time.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+
+#include "proxyd/login/kept_pin.h"
+#include "proxyd/tokens/place.h"
+
+namespace p11shim {
+
+class LoginDomain final : private Waiter {
+ public:
+  using Done = std::function<void(CK_RV)>;
+  struct Hooks {
+    std::function<void()> worker_lost;  // session objects and leases in it are gone
+    std::function<void()> login_lost;   // it cannot be logged in again: nobody is logged in any more
+  };
+
+  // `slot` gives the token's slot in a worker of the member.
+  LoginDomain(Runtime& runtime, StartGate& gate, WorkerSpec spec, CK_USER_TYPE user, std::function<CK_SLOT_ID(Worker&)> slot, Hooks hooks);
+
+  // `pin` is the encoded PIN argument of C_Login (a msgpack bin, or a number for NULL) and is wiped afterwards;
+  // `user_name` that of C_LoginUser, empty otherwise.
+  void log_in(Buffer pin, Buffer user_name, Done done);
+  // proxyd's own PIN, for login = "daemon".
+  void log_in_with_own_pin(Done done);
+  // A forked child starts as logged in as its parent is.
+  void share_login() { ++applications_; }
+  // One application leaves.
+  void log_out(std::function<void()> done);
+  // A PIN of this token was changed: what is kept is wrong, and a worker that was running may be, too.
+  void pin_changed(bool in_this_worker);
+  void stop(const std::string& reason);
+  // Nobody is logged in and nothing was asked of the worker for as long as configured: it leaves.
+  void leave_if_idle(std::uint64_t now_ms);
+
+  KeptPin& own_pin() { return own_pin_; }
+  [[nodiscard]] Place& place() { return place_; }
+  [[nodiscard]] Worker& worker() { return worker_; }
+  [[nodiscard]] Worker& checking_worker() { return checker_; }
+  [[nodiscard]] std::uint32_t applications() const { return applications_; }
+  [[nodiscard]] bool can_restart() const { return kept_.present() || own_pin_.present(); }
+
+ private:
+  struct Order {
+    bool log_out = false;
+    bool use_own_pin = false;
+    Buffer pin;
+    Buffer user_name;
+    Done done;
+  };
+  void resume() override { run(); }
+  void run();
+  void finish(CK_RV rv);
+  void log_in_first(Order& order);
+  void log_in_again(Order& order);
+  void check();
+  void prepare_check(Worker& checker, Worker::Prepared prepared);
+  void log_out_last();
+  void prepare(Worker& worker, Worker::Prepared prepared);
+  bool comparable() const;
+  void keep(const Order& order);
+  void send_login(Worker& worker, CK_SESSION_HANDLE session, const KeptPin& pin, std::function<void(CK_RV)> done);
+  void send_login(Worker& worker, CK_SESSION_HANDLE session, const Order& order, std::function<void(CK_RV)> done);
+
+  Runtime& runtime_;
+  const WorkerSpec spec_;
+  const CK_USER_TYPE user_;
+  const std::function<CK_SLOT_ID(Worker&)> slot_;
+  const Hooks hooks_;
+  Worker worker_;
+  WorkerObjects objects_;
+  Place place_;
+  Worker checker_;  // its process lives as long as one check
+  struct CheckWaiter final : Waiter {
+    explicit CheckWaiter(LoginDomain& of) : domain(of) {}
+    void resume() override { domain.check(); }
+    LoginDomain& domain;
+  } check_waiter_;
+  CK_SESSION_HANDLE check_session_ = CK_INVALID_HANDLE;
+  KeptPin kept_;
+  KeptPin own_pin_;
+  CK_SESSION_HANDLE service_session_ = CK_INVALID_HANDLE;  // keeps the token logged in while no other session is open
+  std::uint32_t applications_ = 0;
+  bool stale_ = false;   // the worker was running when a PIN changed: it may not check one any more
+  bool running_ = false; // the first order is being served
+  std::deque<Order> orders_;
+};
+
+}  // namespace p11shim

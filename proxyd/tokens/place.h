@@ -1,0 +1,25 @@
+// Where calls of one login domain run: a worker, the objects known in it, and its real sessions on one token.
+#pragma once
+
+#include "proxyd/objects/worker_objects.h"
+#include "proxyd/workers/real_sessions.h"
+
+namespace p11shim {
+
+struct Place {
+  Place(Worker& in, WorkerObjects& known, const MemberOptions& options, const std::function<CK_SLOT_ID()>& slot)
+      : worker(in), objects(known), read_only(in, false, options.sessions_ro, slot), read_write(in, true, options.sessions_rw, slot) {}
+
+  RealSessions& sessions(bool want_read_write) { return want_read_write ? read_write : read_only; }
+  void worker_lost() {
+    read_only.forget_all();
+    read_write.forget_all();
+  }
+
+  Worker& worker;
+  WorkerObjects& objects;
+  RealSessions read_only;
+  RealSessions read_write;
+};
+
+}  // namespace p11shim
