@@ -1,9 +1,10 @@
-# A thin front: `make` builds into build/, `make test` is what CI runs, `make demo` shows it.
+# A thin front: `make` builds the programs into build/, `make test` is what CI runs,
+# `make demo` shows what it is about.
 
-.PHONY: all deps demo test bench bench-pools man install clean format
+.PHONY: all deps demo test bench man install clean format
 
 all:
-	scripts/build.sh release
+	scripts/build.sh release programs
 
 deps:
 	scripts/install-deps.sh
@@ -15,16 +16,14 @@ demo:
 test: deps
 	scripts/test.sh
 
-bench: all
-	scripts/bench.sh
+bench: deps
+	scripts/build.sh release programs p11shim-bench
+	build/bin/p11shim-bench
 
-bench-pools: all
-	scripts/bench-pools.sh
-
-man:
+man: all
 	scripts/man.sh
 
-install:
+install: all
 	cmake --install build
 
 format:

@@ -2,13 +2,9 @@
 # The worker, which only proxyd starts, sits beside it: proxyd finds it there in the build
 # tree and when installed, without a compiled-in path.
 
-foreach(program pkcs11-shim proxyd proxyd-worker shimctl)
-  if(TARGET ${program})
-    install(TARGETS ${program}
-            RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR}
-            LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
-  endif()
-endforeach()
+install(TARGETS pkcs11-shim proxyd proxyd-worker shimctl
+        RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR}
+        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 
 set(P11SHIM_UNIT_DIR lib/systemd/system CACHE STRING "Where the systemd units go")
 foreach(unit proxyd.service proxyd.socket)
@@ -18,6 +14,5 @@ endforeach()
 install(FILES systemd/p11shim.sysusers DESTINATION lib/sysusers.d RENAME p11shim.conf)
 install(FILES systemd/p11shim.tmpfiles DESTINATION lib/tmpfiles.d RENAME p11shim.conf)
 
-install(DIRECTORY conf/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples OPTIONAL)
-install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} OPTIONAL)
+install(DIRECTORY conf docs DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES README.md CHANGELOG.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
