@@ -46,6 +46,7 @@ curl
 gnutls-bin
 golang-github-miekg-pkcs11-dev
 golang-go
+help2man
 iproute2
 libclang-rt-14-dev
 libengine-pkcs11-openssl
