@@ -22,6 +22,7 @@ struct Outcome {
   CK_RV rv = CKR_OK;
   CK_ULONG length = 0;
   Bytes bytes;
+  bool exact = false;  // the same in every run
   operator CK_RV() const { return rv; }
 };
 

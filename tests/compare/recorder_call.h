@@ -39,19 +39,19 @@ template <class Function, class... Before>
 Outcome Recorder::output_call(const char* name, Function function, Room room, Session session, Activity activity,
                               Before&&... before) {
   OutputArgument output("output", room);
-  blur_this_call_ = blurred(session, activity);
+  const bool exact = !(blur_this_call_ = blurred(session, activity));
   const CK_RV rv = call(name, function, session_argument(session), before..., output);
-  return {rv, output.length(), output.bytes()};
+  return {rv, output.length(), output.bytes(), exact};
 }
 
 template <class Function>
 Outcome Recorder::crypt_call(const char* name, Function function, Session session, Input data, Room room,
                              Activity activity) {
   OutputArgument output("output", room);
-  blur_this_call_ = blurred(session, activity);
+  const bool exact = !(blur_this_call_ = blurred(session, activity));
   const CK_RV rv =
       call(name, function, session_argument(session), InputArgument{"data", output.over(data)}, output);
-  return {rv, output.length(), output.bytes()};
+  return {rv, output.length(), output.bytes(), exact};
 }
 
 }  // namespace p11shim::compare

@@ -200,9 +200,10 @@ Outcome Recorder::wrap_key(Session session, Mechanism* mechanism, Object wrappin
   OutputArgument wrapped("wrapped", room);
   blur_this_call_ = random_objects_.contains(wrapping_key) || random_objects_.contains(key) ||
                     (mechanism && mechanism->randomised(Mechanism::Use::kEncrypt));
+  const bool exact = !blur_this_call_;
   const CK_RV rv = call(P11_V2(C_WrapKey), session_argument(session), MechanismArgument{mechanism},
                         object_argument(wrapping_key, "wrapping_key"), object_argument(key, "key"), wrapped);
-  return {rv, wrapped.length(), wrapped.bytes()};
+  return {rv, wrapped.length(), wrapped.bytes(), exact};
 }
 
 CK_RV Recorder::unwrap_key(Session session, Mechanism* mechanism, Object unwrapping_key, Input wrapped,

@@ -41,7 +41,8 @@ class Side {
       : tokens_(tokens), programs_(std::move(programs)) {}
 
   // A transcript (see run_in_child), with the proxy's log behind the failure if there is one.
-  ChildEnd run(const std::function<void(const Scene&, int fd)>& application) const;
+  ChildEnd run(const std::function<void(const Scene&, int fd)>& application,
+               std::chrono::seconds deadline = std::chrono::seconds(60)) const;
 
   // A set of fresh tokens and, on the proxied side, a running proxyd: for tests that need it for longer than one application.
   class Stage;
