@@ -2,6 +2,8 @@
 // what a module does.
 #include "example_parameters.h"
 
+#include <cctype>
+
 #include "calls/mechanism_families.h"
 
 namespace p11shim::params {
@@ -230,6 +232,34 @@ struct HasCondition<S, Types<F...>> {
   static constexpr bool value = (IsWhen<F>::value || ...);
 };
 
+// "pIv" of &CK_GCM_PARAMS::pIv: compilers spell the value of a template parameter in the name of the
+// function.
+template <auto Member>
+const char* spelled() {
+  return __PRETTY_FUNCTION__;
+}
+template <auto Member>
+std::string member_name() {
+  const std::string function = spelled<Member>();
+  const std::size_t begin = function.rfind("::") + 2;
+  std::size_t end = begin;
+  while (std::isalnum(static_cast<unsigned char>(function[end])) != 0 || function[end] == '_') ++end;
+  return function.substr(begin, end - begin);
+}
+template <class Field>
+std::string field_text() {
+  std::string form;
+  if constexpr (requires { Field::form; }) form = Field::form;
+  return form + std::string(Field::kind) + " " + member_name<Field::member>();
+}
+// "buffer pIv, number ulIvBits, …"
+template <class... F>
+std::string field_list(Types<F...>) {
+  std::string list;
+  ((list += (list.empty() ? "" : ", ") + field_text<F>()), ...);
+  return list;
+}
+
 template <class... L, class Add>
 void add_layouts(Layouts<L...>, Add add) {
   const auto one = [&]<class S>(S*) {
@@ -238,7 +268,7 @@ void add_layouts(Layouts<L...>, Add add) {
     else
       add(LayoutExample{
           .name = std::string(Params<S>::name),
-          .kinds = FieldsOf<Params<S>>::kinds(),
+          .fields = field_list(typename Params<S>::Fields{}),
           .size = sizeof(S),
           .has_condition = HasCondition<S>::value,
           .writes_back = FieldsOf<Params<S>>::writes_back,
@@ -275,6 +305,7 @@ std::vector<LayoutExample> inner_structs() {
                       CK_SP800_108_COUNTER_FORMAT, CK_SP800_108_DKM_LENGTH_FORMAT, CK_DERIVED_KEY,
                       CK_NSS_JPAKEPublicValue>{},
               [&](LayoutExample layout) { structs.push_back(std::move(layout)); });
+  structs.push_back({.name = std::string(JpakeFilled::name), .fields = field_list(JpakeFilled::Fields{})});
   return structs;
 }
 

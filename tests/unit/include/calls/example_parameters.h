@@ -27,9 +27,9 @@ struct Source {
 };
 
 struct LayoutExample {
-  std::string name;   // of the C struct
-  std::string kinds;  // of its fields
-  CK_ULONG size = 0;  // 0: flat bytes
+  std::string name;    // of the C struct
+  std::string fields;  // their kinds and names, in the order on the wire
+  CK_ULONG size = 0;   // 0: flat bytes
   bool has_condition = false;
   bool writes_back = false;
   void* (*make)(Source&) = nullptr;         // a filled struct, and a copy of it behind it

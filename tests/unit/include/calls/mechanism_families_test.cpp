@@ -215,12 +215,12 @@ TEST(MechanismFamilies, TheTextIsShortAndShowsNoBytes) {
 }
 
 void list_families(const std::vector<FamilyExample>& families, std::ostream& to,
-                   std::map<std::string, std::string>& kinds) {
+                   std::map<std::string, std::string>& structs) {
   for (const FamilyExample& family : families) {
     std::string names;
     for (const LayoutExample& layout : family.layouts) {
       names += (names.empty() ? "" : " or ") + layout.name;
-      if (layout.size != 0) kinds[layout.name] = layout.kinds;
+      if (layout.size != 0) structs[layout.name] = layout.fields;
     }
     to << names << "\n";
     for (const CK_MECHANISM_TYPE type : family.types) to << "  " << display(NameKind::ckm, type) << "\n";
@@ -230,13 +230,13 @@ void list_families(const std::vector<FamilyExample>& families, std::ostream& to,
 // The wire depends on this list: a change of it is a change of the protocol.
 TEST(MechanismFamilies, AreThoseOfTheGoldenFile) {
   std::ostringstream list;
-  std::map<std::string, std::string> kinds;
-  list_families(params::families(), list, kinds);
+  std::map<std::string, std::string> structs;
+  list_families(params::families(), list, structs);
   list << "\nParameters of the message functions\n";
-  list_families(params::message_families(), list, kinds);
-  for (const LayoutExample& layout : params::inner_structs()) kinds[layout.name] = layout.kinds;
+  list_families(params::message_families(), list, structs);
+  for (const LayoutExample& layout : params::inner_structs()) structs[layout.name] = layout.fields;
   list << "\nStructs on the wire\n";
-  for (const auto& [name, fields] : kinds) list << name << " = " << fields << "\n";
+  for (const auto& [name, fields] : structs) list << name << " = " << fields << "\n";
 
   const std::string path = P11TEST_SOURCE_DIR "/tests/unit/include/calls/mechanism_families.golden";
   if (std::getenv("P11TEST_UPDATE_GOLDEN") != nullptr) std::ofstream(path) << list.str();

@@ -1,5 +1,5 @@
-// Every struct with values written by hand in the order of the C header, compared field by field: what the descriptions
-// say is checked against what the header says.
+// Every struct with values written by hand in the order of the C header, compared field by field: what the
+// descriptions say is checked against what the header says.
 #include "calls/mechanism_params.h"
 
 #include <gtest/gtest.h>
@@ -25,25 +25,26 @@ void expect_bytes(const void* got, const void* expected, CK_ULONG size, const ch
 }
 
 #define N(field) EXPECT_EQ(got.field, sent.field);
-#define B(field, length)             \
+#define B(field, length)              \
   EXPECT_EQ(got.length, sent.length); \
   expect_bytes(got.field, sent.field, sent.length, #field);
 #define F(field, size) expect_bytes(got.field, sent.field, size, #field);
 #define H(...) handles = {__VA_ARGS__};
-#define ARRIVES(TEST_NAME, MECHANISM, STRUCT, INIT, FIELDS)                                            \
-  TEST(MechanismParams, TEST_NAME) {                                                                   \
-    STRUCT sent = INIT;                                                                                \
-    SentMechanism wire;                                                                                \
-    const CK_MECHANISM& received = wire.send({MECHANISM, &sent, sizeof sent});                         \
-    ASSERT_TRUE(wire.ok());                                                                            \
-    EXPECT_EQ(received.mechanism, MECHANISM);                                                          \
-    ASSERT_EQ(received.ulParameterLen, sizeof(STRUCT));                                                \
-    const STRUCT& got = wire.parameter<STRUCT>();                                                      \
-    std::vector<std::uint64_t> handles;                                                                \
-    FIELDS                                                                                             \
-    EXPECT_EQ(std::vector<std::uint64_t>(wire.handles().begin(), wire.handles().end()), handles);      \
+#define ARRIVES(TEST_NAME, MECHANISM, STRUCT, INIT, FIELDS)                                       \
+  TEST(MechanismParams, TEST_NAME) {                                                              \
+    STRUCT sent = INIT;                                                                           \
+    SentMechanism wire;                                                                           \
+    const CK_MECHANISM& received = wire.send({MECHANISM, &sent, sizeof sent});                    \
+    ASSERT_TRUE(wire.ok());                                                                       \
+    EXPECT_EQ(received.mechanism, MECHANISM);                                                     \
+    ASSERT_EQ(received.ulParameterLen, sizeof(STRUCT));                                           \
+    const STRUCT& got = wire.parameter<STRUCT>();                                                 \
+    std::vector<std::uint64_t> handles;                                                           \
+    FIELDS                                                                                        \
+    EXPECT_EQ(std::vector<std::uint64_t>(wire.handles().begin(), wire.handles().end()), handles); \
   }
-#define INIT(...) {__VA_ARGS__}
+#define INIT(...) \
+  { __VA_ARGS__ }
 
 // clang-format off
 ARRIVES(RsaPss, CKM_SHA256_RSA_PKCS_PSS, CK_RSA_PKCS_PSS_PARAMS, INIT(CKM_SHA256, CKG_MGF1_SHA256, 32), N(hashAlg) N(mgf) N(sLen))

@@ -1,5 +1,6 @@
-// The table against docs/protocol.md, which lists every call with its number and the kinds of its arguments: both ends of a
-// connection, and whoever implements the protocol anew, rely on that never changing by accident.
+// The table against docs/protocol.md, which lists every call with its number and the kinds of its arguments:
+// both ends of a connection, and whoever implements the protocol anew, rely on that never changing by
+// accident.
 #include "calls/table.h"
 
 #include <gtest/gtest.h>
@@ -24,7 +25,8 @@ std::vector<std::string> rows_of_the_table() {
   std::vector<std::string> rows;
   for_each_call([&]<class C>() {
     if constexpr (C::policy.where != Where::shim)
-      rows.push_back("| " + std::to_string(C::number) + " | `" + std::string(C::name) + "` | " + kinds(typename C::Arguments{}) + " |");
+      rows.push_back("| " + std::to_string(C::number) + " | `" + std::string(C::name) + "` | " +
+                     kinds(typename C::Arguments{}) + " |");
   });
   return rows;
 }
@@ -64,9 +66,10 @@ TEST(Table, NumbersOf240StandBeforeThoseOf30) {
 }
 
 TEST(Table, OnlyCallsThatMayBeRepeatedAreMarkedSo) {
-  const std::set<std::string_view> never{"C_InitToken",      "C_InitPIN",       "C_SetPIN",     "C_OpenSession",     "C_Login",
-                                         "C_LoginUser",      "C_Logout",        "C_CreateObject", "C_CopyObject",    "C_DestroyObject",
-                                         "C_SetAttributeValue", "C_GenerateKey", "C_GenerateKeyPair", "C_UnwrapKey", "C_DeriveKey"};
+  const std::set<std::string_view> never{
+      "C_InitToken",         "C_InitPIN",     "C_SetPIN",          "C_OpenSession", "C_Login",
+      "C_LoginUser",         "C_Logout",      "C_CreateObject",    "C_CopyObject",  "C_DestroyObject",
+      "C_SetAttributeValue", "C_GenerateKey", "C_GenerateKeyPair", "C_UnwrapKey",   "C_DeriveKey"};
   for (const CallInfo& info : kCallInfos)
     EXPECT_TRUE(info.policy.retry == Retry::never || !never.contains(info.name)) << info.name;
 }

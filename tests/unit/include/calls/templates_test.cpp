@@ -1,4 +1,5 @@
-// Attribute arrays: what goes in arrives, what a module fills in comes back, and what is malformed is refused.
+// Attribute arrays: what goes in arrives, what a module fills in comes back, and what is malformed is
+// refused.
 #include "calls/templates.h"
 
 #include <gtest/gtest.h>
@@ -48,13 +49,13 @@ TEST(InTemplate, KeepsWhateverAModuleMayHaveAnOpinionAbout) {
       attribute(CKA_KEY_TYPE, number),
       attribute(CKA_START_DATE, date),
       attribute(CKA_ALLOWED_MECHANISMS, allowed),
-      {CKA_LABEL, &number, 0},                       // empty, not NULL
-      {CKA_ID, nullptr, 0},                          // NULL
-      {CKA_VALUE, nullptr, 12},                      // NULL that claims a length
-      {CKA_MODULUS_BITS, &number, 3},                // a number of the wrong size
+      {CKA_LABEL, &number, 0},         // empty, not NULL
+      {CKA_ID, nullptr, 0},            // NULL
+      {CKA_VALUE, nullptr, 12},        // NULL that claims a length
+      {CKA_MODULUS_BITS, &number, 3},  // a number of the wrong size
       {CKA_VENDOR_DEFINED + 9, &number, sizeof number},
       {CKA_LABEL, nullptr, CK_UNAVAILABLE_INFORMATION},
-      attribute(CKA_KEY_TYPE, number),               // twice
+      attribute(CKA_KEY_TYPE, number),  // twice
   };
   Decoded decoded;
   const Buffer bytes = encode(sent);
@@ -76,7 +77,8 @@ TEST(InTemplate, KeepsNestedTemplates) {
   CK_ULONG type = CKK_AES;
   CK_ATTRIBUTE inner[] = {attribute(CKA_KEY_TYPE, type)};
   CK_ATTRIBUTE outer[] = {attribute(CKA_SENSITIVE, yes), attribute(CKA_UNWRAP_TEMPLATE, inner)};
-  const CK_ATTRIBUTE sent[] = {attribute(CKA_WRAP_TEMPLATE, outer), {CKA_DERIVE_TEMPLATE, nullptr, 2 * sizeof(CK_ATTRIBUTE)}};
+  const CK_ATTRIBUTE sent[] = {attribute(CKA_WRAP_TEMPLATE, outer),
+                               {CKA_DERIVE_TEMPLATE, nullptr, 2 * sizeof(CK_ATTRIBUTE)}};
   const Buffer bytes = encode(sent);
   Decoded decoded;
   decode(bytes.bytes(), decoded);
@@ -138,7 +140,8 @@ TEST(InTemplate, MoreAttributesThanTheBoundAreMalformedOrRefused) {
   EXPECT_FALSE(decoded.well_formed);
   CK_ATTRIBUTE one{};
   EXPECT_EQ(InTemplate::check(&one, limits::kMaxAttributes + 1), CKR_ARGUMENTS_BAD);
-  EXPECT_EQ(InTemplate::check(nullptr, limits::kMaxAttributes + 1), CKR_OK) << "the module says what it thinks of that";
+  EXPECT_EQ(InTemplate::check(nullptr, limits::kMaxAttributes + 1), CKR_OK)
+      << "the module says what it thinks of that";
 }
 
 // Carries a query to `module` and its answers back.
@@ -270,17 +273,61 @@ TEST_P(Lies, NeverReachBeyondTheApplicationsBuffer) {
   EXPECT_EQ(asked[0].ulValueLen, 4u);
 }
 const std::uint8_t kMany[8] = {};
-INSTANTIATE_TEST_SUITE_P(
-    QueryTemplate, Lies,
-    ::testing::Values(Lie{"MoreBytesThanAskedFor", [](Out& out) { out.array(1); out.array(2); out.uint(8); out.bin(kMany); }},
-                      Lie{"OtherLengthThanBytes", [](Out& out) { out.array(1); out.array(2); out.uint(3); out.bin(kMany, 2); }},
-                      Lie{"ANumberThatDoesNotFit", [](Out& out) { out.array(1); out.array(2); out.uint(8); out.uint(5); }},
-                      Lie{"ANumberOfAnotherLength", [](Out& out) { out.array(1); out.array(2); out.uint(4); out.uint(5); }},
-                      Lie{"TooManyAnswers", [](Out& out) { out.array(2); out.array(2); out.uint(0); out.nil(); out.array(2); out.uint(0); out.nil(); }},
-                      Lie{"NoAnswers", [](Out& out) { out.array(0); }},
-                      Lie{"AValueWithoutALength", [](Out& out) { out.array(1); out.array(2); out.nil(); out.bin(kMany, 2); }},
-                      Lie{"ATemplateWhereBytesBelong", [](Out& out) { out.array(1); out.array(2); out.uint(0); out.array(0); }}),
-    [](const auto& test) { return test.param.name; });
+INSTANTIATE_TEST_SUITE_P(QueryTemplate, Lies,
+                         ::testing::Values(Lie{"MoreBytesThanAskedFor",
+                                               [](Out& out) {
+                                                 out.array(1);
+                                                 out.array(2);
+                                                 out.uint(8);
+                                                 out.bin(kMany);
+                                               }},
+                                           Lie{"OtherLengthThanBytes",
+                                               [](Out& out) {
+                                                 out.array(1);
+                                                 out.array(2);
+                                                 out.uint(3);
+                                                 out.bin(kMany, 2);
+                                               }},
+                                           Lie{"ANumberThatDoesNotFit",
+                                               [](Out& out) {
+                                                 out.array(1);
+                                                 out.array(2);
+                                                 out.uint(8);
+                                                 out.uint(5);
+                                               }},
+                                           Lie{"ANumberOfAnotherLength",
+                                               [](Out& out) {
+                                                 out.array(1);
+                                                 out.array(2);
+                                                 out.uint(4);
+                                                 out.uint(5);
+                                               }},
+                                           Lie{"TooManyAnswers",
+                                               [](Out& out) {
+                                                 out.array(2);
+                                                 out.array(2);
+                                                 out.uint(0);
+                                                 out.nil();
+                                                 out.array(2);
+                                                 out.uint(0);
+                                                 out.nil();
+                                               }},
+                                           Lie{"NoAnswers", [](Out& out) { out.array(0); }},
+                                           Lie{"AValueWithoutALength",
+                                               [](Out& out) {
+                                                 out.array(1);
+                                                 out.array(2);
+                                                 out.nil();
+                                                 out.bin(kMany, 2);
+                                               }},
+                                           Lie{"ATemplateWhereBytesBelong",
+                                               [](Out& out) {
+                                                 out.array(1);
+                                                 out.array(2);
+                                                 out.uint(0);
+                                                 out.array(0);
+                                               }}),
+                         [](const auto& test) { return test.param.name; });
 
 }  // namespace
 }  // namespace p11shim
