@@ -14,7 +14,7 @@ struct Describe {
 }  // namespace
 
 std::string mechanism_text(const CK_MECHANISM& mechanism, std::size_t depth) {
-  const std::string name = display(NameKind::ckm, mechanism.mechanism);
+  std::string name = display(NameKind::ckm, mechanism.mechanism);
   if (depth == limits::kMaxMechanismDepth) return name;
   Text text(depth);
   FamilyTable<Describe, Families>::find(mechanism.mechanism)(text, mechanism.pParameter,

@@ -5,6 +5,7 @@
 //   shim:    take_outputs             ← worker: put_outputs      (fields that a module writes)
 //   logs:    describe                   numbers by name or value; of bytes only how many there are
 //
+// `kind`, `member` and `form` say what a field is (for the list of the protocol);
 // `values` is how many msgpack values a field adds to the request, `outputs` how many to the reply,
 // `writes_back` whether a module writes it at all (handles travel beside the body). A worker's structs come
 // in pairs: the second one keeps what was asked (`asked`), since a module may overwrite pointers and lengths
@@ -98,6 +99,7 @@ struct Number : InputField {
   using S = StructOf<Member>;
   using T = TypeOf<Member>;
   static constexpr std::string_view kind = "number";
+  static constexpr auto member = Member;
   static void put(Writer& to, const S& s) { to.out.uint(s.*Member); }
   static void take(Reader& from, S& s) {
     s.*Member = static_cast<T>(from.in.uint_max(std::numeric_limits<T>::max()));
@@ -116,6 +118,7 @@ template <auto Member>
 struct Handle : InputField {
   using S = StructOf<Member>;
   static constexpr std::string_view kind = "handle";
+  static constexpr auto member = Member;
   static constexpr std::size_t values = 0;
   static void put(Writer& to, const S& s) { to.handles.add(s.*Member); }
   static void take(Reader& from, S& s) { s.*Member = from.handles.take(); }
@@ -127,6 +130,7 @@ template <auto Member>
 struct Octets : InputField {
   using S = StructOf<Member>;
   static constexpr std::string_view kind = "octets";
+  static constexpr auto member = Member;
   static constexpr std::size_t kSize = sizeof(TypeOf<Member>);
   static void put(Writer& to, const S& s) { to.out.bin(s.*Member, kSize); }
   static void take(Reader& from, S& s) {
@@ -142,6 +146,7 @@ template <auto Pointer, auto Length>
 struct Buffer : InputField {
   using S = StructOf<Pointer>;
   static constexpr std::string_view kind = "buffer";
+  static constexpr auto member = Pointer;
   static void put(Writer& to, const S& s) {
     if (s.*Pointer == nullptr || s.*Length > limits::kMaxBulk) return to.out.uint(s.*Length);
     to.out.bin(s.*Pointer, s.*Length);
@@ -179,6 +184,7 @@ template <auto Pointer, auto LengthPointer>
 struct BufferWithPointedLength : InputField {
   using S = StructOf<Pointer>;
   static constexpr std::string_view kind = "buffer";
+  static constexpr auto member = Pointer;
   static CK_ULONG length(const S& s) { return s.*LengthPointer == nullptr ? 0 : *(s.*LengthPointer); }
   static void put(Writer& to, const S& s) {
     if (s.*Pointer == nullptr || length(s) > limits::kMaxBulk) return to.out.uint(length(s));
@@ -227,6 +233,7 @@ template <auto Pointer, class Size>
 struct Input : InputField {
   using S = StructOf<Pointer>;
   static constexpr std::string_view kind = "bytes";
+  static constexpr auto member = Pointer;
   static void put(Writer& to, const S& s) {
     if (s.*Pointer == nullptr || Size::of(s) > limits::kMaxBulk) return to.out.nil();
     to.out.bin(s.*Pointer, Size::of(s));
@@ -276,6 +283,7 @@ template <auto Pointer, class Size>
 struct Output : WrittenBytes<Pointer, Size> {
   using S = StructOf<Pointer>;
   static constexpr std::string_view kind = "out bytes";
+  static constexpr auto member = Pointer;
   static constexpr std::size_t values = 1;
   static void put(Writer& to, const S& s) {
     to.out.boolean(s.*Pointer != nullptr && Size::of(s) <= limits::kMaxBulk);
@@ -296,7 +304,9 @@ struct Output : WrittenBytes<Pointer, Size> {
 template <auto Condition, TypeOf<Condition> Value, class Field>
 struct When : InputField {
   using S = StructOf<Condition>;
+  static constexpr const char* form = "optional ";
   static constexpr std::string_view kind = Field::kind;
+  static constexpr auto member = Field::member;
   static constexpr std::size_t values = Field::values;
   static_assert(!Field::writes_back);
   static bool holds(const S& s) {

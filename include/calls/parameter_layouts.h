@@ -204,6 +204,7 @@ template <auto Type, auto Member, auto Length, class... C>
 struct Typed : InputField {
   using S = StructOf<Type>;
   static constexpr std::string_view kind = "typed value";
+  static constexpr auto member = Type;
   static constexpr std::size_t values = 2;
   static void put(Writer& to, const S& s) {
     to.out.uint(s.*Type);

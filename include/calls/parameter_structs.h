@@ -36,18 +36,6 @@ struct FieldsOf<D, Types<F...>> {
   }
   static void take_outputs(OutputReader& from, S& s) { (F::take_outputs(from, s), ...); }
   static void describe(Text& to, const S& s) { (F::describe(to, s), ...); }
-  static std::string kinds() {
-    Text text(0);
-    (text.add(form_of<F>() + std::string(F::kind)), ...);
-    return text.text();
-  }
-
- private:
-  template <class Field>
-  static std::string form_of() {
-    if constexpr (requires { Field::form; }) return Field::form;
-    return {};
-  }
 };
 
 // A struct inside a struct.
@@ -56,6 +44,7 @@ struct Inline {
   using S = StructOf<Member>;
   using Inner = FieldsOf<Description>;
   static constexpr std::string_view kind = Description::name;
+  static constexpr auto member = Member;
   static constexpr std::size_t values = Inner::values;
   static constexpr std::size_t outputs = Inner::outputs;
   static constexpr bool writes_back = Inner::writes_back;
@@ -77,6 +66,7 @@ struct Pointer : InputField {
   static_assert(!Inner::writes_back);
   static constexpr const char* form = "pointer to ";
   static constexpr std::string_view kind = Params<T>::name;
+  static constexpr auto member = Member;
   static void put(Writer& to, const S& s) {
     if (s.*Member == nullptr) return to.out.nil();
     to.out.array(Inner::values);
@@ -103,6 +93,7 @@ struct ArrayOf : InputField {
   static_assert(Inner::outputs == 0, "the items of an array give back handles only");
   static constexpr const char* form = "array of ";
   static constexpr std::string_view kind = Params<T>::name;
+  static constexpr auto member = Member;
   static constexpr bool writes_back = Inner::writes_back;
   static void put(Writer& to, const S& s) {
     if (s.*Member == nullptr || s.*Count > limits::kMaxParameterItems) return to.out.uint(s.*Count);
@@ -151,6 +142,7 @@ template <auto Member>
 struct MechanismPointer : InputField {
   using S = StructOf<Member>;
   static constexpr std::string_view kind = "mechanism";
+  static constexpr auto member = Member;
   static void put(Writer& to, const S& s) {
     if (s.*Member == nullptr || to.depth == limits::kMaxMechanismDepth) return to.out.nil();
     Writer inner{to.out, to.handles, to.depth + 1};
@@ -173,6 +165,7 @@ template <auto Member>
 struct CString : InputField {
   using S = StructOf<Member>;
   static constexpr std::string_view kind = "string";
+  static constexpr auto member = Member;
   static constexpr std::size_t kMaxLength = 64 << 10;
   static std::size_t length(const S& s) {
     return strnlen(reinterpret_cast<const char*>(s.*Member), kMaxLength);
@@ -197,6 +190,7 @@ template <auto Member, auto Count>
 struct Template : InputField {
   using S = StructOf<Member>;
   static constexpr std::string_view kind = "template";
+  static constexpr auto member = Member;
   static void put(Writer& to, const S& s) {
     to.out.mark_secret();
     encode_template(to.out, s.*Count > limits::kMaxAttributes ? nullptr : s.*Member, s.*Count);
@@ -213,6 +207,7 @@ template <auto Member>
 struct OutHandlePointer {
   using S = StructOf<Member>;
   static constexpr std::string_view kind = "out handle";
+  static constexpr auto member = Member;
   static constexpr std::size_t values = 1;
   static constexpr std::size_t outputs = 0;
   static constexpr bool writes_back = true;
@@ -245,6 +240,7 @@ struct KeyMaterial<Member, IvSize, OutIvs<Iv...>, OutHandles<Returned...>> {
   using S = StructOf<Member>;
   using T = std::remove_pointer_t<TypeOf<Member>>;
   static constexpr std::string_view kind = "key material";
+  static constexpr auto member = Member;
   static constexpr std::size_t values = 1;
   static constexpr std::size_t outputs = 1;
   static constexpr bool writes_back = true;
@@ -305,6 +301,7 @@ template <auto Member, auto Length>
 struct SizedOutput {
   using S = StructOf<Member>;
   static constexpr std::string_view kind = "out buffer";
+  static constexpr auto member = Member;
   static constexpr std::size_t values = 1;
   static constexpr std::size_t outputs = 2;
   static constexpr bool writes_back = true;
@@ -338,6 +335,7 @@ template <auto Member, auto LengthPointer>
 struct PointedOutput {
   using S = StructOf<Member>;
   static constexpr std::string_view kind = "out buffer";
+  static constexpr auto member = Member;
   static constexpr std::size_t values = 1;
   static constexpr std::size_t outputs = 2;
   static constexpr bool writes_back = true;

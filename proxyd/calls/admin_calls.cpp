@@ -28,9 +28,9 @@ void ClientCall::token_initialized() {
   const CK_SLOT_ID slot = forwarded_.handles[0];
   place_->objects.forget_token_objects();
   place_->worker_lost();  // what was proven of its sessions, too
-  member.backend().refresh_slots(guarded([this, &member, slot](CK_RV) {
+  member.backend().refresh_slots(false, guarded([this, &member, slot](CK_RV) {
     for (const SlotEntry& entry : member.backend().worker().slots())
-      if (entry.slot == slot && entry.token_rv == CKR_OK) member.identify_by({{}, unpadded(entry.token.serialNumber), std::nullopt});
+      if (entry.slot == slot && entry.token_rv == CKR_OK) member.identify_by({unpadded(entry.token.label), unpadded(entry.token.serialNumber), std::nullopt});
     finish(CKR_OK);
   }));
 }

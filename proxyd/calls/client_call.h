@@ -48,11 +48,13 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
 
   // forward.cpp: calls that go to a worker
   void forward_session();
+  void forward_sessionless();
   void forward_slot();
   Place* choose_place();
   bool worker_ready(Worker& worker);
   bool borrow(Place& place);
   void send(Place& place);
+  void submit(Place& place);
   void on_reply(Reply& reply) override;
   void on_failure(JobFailure failure) override;
   void slot_reply(Reply& reply);

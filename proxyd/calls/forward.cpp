@@ -49,7 +49,11 @@ Operation cancelled(std::span<const std::uint8_t> body) {
 bool ClientCall::enter_session() {
   if (session_ != nullptr) return true;
   VirtualSession* session = application_->session(request_.handles[0]);
-  if (session == nullptr) return finish(CKR_SESSION_HANDLE_INVALID), false;
+  if (session == nullptr) {
+    if (info_->policy.where == Where::worker) forward_sessionless();
+    else finish(CKR_SESSION_HANDLE_INVALID);
+    return false;
+  }
   if (session->busy) {
     if (session->turn == nullptr) session->turn = std::make_unique<WaitList>();
     session->turn->add(*this);
@@ -59,6 +63,22 @@ bool ClientCall::enter_session() {
   session_ = session;
   pool_ = &session->pool;
   return true;
+}
+
+// A session handle that is not valid for this application: the module is given one that is valid for nobody (§5.6.1), so
+// that it answers in its own order of checks.
+void ClientCall::forward_sessionless() {
+  step_ = &ClientCall::forward_sessionless;
+  pool_ = nullptr;
+  for (const auto& pool : services_.catalog.pools())
+    if (pool_ == nullptr && may(pool->config.access.allow)) pool_ = pool.get();
+  if (pool_ == nullptr) return finish(CKR_SESSION_HANDLE_INVALID);
+  place_ = &pool_->member.public_place();
+  if (place_->worker.state() == Worker::State::backoff) return finish(CKR_SESSION_HANDLE_INVALID);
+  if (!place_->worker.require(*this)) return;
+  forwarded_.handles.clear();
+  for (std::size_t i = 0; i < request_.handles.size(); ++i) forwarded_.handles.add(CK_INVALID_HANDLE);
+  submit(*place_);
 }
 
 void ClientCall::forward_session() {
@@ -105,8 +125,13 @@ bool ClientCall::borrow(Place& place) {
 }
 
 void ClientCall::send(Place& place) {
-  const Hold* hold = session_ != nullptr ? session_->hold_in(place) : nullptr;
+  const Hold* hold = session_->hold_in(place);
   forwarded_.handles[0] = hold != nullptr ? hold->session->handle : lease_->handle;
+  submit(place);
+}
+
+// forwarded_.handles are those of the module.
+void ClientCall::submit(Place& place) {
   forwarded_.id = request_.id;
   forwarded_.call = request_.call;
   forwarded_.deadline_ms = request_.deadline_ms;
@@ -128,14 +153,7 @@ void ClientCall::forward_slot() {
   if (!worker_ready(place_->worker)) return;
   forwarded_.handles.clear();
   forwarded_.handles.add(pool_->member.slot_in(place_->worker));
-  forwarded_.id = request_.id;
-  forwarded_.call = request_.call;
-  forwarded_.has_mechanism = request_.has_mechanism;
-  forwarded_.body = request_.body;
-  head_.clear();
-  write_request_head(head_, forwarded_);
-  body_ = request_.body;
-  place_->worker.submit(*this);
+  submit(*place_);
 }
 
 void ClientCall::on_failure(JobFailure failure) {
@@ -152,6 +170,9 @@ void ClientCall::on_reply(Reply& reply) {
   lane_ns_ = sent_ns_;
   hsm_us_ = reply.hsm_us;
   if (info_->policy.slot) return slot_reply(reply);
+  // What a module gives out without a session belongs to nobody.
+  if (session_ == nullptr && !reply.handles.empty()) return finish(CKR_SESSION_HANDLE_INVALID);
+  if (session_ == nullptr) return finish(reply.rv, reply.body);
   track_operations(reply);
   if (reply.rv == CKR_OK) {
     if (info_->policy.objects == Objects::lists) return collect_found(reply);

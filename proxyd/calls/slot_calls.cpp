@@ -25,7 +25,9 @@ void put_count(CK_ULONG& field, std::uint32_t count) {
 void ClientCall::get_slot_list() {
   step_ = &ClientCall::get_slot_list;
   if (!services_.catalog.dynamic()) return answer_slot_list();
-  services_.catalog.refresh(guarded([this](CK_RV rv) {
+  In in(request_.body);
+  in.uint();
+  services_.catalog.refresh(in.nil_if(), guarded([this](CK_RV rv) {
     if (rv != CKR_OK) return finish(rv);
     answer_slot_list();
   }));
@@ -38,7 +40,7 @@ void ClientCall::answer_slot_list() {
   const std::uint64_t capacity = asks_count ? 0 : in.uint();
   if (!in.done()) return finish(CKR_ARGUMENTS_BAD);
   std::vector<CK_SLOT_ID> slots;
-  for (const auto& pool : services_.catalog.pools()) {
+  for (const Pool* pool : services_.catalog.listed()) {
     if (!may(pool->config.access.allow)) continue;
     const SlotEntry* entry = pool->member.entry();
     const bool absent = entry != nullptr && (entry->info.flags & CKF_TOKEN_PRESENT) == 0;

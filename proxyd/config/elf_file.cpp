@@ -15,6 +15,7 @@
 #include <vector>
 
 // This program's own ELF header, from the linker: what a module has to match.
+// NOLINTNEXTLINE(bugprone-reserved-identifier): the linker's name
 extern "C" const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
 
 namespace p11shim {

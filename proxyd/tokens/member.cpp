@@ -15,8 +15,9 @@ std::string unpadded(const CK_UTF8CHAR* text, std::size_t size) {
 bool TokenIdentity::matches(const SlotEntry& entry) const {
   if (slot) return entry.slot == *slot;
   if (entry.token_rv != CKR_OK) return false;
-  if (!serial.empty()) return unpadded(entry.token.serialNumber) == serial;
-  return unpadded(entry.token.label) == label && (entry.token.flags & CKF_TOKEN_INITIALIZED) != 0;
+  if (!serial.empty() && unpadded(entry.token.serialNumber) != serial) return false;
+  if (!label.empty() && unpadded(entry.token.label) != label) return false;
+  return !serial.empty() || (entry.token.flags & CKF_TOKEN_INITIALIZED) != 0;
 }
 
 Backend::Backend(Runtime& runtime, StartGate& gate, WorkerSpec spec, std::function<void()> worker_lost)
@@ -27,8 +28,10 @@ Backend::Backend(Runtime& runtime, StartGate& gate, WorkerSpec spec, std::functi
                                                             }}),
       objects_(worker_) {}
 
-void Backend::refresh_slots(std::function<void(CK_RV)> done) {
-  OwnCall::start(worker_, static_cast<std::uint32_t>(LaneCall::list_slots), {}, {}, [this, done = std::move(done)](Reply* reply) {
+void Backend::refresh_slots(bool count_first, std::function<void(CK_RV)> done) {
+  Buffer body;
+  Out(body).boolean(count_first);
+  OwnCall::start(worker_, static_cast<std::uint32_t>(LaneCall::list_slots), {}, std::move(body), [this, done = std::move(done)](Reply* reply) {
     if (reply == nullptr) return done(CKR_DEVICE_ERROR);
     if (reply->rv != CKR_OK) return done(reply->rv);
     std::vector<SlotEntry> slots;

@@ -25,8 +25,9 @@ class Backend {
   void renew_if_stale() {
     if (std::exchange(stale_, false)) worker_.stop("a PIN was changed while it was running");
   }
-  // Reads the list of slots anew; modules show new tokens only when asked.
-  void refresh_slots(std::function<void(CK_RV)> done);
+  // Reads the list of slots anew. `count_first`: asks for their number first, as an application with a NULL list does;
+  // SoftHSM looks for new tokens only then.
+  void refresh_slots(bool count_first, std::function<void(CK_RV)> done);
 
  private:
   const WorkerSpec spec_;
@@ -35,7 +36,8 @@ class Backend {
   bool stale_ = false;
 };
 
-// How a member's token is found among the slots of a module. Exactly one of them is set.
+// How a member's token is found among the slots of a module: by its slot, or by its label, its serial number or both
+// (the tokens of NSS differ in their labels only).
 struct TokenIdentity {
   std::string label;
   std::string serial;

@@ -117,7 +117,7 @@ void TokenCatalog::start(std::function<void()> done) {
 
 bool TokenCatalog::dynamic() const { return !every_token_.empty(); }
 
-void TokenCatalog::refresh(std::function<void(CK_RV)> done) {
+void TokenCatalog::refresh(bool count_first, std::function<void(CK_RV)> done) {
   if (every_token_.empty()) return done(CKR_OK);
   auto countdown = std::make_shared<Countdown>(every_token_.size(), std::move(done));
   for (std::size_t i = 0; i < every_token_.size(); ++i) {
@@ -126,9 +126,9 @@ void TokenCatalog::refresh(std::function<void(CK_RV)> done) {
       countdown->answer(CKR_OK);  // no slots of this module now
       continue;
     }
-    (new Started(backend.worker(), [this, i, countdown, &backend] {
+    (new Started(backend.worker(), [this, i, count_first, countdown, &backend] {
       if (backend.worker().state() != Worker::State::ready) return countdown->answer(CKR_OK);
-      backend.refresh_slots([this, i, countdown](CK_RV rv) {
+      backend.refresh_slots(count_first, [this, i, countdown](CK_RV rv) {
         if (rv == CKR_OK) adopt_tokens(every_token_[i]);
         countdown->answer(rv);
       });
@@ -145,14 +145,16 @@ void TokenCatalog::adopt_tokens(EveryToken& every) {
     if (known) continue;
     const bool initialized = entry.token_rv == CKR_OK && (entry.token.flags & CKF_TOKEN_INITIALIZED) != 0;
     TokenIdentity identity;
-    if (initialized) identity.serial = unpadded(entry.token.serialNumber);
-    if (identity.serial.empty()) identity.slot = entry.slot;
+    if (initialized) identity = {unpadded(entry.token.label), unpadded(entry.token.serialNumber), std::nullopt};
+    if (identity.serial.empty() && identity.label.empty()) identity.slot = entry.slot;
     MemberConfig member;
     member.name = every.module.name + "/" + (initialized ? unpadded(entry.token.label) : "slot " + std::to_string(entry.slot));
     member.module = every.module.name;
     member.options = every.module.token_options;
     PoolConfig pool;
-    pool.name = every.module.name + "/" + (identity.serial.empty() ? "slot " + std::to_string(entry.slot) : identity.serial);
+    pool.name = member.name;
+    while (std::any_of(pools_.begin(), pools_.end(), [&](const auto& other) { return other->config.name == pool.name; }))
+      pool.name += "/" + (identity.serial.empty() ? std::to_string(entry.slot) : identity.serial);
     pool.members = {member.name};
     pool.access = every.module.token_access;
     add_pool(std::move(pool), entry.slot, add_member(*every.backend, std::move(member), std::move(identity)));
@@ -162,6 +164,20 @@ void TokenCatalog::adopt_tokens(EveryToken& every) {
 Pool* TokenCatalog::find(CK_SLOT_ID slot) {
   const auto found = std::find_if(pools_.begin(), pools_.end(), [&](const auto& pool) { return pool->slot == slot; });
   return found == pools_.end() ? nullptr : found->get();
+}
+
+std::vector<Pool*> TokenCatalog::listed() {
+  std::vector<Pool*> all;
+  const auto dynamic = [&](const Backend& backend) {
+    return std::any_of(every_token_.begin(), every_token_.end(), [&](const EveryToken& every) { return every.backend == &backend; });
+  };
+  for (const auto& pool : pools_)
+    if (!dynamic(pool->member.backend())) all.push_back(pool.get());
+  for (const EveryToken& every : every_token_)
+    for (const SlotEntry& entry : every.backend->worker().slots())
+      for (const auto& pool : pools_)
+        if (&pool->member.backend() == every.backend && pool->member.identity().matches(entry)) all.push_back(pool.get());
+  return all;
 }
 
 void TokenCatalog::apply_access(const Config& config) {

@@ -19,7 +19,8 @@ class TokenCatalog {
   // ready or has failed; a member that fails is tried again when it is called.
   void start(std::function<void()> done);
   // Looks for new tokens of such modules. CKR_OK, or what a module answered to C_GetSlotList.
-  void refresh(std::function<void(CK_RV)> done);
+  // `count_first`: see Backend::refresh_slots.
+  void refresh(bool count_first, std::function<void(CK_RV)> done);
   void stop();
   // Who may use the pools, as the configuration says now.
   void apply_access(const Config& config);
@@ -27,6 +28,9 @@ class TokenCatalog {
   void set_pool_added(std::function<void(Pool&)> added);
 
   [[nodiscard]] Pool* find(CK_SLOT_ID slot);
+  // In the order in which applications see them: configured pools first, then the modules' own order. Slots that a module
+  // does not list any more are left out.
+  [[nodiscard]] std::vector<Pool*> listed();
   [[nodiscard]] const std::vector<std::unique_ptr<Pool>>& pools() const { return pools_; }
   [[nodiscard]] const std::vector<std::unique_ptr<Member>>& members() const { return members_; }
   [[nodiscard]] bool dynamic() const;  // slots may appear

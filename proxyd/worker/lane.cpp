@@ -13,6 +13,7 @@ namespace {
 constexpr std::size_t kReadAhead = 64 << 10;
 constexpr std::size_t kKeptBuffer = 256 << 10;
 constexpr CK_ULONG kFindBatch = 512;
+constexpr CK_ULONG kUsualSlots = 256;  // modules with more are asked again
 
 bool carries_secrets(const Policy& policy) {
   return policy.audit == AuditClass::admin || policy.audit == AuditClass::auth || policy.objects == Objects::uses;
@@ -169,8 +170,9 @@ void Lane::load() {
 void Lane::list_slots() {
   const CK_FUNCTION_LIST_3_0& module = module_.functions();
   std::vector<CK_SLOT_ID> ids;
-  CK_ULONG count = 0;
-  reply_.rv = module.C_GetSlotList(CK_FALSE, nullptr, &count);
+  CK_ULONG count = kUsualSlots;
+  reply_.rv = CKR_BUFFER_TOO_SMALL;
+  if (In(request_.body).boolean()) reply_.rv = module.C_GetSlotList(CK_FALSE, nullptr, &count);
   // The number may grow between the two calls.
   for (int attempt = 0; attempt < 3 && (reply_.rv == CKR_OK || reply_.rv == CKR_BUFFER_TOO_SMALL); ++attempt) {
     ids.resize(std::min<CK_ULONG>(count, limits::kMaxListItems));

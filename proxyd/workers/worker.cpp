@@ -82,7 +82,9 @@ void Worker::load() {
 }
 
 void Worker::list_slots() {
-  OwnCall::start(*this, static_cast<std::uint32_t>(LaneCall::list_slots), {}, {}, [this, generation = generation_](Reply* reply) {
+  Buffer body;
+  Out(body).boolean(true);
+  OwnCall::start(*this, static_cast<std::uint32_t>(LaneCall::list_slots), {}, std::move(body), [this, generation = generation_](Reply* reply) {
     if (generation != generation_ || state_ != State::starting || reply == nullptr) return;
     if (reply->rv != CKR_OK) return start_failed({reply->rv, "C_GetSlotList failed", true});
     In in(reply->body);
