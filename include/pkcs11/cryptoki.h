@@ -14,7 +14,7 @@ static_assert(sizeof(CK_GCM_PARAMS) == 6 * sizeof(CK_ULONG) &&
 
 // The standard's CK_C_INITIALIZE_ARGS. NSS's has one field more (LibraryParameters sits where pReserved
 // belongs, and pReserved follows), so an application's argument must never be read through the packaged type.
-struct CK_STANDARD_INITIALIZE_ARGS {
+struct CK_STANDARD_INITIALIZE_ARGS {  // NOLINT(readability-identifier-naming): beside the standard's
   CK_CREATEMUTEX CreateMutex;
   CK_DESTROYMUTEX DestroyMutex;
   CK_LOCKMUTEX LockMutex;

@@ -2,6 +2,8 @@
 // values of the OASIS headers. Included by cryptoki.h only.
 #pragma once
 
+// NOLINTBEGIN(readability-identifier-naming): the standard's names
+
 // NSS uses five names of 3.2 for vendor values: they get their later NSS names, and the standard's names its
 // values.
 inline constexpr CK_ATTRIBUTE_TYPE CKA_NSS_TRUST_SERVER_AUTH = CKA_NSS + 0x2008;
@@ -232,3 +234,4 @@ struct CK_HASH_SIGN_ADDITIONAL_CONTEXT {
   CK_ULONG ulContextLen;
   CK_MECHANISM_TYPE hash;
 };
+// NOLINTEND(readability-identifier-naming)
