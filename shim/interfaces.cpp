@@ -11,14 +11,14 @@ namespace p11shim {
 namespace {
 
 #define CK_PKCS11_FUNCTION_INFO(name) &::name,
+#define CK_PKCS11_3_0 1
 constexpr CK_FUNCTION_LIST_3_0 kFunctions30{{3, 0},
 #include <pkcs11f.h>
 };
-#define CK_PKCS11_2_0_ONLY 1
+#undef CK_PKCS11_3_0
 constexpr CK_FUNCTION_LIST kFunctions240{{2, 40},
 #include <pkcs11f.h>
 };
-#undef CK_PKCS11_2_0_ONLY
 #undef CK_PKCS11_FUNCTION_INFO
 
 constexpr CK_UTF8CHAR kName[] = "PKCS 11";  // of every interface of the standard
