@@ -27,7 +27,7 @@ class Application {
   [[nodiscard]] const ShimConfig& config() const { return config_; }
   [[nodiscard]] Sessions& sessions() { return sessions_; }
   // Some proxyd has known this application; if now none answers, something is lost.
-  [[nodiscard]] bool was_welcomed() const { return identity_.was_welcomed(); }
+  [[nodiscard]] bool is_known() const { return identity_.is_known(); }
 
   // An exchange for the calling thread alone, the one that was given back last. Throws std::bad_alloc.
   CallExchange& lend();

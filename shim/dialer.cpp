@@ -24,7 +24,8 @@ Dialer::Dialer(const ShimConfig& config, Identity& identity, Sessions& sessions)
 std::optional<Dialer::Line> Dialer::dial(Socket& socket, const std::atomic<bool>& given_up) {
   const std::lock_guard lock(mutex_);
   if (Clock::now() < not_before_) return std::nullopt;
-  const bool was_known = identity_.was_welcomed();
+  // One that was there comes back as a rule: its restart is a pause for the application, not an error. Once.
+  const bool is_patient = identity_.is_known() && backoff_.count() == 0;
   const auto patient_until = Clock::now() + config_.connect_timeout;
   for (;;) {
     if (given_up.load(std::memory_order_acquire)) return std::nullopt;
@@ -33,8 +34,7 @@ std::optional<Dialer::Line> Dialer::dial(Socket& socket, const std::atomic<bool>
       backoff_ = milliseconds(0);
       return line;
     }
-    // One that was there comes back as a rule: its restart is a pause for the application, not an error.
-    if (!was_known || Clock::now() >= patient_until) break;
+    if (!is_patient || Clock::now() >= patient_until) break;
     std::this_thread::sleep_for(kBetweenTries);
   }
   if (backoff_.count() == 0) log_line(config_, LogLevel::warning, "proxyd cannot be reached: " + failure_);

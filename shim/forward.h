@@ -27,7 +27,7 @@ CK_RV answer_without_proxyd(const Application& application, C... arguments) {
     *std::get<2>(std::tuple(arguments...)) = 0;
     return CKR_OK;
   } else {
-    if (application.was_welcomed()) return codes::kProxydLost;
+    if (application.is_known()) return codes::kProxydLost;
     return Call::policy.slot ? codes::kNoSlot : codes::kNoSession;
   }
 }

@@ -23,8 +23,8 @@ class Identity {
   // What a hello says about the application. One thread at a time.
   void introduce(Hello& hello) const;
   void welcomed(const Id128& secret);
-  // Some proxyd has known this application: from now on its absence is a loss.
-  [[nodiscard]] bool was_welcomed() const { return secret_.load(std::memory_order_acquire) != nullptr; }
+  // Some proxyd has known this application, or the parent that it descends from: from now on its absence is a loss.
+  [[nodiscard]] bool is_known() const { return secret_.load(std::memory_order_acquire) != nullptr || parent_ != Id128{}; }
 
  private:
   Id128 instance_;

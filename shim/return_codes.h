@@ -7,8 +7,7 @@
 namespace p11shim::codes {
 
 inline constexpr CK_RV kNotInitialised = CKR_CRYPTOKI_NOT_INITIALIZED;  // also for calls that C_Finalize interrupts
-inline constexpr CK_RV kCannotStart = CKR_FUNCTION_FAILED;   // C_Initialize: bad configuration, or no proxyd and told to fail
-inline constexpr CK_RV kProxydLost = CKR_DEVICE_ERROR;       // broke, silent beyond the deadline, malformed, or gone after having been there
+inline constexpr CK_RV kProxydLost = CKR_DEVICE_ERROR;       // broke, silent for too long, malformed, gone; or absent and told to fail
 inline constexpr CK_RV kNoSlot = CKR_SLOT_ID_INVALID;        // there has never been a proxyd: nothing has any slots
 inline constexpr CK_RV kNoSession = CKR_SESSION_HANDLE_INVALID;
 inline constexpr CK_RV kTooLarge = CKR_DATA_LEN_RANGE;       // more than proxyd takes in one frame; nothing was sent

@@ -121,6 +121,14 @@ TEST_F(Fork, AChildOfAProxydThatHasForgottenTheParentRestoresTheSessions) {
   EXPECT_EQ(proxyd_.restored(), std::vector<std::uint64_t>{session});
 }
 
+TEST_F(Fork, ARestartIsAPauseForAChildToo) {
+  start();
+  proxyd_.stop();
+  std::thread later([this] { proxyd_.start(); });
+  EXPECT_EQ(in_child([&] { return random(session_) == CKR_OK ? 0 : 1; }), 0);
+  later.join();
+}
+
 TEST_F(Fork, StrictChildrenAreNotInitialized) {
   start("fork = \"strict\"\n");
   EXPECT_EQ(in_child([&] {
