@@ -55,6 +55,7 @@ class Application {
   std::unordered_map<std::uint64_t, std::unique_ptr<VirtualSession>> sessions;
   std::unordered_map<const Pool*, TokenState> tokens;
   std::unordered_map<std::uint64_t, std::shared_ptr<SessionObject>> session_objects;  // by virtual handle
+  bool slots_listed = false;  // it has asked for the slots since it started
   std::uint64_t next_session = 1;
   std::uint64_t next_session_object = 1;
 };

@@ -65,8 +65,10 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   // objects.cpp: handles in both directions
   bool translate(Place& place);
   bool resolve(Place& place, std::uint64_t handle, std::uint64_t& real);
+  [[nodiscard]] bool sees_private() const;
   void take_inventory(Place& place);
   void absorb(Place& place, std::span<const std::uint8_t> annex);
+  bool refuse_private(const Reply& reply);
   void issue_created(Reply& reply);
   std::uint64_t issue_session_object(const Description& description);
   void note_changed(Reply& reply);

@@ -40,7 +40,7 @@ void ClientCall::add_found(Place& place, std::span<const std::uint64_t> reals, b
   for (const std::uint64_t real : reals) {
     if (const std::uint64_t handle = place.objects.handle_of(real); handle != 0) {
       const TokenObject* object = pool_->objects.find(handle);
-      if (session_objects_only || object == nullptr) continue;
+      if (session_objects_only || object == nullptr || (object->is_private && !sees_private())) continue;
       if (object->is_private) state.private_handles.insert(handle);
       session_->found.push_back(handle);
       continue;

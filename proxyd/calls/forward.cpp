@@ -176,6 +176,7 @@ void ClientCall::on_reply(Reply& reply) {
   track_operations(reply);
   if (reply.rv == CKR_OK) {
     if (info_->policy.objects == Objects::lists) return collect_found(reply);
+    if (!reply.handles.empty() && refuse_private(reply)) return finish(CKR_USER_NOT_LOGGED_IN);
     after_success(reply);
   }
   finish(reply.rv, reply.body);

@@ -44,9 +44,7 @@ bool ClientCall::resolve(Place& place, std::uint64_t handle, std::uint64_t& real
     return true;
   }
   const TokenObject* object = pool_->objects.find(handle);
-  const TokenState& state = application_->token(*pool_);
-  const bool sees_private = state.private_handles.contains(handle) || (pool_->member.entry() != nullptr && (pool_->member.entry()->token.flags & CKF_LOGIN_REQUIRED) == 0);
-  if (object != nullptr && object->is_private && !sees_private) return true;
+  if (object != nullptr && object->is_private && !(sees_private() && application_->token(*pool_).private_handles.contains(handle))) return true;
   real = place.objects.real_of(handle);
   if (real != kNoObject && object != nullptr) {
     uses_private_key_ |= object->is_private;
@@ -58,6 +56,13 @@ bool ClientCall::resolve(Place& place, std::uint64_t handle, std::uint64_t& real
   if (!place.objects.may_look_for(handle, services_.runtime.now_ms())) return true;
   take_inventory(place);
   return false;
+}
+
+// Whether this application is logged in, or need not be.
+bool ClientCall::sees_private() const {
+  if (application_->token(*pool_).login == LoginState::user) return true;
+  const SlotEntry* entry = pool_->member.entry();
+  return entry != nullptr && (entry->token.flags & CKF_LOGIN_REQUIRED) == 0;
 }
 
 // Lists every object of the token in this worker, then repeats the step.
@@ -107,6 +112,22 @@ void ClientCall::issue_created(Reply& reply) {
     if (!key_.present) note_key(pool_->objects.find(token_handle), nullptr);
     reply_.handles.add(token_handle);
   }
+}
+
+// In a worker that all login domains share the module thinks that everybody is logged in: a private object that somebody
+// else made is destroyed again.
+bool ClientCall::refuse_private(const Reply& reply) {
+  if (!pool_->member.user().is_shared() || sees_private()) return false;
+  bool refused = false;
+  In in(reply.annex);
+  Description description;
+  while (in.remaining() != 0 && read_description(in, description)) refused |= description.readable && description.is_private;
+  if (!refused) return false;
+  for (const std::uint64_t real : reply.handles) {
+    const std::uint64_t handles[] = {forwarded_.handles[0], real};
+    OwnCall::start(place_->worker, number_of<&CK_FUNCTION_LIST_3_0::C_DestroyObject>(), handles, {}, [](Reply*) {});
+  }
+  return true;
 }
 
 std::uint64_t ClientCall::issue_session_object(const Description& description) {

@@ -27,7 +27,9 @@ void ClientCall::get_slot_list() {
   if (!services_.catalog.dynamic()) return answer_slot_list();
   In in(request_.body);
   in.uint();
-  services_.catalog.refresh(in.nil_if(), guarded([this](CK_RV rv) {
+  // A module that has just been initialised shows what there is, too.
+  const bool count_first = in.nil_if() || !std::exchange(application_->slots_listed, true);
+  services_.catalog.refresh(count_first, guarded([this](CK_RV rv) {
     if (rv != CKR_OK) return finish(rv);
     answer_slot_list();
   }));

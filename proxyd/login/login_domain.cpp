@@ -46,12 +46,13 @@ void open_session(Worker& worker, CK_SLOT_ID slot, bool read_write, std::functio
 }  // namespace
 
 LoginDomain::LoginDomain(Runtime& runtime, StartGate& gate, WorkerSpec spec, CK_USER_TYPE user, std::function<CK_SLOT_ID(Worker&)> slot,
-                         Hooks hooks)
+                         Hooks hooks, Place* shared)
     : runtime_(runtime),
       spec_(spec),
       user_(user),
       slot_(std::move(slot)),
       hooks_(std::move(hooks)),
+      shared_(shared),
       worker_(runtime, gate, std::move(spec),
               Worker::Hooks{[this](Worker& worker, Worker::Prepared prepared) { prepare(worker, std::move(prepared)); },
                             [this](Worker&) {
@@ -101,14 +102,14 @@ void LoginDomain::run() {
     running_ = true;
     return log_in_again(order);
   }
-  if (std::exchange(stale_, false)) worker_.stop("a PIN was changed while it was running");
-  if (worker_.state() == Worker::State::backoff) {
+  if (std::exchange(stale_, false)) worker().stop("a PIN was changed while it was running");
+  if (worker().state() == Worker::State::backoff) {
     running_ = true;
-    return finish(worker_.failure().rv);
+    return finish(worker().failure().rv);
   }
-  if (!worker_.require(*this)) return;  // run() again when it is ready
+  if (!worker().require(*this)) return;  // run() again when it is ready
   running_ = true;
-  log_in_first(order);
+  log_in_first();
 }
 
 void LoginDomain::finish(CK_RV rv) {
@@ -120,13 +121,20 @@ void LoginDomain::finish(CK_RV rv) {
   run();
 }
 
-void LoginDomain::log_in_first(Order& order) {
-  const auto answered = [this, generation = worker_.generation()](CK_RV rv) {
-    if (rv == CKR_OK && generation == worker_.generation()) keep(orders_.front());
+void LoginDomain::log_in_first() {
+  if (service_session_ == CK_INVALID_HANDLE)  // in a shared worker, whose start did not open it
+    return open_session(worker(), slot_(worker()), user_ == CKU_SO, [this](CK_RV rv, CK_SESSION_HANDLE session) {
+      if (rv != CKR_OK) return finish(rv);
+      service_session_ = session;
+      log_in_first();
+    });
+  const auto answered = [this, generation = worker().generation()](CK_RV rv) {
+    if (rv == CKR_OK && generation == worker().generation()) keep(orders_.front());
     finish(rv);
   };
-  if (order.use_own_pin) return send_login(worker_, service_session_, own_pin_, answered);
-  send_login(worker_, service_session_, order, answered);
+  const Order& order = orders_.front();
+  if (order.use_own_pin) return send_login(worker(), service_session_, own_pin_, answered);
+  send_login(worker(), service_session_, order, answered);
 }
 
 bool LoginDomain::comparable() const {
@@ -137,6 +145,7 @@ bool LoginDomain::comparable() const {
 void LoginDomain::log_in_again(Order& order) {
   if (order.use_own_pin) return finish(CKR_OK);
   if (comparable() && !is_null(order.pin) && order.user_name.empty() && kept_.matches(pin_bytes(order.pin))) return finish(CKR_OK);
+  if (shared_ != nullptr) return finish(CKR_PIN_INCORRECT);
   check();
 }
 
@@ -161,9 +170,9 @@ void LoginDomain::prepare_check(Worker& checker, Worker::Prepared prepared) {
 
 void LoginDomain::log_out_last() {
   kept_.wipe_and_release();
-  if (worker_.state() != Worker::State::ready) return finish(CKR_OK);
+  if (worker().state() != Worker::State::ready || service_session_ == CK_INVALID_HANDLE) return finish(CKR_OK);
   const std::uint64_t session = service_session_;
-  OwnCall::start(worker_, kLogout, {&session, 1}, {}, [this](Reply*) { finish(CKR_OK); });
+  OwnCall::start(worker(), kLogout, {&session, 1}, {}, [this](Reply*) { finish(CKR_OK); });
 }
 
 void LoginDomain::keep(const Order& order) {
@@ -174,7 +183,7 @@ void LoginDomain::keep(const Order& order) {
 
 void LoginDomain::pin_changed(bool in_this_worker) {
   kept_.wipe_and_release();
-  if (in_this_worker) return;
+  if (in_this_worker || shared_ != nullptr) return;
   if (applications_ == 0) return worker_.stop("a PIN was changed");
   stale_ = true;
 }
@@ -204,7 +213,7 @@ void LoginDomain::prepare(Worker& worker, Worker::Prepared prepared) {
       hooks_.login_lost();
       return prepared(std::nullopt);
     }
-    send_login(worker_, session, own_pin_.present() ? own_pin_ : kept_, [this, prepared](CK_RV login_rv) {
+    send_login(place().worker, session, own_pin_.present() ? own_pin_ : kept_, [this, prepared](CK_RV login_rv) {
       if (login_rv == CKR_OK || login_rv == CKR_USER_ALREADY_LOGGED_IN) return prepared(std::nullopt);
       kept_.wipe_and_release();  // never offered twice: the HSM counts
       applications_ = 0;

@@ -3,6 +3,10 @@
 // The HSM itself checks every PIN: the first login in the domain's worker; a later one by comparison with the PIN that
 // succeeded, or, when they differ or that one is too old, by a short-lived checking worker, so that the HSM counts it.
 // The worker is logged out, and the PIN wiped, when the last application leaves. Requests are served one at a time.
+//
+// With isolation = "shared" the module allows one process: the domain lives in the member's public worker, proxyd itself
+// keeps private objects from applications that are not logged in, and a PIN that differs from the kept one is refused
+// without asking the HSM.
 #pragma once
 
 #include <deque>
@@ -23,7 +27,9 @@ class LoginDomain final : private Waiter {
   };
 
   // `slot` gives the token's slot in a worker of the member.
-  LoginDomain(Runtime& runtime, StartGate& gate, WorkerSpec spec, CK_USER_TYPE user, std::function<CK_SLOT_ID(Worker&)> slot, Hooks hooks);
+  // `shared`: where the domain lives, if not in a worker of its own.
+  LoginDomain(Runtime& runtime, StartGate& gate, WorkerSpec spec, CK_USER_TYPE user, std::function<CK_SLOT_ID(Worker&)> slot, Hooks hooks,
+              Place* shared);
 
   // `pin` is the encoded PIN argument of C_Login (a msgpack bin, or a number for NULL) and is wiped afterwards;
   // `user_name` that of C_LoginUser, empty otherwise.
@@ -41,8 +47,12 @@ class LoginDomain final : private Waiter {
   void leave_if_idle(std::uint64_t now_ms);
 
   KeptPin& own_pin() { return own_pin_; }
-  [[nodiscard]] Place& place() { return place_; }
-  [[nodiscard]] Worker& worker() { return worker_; }
+  [[nodiscard]] Place& place() { return shared_ != nullptr ? *shared_ : place_; }
+  [[nodiscard]] bool is_shared() const { return shared_ != nullptr; }
+  // The shared worker was lost, or is being started again; the latter calls back when the login is as it was.
+  void shared_worker_lost() { service_session_ = CK_INVALID_HANDLE; }
+  void prepare(Worker& worker, Worker::Prepared prepared);
+  [[nodiscard]] Worker& worker() { return shared_ != nullptr ? shared_->worker : worker_; }
   [[nodiscard]] Worker& checking_worker() { return checker_; }
   [[nodiscard]] std::uint32_t applications() const { return applications_; }
   [[nodiscard]] bool can_restart() const { return kept_.present() || own_pin_.present(); }
@@ -58,12 +68,11 @@ class LoginDomain final : private Waiter {
   void resume() override { run(); }
   void run();
   void finish(CK_RV rv);
-  void log_in_first(Order& order);
+  void log_in_first();
   void log_in_again(Order& order);
   void check();
   void prepare_check(Worker& checker, Worker::Prepared prepared);
   void log_out_last();
-  void prepare(Worker& worker, Worker::Prepared prepared);
   bool comparable() const;
   void keep(const Order& order);
   void send_login(Worker& worker, CK_SESSION_HANDLE session, const KeptPin& pin, std::function<void(CK_RV)> done);
@@ -74,7 +83,8 @@ class LoginDomain final : private Waiter {
   const CK_USER_TYPE user_;
   const std::function<CK_SLOT_ID(Worker&)> slot_;
   const Hooks hooks_;
-  Worker worker_;
+  Place* const shared_;
+  Worker worker_;  // never started if the domain is shared
   WorkerObjects objects_;
   Place place_;
   Worker checker_;  // its process lives as long as one check

@@ -20,9 +20,10 @@ bool TokenIdentity::matches(const SlotEntry& entry) const {
   return !serial.empty() || (entry.token.flags & CKF_TOKEN_INITIALIZED) != 0;
 }
 
-Backend::Backend(Runtime& runtime, StartGate& gate, WorkerSpec spec, std::function<void()> worker_lost)
+Backend::Backend(Runtime& runtime, StartGate& gate, WorkerSpec spec, std::function<void(Worker&, Worker::Prepared)> prepare,
+                 std::function<void()> worker_lost)
     : spec_(spec),
-      worker_(runtime, gate, std::move(spec), Worker::Hooks{nullptr, [this, worker_lost = std::move(worker_lost)](Worker&) {
+      worker_(runtime, gate, std::move(spec), Worker::Hooks{std::move(prepare), [this, worker_lost = std::move(worker_lost)](Worker&) {
                                                               objects_.clear();
                                                               worker_lost();
                                                             }}),
@@ -49,9 +50,24 @@ Member::Member(Runtime& runtime, StartGate& gate, Backend& backend, MemberConfig
       hooks_(std::move(hooks)),
       public_place_(backend.worker(), backend.objects(), config_.options, [this] { return slot_in(backend_.worker()); }),
       user_(runtime, gate, domain_spec("user"), CKU_USER, [this](Worker& worker) { return slot_in(worker); },
-            {[this] { hooks_.worker_lost(user_.place()); }, [this] { hooks_.login_lost(CKU_USER); }}),
+            {[this] { hooks_.worker_lost(user_.place()); }, [this] { hooks_.login_lost(CKU_USER); }}, shared_place()),
       so_(runtime, gate, domain_spec("so"), CKU_SO, [this](Worker& worker) { return slot_in(worker); },
-          {[this] { hooks_.worker_lost(so_.place()); }, [this] { hooks_.login_lost(CKU_SO); }}) {}
+          {[this] { hooks_.worker_lost(so_.place()); }, [this] { hooks_.login_lost(CKU_SO); }}, shared_place()) {}
+
+Place* Member::shared_place() { return config_.options.isolation == Isolation::shared ? &public_place_ : nullptr; }
+
+void Member::public_worker_lost() {
+  public_place_.worker_lost();
+  user_.shared_worker_lost();
+  so_.shared_worker_lost();
+}
+
+// A shared worker that is started again is logged in again, as whoever was logged in.
+void Member::prepare_public(Worker& worker, Worker::Prepared prepared) {
+  for (LoginDomain* domain : {&user_, &so_})
+    if (domain->is_shared() && domain->applications() != 0) return domain->prepare(worker, std::move(prepared));
+  prepared(std::nullopt);
+}
 
 WorkerSpec Member::domain_spec(const char* domain) const {
   WorkerSpec spec = backend_.spec();

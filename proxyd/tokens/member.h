@@ -14,7 +14,8 @@ namespace p11shim {
 // every token of a module (tokens = "*").
 class Backend {
  public:
-  Backend(Runtime& runtime, StartGate& gate, WorkerSpec spec, std::function<void()> worker_lost);
+  Backend(Runtime& runtime, StartGate& gate, WorkerSpec spec, std::function<void(Worker&, Worker::Prepared)> prepare,
+          std::function<void()> worker_lost);
 
   Worker& worker() { return worker_; }
   WorkerObjects& objects() { return objects_; }
@@ -68,6 +69,10 @@ class Member {
   LoginDomain& user() { return user_; }
   LoginDomain& so() { return so_; }
 
+  // What happens to the public worker.
+  void public_worker_lost();
+  void prepare_public(Worker& worker, Worker::Prepared prepared);
+
   // The token's slot in this worker; an impossible one if it is not there, which the module then refuses.
   CK_SLOT_ID slot_in(const Worker& worker) const;
   // The token as the public worker last saw it; null before that, or while it is absent.
@@ -79,6 +84,7 @@ class Member {
 
  private:
   WorkerSpec domain_spec(const char* domain) const;
+  Place* shared_place();
 
   Backend& backend_;
   MemberConfig config_;

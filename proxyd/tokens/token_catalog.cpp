@@ -66,13 +66,24 @@ Backend& TokenCatalog::add_backend(const ModuleConfig& module, Environment envir
   WorkerSpec spec{name, module, std::move(environment), options};
   if (!module.thread_safe) spec.options.lanes = 1;
   const std::size_t index = backends_.size();
-  return *backends_.emplace_back(std::make_unique<Backend>(runtime_, gate_, std::move(spec), [this, index] { backend_lost(*backends_[index]); }));
+  return *backends_.emplace_back(std::make_unique<Backend>(
+      runtime_, gate_, std::move(spec),
+      [this, index](Worker& worker, Worker::Prepared prepared) { prepare_backend(*backends_[index], worker, std::move(prepared)); },
+      [this, index] { backend_lost(*backends_[index]); }));
+}
+
+void TokenCatalog::prepare_backend(Backend& backend, Worker& worker, Worker::Prepared prepared) {
+  // A shared worker serves one login at a time, whatever number of tokens it shows.
+  for (const auto& member : members_)
+    if (&member->backend() == &backend && (member->user().applications() != 0 || member->so().applications() != 0))
+      return member->prepare_public(worker, std::move(prepared));
+  prepared(std::nullopt);
 }
 
 void TokenCatalog::backend_lost(Backend& backend) {
   for (const auto& member : members_)
     if (&member->backend() == &backend) {
-      member->public_place().worker_lost();
+      member->public_worker_lost();
       worker_lost_(*member, member->public_place());
     }
 }

@@ -45,6 +45,7 @@ class TokenCatalog {
   void add_pool(PoolConfig config, std::optional<CK_SLOT_ID> wanted_slot, Member& member);
   void adopt_tokens(EveryToken& every);
   [[nodiscard]] CK_SLOT_ID free_slot(std::optional<CK_SLOT_ID> wanted) const;
+  void prepare_backend(Backend& backend, Worker& worker, Worker::Prepared prepared);
   void backend_lost(Backend& backend);
 
   Runtime& runtime_;
