@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <stdexcept>
 
@@ -71,7 +72,12 @@ void FakeProxyd::start() {
   unlink(address.sun_path);
   if (bind(listener_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 || listen(listener_, 64) != 0)
     throw std::runtime_error("cannot listen on " + path());
+  // Signals are for the test's own threads: the threads started here, and those that they start, block them all.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
   acceptor_ = std::thread([this] { accept_all(); });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 void FakeProxyd::stop() {
