@@ -6,9 +6,8 @@
 #define TOML_HEADER_ONLY 1
 #define TOML_EXCEPTIONS 0
 
-// toml++ 3.3 asserts (and in release builds tells clang to assume) some things that a broken file refutes,
-// such as
-// "[&]", right before code that handles them. Neither abort nor undefined behaviour may come of a file.
+// toml++ 3.3 asserts (and in release builds tells clang to assume) some things that a broken file refutes
+// ("[&]"), right before code that handles them. Neither abort nor undefined behaviour may come of a file.
 #pragma push_macro("NDEBUG")
 #undef NDEBUG
 #define TOML_ASSERT(expression) static_assert(true)
