@@ -3,16 +3,20 @@
 namespace p11shim {
 namespace {
 
-// How long C_Finalize lets proxyd take to clean up: it closes the connection when it has, so that whoever comes next,
-// perhaps with C_InitToken, finds nothing of this application.
+// How long C_Finalize lets proxyd take to clean up: it closes the connection when it has, so that whoever
+// comes next, perhaps with C_InitToken, finds nothing of this application.
 constexpr std::chrono::milliseconds kFarewell{1000};
 
 }  // namespace
 
-Application::Application(ShimConfig config) : config_(std::move(config)), dialer_(config_, identity_, sessions_) {}
+Application::Application(ShimConfig config)
+    : config_(std::move(config)), dialer_(config_, identity_, sessions_) {}
 
 Application::Application(Application& parent)
-    : config_(parent.config_), identity_(parent.identity_), dialer_(config_, identity_, sessions_), parent_(&parent) {
+    : config_(parent.config_),
+      identity_(parent.identity_),
+      dialer_(config_, identity_, sessions_),
+      parent_(&parent) {
   sessions_.inherit(parent.sessions_);
 }
 
@@ -28,7 +32,8 @@ CallExchange& Application::lend() {
   }
   auto* exchange = new CallExchange(*this);
   exchange->next = exchanges_.load(std::memory_order_relaxed);
-  while (!exchanges_.compare_exchange_weak(exchange->next, exchange, std::memory_order_release, std::memory_order_relaxed)) {
+  while (!exchanges_.compare_exchange_weak(exchange->next, exchange, std::memory_order_release,
+                                           std::memory_order_relaxed)) {
   }
   return *exchange;
 }
@@ -42,7 +47,8 @@ void Application::give_back(CallExchange& exchange) noexcept {
 bool Application::connect(CallExchange& exchange, bool anew) {
   if (!anew && exchange.socket().is_open() && exchange.line().endpoint == dialer_.endpoint()) return true;
   const auto line = dialer_.dial(exchange.socket(), shut_down_);
-  // Not before now, connected or not: while the parent's connections are open, proxyd still knows whose child this is.
+  // Not before now, connected or not: while the parent's connections are open, proxyd still knows whose child
+  // this is.
   if (Application* parent = parent_.exchange(nullptr)) parent->close_inherited();
   if (!line) {
     exchange.socket().close();
@@ -59,7 +65,8 @@ void Application::shut_down() noexcept {
   shut_down_.store(true, std::memory_order_release);
   std::atomic_thread_fence(std::memory_order_seq_cst);
   CallExchange* polite = take_connected();
-  for (auto* exchange = exchanges_.load(std::memory_order_acquire); exchange != nullptr; exchange = exchange->next)
+  for (auto* exchange = exchanges_.load(std::memory_order_acquire); exchange != nullptr;
+       exchange = exchange->next)
     if (exchange != polite) exchange->socket().shut_down();
   if (polite != nullptr) say_goodbye(polite->socket());
   if (Application* parent = parent_.exchange(nullptr)) parent->close_inherited();
@@ -85,7 +92,8 @@ void Application::say_goodbye(Socket& socket) noexcept {
 
 void Application::close_inherited() noexcept {
   if (Application* parent = parent_.exchange(nullptr)) parent->close_inherited();
-  for (auto* exchange = exchanges_.load(std::memory_order_acquire); exchange != nullptr; exchange = exchange->next)
+  for (auto* exchange = exchanges_.load(std::memory_order_acquire); exchange != nullptr;
+       exchange = exchange->next)
     exchange->socket().close_inherited();
 }
 

@@ -1,6 +1,7 @@
-// One C_Initialize in one process, until its C_Finalize: its identity towards proxyd, its open sessions, and its
-// connections, one for each thread that is inside a call at the same time. Threads hold a share of it during a call, so
-// C_Finalize need not wait for them: it shuts their connections down, and the last one out frees the application.
+// One C_Initialize in one process, until its C_Finalize: its identity towards proxyd, its open sessions, and
+// its connections, one for each thread that is inside a call at the same time. Threads hold a share of it
+// during a call, so C_Finalize need not wait for them: it shuts their connections down, and the last one out
+// frees the application.
 #pragma once
 
 #include <atomic>
@@ -18,7 +19,8 @@ namespace p11shim {
 class Application {
  public:
   explicit Application(ShimConfig config);
-  // In a forked child: an application of its own, which starts with what the parent had. `parent` is never freed.
+  // In a forked child: an application of its own, which starts with what the parent had. `parent` is never
+  // freed.
   explicit Application(Application& parent);
   Application(const Application&) = delete;
   Application& operator=(const Application&) = delete;
@@ -50,9 +52,10 @@ class Application {
   Sessions sessions_;
   Dialer dialer_;
   std::atomic<bool> shut_down_{false};
-  std::atomic<Application*> parent_{nullptr};     // whose connections are still to be closed
-  std::atomic<CallExchange*> exchanges_{nullptr};  // all, linked by `next`; only ever grows, so a child can walk it
-  std::mutex mutex_;                               // guards idle_ and each exchange's next_idle
+  std::atomic<Application*> parent_{nullptr};  // whose connections are still to be closed
+  std::atomic<CallExchange*> exchanges_{
+      nullptr};       // all, linked by `next`; only ever grows, so a child can walk it
+  std::mutex mutex_;  // guards idle_ and each exchange's next_idle
   CallExchange* idle_ = nullptr;
 };
 

@@ -1,5 +1,6 @@
-// The C boundary: nothing is thrown across it, errno is the application's, and a thread that is cancelled during a call is
-// cancelled after it (unwinding through C code would leave locks and half-read replies behind).
+// The C boundary: nothing is thrown across it, errno is the application's, and a thread that is cancelled
+// during a call is cancelled after it (unwinding through C code would leave locks and half-read replies
+// behind).
 #pragma once
 
 #include <cerrno>

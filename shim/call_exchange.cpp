@@ -9,9 +9,11 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kGrace = std::chrono::seconds(5);          // proxyd keeps the deadline; this is for one that does not
-constexpr milliseconds kWithoutDeadline = std::chrono::minutes(10);  // key generation, whose limit only proxyd knows
-constexpr std::size_t kKeptMemory = std::size_t{2} << 20;         // bytes for each buffer of an idle exchange
+constexpr milliseconds kGrace =
+    std::chrono::seconds(5);  // proxyd keeps the deadline; this is for one that does not
+constexpr milliseconds kWithoutDeadline =
+    std::chrono::minutes(10);                              // key generation, whose limit only proxyd knows
+constexpr std::size_t kKeptMemory = std::size_t{2} << 20;  // bytes for each buffer of an idle exchange
 
 }  // namespace
 
@@ -44,7 +46,9 @@ bool CallExchange::perform() {
   Transfer result = transfer();
   // The connection died while it was idle, as it does when proxyd is restarted: nothing has happened yet.
   if (result == Transfer::unsent && application_.connect(*this, true)) result = transfer();
-  if (result == Transfer::done && read_reply(answer_.bytes().subspan(kLengthPrefix), reply_) && reply_.id == request_.id) return true;
+  if (result == Transfer::done && read_reply(answer_.bytes().subspan(kLengthPrefix), reply_) &&
+      reply_.id == request_.id)
+    return true;
   fail(result);
   return false;
 }
@@ -57,7 +61,9 @@ Transfer CallExchange::transfer() {
   return result;
 }
 
-void CallExchange::reject_reply() { fail(Transfer::done); }
+void CallExchange::reject_reply() {
+  fail(Transfer::done);
+}
 
 void CallExchange::fail(Transfer result) {
   socket_.close();
@@ -67,7 +73,8 @@ void CallExchange::fail(Transfer result) {
   const char* why = result == Transfer::done        ? "proxyd sent a malformed reply"
                     : result == Transfer::timed_out ? "proxyd did not answer in time"
                                                     : "the connection to proxyd broke";
-  log_line(application_.config(), LogLevel::warning, std::string(call_info(request_.call)->name) + ": " + why);
+  log_line(application_.config(), LogLevel::warning,
+           std::string(call_info(request_.call)->name) + ": " + why);
 }
 
 }  // namespace p11shim

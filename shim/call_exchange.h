@@ -1,5 +1,5 @@
-// One request and its reply over one connection, with buffers that are used again for the next call: in the steady state
-// a small call allocates nothing. Used by one thread at a time.
+// One request and its reply over one connection, with buffers that are used again for the next call: in the
+// steady state a small call allocates nothing. Used by one thread at a time.
 #pragma once
 
 #include <chrono>
@@ -32,7 +32,7 @@ class CallExchange final : public Exchange {
   [[nodiscard]] const Dialer::Line& line() const { return line_; }
   void connected(const Dialer::Line& line) { line_ = line; }
 
-  CallExchange* next = nullptr;       // the application's lists of exchanges
+  CallExchange* next = nullptr;  // the application's lists of exchanges
   CallExchange* next_idle = nullptr;
 
  private:

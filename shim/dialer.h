@@ -1,6 +1,7 @@
-// Makes connections to proxyd: tries the endpoints in order, beginning with the one that answered last, says hello, and
-// opens the application's sessions again at a proxyd that does not know them. One thread dials at a time, so that a
-// restarted proxyd is told everything once; while none answers, the others get their answer without trying again.
+// Makes connections to proxyd: tries the endpoints in order, beginning with the one that answered last, says
+// hello, and opens the application's sessions again at a proxyd that does not know them. One thread dials at
+// a time, so that a restarted proxyd is told everything once; while none answers, the others get their answer
+// without trying again.
 #pragma once
 
 #include <chrono>
@@ -45,10 +46,10 @@ class Dialer {
   Sessions& sessions_;
   std::atomic<std::size_t> endpoint_{0};
 
-  std::mutex mutex_;  // guards what follows
+  std::mutex mutex_;                // guards what follows
   Clock::time_point not_before_{};  // after a failure: nobody tries earlier
   std::chrono::milliseconds backoff_{0};
-  std::string failure_;             // why, for one line in the log
+  std::string failure_;  // why, for one line in the log
   Buffer out_, in_;
 };
 

@@ -12,12 +12,14 @@ namespace p11shim {
 // Answers that may hold keys or plain text: their buffers are wiped.
 template <class... Kind>
 constexpr bool may_reveal(Types<Kind...>) {
-  return ((std::is_same_v<Kind, QueryTemplate> || std::is_same_v<Kind, FillBytes> || std::is_same_v<Kind, Mechanism>) || ...);
+  return ((std::is_same_v<Kind, QueryTemplate> || std::is_same_v<Kind, FillBytes> ||
+           std::is_same_v<Kind, Mechanism>) ||
+          ...);
 }
 template <class Call>
-constexpr bool kSecretAnswer =
-    may_reveal(typename Call::Arguments{}) ||
-    (Call::policy.operation & (Operation::decrypt | Operation::message_decrypt)) != Operation::none;
+constexpr bool kSecretAnswer = may_reveal(typename Call::Arguments{}) ||
+                               (Call::policy.operation &
+                                (Operation::decrypt | Operation::message_decrypt)) != Operation::none;
 
 // What a call is told while there has never been a proxyd: as with a module that has no slots.
 template <class Call, class... C>
@@ -41,9 +43,11 @@ CK_RV forward(C... arguments) noexcept {
 
     Loan exchange(*application);
     if (!application->connect(*exchange))
-      return application->is_shut_down() ? codes::kNotInitialised : answer_without_proxyd<Call>(*application, arguments...);
+      return application->is_shut_down() ? codes::kNotInitialised
+                                         : answer_without_proxyd<Call>(*application, arguments...);
     exchange->begin(Call::policy.slow ? std::chrono::milliseconds(0) : application->config().deadline);
-    const CK_RV rv = perform_call<Call>(*exchange, message_mechanism<Call>(application->sessions(), arguments...), arguments...);
+    const CK_RV rv = perform_call<Call>(
+        *exchange, message_mechanism<Call>(application->sessions(), arguments...), arguments...);
     exchange->end(kSecretAnswer<Call>);
     follow<Call>(application->sessions(), rv, arguments...);
     return rv;

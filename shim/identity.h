@@ -1,6 +1,6 @@
-// Who this application is to proxyd: a random instance id that all its connections name, and the secret that proxyd gave
-// to the first of them, which the later ones show. A forked child is an application of its own; until its first
-// connection it can prove whose child it is with the parent's secret.
+// Who this application is to proxyd: a random instance id that all its connections name, and the secret that
+// proxyd gave to the first of them, which the later ones show. A forked child is an application of its own;
+// until its first connection it can prove whose child it is with the parent's secret.
 #pragma once
 
 #include <atomic>
@@ -23,14 +23,18 @@ class Identity {
   // What a hello says about the application. One thread at a time.
   void introduce(Hello& hello) const;
   void welcomed(const Id128& secret);
-  // Some proxyd has known this application, or the parent that it descends from: from now on its absence is a loss.
-  [[nodiscard]] bool is_known() const { return secret_.load(std::memory_order_acquire) != nullptr || parent_ != Id128{}; }
+  // Some proxyd has known this application, or the parent that it descends from: from now on its absence is a
+  // loss.
+  [[nodiscard]] bool is_known() const {
+    return secret_.load(std::memory_order_acquire) != nullptr || parent_ != Id128{};
+  }
 
  private:
   Id128 instance_;
-  Id128 parent_{};         // while not zero, the parent's secret is shown, not ours
+  Id128 parent_{};  // while not zero, the parent's secret is shown, not ours
   Id128 parent_secret_{};
-  std::atomic<const Id128*> secret_{nullptr};    // the last of given_; published whole, for a child that is forked meanwhile
+  std::atomic<const Id128*> secret_{
+      nullptr};  // the last of given_; published whole, for a child that is forked meanwhile
   std::forward_list<Id128> given_;
 };
 

@@ -1,5 +1,5 @@
-// CK_C_INITIALIZE_ARGS (§5.4). We create no threads and lock with our own locks, which every combination of flags and
-// callbacks allows: the callbacks are checked and never called.
+// CK_C_INITIALIZE_ARGS (§5.4). We create no threads and lock with our own locks, which every combination of
+// flags and callbacks allows: the callbacks are checked and never called.
 #pragma once
 
 #include "pkcs11/cryptoki.h"

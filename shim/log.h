@@ -1,5 +1,6 @@
-// One line to where the configuration says, for what an operator should know. Never blocks, never fails, keeps nothing
-// open between lines, and does not touch syslog(3), whose state belongs to the application. Never given a secret.
+// One line to where the configuration says, for what an operator should know. Never blocks, never fails,
+// keeps nothing open between lines, and does not touch syslog(3), whose state belongs to the application.
+// Never given a secret.
 #pragma once
 
 #include <string_view>

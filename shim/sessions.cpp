@@ -30,7 +30,8 @@ std::vector<OpenSession> Sessions::list() const {
   return sessions;
 }
 
-void Sessions::message_started(CK_SESSION_HANDLE handle, Operation operation, CK_MECHANISM_TYPE mechanism) noexcept {
+void Sessions::message_started(CK_SESSION_HANDLE handle, Operation operation,
+                               CK_MECHANISM_TYPE mechanism) noexcept {
   const std::lock_guard lock(mutex_);
   const auto found = sessions_.find(handle);
   if (found == sessions_.end()) return;

@@ -1,6 +1,7 @@
-// The virtual sessions that the application has open: enough to open them again, under the same handles, at a proxyd that
-// has been restarted. And the mechanisms of their message operations: in C_EncryptMessage and its kin (3.0 §5.9) the
-// parameter is a bare pointer, which can only be read by who remembers C_MessageEncryptInit.
+// The virtual sessions that the application has open: enough to open them again, under the same handles, at a
+// proxyd that has been restarted. And the mechanisms of their message operations: in C_EncryptMessage and its
+// kin (3.0 §5.9) the parameter is a bare pointer, which can only be read by who remembers
+// C_MessageEncryptInit.
 #pragma once
 
 #include <mutex>
@@ -18,8 +19,8 @@ struct OpenSession {
   CK_FLAGS flags = 0;
 };
 
-// All functions may be called from any thread. What does not fit into memory is forgotten: it costs a session its
-// restoration, or a message its parameter's description, never the call that succeeded.
+// All functions may be called from any thread. What does not fit into memory is forgotten: it costs a session
+// its restoration, or a message its parameter's description, never the call that succeeded.
 class Sessions {
  public:
   void opened(const OpenSession& session) noexcept;
@@ -30,9 +31,11 @@ class Sessions {
   void message_started(CK_SESSION_HANDLE handle, Operation operation, CK_MECHANISM_TYPE mechanism) noexcept;
   void message_ended(CK_SESSION_HANDLE handle, Operation operation) noexcept;
   // 0 if there is none.
-  [[nodiscard]] CK_MECHANISM_TYPE message_mechanism(CK_SESSION_HANDLE handle, Operation operation) const noexcept;
+  [[nodiscard]] CK_MECHANISM_TYPE message_mechanism(CK_SESSION_HANDLE handle,
+                                                    Operation operation) const noexcept;
 
-  // In a forked child: takes over the parent's open sessions, unless the fork came in the middle of a change to them.
+  // In a forked child: takes over the parent's open sessions, unless the fork came in the middle of a change
+  // to them.
   void inherit(Sessions& parent) noexcept;
 
  private:

@@ -23,8 +23,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr int kFirstDescriptor = 3;                // 0, 1 and 2 have a meaning of their own, also when they are closed
-constexpr std::size_t kFirstRead = 8 << 10;        // bytes; most replies fit
+constexpr int kFirstDescriptor = 3;  // 0, 1 and 2 have a meaning of their own, also when they are closed
+constexpr std::size_t kFirstRead = 8 << 10;  // bytes; most replies fit
 
 struct Address {
   sockaddr_storage storage{};
@@ -87,7 +87,8 @@ bool wait_for(int descriptor, short events, Limit& limit) {
   }
 }
 
-// Blocks for the socket's send timeout at most. A signal interrupts it; TCP then goes on connecting by itself.
+// Blocks for the socket's send timeout at most. A signal interrupts it; TCP then goes on connecting by
+// itself.
 int connect_to(int descriptor, const Address& address, Limit& limit) {
   for (;;) {
     if (::connect(descriptor, address.get(), address.size) == 0 || errno == EISCONN) return 0;
@@ -111,7 +112,8 @@ int open_socket(int family) {
 int Socket::connect(const ShimEndpoint& endpoint, milliseconds limit) {
   close();
   Address address;
-  if (!(endpoint.tcp ? fill_tcp(*endpoint.tcp, address) : fill_unix(endpoint.unix_path, address))) return EINVAL;
+  if (!(endpoint.tcp ? fill_tcp(*endpoint.tcp, address) : fill_unix(endpoint.unix_path, address)))
+    return EINVAL;
   const int descriptor = open_socket(address.storage.ss_family);
   if (descriptor < 0) return errno;
   is_local_ = !endpoint.tcp;
@@ -133,7 +135,8 @@ int Socket::set_limit(int option, milliseconds limit) {
   timeval time{};
   time.tv_sec = static_cast<time_t>(limit.count() / 1000);
   time.tv_usec = static_cast<suseconds_t>(limit.count() % 1000 * 1000);
-  if (setsockopt(descriptor_.load(std::memory_order_relaxed), SOL_SOCKET, option, &time, sizeof time) != 0) return errno;
+  if (setsockopt(descriptor_.load(std::memory_order_relaxed), SOL_SOCKET, option, &time, sizeof time) != 0)
+    return errno;
   told = limit;
   return 0;
 }
@@ -145,9 +148,11 @@ bool Socket::is_stale() const {
   return got >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
 }
 
-// proxyd acts on whole frames only, so that whatever fails before the last byte has left may be sent again. The kernel
-// refuses to send to a unix socket that was closed, but not to a TCP connection that was: there it has to be asked.
-Transfer Socket::send(std::span<const std::uint8_t> head, std::span<const std::uint8_t> body, milliseconds limit) {
+// proxyd acts on whole frames only, so that whatever fails before the last byte has left may be sent again.
+// The kernel refuses to send to a unix socket that was closed, but not to a TCP connection that was: there it
+// has to be asked.
+Transfer Socket::send(std::span<const std::uint8_t> head, std::span<const std::uint8_t> body,
+                      milliseconds limit) {
   if (!is_open() || (!is_local_ && is_stale()) || set_limit(SO_SNDTIMEO, limit) != 0) return Transfer::unsent;
   iovec parts[2] = {{const_cast<std::uint8_t*>(head.data()), head.size()},
                     {const_cast<std::uint8_t*>(body.data()), body.size()}};
@@ -158,7 +163,8 @@ Transfer Socket::send(std::span<const std::uint8_t> head, std::span<const std::u
     message.msg_iov = parts;
     message.msg_iovlen = 2;
     const ssize_t sent = sendmsg(descriptor_.load(std::memory_order_relaxed), &message, MSG_NOSIGNAL);
-    if (sent < 0 && errno != EINTR) return errno == EAGAIN || errno == EWOULDBLOCK ? Transfer::timed_out : Transfer::unsent;
+    if (sent < 0 && errno != EINTR)
+      return errno == EAGAIN || errno == EWOULDBLOCK ? Transfer::timed_out : Transfer::unsent;
     std::size_t gone = sent < 0 ? 0 : static_cast<std::size_t>(sent);
     left -= gone;
     if (left != 0 && wait.is_over()) return Transfer::timed_out;

@@ -1,6 +1,6 @@
-// One stream connection to proxyd, used by one thread at a time: that thread connects, sends and receives, blocking, with
-// the kernel's own socket timeouts as patience. Other threads may only shut it down. A forked child may only close
-// its copy of the descriptor.
+// One stream connection to proxyd, used by one thread at a time: that thread connects, sends and receives,
+// blocking, with the kernel's own socket timeouts as patience. Other threads may only shut it down. A forked
+// child may only close its copy of the descriptor.
 #pragma once
 
 #include <atomic>
@@ -15,8 +15,8 @@ namespace p11shim {
 // How far a message got.
 enum class Transfer {
   done,
-  unsent,     // proxyd cannot have read all of it, so it was not executed and may be sent again
-  broken,     // nobody knows
+  unsent,  // proxyd cannot have read all of it, so it was not executed and may be sent again
+  broken,  // nobody knows
   timed_out,
 };
 
@@ -27,16 +27,18 @@ class Socket {
   Socket& operator=(const Socket&) = delete;
   ~Socket() { close(); }
 
-  // Every wait below ends after `limit`; one that signals interrupt, or that goes on in pieces, after less than twice that.
+  // Every wait below ends after `limit`; one that signals interrupt, or that goes on in pieces, after less
+  // than twice that.
 
   // Gives 0 or an errno.
   int connect(const ShimEndpoint& endpoint, std::chrono::milliseconds limit);
   [[nodiscard]] bool is_open() const { return descriptor_.load(std::memory_order_relaxed) >= 0; }
 
   // Sends a frame that is in two parts.
-  Transfer send(std::span<const std::uint8_t> head, std::span<const std::uint8_t> body, std::chrono::milliseconds limit);
-  // Receives one frame of at most limits::kMaxFrame bytes into `message`, length prefix included, and nothing behind it.
-  // Throws std::bad_alloc.
+  Transfer send(std::span<const std::uint8_t> head, std::span<const std::uint8_t> body,
+                std::chrono::milliseconds limit);
+  // Receives one frame of at most limits::kMaxFrame bytes into `message`, length prefix included, and nothing
+  // behind it. Throws std::bad_alloc.
   Transfer receive(Buffer& message, std::chrono::milliseconds limit);
   // Waits for proxyd to close the connection.
   void wait_until_closed(std::chrono::milliseconds limit);
@@ -51,7 +53,8 @@ class Socket {
   int set_limit(int option, std::chrono::milliseconds limit);
   [[nodiscard]] bool is_stale() const;
 
-  std::mutex closing_;  // shut_down() must not hit a descriptor that was closed and means something else by now
+  std::mutex
+      closing_;  // shut_down() must not hit a descriptor that was closed and means something else by now
   std::atomic<int> descriptor_{-1};
   bool is_local_ = false;
   std::chrono::milliseconds limits_[2]{};  // what the kernel was told last, for receiving and for sending

@@ -1,5 +1,5 @@
-// For each kind of argument: what an application may offer for it (in memory of its own, so that a sanitizer sees one byte
-// too many), and a module's function that reads and writes everything it was given.
+// For each kind of argument: what an application may offer for it (in memory of its own, so that a sanitizer
+// sees one byte too many), and a module's function that reads and writes everything it was given.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,8 @@ inline volatile std::uint8_t sink;  // what was read must not be optimised away
 
 inline void read_all(const void* bytes, std::size_t size) {
   std::uint8_t sum = 0;
-  for (std::size_t i = 0; bytes != nullptr && i < size; ++i) sum = static_cast<std::uint8_t>(sum + static_cast<const std::uint8_t*>(bytes)[i]);
+  for (std::size_t i = 0; bytes != nullptr && i < size; ++i)
+    sum = static_cast<std::uint8_t>(sum + static_cast<const std::uint8_t*>(bytes)[i]);
   sink = sum;
 }
 template <class T>
@@ -28,8 +29,10 @@ inline void read_template(const CK_ATTRIBUTE* attributes, CK_ULONG count) {
   for (CK_ULONG i = 0; attributes != nullptr && i < count; ++i) {
     const bool is_nested = attribute_kind(attributes[i].type) == AttributeKind::attribute_template;
     if (is_nested && attributes[i].ulValueLen % sizeof(CK_ATTRIBUTE) == 0)
-      read_template(static_cast<const CK_ATTRIBUTE*>(attributes[i].pValue), attributes[i].ulValueLen / sizeof(CK_ATTRIBUTE));
-    else read_all(attributes[i].pValue, attributes[i].ulValueLen);
+      read_template(static_cast<const CK_ATTRIBUTE*>(attributes[i].pValue),
+                    attributes[i].ulValueLen / sizeof(CK_ATTRIBUTE));
+    else
+      read_all(attributes[i].pValue, attributes[i].ulValueLen);
   }
 }
 // As a module would: fills most values, leaves some out.
@@ -37,10 +40,15 @@ inline void fill_template(CK_ATTRIBUTE* attributes, CK_ULONG count, int depth = 
   for (CK_ULONG i = 0; attributes != nullptr && i < count; ++i) {
     CK_ATTRIBUTE& attribute = attributes[i];
     const bool is_nested = depth == 0 && attribute_kind(attribute.type) == AttributeKind::attribute_template;
-    if (attribute.pValue == nullptr) attribute.ulValueLen = 20;
-    else if (i % 5 == 4) attribute.ulValueLen = CK_UNAVAILABLE_INFORMATION;
-    else if (is_nested) fill_template(static_cast<CK_ATTRIBUTE*>(attribute.pValue), attribute.ulValueLen / sizeof(CK_ATTRIBUTE), 1);
-    else write_all(static_cast<CK_BYTE*>(attribute.pValue), attribute.ulValueLen);
+    if (attribute.pValue == nullptr)
+      attribute.ulValueLen = 20;
+    else if (i % 5 == 4)
+      attribute.ulValueLen = CK_UNAVAILABLE_INFORMATION;
+    else if (is_nested)
+      fill_template(static_cast<CK_ATTRIBUTE*>(attribute.pValue), attribute.ulValueLen / sizeof(CK_ATTRIBUTE),
+                    1);
+    else
+      write_all(static_cast<CK_BYTE*>(attribute.pValue), attribute.ulValueLen);
   }
 }
 
@@ -166,7 +174,8 @@ template <class Call, class... Parameter>
 struct Toucher<Call, Types<Parameter...>> {
   static CK_RV function(Parameter... arguments) {
     std::tuple<Parameter...> flat(arguments...);
-    each_argument([]<class Kind>(auto... c) { Argument<Kind>::touch(c...); }, flat, typename Call::Arguments{});
+    each_argument([]<class Kind>(auto... c) { Argument<Kind>::touch(c...); }, flat,
+                  typename Call::Arguments{});
     return CKR_OK;
   }
 };

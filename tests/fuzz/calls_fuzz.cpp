@@ -1,5 +1,6 @@
-// Covers kHandlers (serve) and perform_call of every call: a request frame is served by a module that touches everything
-// it is given; a reply frame, whose id stands for the call here, is decoded into an application's arguments.
+// Covers kHandlers (serve) and perform_call of every call: a request frame is served by a module that touches
+// everything it is given; a reply frame, whose id stands for the call here, is decoded into an application's
+// arguments.
 #include <cstdint>
 #include <cstdlib>
 
@@ -20,7 +21,8 @@ const CK_FUNCTION_LIST_3_0 kModule = [] {
 
 void serve_request(std::span<const std::uint8_t> frame) {
   Request request;
-  if (!read_request(frame, request) || request.call >= kCallCount || kHandlers[request.call] == nullptr) return;
+  if (!read_request(frame, request) || request.call >= kCallCount || kHandlers[request.call] == nullptr)
+    return;
   In in(request.body);
   Arena arena;
   RequestReader from{in, request.handles, arena};
@@ -55,7 +57,8 @@ void take_reply(Reply& reply, Types<Kind...>) {
   std::tuple<Argument<Kind>...> arguments;
   std::apply(
       [&](auto&... argument) {
-        std::apply([&](auto... c) { perform_call<Call>(exchange, CKM_AES_GCM, c...); }, std::tuple_cat(argument.c()...));
+        std::apply([&](auto... c) { perform_call<Call>(exchange, CKM_AES_GCM, c...); },
+                   std::tuple_cat(argument.c()...));
       },
       arguments);
 }

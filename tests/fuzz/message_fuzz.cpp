@@ -1,5 +1,5 @@
-// Covers read_hello, read_welcome, read_request and read_reply: what they accept, the writers write again with the same
-// meaning, so that no two readers of a frame can understand it differently.
+// Covers read_hello, read_welcome, read_request and read_reply: what they accept, the writers write again
+// with the same meaning, so that no two readers of a frame can understand it differently.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -12,8 +12,12 @@ namespace {
 void require(bool condition) {
   if (!condition) std::abort();
 }
-bool same(std::span<const std::uint8_t> a, std::span<const std::uint8_t> b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }
-bool same(const Handles& a, const Handles& b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }
+bool same(std::span<const std::uint8_t> a, std::span<const std::uint8_t> b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end());
+}
+bool same(const Handles& a, const Handles& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end());
+}
 
 std::span<const std::uint8_t> frame_of(Buffer& buffer, std::span<const std::uint8_t> body = {}) {
   buffer.append(body.data(), body.size());
@@ -26,8 +30,9 @@ void check(const Hello& hello) {
   write_hello(buffer, hello);
   Hello again;
   require(read_hello(frame_of(buffer), again));
-  require(again.fingerprint == hello.fingerprint && again.instance == hello.instance && again.secret == hello.secret &&
-          again.parent == hello.parent && again.pid == hello.pid && again.program == hello.program);
+  require(again.fingerprint == hello.fingerprint && again.instance == hello.instance &&
+          again.secret == hello.secret && again.parent == hello.parent && again.pid == hello.pid &&
+          again.program == hello.program);
 }
 
 void check(const Welcome& welcome) {
@@ -45,8 +50,9 @@ void check(const Request& request) {
   Request again;
   require(read_request(frame_of(buffer, request.body), again));
   require(again.id == request.id && again.call == request.call && again.deadline_ms == request.deadline_ms &&
-          again.trace == request.trace && again.has_mechanism == request.has_mechanism && again.mechanism == request.mechanism &&
-          same(again.handles, request.handles) && same(again.body, request.body));
+          again.trace == request.trace && again.has_mechanism == request.has_mechanism &&
+          again.mechanism == request.mechanism && same(again.handles, request.handles) &&
+          same(again.body, request.body));
 }
 
 void check(const Reply& reply) {
@@ -54,8 +60,8 @@ void check(const Reply& reply) {
   write_reply_head(buffer, reply);
   Reply again;
   require(read_reply(frame_of(buffer, reply.body), again));
-  require(again.id == reply.id && again.rv == reply.rv && same(again.handles, reply.handles) && same(again.annex, reply.annex) &&
-          same(again.body, reply.body));
+  require(again.id == reply.id && again.rv == reply.rv && same(again.handles, reply.handles) &&
+          same(again.annex, reply.annex) && same(again.body, reply.body));
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
-// Covers decode_template, encode_template, decode_query, encode_answers and decode_answers. A template that is understood
-// survives being sent on; a query is answered by a module that fills everything, and the answers fit those who asked;
-// any bytes are taken as answers to a fixed query without a byte being written beyond it.
+// Covers decode_template, encode_template, decode_query, encode_answers and decode_answers. A template that
+// is understood survives being sent on; a query is answered by a module that fills everything, and the
+// answers fit those who asked; any bytes are taken as answers to a fixed query without a byte being written
+// beyond it.
 #include <cstdint>
 #include <cstdlib>
 

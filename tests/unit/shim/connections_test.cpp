@@ -97,14 +97,17 @@ TEST_F(Connections, ABreakDuringACallIsADeviceError) {
   EXPECT_EQ(proxyd_.calls(number_of<&F::C_GenerateRandom>()), 1u) << "what may have happened is not repeated";
   EXPECT_EQ(C_CloseSession(1), CKR_OK) << "the next call has a new connection";
   ASSERT_EQ(log_lines().size(), 1u);
-  EXPECT_NE(log_lines()[0].find("C_GenerateRandom: the connection to proxyd broke"), std::string::npos) << log_lines()[0];
+  EXPECT_NE(log_lines()[0].find("C_GenerateRandom: the connection to proxyd broke"), std::string::npos)
+      << log_lines()[0];
 }
 
 struct Malformed {
   const char* name;
   FakeProxyd::Answer answer;
 };
-void PrintTo(const Malformed& malformed, std::ostream* to) { *to << malformed.name; }
+void PrintTo(const Malformed& malformed, std::ostream* to) {
+  *to << malformed.name;
+}
 class MalformedReplies : public Connections, public ::testing::WithParamInterface<Malformed> {};
 
 TEST_P(MalformedReplies, AreADeviceErrorAndTouchNothing) {
@@ -130,7 +133,8 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& test) { return test.param.name; });
 
 TEST_F(Connections, AReplyWithHandlesThatNobodyAskedForIsADeviceError) {
-  proxyd_.on(number_of<&F::C_GenerateRandom>(), [](const Request&) { return FakeProxyd::Answer{.handles = {1}, .body = kEight}; });
+  proxyd_.on(number_of<&F::C_GenerateRandom>(),
+             [](const Request&) { return FakeProxyd::Answer{.handles = {1}, .body = kEight}; });
   EXPECT_EQ(random(1), CKR_DEVICE_ERROR);
 }
 
@@ -187,7 +191,7 @@ TEST_F(Connections, ErrnoIsTheApplications) {
 
 TEST_F(Connections, SignalsDoNotDisturbACall) {
   struct sigaction before;
-  struct sigaction action{};
+  struct sigaction action {};
   action.sa_handler = [](int) {};
   sigaction(SIGALRM, &action, &before);
   const itimerval often{{0, 500}, {0, 500}};
@@ -212,10 +216,14 @@ TEST_F(Connections, AThreadIsCancelledAfterItsCallAndNotInIt) {
   static std::atomic<CK_RV> rv;
   rv = CKR_GENERAL_ERROR;
   pthread_t caller;
-  ASSERT_EQ(pthread_create(&caller, nullptr, [](void*) -> void* {
-    rv = random(1);
-    for (;;) pthread_testcancel();
-  }, nullptr), 0);
+  ASSERT_EQ(pthread_create(
+                &caller, nullptr,
+                [](void*) -> void* {
+                  rv = random(1);
+                  for (;;) pthread_testcancel();
+                },
+                nullptr),
+            0);
   EXPECT_TRUE(proxyd_.wait_until([&] { return inside.load(); }));
   pthread_cancel(caller);
   released = true;

@@ -1,5 +1,5 @@
-// A proxyd for tests of the shim: speaks the protocol over a unix socket in a private directory, answers a few functions
-// by itself, and does wrong whatever a test tells it to. One thread for each connection.
+// A proxyd for tests of the shim: speaks the protocol over a unix socket in a private directory, answers a
+// few functions by itself, and does wrong whatever a test tells it to. One thread for each connection.
 #pragma once
 
 #include <condition_variable>
@@ -24,9 +24,9 @@ class FakeProxyd {
     CK_RV rv = CKR_OK;
     std::vector<std::uint64_t> handles;
     std::vector<std::uint8_t> body;
-    std::uint64_t id_offset = 0;         // of the reply's id: anything but 0 is wrong
-    bool is_last = false;                // the connection is closed after it
-    std::vector<std::uint8_t> raw;       // if not empty, these bytes are sent instead of a reply
+    std::uint64_t id_offset = 0;    // of the reply's id: anything but 0 is wrong
+    bool is_last = false;           // the connection is closed after it
+    std::vector<std::uint8_t> raw;  // if not empty, these bytes are sent instead of a reply
   };
   // Nothing: the connection is closed without an answer.
   using Handler = std::function<std::optional<Answer>(const Request&)>;
@@ -55,7 +55,8 @@ class FakeProxyd {
   void hang_up();
 
   [[nodiscard]] std::vector<Greeting> greetings() const;
-  [[nodiscard]] std::vector<std::uint64_t> restored() const;  // sessions that were opened again by their handles
+  [[nodiscard]] std::vector<std::uint64_t> restored()
+      const;  // sessions that were opened again by their handles
   [[nodiscard]] std::size_t goodbyes() const;
   [[nodiscard]] std::size_t open_connections() const;
   [[nodiscard]] std::size_t calls(std::uint32_t call) const;

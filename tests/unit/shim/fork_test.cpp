@@ -13,7 +13,8 @@ extern char** environ;
 namespace p11shim {
 namespace {
 
-// Runs `body` in a forked child; its result is the child's exit status, 0 to 127. A child that hangs is killed.
+// Runs `body` in a forked child; its result is the child's exit status, 0 to 127. A child that hangs is
+// killed.
 int in_child(const std::function<int()>& body) {
   const pid_t child = fork();
   if (child == 0) {
@@ -39,11 +40,12 @@ class Fork : public ShimTest {
 TEST_F(Fork, AChildInheritsByProvingItsDescent) {
   start();
   EXPECT_EQ(in_child([&] {
-    if (C_Initialize(nullptr) != CKR_CRYPTOKI_ALREADY_INITIALIZED) return 1;
-    if (random(session_) != CKR_OK) return 2;
-    if (C_Finalize(nullptr) != CKR_OK) return 3;
-    return C_Initialize(nullptr) == CKR_OK ? 0 : 4;
-  }), 0);
+              if (C_Initialize(nullptr) != CKR_CRYPTOKI_ALREADY_INITIALIZED) return 1;
+              if (random(session_) != CKR_OK) return 2;
+              if (C_Finalize(nullptr) != CKR_OK) return 3;
+              return C_Initialize(nullptr) == CKR_OK ? 0 : 4;
+            }),
+            0);
   const auto greetings = proxyd_.greetings();
   ASSERT_EQ(greetings.size(), 3u);
   EXPECT_NE(greetings[1].instance, greetings[0].instance);
@@ -80,9 +82,10 @@ TEST_F(Fork, AGrandchildOfASilentChildIsAChild) {
 TEST_F(Fork, AGrandchildOfAnActiveChildIsThatChilds) {
   start();
   EXPECT_EQ(in_child([&] {
-    if (random(session_) != CKR_OK) return 1;
-    return in_child([&] { return random(session_) == CKR_OK ? 0 : 2; });
-  }), 0);
+              if (random(session_) != CKR_OK) return 1;
+              return in_child([&] { return random(session_) == CKR_OK ? 0 : 2; });
+            }),
+            0);
   const auto greetings = proxyd_.greetings();
   ASSERT_EQ(greetings.size(), 3u);
   EXPECT_EQ(greetings[2].parent, greetings[1].instance);
@@ -92,20 +95,21 @@ TEST_F(Fork, AChildKeepsItsParentKnownUntilItHasProvedItsDescent) {
   start();
   // A daemon: the parent is gone (it leaves without C_Finalize) before the child makes its first call.
   EXPECT_EQ(in_child([&] {
-    C_Finalize(nullptr);
-    if (C_Initialize(nullptr) != CKR_OK) return 1;
-    const CK_SESSION_HANDLE session = open_session();
-    int ready[2];
-    if (pipe(ready) != 0) return 2;
-    if (fork() == 0) {
-      alarm(60);
-      char byte;
-      close(ready[1]);
-      if (read(ready[0], &byte, 1) != 0) _exit(1);  // the end of the file: the parent has exited
-      _exit(random(session) == CKR_OK ? 0 : 1);
-    }
-    return 0;
-  }), 0);
+              C_Finalize(nullptr);
+              if (C_Initialize(nullptr) != CKR_OK) return 1;
+              const CK_SESSION_HANDLE session = open_session();
+              int ready[2];
+              if (pipe(ready) != 0) return 2;
+              if (fork() == 0) {
+                alarm(60);
+                char byte;
+                close(ready[1]);
+                if (read(ready[0], &byte, 1) != 0) _exit(1);  // the end of the file: the parent has exited
+                _exit(random(session) == CKR_OK ? 0 : 1);
+              }
+              return 0;
+            }),
+            0);
   EXPECT_TRUE(proxyd_.wait_until([&] { return proxyd_.calls(number_of<&F::C_GenerateRandom>()) == 1; }));
   const auto greetings = proxyd_.greetings();
   EXPECT_TRUE(greetings.back().resumed);
@@ -132,11 +136,12 @@ TEST_F(Fork, ARestartIsAPauseForAChildToo) {
 TEST_F(Fork, StrictChildrenAreNotInitialized) {
   start("fork = \"strict\"\n");
   EXPECT_EQ(in_child([&] {
-    if (random(session_) != CKR_CRYPTOKI_NOT_INITIALIZED) return 1;
-    if (C_Finalize(nullptr) != CKR_CRYPTOKI_NOT_INITIALIZED) return 2;
-    if (C_Initialize(nullptr) != CKR_OK) return 3;
-    return random(open_session()) == CKR_OK ? 0 : 4;
-  }), 0);
+              if (random(session_) != CKR_CRYPTOKI_NOT_INITIALIZED) return 1;
+              if (C_Finalize(nullptr) != CKR_CRYPTOKI_NOT_INITIALIZED) return 2;
+              if (C_Initialize(nullptr) != CKR_OK) return 3;
+              return random(open_session()) == CKR_OK ? 0 : 4;
+            }),
+            0);
   EXPECT_EQ(proxyd_.greetings().back().parent, Id128{});
   EXPECT_EQ(random(session_), CKR_OK);
 }
@@ -163,7 +168,8 @@ TEST_F(Fork, ChildrenForkedInTheMiddleOfOtherThreadsCallsWork) {
       }
     });
   for (int i = 0; i < 50; ++i)
-    EXPECT_EQ(in_child([&] { return random(session_) == CKR_OK && C_Finalize(nullptr) == CKR_OK ? 0 : 1; }), 0);
+    EXPECT_EQ(in_child([&] { return random(session_) == CKR_OK && C_Finalize(nullptr) == CKR_OK ? 0 : 1; }),
+              0);
   done = true;
   for (std::thread& thread : threads) thread.join();
 }

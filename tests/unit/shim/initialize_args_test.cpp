@@ -5,17 +5,28 @@
 namespace p11shim {
 namespace {
 
-CK_RV create(CK_VOID_PTR_PTR) { return CKR_FUNCTION_FAILED; }
-CK_RV use(CK_VOID_PTR) { return CKR_FUNCTION_FAILED; }
+CK_RV create(CK_VOID_PTR_PTR) {
+  return CKR_FUNCTION_FAILED;
+}
+CK_RV use(CK_VOID_PTR) {
+  return CKR_FUNCTION_FAILED;
+}
 
-TEST(InitializeArgs, NoneAreFine) { EXPECT_EQ(check_initialize_args(nullptr), CKR_OK); }
+TEST(InitializeArgs, NoneAreFine) {
+  EXPECT_EQ(check_initialize_args(nullptr), CKR_OK);
+}
 
 TEST(InitializeArgs, CallbacksComeTogetherOrNotAtAllWhateverTheFlags) {
   for (CK_FLAGS flags = 0; flags < 8; ++flags)
     for (int given = 0; given < 16; ++given) {
-      const CK_STANDARD_INITIALIZE_ARGS args{(given & 1) != 0 ? create : nullptr, (given & 2) != 0 ? use : nullptr,
-                                             (given & 4) != 0 ? use : nullptr,    (given & 8) != 0 ? use : nullptr, flags, nullptr};
-      EXPECT_EQ(check_initialize_args(&args), given == 0 || given == 15 ? CKR_OK : CKR_ARGUMENTS_BAD) << given << " " << flags;
+      const CK_STANDARD_INITIALIZE_ARGS args{(given & 1) != 0 ? create : nullptr,
+                                             (given & 2) != 0 ? use : nullptr,
+                                             (given & 4) != 0 ? use : nullptr,
+                                             (given & 8) != 0 ? use : nullptr,
+                                             flags,
+                                             nullptr};
+      EXPECT_EQ(check_initialize_args(&args), given == 0 || given == 15 ? CKR_OK : CKR_ARGUMENTS_BAD)
+          << given << " " << flags;
     }
 }
 

@@ -28,7 +28,8 @@ class SilentTcp {
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t size = sizeof address;
-    if (bind(listener_, reinterpret_cast<sockaddr*>(&address), size) != 0 || listen(listener_, 4) != 0) throw std::runtime_error("listen");
+    if (bind(listener_, reinterpret_cast<sockaddr*>(&address), size) != 0 || listen(listener_, 4) != 0)
+      throw std::runtime_error("listen");
     getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size);
     port_ = ntohs(address.sin_port);
   }
@@ -108,7 +109,8 @@ TEST(Socket, AUnixSocketTellsThatTheRequestWasNotRead) {
   proxyd.on(1, [](const Request&) { return std::nullopt; });
   Socket socket;
   ASSERT_EQ(socket.connect({proxyd.path(), {}}, kLong), 0);
-  // Two requests at once: the fake reads the first and closes with the second unread, as a proxyd that stops does.
+  // Two requests at once: the fake reads the first and closes with the second unread, as a proxyd that stops
+  // does.
   Buffer frames;
   Request request;
   request.call = 1;

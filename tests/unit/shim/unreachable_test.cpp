@@ -43,7 +43,9 @@ TEST_F(Unreachable, TheLogSaysWhyInOneLine) {
   for (int i = 0; i < 20; ++i) EXPECT_EQ(random(1), CKR_SESSION_HANDLE_INVALID);
   const auto lines = log_lines();
   ASSERT_EQ(lines.size(), 1u);
-  EXPECT_NE(lines[0].find("proxyd cannot be reached: " + proxyd_.endpoint() + ": No such file or directory"), std::string::npos) << lines[0];
+  EXPECT_NE(lines[0].find("proxyd cannot be reached: " + proxyd_.endpoint() + ": No such file or directory"),
+            std::string::npos)
+      << lines[0];
 }
 
 TEST_F(Unreachable, InitializeFailsIfToldTo) {
@@ -98,7 +100,9 @@ struct Refusal {
   const char* reason;
 };
 class Refused : public Unreachable, public ::testing::WithParamInterface<Refusal> {};
-void PrintTo(const Refusal& refusal, std::ostream* to) { *to << refusal.name; }
+void PrintTo(const Refusal& refusal, std::ostream* to) {
+  *to << refusal.name;
+}
 
 TEST_P(Refused, IsAsGoodAsUnreachableAndTheLogSaysWhy) {
   proxyd_.on_hello([](const Hello&, Welcome& welcome) { GetParam().change(welcome); });
@@ -111,9 +115,16 @@ TEST_P(Refused, IsAsGoodAsUnreachableAndTheLogSaysWhy) {
 }
 INSTANTIATE_TEST_SUITE_P(
     Unreachable, Refused,
-    ::testing::Values(Refusal{"ByProxyd", [](Welcome& welcome) { welcome.rv = CKR_DEVICE_ERROR; welcome.reason = "too many applications"; }, "refused: \"too many applications\""},
-                      Refusal{"ForAnotherTable", [](Welcome& welcome) { ++welcome.fingerprint; }, "it is of another version"},
-                      Refusal{"ForAnotherProtocol", [](Welcome& welcome) { ++welcome.version; }, "it is of another version"}),
+    ::testing::Values(Refusal{"ByProxyd",
+                              [](Welcome& welcome) {
+                                welcome.rv = CKR_DEVICE_ERROR;
+                                welcome.reason = "too many applications";
+                              },
+                              "refused: \"too many applications\""},
+                      Refusal{"ForAnotherTable", [](Welcome& welcome) { ++welcome.fingerprint; },
+                              "it is of another version"},
+                      Refusal{"ForAnotherProtocol", [](Welcome& welcome) { ++welcome.version; },
+                              "it is of another version"}),
     [](const auto& test) { return test.param.name; });
 
 }  // namespace

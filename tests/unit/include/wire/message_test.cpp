@@ -1,4 +1,5 @@
-// Frames: every kind survives its own round trip, is what docs/protocol.md says byte by byte, and what is malformed is refused.
+// Frames: every kind survives its own round trip, is what docs/protocol.md says byte by byte, and what is
+// malformed is refused.
 #include "wire/message.h"
 
 #include <gtest/gtest.h>
@@ -195,7 +196,8 @@ TEST(Message, RequestHasTheDocumentedBytes) {
   Buffer buffer;
   write_request_head(buffer, request);
   const std::vector<std::uint8_t> all(buffer.data(), buffer.data() + buffer.size());
-  EXPECT_EQ(all, (std::vector<std::uint8_t>{14, 0, 0, 0, 0x98, 1, 1, 14, 0xcd, 0x75, 0x30, 0xc0, 0xc0, 0x91, 5, 0xc4, 1}));
+  EXPECT_EQ(all, (std::vector<std::uint8_t>{14, 0, 0, 0, 0x98, 1, 1, 14, 0xcd, 0x75, 0x30, 0xc0, 0xc0, 0x91,
+                                            5, 0xc4, 1}));
 }
 
 TEST(Message, MsgpackReadsEveryFrame) {
@@ -212,7 +214,8 @@ bool reads(std::span<const std::uint8_t> frame) {
   Reply reply;
   Hello hello;
   Welcome welcome;
-  return read_request(frame, request) || read_reply(frame, reply) || read_hello(frame, hello) || read_welcome(frame, welcome);
+  return read_request(frame, request) || read_reply(frame, reply) || read_hello(frame, hello) ||
+         read_welcome(frame, welcome);
 }
 
 TEST(Message, TruncatedFramesAreRefused) {
