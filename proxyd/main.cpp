@@ -51,11 +51,8 @@ int check(const std::string& file) {
 
 int run(Config config, std::function<void(const Daemon&)> ready) {
   const auto log = make_log(config.log);
-  for (const ConfigProblem& problem : resolve_accounts(config)) log->warn("{}", to_string(problem));
-  for (const ConfigProblem& problem : check_machine(config)) {
-    const bool error = problem.severity == ConfigProblem::Severity::error;
-    log->log(error ? spdlog::level::err : spdlog::level::warn, "{}", to_string(problem));
-  }
+  log_problems(*log, resolve_accounts(config));
+  log_problems(*log, check_machine(config));
   uv_loop_t loop;
   uv_loop_init(&loop);
   int status = kFailed;

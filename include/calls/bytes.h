@@ -71,8 +71,9 @@ struct Label : InputOnly {
   static std::tuple<CK_UTF8CHAR_PTR> c(Value& value) { return {value.label}; }
 };
 
-// (buffer, in-out length). A NULL buffer asks for the length. The request says the capacity, the reply the length and,
-// if there was a buffer and it sufficed, the bytes. `LengthOptional` is for C_SignMessageNext, where the length may be NULL.
+// (buffer, in-out length). A NULL buffer asks for the length. The request says what the application's length variable
+// holds, the reply what the module left in it, whatever it returned, and the bytes with CKR_OK if there was a buffer.
+// `LengthOptional` is for C_SignMessageNext, where the length may be NULL.
 template <bool LengthOptional>
 struct OutBytesOr {
   static constexpr std::string_view name{LengthOptional ? "OutBytesOptional" : "OutBytes"};
@@ -81,25 +82,30 @@ struct OutBytesOr {
     CK_BYTE_PTR buffer;
     CK_ULONG size;
     CK_ULONG capacity;
+    CK_ULONG stated;  // capacity as the application stated it
     bool no_length;
   };
   static CK_RV check(CK_BYTE_PTR, CK_ULONG_PTR size) {
     return size == nullptr && !LengthOptional ? CKR_ARGUMENTS_BAD : CKR_OK;
   }
   static void put_request(RequestWriter& to, CK_BYTE_PTR buffer, CK_ULONG_PTR size) {
-    if (size == nullptr) return to.body.boolean(false);
-    if (buffer == nullptr) return to.body.nil();
+    if (size == nullptr) return to.body.nil();
+    if (buffer == nullptr) to.body.array(1);
     to.body.uint(*size);
   }
   static void take_request(RequestReader& from, Value& value) {
-    value = {nullptr, 0, 0, false};
-    if (from.body.nil_if()) return;
-    if (!from.body.next_is_uint()) {
-      value.no_length = !from.body.boolean();
-      if (!value.no_length || !LengthOptional) from.body.fail();
+    value = {};
+    value.no_length = from.body.nil_if();
+    if (value.no_length) {
+      if (!LengthOptional) from.body.fail();
       return;
     }
-    value.capacity = std::min<CK_ULONG>(from.body.uint(), limits::kMaxBulk);
+    const bool is_query = !from.body.next_is_uint();
+    if (is_query) from.body.array_of(1);
+    value.stated = from.body.uint();
+    value.size = value.stated;
+    if (is_query || !from.body.ok()) return;
+    value.capacity = std::min<CK_ULONG>(value.stated, limits::kMaxBulk);
     value.size = value.capacity;
     value.buffer = from.arena.bytes(value.capacity);
   }
@@ -107,13 +113,15 @@ struct OutBytesOr {
     return {value.buffer, value.no_length ? nullptr : &value.size};
   }
   static void put_reply(ReplyWriter& to, const Value& value) {
-    if (value.no_length || (to.rv != CKR_OK && to.rv != CKR_BUFFER_TOO_SMALL)) return;
-    to.body.uint(value.size);
+    if (value.no_length) return;
+    const bool untouched = value.buffer != nullptr && to.rv != CKR_OK && value.size == value.capacity;
+    to.body.uint(untouched ? value.stated : value.size);
     // A module that claims more than the buffer holds has written beyond it or lies: the bytes that exist are sent.
     if (to.rv == CKR_OK && value.buffer != nullptr) to.body.bin(value.buffer, std::min(value.size, value.capacity));
   }
   static void take_reply(ReplyReader& from, CK_BYTE_PTR buffer, CK_ULONG_PTR size) {
-    if (size == nullptr || (from.rv != CKR_OK && from.rv != CKR_BUFFER_TOO_SMALL)) return;
+    if (size == nullptr) return;
+    if (from.rv != CKR_OK && from.body.remaining() == 0) return;  // proxyd's own answer: no module was asked
     const CK_ULONG length = from.body.uint();
     if (from.rv == CKR_OK && buffer != nullptr) {
       const auto bytes = from.body.bin(*size);

@@ -163,8 +163,11 @@ void append_audit_line(std::string& out, const AuditRecord& record) {
   line.name("function", function_name(record.function));
   if (record.mechanism) line.number_name("mechanism", NameKind::ckm, *record.mechanism);
   if (record.key) append_key(line, *record.key);
-  line.number("in", record.bytes_in);
-  line.number("out", record.bytes_out);
+  // Elsewhere a size could be that of a PIN or of a key's value.
+  if (record.audit_class == AuditClass::use) {
+    line.number("in", record.bytes_in);
+    line.number("out", record.bytes_out);
+  }
   line.number_name("rv", NameKind::ckr, record.rv);
   line.number("rv_number", std::uint64_t{record.rv});
   line.number("attempts", std::uint64_t{record.attempts});

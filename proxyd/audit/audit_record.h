@@ -42,7 +42,7 @@ struct AuditRecord {
   std::uint32_t function = 0;  // number in the call table
   std::optional<CK_MECHANISM_TYPE> mechanism;
   std::optional<AuditKey> key;
-  std::optional<std::uint64_t> bytes_in, bytes_out;
+  std::optional<std::uint64_t> bytes_in, bytes_out;  // of data; written for AuditClass::use only
   CK_RV rv = CKR_OK;
   std::uint32_t attempts = 1;
   AuditTimes times;

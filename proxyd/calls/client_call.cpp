@@ -59,12 +59,22 @@ bool ClientCall::begin(Application& application, std::span<const std::uint8_t> f
 
   std::uint64_t limit = static_cast<std::uint64_t>((info_->policy.slow ? services_.limits.keygen_deadline : services_.limits.deadline).count());
   if (request_.deadline_ms != 0) limit = std::min<std::uint64_t>(limit, request_.deadline_ms);
+  limit = cap_for_member(limit);
   services_.deadlines.arm(*this, services_.runtime.now_ms() + limit);
 
   if (const Step own = own_step(request_.call)) go(own);
   else if (info_->policy.slot) go(&ClientCall::forward_slot);
   else go(&ClientCall::forward_session);
   return true;
+}
+
+// A member may be given less time than calls have otherwise (max_call).
+std::uint64_t ClientCall::cap_for_member(std::uint64_t limit_ms) {
+  if (request_.handles.empty()) return limit_ms;
+  const VirtualSession* session = info_->policy.slot ? nullptr : application_->session(request_.handles[0]);
+  const Pool* pool = session != nullptr ? &session->pool : info_->policy.slot ? visible_pool(request_.handles[0]) : nullptr;
+  if (pool == nullptr || !pool->member.config().options.max_call) return limit_ms;
+  return std::min<std::uint64_t>(limit_ms, static_cast<std::uint64_t>(pool->member.config().options.max_call->count()));
 }
 
 // Its time is over: the application is answered; what is still under way in the module is left to end by itself.

@@ -43,6 +43,7 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   void account(CK_RV rv, std::size_t bytes_out);
   void write_audit(CK_RV rv, std::size_t bytes_out);
   void leave_session();
+  std::uint64_t cap_for_member(std::uint64_t limit_ms);
   template <class Fn>
   auto guarded(Fn fn);  // fn is called only if this call has not ended meanwhile
 

@@ -110,7 +110,9 @@ class MachineCheck {
     const std::string key = "state.directory";
     const std::string& directory = config_.state.directory;
     struct stat facts {};
-    if (stat(directory.c_str(), &facts) != 0) return warning(key, in_quotes(directory) + because(errno));
+    const bool absent = stat(directory.c_str(), &facts) != 0;
+    if (absent && errno == ENOENT) return check_parent(key, directory);  // proxyd makes it
+    if (absent) return warning(key, in_quotes(directory) + because(errno));
     if (!S_ISDIR(facts.st_mode)) return error(key, in_quotes(directory) + " is not a directory");
     if ((facts.st_mode & 0027) != 0) {
       error(key, "others have access to " + in_quotes(directory) +

@@ -141,9 +141,9 @@ void Daemon::reload() {
   notify_reloading();
   audit_.reopen();
   auto read = load_config_file(config_.file);
-  for (const ConfigProblem& problem : read.problems) log_.error("{}", to_string(problem));
+  log_problems(log_, read.problems);
   if (read) {
-    resolve_accounts(*read);
+    log_problems(log_, resolve_accounts(*read));
     ReloadPlan plan = compare(config_, *read);
     for (const std::string& line : plan.live) log_.info("reload: {}", line);
     for (const std::string& line : plan.restart) log_.warn("reload: {}", line);

@@ -61,4 +61,9 @@ std::shared_ptr<spdlog::logger> make_log(const LogConfig& config) {
   return log;
 }
 
+void log_problems(spdlog::logger& log, const std::vector<ConfigProblem>& problems) {
+  for (const ConfigProblem& problem : problems)
+    log.log(problem.severity == ConfigProblem::Severity::error ? spdlog::level::err : spdlog::level::warn, "{}", to_string(problem));
+}
+
 }  // namespace p11shim

@@ -4,6 +4,8 @@
 
 #include <cstring>
 
+#include "proxyd/worker/shield.h"
+
 namespace p11shim {
 namespace {
 
@@ -57,6 +59,7 @@ CK_RV Module::load(const LoadOrder& order, LoadedModule& loaded) {
     return rv;
   }
   initialized_ = true;
+  shield(functions_);
   if (functions_.C_GetInfo != nullptr) functions_.C_GetInfo(&loaded.info);
   return CKR_OK;
 }

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "proxyd/config/module_file.h"
 #include "proxyd/workers/spawn.h"
 
 namespace p11shim {
@@ -46,8 +47,11 @@ void Worker::resume() {
   has_turn_ = true;
   start_timer_.start(kStartDeadline);
   ++generation_;
+  // Before any of its code runs: whose file is it, and is it the expected one?
+  const ModuleCheck check = check_module_file(spec_.module.path, rules_of(spec_.module));
+  if (!check.ok()) return start_failed({CKR_DEVICE_ERROR, check.problem(), true});
   if (!spawn()) return;
-  load();
+  load(check.real_path());
 }
 
 bool Worker::spawn() {
@@ -66,8 +70,8 @@ bool Worker::spawn() {
   return true;
 }
 
-void Worker::load() {
-  LoadOrder order{spec_.module.path, spec_.module.library_parameters, spec_.module.flags, !spec_.module.thread_safe};
+void Worker::load(const std::string& path) {
+  LoadOrder order{path, spec_.module.library_parameters, spec_.module.flags, !spec_.module.thread_safe};
   Buffer body;
   Out out(body);
   write_load_order(out, order);

@@ -84,7 +84,7 @@ class Worker final : private Waiter {
  private:
   void resume() override;  // its turn to start
   bool spawn();
-  void load();
+  void load(const std::string& path);
   void list_slots();
   void prepare();
   void became_ready();
