@@ -3,12 +3,11 @@
 #
 #   PkgConfig::nss        PKCS#11 definitions (headers only, see p11shim_headers)
 #   PkgConfig::uv         event loop                PkgConfig::systemd   sd_notify, sd_listen_fds
-#   PkgConfig::seccomp    system call filter        PkgConfig::cmocka    tests of the C ABI
+#   PkgConfig::cmocka     tests of the C ABI        GTest::gtest GTest::gmock
 #   msgpack-cxx           wire encoding             spdlog::spdlog       logging
 #   tomlplusplus::tomlplusplus                      configuration
 #   CLI11::CLI11          command lines             nlohmann_json::nlohmann_json
 #   OpenSSL::Crypto OpenSSL::SSL                    hashes, TLS
-#   GTest::gtest GTest::gmock benchmark::benchmark
 
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
@@ -20,7 +19,6 @@ find_package(tomlplusplus REQUIRED)
 pkg_check_modules(nss REQUIRED IMPORTED_TARGET nss)
 pkg_check_modules(uv REQUIRED IMPORTED_TARGET libuv)
 pkg_check_modules(systemd REQUIRED IMPORTED_TARGET libsystemd)
-pkg_check_modules(seccomp REQUIRED IMPORTED_TARGET libseccomp)
 
 add_library(msgpack-cxx INTERFACE)
 find_path(MSGPACK_INCLUDE_DIR msgpack.hpp REQUIRED)
@@ -29,6 +27,5 @@ target_compile_definitions(msgpack-cxx INTERFACE MSGPACK_NO_BOOST)
 
 if(P11SHIM_TESTS)
   find_package(GTest REQUIRED)
-  find_package(benchmark REQUIRED)
   pkg_check_modules(cmocka REQUIRED IMPORTED_TARGET cmocka)
 endif()
