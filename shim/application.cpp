@@ -55,16 +55,19 @@ bool Application::connect(CallExchange& exchange, bool anew) {
     return false;
   }
   exchange.connected(*line);
-  // shut_down() either sees this connection or is seen here.
-  std::atomic_thread_fence(std::memory_order_seq_cst);
+  // Under the lock, shut_down() either finds this connection or is found here.
+  const std::lock_guard lock(mutex_);
   if (is_shut_down()) exchange.socket().shut_down();
   return true;
 }
 
 void Application::shut_down() noexcept {
-  shut_down_.store(true, std::memory_order_release);
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  CallExchange* polite = take_connected();
+  CallExchange* polite = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    shut_down_.store(true, std::memory_order_release);
+    polite = take_connected();
+  }
   for (auto* exchange = exchanges_.load(std::memory_order_acquire); exchange != nullptr;
        exchange = exchange->next)
     if (exchange != polite) exchange->socket().shut_down();
@@ -72,9 +75,7 @@ void Application::shut_down() noexcept {
   if (Application* parent = parent_.exchange(nullptr)) parent->close_inherited();
 }
 
-// An idle exchange whose connection is open; it stays out of the pool.
 CallExchange* Application::take_connected() noexcept {
-  const std::lock_guard lock(mutex_);
   for (CallExchange** place = &idle_; *place != nullptr; place = &(*place)->next_idle)
     if ((*place)->socket().is_open()) return std::exchange(*place, (*place)->next_idle);
   return nullptr;

@@ -44,6 +44,7 @@ class Application {
   void close_inherited() noexcept;
 
  private:
+  // With mutex_ held: an idle exchange whose connection is open; it stays out of the pool.
   CallExchange* take_connected() noexcept;
   static void say_goodbye(Socket& socket) noexcept;
 
@@ -53,10 +54,10 @@ class Application {
   Dialer dialer_;
   std::atomic<bool> shut_down_{false};
   std::atomic<Application*> parent_{nullptr};  // whose connections are still to be closed
-  std::atomic<CallExchange*> exchanges_{
-      nullptr};       // all, linked by `next`; only ever grows, so a child can walk it
-  std::mutex mutex_;  // guards idle_ and each exchange's next_idle
-  CallExchange* idle_ = nullptr;
+  // All exchanges, linked by `next`. The list only ever grows, so that a child can walk it.
+  std::atomic<CallExchange*> exchanges_{nullptr};
+  std::mutex mutex_;  // guards what follows, and orders shut_down() against new connections
+  CallExchange* idle_ = nullptr;  // linked by `next_idle`
 };
 
 // An exchange, lent for one call.

@@ -169,6 +169,36 @@ TEST_F(Connections, LargeMessagesTravelWhole) {
   EXPECT_EQ(echo, data);
 }
 
+// In C their parameter is a bare pointer: only the session's Init says what it points to.
+TEST_F(Connections, MessageFunctionsCarryTheMechanismOfTheirInit) {
+  std::vector<std::uint64_t> types;
+  proxyd_.on(number_of<&F::C_EncryptMessageBegin>(), [&](const Request& request) {
+    In in(request.body);
+    in.array_of(2);
+    types.push_back(in.uint());
+    FakeProxyd::Answer answer{.rv = CKR_OPERATION_NOT_INITIALIZED};
+    return answer;
+  });
+  const CK_SESSION_HANDLE session = open_session(), other = open_session();
+  CK_BYTE iv[12] = {}, tag[16] = {};
+  CK_GCM_MESSAGE_PARAMS parameter{iv, sizeof iv, 0, CKG_NO_GENERATE, tag, 128};
+  const auto begin = [&](CK_SESSION_HANDLE which) {
+    EXPECT_EQ(C_EncryptMessageBegin(which, &parameter, sizeof parameter, nullptr, 0),
+              CKR_OPERATION_NOT_INITIALIZED);
+  };
+  CK_MECHANISM gcm{CKM_AES_GCM, nullptr, 0};
+  FakeProxyd::Answer accepted;
+  accepted.body = {0xc0};  // the mechanism's outputs: none
+  proxyd_.on(number_of<&F::C_MessageEncryptInit>(), [&](const Request&) { return accepted; });
+  begin(session);
+  EXPECT_EQ(C_MessageEncryptInit(session, &gcm, 1), CKR_OK);
+  begin(session);
+  begin(other);
+  EXPECT_EQ(C_MessageEncryptFinal(session), CKR_OK);
+  begin(session);
+  EXPECT_EQ(types, (std::vector<std::uint64_t>{0, CKM_AES_GCM, 0, 0}));
+}
+
 TEST_F(Connections, AnApplicationWithoutStandardDescriptorsDoesNotGetOursThere) {
   C_Finalize(nullptr);
   const int kept = dup(STDIN_FILENO);
