@@ -7,6 +7,28 @@ namespace {
 
 using List = CK_FUNCTION_LIST_3_0;
 
+// By call number: the body starts with a pMechanism.
+constexpr auto kStartsWithMechanism = [] {
+  std::array<bool, kCallCount> starts{};
+  for_each_call([&]<class C>() {
+    starts[C::number] = []<class First, class... Rest>(Types<First, Rest...>) {
+      if constexpr (sizeof...(Rest) == 0) return false;
+      else return std::is_same_v<std::tuple_element_t<0, std::tuple<Rest...>>, Mechanism>;
+    }(typename C::Arguments{});
+  });
+  return starts;
+}();
+
+// The header repeats the mechanism for us. We keep book of operations, decide and audit by it: it must be true.
+bool names_its_mechanism(const Request& request) {
+  if (!kStartsWithMechanism[request.call]) return !request.has_mechanism;
+  In in(request.body);
+  if (in.nil_if()) return !request.has_mechanism;
+  in.array_of(2);
+  const std::uint64_t type = in.uint();
+  return in.ok() && request.has_mechanism && type == request.mechanism;
+}
+
 std::uint32_t to_us(std::uint64_t from_ns, std::uint64_t to_ns) {
   return static_cast<std::uint32_t>(std::min<std::uint64_t>((to_ns - from_ns) / 1000, UINT32_MAX));
 }
@@ -34,15 +56,19 @@ ClientCall::Step ClientCall::own_step(std::uint32_t call) {
 
 ClientCall::ClientCall(Services& services, Answer answer) : services_(services), answer_(std::move(answer)) {}
 
-ClientCall::~ClientCall() = default;
+ClientCall::~ClientCall() {
+  if (worker_ != nullptr) worker_->withdraw(*this, nullptr);
+}
 
 bool ClientCall::begin(Application& application, std::span<const std::uint8_t> frame) {
   if (!read_request(frame, request_)) return false;
   info_ = call_info(request_.call);
   if (info_ == nullptr || info_->policy.where == Where::shim) return false;
   if (request_.handles.empty() && request_.call != number_of<&List::C_GetSlotList>()) return false;
+  if (!names_its_mechanism(request_)) return false;
 
   active_ = true;
+  malformed_ = false;
   ++serial_;
   application_ = &application;
   started_ns_ = uv_hrtime();

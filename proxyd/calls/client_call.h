@@ -29,6 +29,8 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   // False: the request is malformed. The frame must stay where it is until the answer.
   bool begin(Application& application, std::span<const std::uint8_t> frame);
   [[nodiscard]] bool active() const { return active_; }
+  // Of the call that was answered last: its arguments could not be read.
+  [[nodiscard]] bool malformed() const { return malformed_; }
 
  private:
   using Step = void (ClientCall::*)();
@@ -107,6 +109,7 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   std::uint64_t serial_ = 0;                                // of the call that is active
 
   bool active_ = false;
+  bool malformed_ = false;
   Step step_ = nullptr;
   Application* application_ = nullptr;
   Request request_;

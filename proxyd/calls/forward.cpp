@@ -158,6 +158,10 @@ void ClientCall::forward_slot() {
 
 void ClientCall::on_failure(JobFailure failure) {
   worker_ = nullptr;
+  if (failure == JobFailure::malformed) {
+    malformed_ = true;
+    return finish(CKR_DEVICE_ERROR);
+  }
   lease_ = nullptr;  // gone with its worker
   // Nothing was executed: as if the call had come while the worker was being restarted.
   if (failure == JobFailure::not_started && info_->policy.effect != Effect::continues && info_->policy.effect != Effect::ends)

@@ -128,7 +128,9 @@ void Connection::refuse(const Hello& hello, CK_RV rv, const std::string& reason)
 
 void Connection::send_reply(const Reply& reply) {
   output_.clear();
-  if (!closing_) {
+  if (call_.malformed()) {
+    close("a request's arguments are malformed");
+  } else if (!closing_) {
     write_reply_head(output_, reply);
     if (!send_parts(socket_, output_.bytes(), reply.body, unsent_)) close(nullptr);
   }

@@ -4,6 +4,8 @@
 #include <array>
 #include <vector>
 
+#include "pkcs11/attributes.h"
+
 namespace p11shim {
 namespace {
 
@@ -14,7 +16,7 @@ constexpr CK_ULONG kFirstTry = 1024;         // bytes; most attributes fit, larg
 class Attributes {
  public:
   explicit Attributes(std::span<const CK_ATTRIBUTE_TYPE> types) : memory_(types.size() * kFirstTry) {
-    for (std::size_t i = 0; i < types.size(); ++i) query_.push_back({types[i], memory_.data() + i * kFirstTry, kFirstTry});
+    for (std::size_t i = 0; i < types.size(); ++i) query_.push_back({types[i], memory_.data() + i * kFirstTry, room_for(types[i])});
   }
   void read(const CK_FUNCTION_LIST_3_0& module, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object) {
     const CK_RV rv = module.C_GetAttributeValue(session, object, query_.data(), query_.size());
@@ -40,6 +42,14 @@ class Attributes {
   }
 
  private:
+  // NSS gives a number only into a buffer of exactly its size.
+  static CK_ULONG room_for(CK_ATTRIBUTE_TYPE type) {
+    switch (attribute_kind(type)) {
+      case AttributeKind::ulong: return sizeof(CK_ULONG);
+      case AttributeKind::boolean: return sizeof(CK_BBOOL);
+      default: return kFirstTry;
+    }
+  }
   static bool answers_all(CK_RV rv) {
     return rv == CKR_OK || rv == CKR_ATTRIBUTE_TYPE_INVALID || rv == CKR_ATTRIBUTE_SENSITIVE || rv == CKR_BUFFER_TOO_SMALL;
   }

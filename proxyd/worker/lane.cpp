@@ -32,7 +32,7 @@ void Lane::run() {
     reply_.id = request_.id;
     reply_.rv = CKR_GENERAL_ERROR;
     reply_.hsm_us = 0;
-    if (!execute() || !send(reply_)) return;
+    if (!(execute() ? send(reply_) : refuse())) return;
     clear();
   }
 }
@@ -60,6 +60,17 @@ bool Lane::receive() {
 
 bool Lane::send(const Reply& reply) {
   write_reply_head(head_, reply);
+  return send_frame();
+}
+
+// proxyd forwards bodies unread: what is wrong with one is the application's doing, and costs only that application.
+bool Lane::refuse() {
+  body_.clear();
+  write_refusal(head_);
+  return send_frame();
+}
+
+bool Lane::send_frame() {
   std::array<iovec, 2> parts{iovec{head_.data(), head_.size()}, iovec{body_.data(), body_.size()}};
   msghdr message{};
   message.msg_iov = parts.data();
@@ -109,7 +120,15 @@ bool Lane::execute_function(const CallInfo& info) {
   In in(request_.body);
   RequestReader from{in, request_.handles, arena_};
   Out out(body_);
-  const Served served = kHandlers[request_.call](module_.functions(), from, out, reply_.handles);
+  Served served;
+  try {
+    served = kHandlers[request_.call](module_.functions(), from, out, reply_.handles);
+  } catch (const std::bad_alloc&) {
+    body_.clear();
+    reply_.handles.clear();
+    reply_.rv = CKR_HOST_MEMORY;
+    return true;
+  }
   if (!served.well_formed) return false;
   reply_.rv = served.rv;
   reply_.hsm_us = microseconds(served.duration);

@@ -20,7 +20,9 @@ class Lane {
  private:
   bool receive();
   bool send(const Reply& reply);
-  bool execute();
+  bool refuse();
+  bool send_frame();
+  bool execute();  // false: the request is malformed and nothing was called
   bool execute_function(const CallInfo& info);
   void load();
   void list_slots();

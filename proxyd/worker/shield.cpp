@@ -46,7 +46,7 @@ CK_RV careful_get_attribute_value(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE ob
   for (CK_ULONG i = 0; i < count; ++i) {
     const bool known = fitting[i].ulValueLen != CK_UNAVAILABLE_INFORMATION;
     if (attributes[i].pValue == nullptr || !known) continue;
-    if (fitting[i].ulValueLen <= attributes[i].ulValueLen) fitting[i].pValue = attributes[i].pValue;
+    if (fitting[i].ulValueLen <= attributes[i].ulValueLen) fitting[i] = attributes[i];
     else too_small = true;
   }
   CK_RV rv = bare.C_GetAttributeValue(session, object, fitting.data(), count);

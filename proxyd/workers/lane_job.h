@@ -18,6 +18,7 @@ class Worker;
 enum class JobFailure : std::uint8_t {
   worker_lost,  // the worker died while it may have been executing
   not_started,  // the worker died or stopped before a lane took it
+  malformed,    // the lane could not read the message; nothing was called
 };
 
 class LaneJob {

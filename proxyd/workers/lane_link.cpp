@@ -47,6 +47,13 @@ LaneJob* LaneLink::release_job() {
   return job;
 }
 
+LaneJob* LaneLink::disconnect() {
+  failed_ = true;
+  late_ = nullptr;
+  poll_.watch(0);
+  return release_job();
+}
+
 void LaneLink::on_ready(int events) {
   if ((events & UV_WRITABLE) != 0) flush();
   if ((events & UV_READABLE) != 0 && !failed_) read();
@@ -68,12 +75,13 @@ void LaneLink::read() {
 
 void LaneLink::finish_reply() {
   const std::size_t length = kLengthPrefix + load_length(input_.data());
-  if (input_.size() != length || (job_ == nullptr && !stuck_) ||
-      !read_reply(input_.bytes().subspan(kLengthPrefix), reply_))
-    return fail();
+  if (input_.size() != length || (job_ == nullptr && !stuck_)) return fail();
+  const auto frame = input_.bytes().subspan(kLengthPrefix);
+  const bool refused = message_kind(frame) == MessageKind::refusal;
+  if (!refused && !read_reply(frame, reply_)) return fail();
   LaneJob* job = release_job();
   input_.mark_secret();
-  if (job != nullptr) job->on_reply(reply_);
+  if (job != nullptr) refused ? job->on_failure(JobFailure::malformed) : job->on_reply(reply_);
   input_.clear();
   input_.trim(kKeptBuffer);
   if (stuck_) {

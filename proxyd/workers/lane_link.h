@@ -29,14 +29,15 @@ class LaneLink {
   [[nodiscard]] bool idle() const { return job_ == nullptr && !stuck_; }
   [[nodiscard]] bool stuck() const { return stuck_; }
   [[nodiscard]] LaneJob* job() const { return job_; }
-  // Takes the job away without telling it, for a worker that is being torn down.
-  LaneJob* release_job();
+  // For a worker that is being torn down: nothing is read, sent or told any more. Returns the job, which was not told either.
+  LaneJob* disconnect();
 
  private:
   void on_ready(int events);
   void read();
   void finish_reply();
   void flush();
+  LaneJob* release_job();
   void fail();
 
   int socket_;

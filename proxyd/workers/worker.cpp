@@ -169,10 +169,11 @@ void Worker::process_exited(std::int64_t status, int signal) {
 void Worker::tear_down() {
   start_timer_.stop();
   stop_waiting();
+  ++generation_;  // whatever still arrives is from a process that is no more
   const bool healthy = state_ == State::stopped && stuck_lanes() == 0;
   std::vector<LaneJob*> running;
   for (auto& lane : lanes_)
-    if (LaneJob* job = lane->release_job()) running.push_back(job);
+    if (LaneJob* job = lane->disconnect()) running.push_back(job);
   std::deque<LaneJob*> waiting;
   waiting.swap(queue_);
   for (auto& lane : lanes_) buried_.push_back(std::move(lane));
@@ -182,9 +183,10 @@ void Worker::tear_down() {
     leave_worker(std::move(process_), healthy && running.empty());
     process_ = nullptr;
   }
+  // Before the jobs are told: one of them may start the worker again, with a turn of its own.
+  if (std::exchange(has_turn_, false)) gate_.leave(spec_.module.path);
   for (LaneJob* job : running) job->on_failure(JobFailure::worker_lost);
   for (LaneJob* job : waiting) job->on_failure(JobFailure::not_started);
-  if (std::exchange(has_turn_, false)) gate_.leave(spec_.module.path);
 }
 
 void Worker::submit(LaneJob& job) {

@@ -59,7 +59,7 @@ TEST_F(MachineCheck, WarnsOfDirectoriesThatDoNotExistYet) {
             std::string(TINY_MODULE) +
             "\"\ntokens = \"*\"\ncheck_owner = false\n[log]\nfile = \"/none/log\"\n"),
       (Lines{"p.toml:2:8: warning: \"/none/a\": No such file or directory",
-             "p.toml:6:13: warning: \"/none/s\": No such file or directory",
+             "p.toml:6:13: warning: \"/none\": No such file or directory",
              "p.toml:13:8: warning: \"/none\": No such file or directory"}));
 }
 
