@@ -1,17 +1,20 @@
-// NSS softokn as a module that any client can load: C_Initialize passes softokn the parameters it insists on, taken
-// from P11TEST_NSS_PARAMETERS. Everything else is softokn's own function list, so this is "the module directly".
+// NSS softokn as a module that any client can load: C_Initialize passes softokn the parameters it insists on,
+// taken from P11TEST_NSS_PARAMETERS. Everything else is softokn's own functions, so this is "the module
+// directly".
 #include "pkcs11/cryptoki.h"
 
-#include <cstdlib>
 #include <dlfcn.h>
+#include <cstdlib>
 
 namespace {
 
 CK_FUNCTION_LIST functions;
+CK_FUNCTION_LIST_3_0 functions30;
+CK_INTERFACE interface {};
 CK_FUNCTION_LIST_PTR softokn;
 
-// The client's mutex functions and flags are passed on; softokn reads LibraryParameters where the standard has
-// pReserved.
+// The client's mutex functions and flags are passed on; softokn reads LibraryParameters where the standard
+// has pReserved.
 CK_RV initialize(CK_VOID_PTR pInitArgs) {
   CK_C_INITIALIZE_ARGS arguments{};
   if (const auto* given = static_cast<const CK_STANDARD_INITIALIZE_ARGS*>(pInitArgs)) {
@@ -26,17 +29,39 @@ CK_RV initialize(CK_VOID_PTR pInitArgs) {
   return softokn->C_Initialize(&arguments);
 }
 
+bool load() {
+  if (softokn != nullptr) return true;
+  void* library = dlopen("libsoftokn3.so", RTLD_NOW | RTLD_LOCAL);
+  if (library == nullptr) return false;
+  auto* get_list = reinterpret_cast<CK_C_GetFunctionList>(dlsym(library, "C_GetFunctionList"));
+  auto* get_interface = reinterpret_cast<CK_C_GetInterface>(dlsym(library, "C_GetInterface"));
+  CK_VERSION version{3, 0};
+  CK_INTERFACE_PTR newest = nullptr;
+  if (get_interface(nullptr, &version, &newest, 0) != CKR_OK || get_list(&softokn) != CKR_OK) return false;
+  functions = *softokn;
+  functions.C_Initialize = initialize;
+  functions30 = *static_cast<CK_FUNCTION_LIST_3_0_PTR>(newest->pFunctionList);
+  functions30.C_Initialize = initialize;
+  interface = {newest->pInterfaceName, &functions30, newest->flags};
+  return true;
+}
+
 }  // namespace
 
-extern "C" __attribute__((visibility("default"))) CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR ppFunctionList) {
-  if (softokn == nullptr) {
-    void* library = dlopen("libsoftokn3.so", RTLD_NOW | RTLD_LOCAL);
-    auto* get_list =
-        library == nullptr ? nullptr : reinterpret_cast<CK_C_GetFunctionList>(dlsym(library, "C_GetFunctionList"));
-    if (get_list == nullptr || get_list(&softokn) != CKR_OK) return CKR_GENERAL_ERROR;
-    functions = *softokn;
-    functions.C_Initialize = initialize;
-  }
+#define P11TEST_EXPORT extern "C" __attribute__((visibility("default")))
+
+P11TEST_EXPORT CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR ppFunctionList) {
+  if (!load()) return CKR_GENERAL_ERROR;
   *ppFunctionList = &functions;
   return CKR_OK;
 }
+
+// Clients ask for the newest.
+P11TEST_EXPORT CK_RV C_GetInterface(CK_UTF8CHAR_PTR, CK_VERSION_PTR, CK_INTERFACE_PTR_PTR ppInterface,
+                                    CK_FLAGS) {
+  if (!load()) return CKR_GENERAL_ERROR;
+  *ppInterface = &interface;
+  return CKR_OK;
+}
+
+#undef P11TEST_EXPORT

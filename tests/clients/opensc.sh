@@ -27,7 +27,6 @@ echo "== self-test with no key, an EC key, an RSA key"
 attempt user --test
 user --keypairgen --key-type EC:prime256v1 --id 02 --label ec --usage-sign | stable
 attempt user --test
-attempt user --session-rw --test-ec --id 09 --key-type EC:secp384r1
 for type in privkey pubkey; do
   user --delete-object --type $type --id 02 | stable
 done
@@ -105,6 +104,9 @@ for type in privkey pubkey; do
   user --delete-object --type $type --id 01 | stable
 done
 user --list-objects | grep -c 'Object; RSA' || true
+
+echo "== self-test that makes an EC key"
+attempt user --session-rw --test-ec --id 09 --key-type EC:secp384r1
 
 echo "== wrong PIN, wrong slot"
 tool --login --pin 000000 --list-objects 2>&1 | stable || true
