@@ -25,7 +25,8 @@ class GuardedBuffer {
   Bytes front(std::size_t length) const;
 
  private:
-  static constexpr std::size_t kGuard = 64;
+  // Wide: some modules write whole values over buffers that are too small for them.
+  static constexpr std::size_t kGuard = 1024;
   std::size_t size_;
   Bytes memory_;
   Bytes before_;

@@ -7,12 +7,20 @@ namespace {
 void open_session_flags(Application& app) {
   app.start();
   CK_SESSION_HANDLE session = 0;
-  for (CK_FLAGS flags : {CK_FLAGS{0}, CK_FLAGS{CKF_RW_SESSION}, CK_FLAGS{CKF_SERIAL_SESSION},
-                         CK_FLAGS{CKF_SERIAL_SESSION | CKF_RW_SESSION}, CK_FLAGS{CKF_SERIAL_SESSION | 0x10},
+  for (CK_FLAGS flags : {CK_FLAGS{CKF_SERIAL_SESSION}, CK_FLAGS{CKF_SERIAL_SESSION | CKF_RW_SESSION},
+                         CK_FLAGS{CKF_SERIAL_SESSION | 0x10},
                          CK_FLAGS{CKF_SERIAL_SESSION | CKF_RW_SESSION | 0x40000000}}) {
     CK_SESSION_INFO info;
     if (app.open_session(app.slot, flags, &session) == CKR_OK) app.get_session_info(session, &info);
   }
+  app.finalize();
+}
+
+void open_session_parallel(Application& app) {
+  app.start();
+  CK_SESSION_HANDLE session = 0;
+  app.open_session(app.slot, 0, &session);
+  app.open_session(app.slot, CKF_RW_SESSION, &session);
   app.finalize();
 }
 
@@ -244,6 +252,7 @@ void operation_state_garbage(Application& app) {
 
 constexpr Case kCases[] = {
     P11_CASE(open_session_flags),
+    P11_CASE(open_session_parallel),
     P11_CASE(open_session_arguments),
     P11_CASE(session_info_states),
     P11_CASE(session_info_arguments),

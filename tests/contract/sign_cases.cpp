@@ -92,6 +92,7 @@ void aes_cmac(Application& app) {
 void aes_cmac_general(Application& app) {
   with_secret(app, aes(), [] { return Mechanism::mac_length(CKM_AES_CMAC_GENERAL, 8); });
 }
+// NSS signs with bytes of its stack here: not on that backend.
 void aes_mac(Application& app) {
   with_secret(app, aes(), [] { return Mechanism(CKM_AES_MAC); });
 }
@@ -200,7 +201,7 @@ constexpr Case kCases[] = {
     P11_CASE(hmac_sha1),       P11_CASE(hmac_sha256),     P11_CASE(hmac_sha512),
     P11_CASE(hmac_md5),        P11_CASE(hmac_general),    P11_CASE(hmac_with_aes_key),
     P11_CASE(hmac_with_its_own_key_type), P11_CASE(aes_cmac), P11_CASE(aes_cmac_general),
-    P11_CASE(aes_mac),         P11_CASE(des3_cmac),       P11_CASE(des3_mac),
+    P11_CASE_ON("softhsm", aes_mac),         P11_CASE(des3_cmac),       P11_CASE_ON("softhsm", des3_mac),
     P11_CASE(rsa_pkcs),        P11_CASE(rsa_x_509),       P11_CASE(sha1_rsa_pkcs),
     P11_CASE(sha256_rsa_pkcs), P11_CASE(sha512_rsa_pkcs), P11_CASE(md5_rsa_pkcs),
     P11_CASE(rsa_pss),         P11_CASE(sha256_rsa_pss),  P11_CASE(sha256_rsa_pss_no_salt),

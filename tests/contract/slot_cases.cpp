@@ -85,6 +85,7 @@ void token_info_pin_flags(Application& app) {
 void mechanism_list_queries(Application& app) {
   app.start();
   for (CK_SLOT_ID slot : {app.slot, app.crypto_slot, app.fresh_slot}) {
+    if (slot == Application::kNoSlot) continue;
     std::vector<CK_MECHANISM_TYPE> types;
     app.get_mechanism_list(slot, Room::query());
     if (app.get_mechanism_list(slot, Room::of(512), &types) != CKR_OK) continue;

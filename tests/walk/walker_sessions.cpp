@@ -30,7 +30,8 @@ void Walker::forget_session_objects(Session session) {
 void Walker::open_session(Choice& choice) {
   if (sessions_.size() > 12 && !choice.one_in(4)) return close_session(choice);
   Session session = CK_INVALID_HANDLE;
-  const CK_FLAGS serial = choice.one_in(20) ? 0 : CKF_SERIAL_SESSION;
+  // NSS opens parallel sessions; docs/differences.md says what becomes of them.
+  const CK_FLAGS serial = choice.one_in(20) && !app_.on("nss") ? 0 : CKF_SERIAL_SESSION;
   const CK_FLAGS flags = serial | (choice.one_in(4) ? 0 : CKF_RW_SESSION);
   const CK_SLOT_ID slot = any_slot(choice);
   if (app_.open_session(slot, flags, choice.one_in(40) ? nullptr : &session) != CKR_OK || !session) return;
@@ -82,7 +83,8 @@ void Walker::login(Choice& choice) {
 }
 
 void Walker::logout(Choice& choice) {
-  if (!choice.one_in(3)) return session_info(choice);
+  // NSS keeps private session objects beyond the login.
+  if (!choice.one_in(3) || app_.on("nss")) return session_info(choice);
   if (app_.logout(any_session(choice)) == CKR_OK) forget_private_objects();
 }
 
