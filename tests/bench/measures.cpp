@@ -40,16 +40,27 @@ Measure round_trip(Placement placement) {
           }};
 }
 
+// p11-kit cannot carry AES-CBC's parameter: there its AES-ECB of the same size stands in, which is the faster
+// of the two.
+Cell peer_of(Cell cell) {
+  if (const std::size_t mode = cell.workload.find("cbc"); mode != std::string::npos) {
+    cell.workload.replace(mode, 3, "ecb");
+  }
+  return cell;
+}
+
 Measure throughput(std::string_view workload) {
   const Cell cell{Placement::kFree, std::string(workload), kManyThreads};
   return {"throughput, 8 threads, " + cell.workload, ">= 2 x p11-kit or >= 0.7 x direct",
           [cell](const Results& results) -> std::optional<Outcome> {
             const auto direct = results.throughput_ratio(cell, "shim", "direct");
-            if (!direct) return std::nullopt;
-            const auto peer = results.throughput_ratio(cell, "shim", "p11-kit");
-            const std::string figure = peer ? format("%.2f x p11-kit, %.2f x direct", *peer, *direct)
-                                            : format("%.2f x direct", *direct);
-            return Outcome{figure, *direct >= kOfDirect || (peer && *peer >= kOverPeer)};
+            const auto ours = results.throughput(cell, "shim");
+            if (!direct || !ours) return std::nullopt;
+            const auto theirs = results.throughput(peer_of(cell), "p11-kit");
+            const double peer =
+                results.throughput_ratio(cell, "shim", "p11-kit").value_or(theirs ? *ours / *theirs : 0);
+            return Outcome{format("%.2f x p11-kit, %.2f x direct", peer, *direct),
+                           *direct >= kOfDirect || peer >= kOverPeer};
           }};
 }
 

@@ -34,6 +34,7 @@ class Caller {
   CK_RV aes_cbc_1k() { return aes_cbc(1 << 10); }
   CK_RV aes_cbc_64k() { return aes_cbc(64 << 10); }
   CK_RV aes_cbc_1m() { return aes_cbc(1 << 20); }
+  CK_RV aes_ecb_1k() { return aes_ecb(1 << 10); }
   CK_RV aes_ecb_64k() { return aes_ecb(64 << 10); }
   CK_RV aes_ecb_1m() { return aes_ecb(1 << 20); }
   CK_RV find();
@@ -73,6 +74,7 @@ inline constexpr std::array kWorkloads{
     Workload{"aes-cbc-1k", &Caller::aes_cbc_1k},
     Workload{"aes-cbc-64k", &Caller::aes_cbc_64k},
     Workload{"aes-cbc-1m", &Caller::aes_cbc_1m},
+    Workload{"aes-ecb-1k", &Caller::aes_ecb_1k},
     Workload{"aes-ecb-64k", &Caller::aes_ecb_64k},
     Workload{"aes-ecb-1m", &Caller::aes_ecb_1m},
     Workload{"find", &Caller::find},

@@ -64,8 +64,7 @@ struct Opaque {
   bool null;
 };  // reserved pointers, callbacks, initialisation arguments
 
-namespace detail {
-
+// Whether the argument types from the I-th on begin with these.
 template <class Arguments, std::size_t I, class... Types>
 constexpr bool starts_with() {
   constexpr std::size_t size = std::tuple_size_v<Arguments>;
@@ -78,6 +77,8 @@ constexpr bool starts_with() {
     (std::index_sequence_for<Types...>{});
   }
 }
+
+namespace detail {
 
 template <Function F>
 inline constexpr bool kFillsBytes = F == Function::C_GenerateRandom;

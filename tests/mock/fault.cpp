@@ -93,8 +93,8 @@ inline constexpr bool kNamesAnObject =
 
 // Every function that takes a mechanism and a key takes them in this order.
 template <class... Arguments>
-inline constexpr bool kNamesAKey = argument::detail::starts_with<
-    std::tuple<Arguments...>, 0, CK_SESSION_HANDLE, CK_MECHANISM*, CK_OBJECT_HANDLE>();
+inline constexpr bool kNamesAKey =
+    argument::starts_with<std::tuple<Arguments...>, 0, CK_SESSION_HANDLE, CK_MECHANISM*, CK_OBJECT_HANDLE>();
 
 template <Function F, class... Arguments>
 CK_RV forward_without_objects(Arguments... arguments) {

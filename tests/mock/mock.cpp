@@ -68,6 +68,23 @@ CK_MECHANISM_TYPE message_mechanism(MockModule& module, First first, Rest...) {
 #include <pkcs11f.h>
 #undef CK_PKCS11_FUNCTION_INFO
 
+// An operation ends with a call of it that fails, whatever made it fail (§5.2), but for a buffer that is too
+// small.
+template <Function F, class First, class... Rest>
+void end_failed_operation(MockModule& module, CK_RV rv, First first, Rest...) {
+  if constexpr (std::is_same_v<First, CK_SESSION_HANDLE>) {
+    constexpr Step kStep = operation_step(F);
+    constexpr bool kIsDual = kStep.kind == Step::Kind::kNone && function_name(F).ends_with("Update");
+    if (rv == CKR_OK || rv == CKR_BUFFER_TOO_SMALL || kStep.operation == "FindObjects") return;
+    const std::lock_guard lock(module.mutex());
+    MockSession* session = module.session(first);
+    if (session == nullptr) return;
+    if (kIsDual) session->operations.clear();
+    if (kStep.kind == Step::Kind::kNeed || kStep.kind == Step::Kind::kEnd)
+      session->operations.erase(kStep.operation);
+  }
+}
+
 template <Function F, class Prototype>
 struct Entry;
 
@@ -82,7 +99,10 @@ struct Entry<F, CK_RV (*)(Arguments...)> {
       record(rules->record, F, inputs.text());
     }
     const Verdict verdict = mock().control.judge(F);
-    if (verdict.rv && !verdict.fill) return *verdict.rv;
+    if (verdict.rv && !verdict.fill) {
+      end_failed_operation<F>(module, *verdict.rv, arguments...);
+      return *verdict.rv;
+    }
 
     const std::lock_guard lock(module.mutex());
     module.use(verdict.rules);
