@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "wire/buffer.h"
+#include "wire/limits.h"
 
 namespace p11shim {
 
@@ -34,6 +35,8 @@ class Arena {
       used_ += rounded;
       return place;
     }
+    if (size > kMost - held_) throw std::bad_alloc();
+    held_ += size;
     large_.push_back({std::malloc(size == 0 ? 1 : size), size});
     if (large_.back().memory == nullptr) {
       large_.pop_back();
@@ -60,12 +63,14 @@ class Arena {
       std::free(large.memory);
     }
     large_.clear();
+    held_ = 0;
     used_ = 0;
     secret_ = false;
   }
 
  private:
   static constexpr std::size_t kBlock = 32 << 10;
+  static constexpr std::size_t kMost = 4 * limits::kMaxFrame;  // of one call: a short request can ask for much room
   static constexpr std::size_t kAlignment = alignof(std::max_align_t);
   struct Large {
     void* memory;
@@ -74,6 +79,7 @@ class Arena {
   std::uint8_t* block_;
   std::size_t used_ = 0;
   std::vector<Large> large_;
+  std::size_t held_ = 0;  // in large_
   bool secret_ = false;
 };
 

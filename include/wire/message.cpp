@@ -126,6 +126,8 @@ bool read_welcome(std::span<const std::uint8_t> frame, Welcome& welcome) {
 
 void write_goodbye(Buffer& to) { FrameWriter(to, MessageKind::goodbye, 1).finish(); }
 
+void write_refusal(Buffer& to) { FrameWriter(to, MessageKind::refusal, 1).finish(); }
+
 void write_request_head(Buffer& to, const Request& request) {
   FrameWriter frame(to, MessageKind::request, kRequestFields);
   frame.out.uint(request.id);

@@ -15,7 +15,14 @@ namespace p11shim {
 inline constexpr std::uint32_t kProtocolVersion = 1;
 inline constexpr std::size_t kLengthPrefix = 4;  // bytes
 
-enum class MessageKind : std::uint8_t { request = 1, reply = 2, hello = 3, welcome = 4, goodbye = 5 };
+enum class MessageKind : std::uint8_t {
+  request = 1,
+  reply = 2,
+  hello = 3,
+  welcome = 4,
+  goodbye = 5,
+  refusal = 6,  // lane → proxyd only: the request's body is malformed, nothing was called
+};
 
 using Id128 = std::array<std::uint8_t, 16>;
 
@@ -68,6 +75,7 @@ struct Welcome {
 void write_hello(Buffer& to, const Hello& hello);
 void write_welcome(Buffer& to, const Welcome& welcome);
 void write_goodbye(Buffer& to);
+void write_refusal(Buffer& to);
 void write_request_head(Buffer& to, const Request& request);
 void write_reply_head(Buffer& to, const Reply& reply);
 

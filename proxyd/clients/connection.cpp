@@ -10,6 +10,7 @@
 namespace p11shim {
 namespace {
 constexpr std::size_t kKeptBuffer = 4096;         // of an idle connection
+constexpr std::uint64_t kIdleMs = 1000;
 constexpr std::size_t kLargestHello = 1024;       // before anybody is known
 }  // namespace
 
@@ -32,19 +33,23 @@ Connection::~Connection() {
 
 void Connection::drain() {
   draining_ = true;
-  if (!call_.active()) close(nullptr);
+  if (!call_.active() && unsent_.empty()) close(nullptr);
 }
 
 void Connection::on_ready(int events) {
   if ((events & UV_WRITABLE) != 0) {
     if (!send_buffered(socket_, unsent_)) return close(nullptr);
-    if (unsent_.empty()) poll_.watch(UV_READABLE);
+    if (!unsent_.empty()) return;
+    if (draining_ && !call_.active()) return close(nullptr);
+    poll_.watch(UV_READABLE);
+    next_frame();  // it may have come while nobody took the reply
   }
   if ((events & UV_READABLE) != 0) read();
 }
 
 void Connection::read() {
   if (closing_) return;
+  last_used_ms_ = services_.runtime.now_ms();
   // One request at a time: whatever the application sends meanwhile waits in the socket.
   if (call_.active()) return poll_.watch(0);
   next_frame();
@@ -53,7 +58,8 @@ void Connection::read() {
 void Connection::next_frame() {
   if (reading_) return;
   reading_ = true;
-  while (!closing_ && !call_.active()) {
+  // Whoever does not take a reply is not served on: its replies would pile up here.
+  while (!closing_ && !draining_ && !call_.active() && unsent_.empty()) {
     const std::size_t largest = application_ != nullptr ? max_frame_ : kLargestHello;
     const Received received = receive_frame(socket_, input_, largest);
     if (received == Received::partial) break;
@@ -109,7 +115,8 @@ bool Connection::take_hello(std::span<const std::uint8_t> frame) {
   output_.clear();
   output_.mark_secret();
   write_welcome(output_, welcome);
-  if (!send_parts(socket_, output_.bytes(), {}, unsent_)) close(nullptr);
+  if (!send_parts(socket_, output_, {}, unsent_)) close(nullptr);
+  else if (!unsent_.empty()) poll_.watch(UV_WRITABLE);
   output_.clear();
   return true;
 }
@@ -122,7 +129,7 @@ void Connection::refuse(const Hello& hello, CK_RV rv, const std::string& reason)
   welcome.reason = reason;
   output_.clear();
   write_welcome(output_, welcome);
-  send_parts(socket_, output_.bytes(), {}, unsent_);
+  send_parts(socket_, output_, {}, unsent_);
   close(nullptr);
 }
 
@@ -132,17 +139,23 @@ void Connection::send_reply(const Reply& reply) {
     close("a request's arguments are malformed");
   } else if (!closing_) {
     write_reply_head(output_, reply);
-    if (!send_parts(socket_, output_.bytes(), reply.body, unsent_)) close(nullptr);
+    if (!send_parts(socket_, output_, reply.body, unsent_)) close(nullptr);
   }
   // The request was answered: its bytes, which may be secrets, go now.
   if (input_.size() <= frame_size_) input_.clear();
   else input_.consume(frame_size_);
-  input_.trim(kKeptBuffer);
-  output_.trim(kKeptBuffer);
-  if (closing_ || draining_) return close(nullptr);
-  poll_.watch(unsent_.empty() ? UV_READABLE : UV_READABLE | UV_WRITABLE);
+  if (closing_ || (draining_ && unsent_.empty())) return close(nullptr);
+  poll_.watch(unsent_.empty() ? UV_READABLE : UV_WRITABLE);
   // Another frame may be in the buffer already; the loop that took this one goes on, or nobody does.
   if (!reading_ && !input_.empty()) next_frame();
+}
+
+void Connection::trim_if_idle(std::uint64_t now_ms) {
+  if (call_.active() || !unsent_.empty() || now_ms - last_used_ms_ < kIdleMs) return;
+  if (input_.empty()) input_.trim(kKeptBuffer);
+  output_.clear();
+  output_.trim(kKeptBuffer);
+  call_.trim();
 }
 
 void Connection::close(const char* reason) {

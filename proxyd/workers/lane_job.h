@@ -28,12 +28,14 @@ class LaneJob {
   // `reply`'s views are valid during this call only.
   virtual void on_reply(Reply& reply) = 0;
   virtual void on_failure(JobFailure failure) = 0;
+  [[nodiscard]] virtual bool is_own() const { return false; }  // proxyd's own, without a deadline
 
  protected:
   friend class LaneLink;
   friend class Worker;
   Buffer head_;                          // the encoded message without its body
   std::span<const std::uint8_t> body_;   // must stay valid until the job has ended or was withdrawn
+  bool secret_ = true;                   // its reply is wiped after use
   std::uint64_t queued_ns_ = 0;          // uv_hrtime
   std::uint64_t sent_ns_ = 0;
   LaneLink* lane_ = nullptr;             // where it runs
@@ -53,6 +55,7 @@ class OwnCall final : public LaneJob {
   explicit OwnCall(Buffer body, Done done) : body_bytes_(std::move(body)), done_(std::move(done)) {}
   void on_reply(Reply& reply) override;
   void on_failure(JobFailure failure) override;
+  [[nodiscard]] bool is_own() const override { return true; }
 
   Buffer body_bytes_;
   Done done_;
