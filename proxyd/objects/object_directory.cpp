@@ -33,6 +33,14 @@ class Hash {
   std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_;
 };
 
+// Removes the entry of this handle.
+template <class Map>
+void erase_entry(Map& map, const Identity& identity, std::uint64_t handle) {
+  const auto [first, last] = map.equal_range(identity);
+  for (auto it = first; it != last; ++it)
+    if (it->second == handle) return void(map.erase(it));
+}
+
 }  // namespace
 
 std::size_t ObjectDirectory::IdentityHash::operator()(const Identity& identity) const {
@@ -42,7 +50,10 @@ std::size_t ObjectDirectory::IdentityHash::operator()(const Identity& identity) 
 }
 
 ObjectDirectory::ObjectDirectory(std::string name, StateDirectory& state) : name_(std::move(name)), state_(state) {
-  state_.for_each([&](const StateDirectory::Alias& alias) { aliases_.emplace(alias.identity, alias); });
+  state_.for_each([&](const StateDirectory::Alias& alias) {
+    aliases_.emplace(alias.handle, alias);
+    recorded_.emplace(alias.identity, alias.handle);
+  });
 }
 
 Identity ObjectDirectory::identity_of(const Description& description, std::string_view serial) const {
@@ -62,46 +73,54 @@ TokenObject* ObjectDirectory::find(std::uint64_t handle) {
   return found == objects_.end() ? nullptr : &found->second;
 }
 
-TokenObject* ObjectDirectory::find_known(const Identity& identity, const Identity& features) {
-  const auto [first, last] = handles_.equal_range(identity);
-  for (auto it = first; it != last; ++it)
-    if (TokenObject* object = find(it->second); object != nullptr && object->features == features) return object;
-  return nullptr;
-}
-
-TokenObject* ObjectDirectory::find_ordinal(const Identity& identity, std::uint32_t ordinal) {
-  return find(compute_handle(identity, ordinal));
-}
-
 std::size_t ObjectDirectory::twins_of(const Identity& identity) const { return handles_.count(identity); }
 
-TokenObject& ObjectDirectory::add(const Description& description, const Identity& identity, const Identity& features,
-                                  std::uint32_t ordinal) {
-  std::uint64_t handle = compute_handle(identity, ordinal);
-  const auto [first, last] = aliases_.equal_range(identity);
-  bool recorded = false;
+// The one that is recorded for it; else the first one that neither a living object has nor any record keeps for another.
+// Without the second rule an object that took over the label of another would take over its handle as well, if it happened
+// to be seen first after a restart.
+std::uint64_t ObjectDirectory::free_handle(const Identity& identity, const Identity& features) const {
+  const auto [first, last] = recorded_.equal_range(identity);
   for (auto it = first; it != last; ++it)
-    if (it->second.features == features && find(it->second.handle) == nullptr) {
-      handle = it->second.handle;
-      recorded = true;
-    }
+    if (aliases_.at(it->second).features == features && !objects_.contains(it->second)) return it->second;
+  for (std::uint32_t ordinal = 0;; ++ordinal)
+    if (const std::uint64_t handle = compute_handle(identity, ordinal); !objects_.contains(handle) && !aliases_.contains(handle)) return handle;
+}
+
+TokenObject& ObjectDirectory::add(const Description& description, const Identity& identity, const Identity& features) {
+  const std::uint64_t handle = free_handle(identity, features);
   TokenObject& object = objects_[handle];
   object.handle = handle;
   object.identity = identity;
   object.features = features;
   handles_.emplace(identity, handle);
   update(object, description);
-  // Twins must be told apart after a restart too, in whatever order they are then seen.
-  if (!recorded && twins_of(identity) > 1) {
-    const auto [begin, end] = handles_.equal_range(identity);
-    for (auto it = begin; it != end; ++it) {
-      const TokenObject& twin = objects_.at(it->second);
-      const StateDirectory::Alias alias{identity, twin.features, twin.handle};
-      state_.remember(alias);
-      aliases_.emplace(identity, alias);
-    }
-  }
+  // Twins must be told apart after a restart too, in whatever order they are then seen; and so must an object that did not
+  // get the first handle of its identity.
+  const auto [begin, end] = handles_.equal_range(identity);
+  if (twins_of(identity) > 1)
+    for (auto it = begin; it != end; ++it) record(objects_.at(it->second));
+  else if (handle != compute_handle(identity, 0))
+    record(object);
   return object;
+}
+
+void ObjectDirectory::record(const TokenObject& object) {
+  const StateDirectory::Alias alias{object.identity, object.features, object.handle};
+  if (const auto found = aliases_.find(object.handle); found != aliases_.end()) {
+    if (found->second.identity == alias.identity && found->second.features == alias.features) return;
+    forget_record(object.handle);
+  }
+  aliases_.emplace(object.handle, alias);
+  recorded_.emplace(alias.identity, alias.handle);
+  state_.remember(alias);
+}
+
+bool ObjectDirectory::forget_record(std::uint64_t handle) {
+  const auto found = aliases_.find(handle);
+  if (found == aliases_.end()) return false;
+  erase_entry(recorded_, found->second.identity, handle);
+  aliases_.erase(found);
+  return true;
 }
 
 TokenObject& ObjectDirectory::update(TokenObject& object, const Description& description) {
@@ -117,36 +136,23 @@ TokenObject& ObjectDirectory::update(TokenObject& object, const Description& des
 void ObjectDirectory::changed(TokenObject& object, const Description& now, std::string_view serial) {
   const Identity identity = identity_of(now, serial);
   const Identity features = features_of(now);
-  const bool twin = twins_of(object.identity) > 1;
-  if (identity != object.identity) {
-    const auto [first, last] = handles_.equal_range(object.identity);
-    for (auto it = first; it != last; ++it)
-      if (it->second == object.handle) {
-        handles_.erase(it);
-        break;
-      }
+  const bool known_otherwise = identity != object.identity;
+  const bool changed_features = features != object.features;
+  if (known_otherwise) {
+    erase_entry(handles_, object.identity, object.handle);
     handles_.emplace(identity, object.handle);
-  }
-  if (identity != object.identity || (twin && features != object.features)) {
-    const StateDirectory::Alias alias{identity, features, object.handle};
-    state_.remember(alias);
-    aliases_.emplace(identity, alias);
   }
   object.identity = identity;
   object.features = features;
   update(object, now);
+  if (known_otherwise || (changed_features && (twins_of(identity) > 1 || aliases_.contains(object.handle)))) record(object);
 }
 
 void ObjectDirectory::destroyed(std::uint64_t handle) {
   const auto found = objects_.find(handle);
   if (found == objects_.end()) return;
-  const auto [first, last] = handles_.equal_range(found->second.identity);
-  for (auto it = first; it != last; ++it)
-    if (it->second == handle) {
-      handles_.erase(it);
-      break;
-    }
-  if (std::erase_if(aliases_, [&](const auto& entry) { return entry.second.handle == handle; }) != 0) state_.forget(handle);
+  erase_entry(handles_, found->second.identity, handle);
+  if (forget_record(handle)) state_.forget(handle);
   objects_.erase(found);
 }
 

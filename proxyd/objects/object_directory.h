@@ -42,10 +42,8 @@ class ObjectDirectory {
   TokenObject& identify(const Description& description, std::string_view serial, Taken taken) {
     const Identity identity = identity_of(description, serial);
     const Identity features = features_of(description);
-    if (TokenObject* known = find_known(identity, features); known != nullptr && !taken(*known)) return update(*known, description);
-    for (std::uint32_t ordinal = 0;; ++ordinal) {
-      if (find_ordinal(identity, ordinal) == nullptr) return add(description, identity, features, ordinal);
-    }
+    if (TokenObject* known = find_known(identity, features, taken)) return update(*known, description);
+    return add(description, identity, features);
   }
   // Attributes of a known object were changed through proxyd: it keeps its handle.
   void changed(TokenObject& object, const Description& now, std::string_view serial);
@@ -60,10 +58,18 @@ class ObjectDirectory {
   };
   Identity identity_of(const Description& description, std::string_view serial) const;
   static Identity features_of(const Description& description);
-  TokenObject* find_known(const Identity& identity, const Identity& features);
-  TokenObject* find_ordinal(const Identity& identity, std::uint32_t ordinal);
+  template <class Taken>
+  TokenObject* find_known(const Identity& identity, const Identity& features, Taken taken) {
+    const auto [first, last] = handles_.equal_range(identity);
+    for (auto it = first; it != last; ++it)
+      if (TokenObject* object = find(it->second); object != nullptr && object->features == features && !taken(*object)) return object;
+    return nullptr;
+  }
+  std::uint64_t free_handle(const Identity& identity, const Identity& features) const;
   std::size_t twins_of(const Identity& identity) const;
-  TokenObject& add(const Description& description, const Identity& identity, const Identity& features, std::uint32_t ordinal);
+  TokenObject& add(const Description& description, const Identity& identity, const Identity& features);
+  void record(const TokenObject& object);
+  bool forget_record(std::uint64_t handle);  // false: there is none
   TokenObject& update(TokenObject& object, const Description& description);
   std::uint64_t compute_handle(const Identity& identity, std::uint32_t ordinal) const;
 
@@ -71,7 +77,8 @@ class ObjectDirectory {
   StateDirectory& state_;
   std::unordered_map<std::uint64_t, TokenObject> objects_;                          // by handle
   std::unordered_multimap<Identity, std::uint64_t, IdentityHash> handles_;          // by identity, living objects
-  std::unordered_multimap<Identity, StateDirectory::Alias, IdentityHash> aliases_;  // by identity, as recorded
+  std::unordered_map<std::uint64_t, StateDirectory::Alias> aliases_;                // by handle, as recorded
+  std::unordered_multimap<Identity, std::uint64_t, IdentityHash> recorded_;         // the same by identity
 };
 
 }  // namespace p11shim

@@ -96,7 +96,7 @@ class Statement {
 
 }  // namespace
 
-StateDirectory::StateDirectory(const std::string& path) {
+StateDirectory::StateDirectory(const std::string& path, Complain complain) : complain_(std::move(complain)) {
   make_directory(path);
   handle_key_ = read_key(path + "/handle_key");
   open_database(path + "/objects.db");
@@ -125,6 +125,26 @@ void StateDirectory::execute(const char* sql) {
 }
 
 void StateDirectory::remember(const Alias& alias) {
+  try {
+    execute("BEGIN IMMEDIATE");
+    remove(alias.handle);
+    insert(alias);
+    execute("COMMIT");
+  } catch (const std::runtime_error& error) {
+    sqlite3_exec(database_, "ROLLBACK", nullptr, nullptr, nullptr);
+    complain_(error.what());
+  }
+}
+
+void StateDirectory::forget(std::uint64_t handle) {
+  try {
+    remove(handle);
+  } catch (const std::runtime_error& error) {
+    complain_(error.what());
+  }
+}
+
+void StateDirectory::insert(const Alias& alias) {
   Statement insert(database_, "INSERT OR REPLACE INTO alias (identity, features, handle) VALUES (?1, ?2, ?3)");
   insert.bind(1, alias.identity);
   insert.bind(2, alias.features);
@@ -132,7 +152,7 @@ void StateDirectory::remember(const Alias& alias) {
   insert.step();
 }
 
-void StateDirectory::forget(std::uint64_t handle) {
+void StateDirectory::remove(std::uint64_t handle) {
   Statement remove(database_, "DELETE FROM alias WHERE handle = ?1");
   remove.bind(1, handle);
   remove.step();

@@ -22,7 +22,8 @@ class StateDirectory {
  public:
   // Makes the directory (0700) and the key where missing. Throws std::runtime_error with words for the operator: not
   // writable, open to others, a key of a wrong size, a database that is not ours.
-  explicit StateDirectory(const std::string& path);
+  using Complain = std::function<void(const std::string& problem)>;
+  explicit StateDirectory(const std::string& path, Complain complain = [](const std::string&) {});
   ~StateDirectory();
   StateDirectory(const StateDirectory&) = delete;
   StateDirectory& operator=(const StateDirectory&) = delete;
@@ -35,6 +36,8 @@ class StateDirectory {
     Identity features;
     std::uint64_t handle;
   };
+  // A handle has one record: the one before is replaced. What cannot be written is told to `complain`: handles stay as they
+  // are until the next start.
   void remember(const Alias& alias);
   void forget(std::uint64_t handle);
   void for_each(const std::function<void(const Alias&)>& visit);
@@ -42,7 +45,10 @@ class StateDirectory {
  private:
   void open_database(const std::string& file);
   void execute(const char* sql);
+  void insert(const Alias& alias);
+  void remove(std::uint64_t handle);
 
+  const Complain complain_;
   HandleKey handle_key_{};
   sqlite3* database_ = nullptr;
 };
