@@ -62,8 +62,9 @@ int run(Config config, std::function<void(const Daemon&)> ready) {
   } catch (const std::exception& error) {
     log->error("{}", error.what());
   }
-  // libuv lets go of the handles that were closed.
-  uv_run(&loop, UV_RUN_NOWAIT);
+  // Until libuv has let go of the handles that were closed, and the workers have finalised their modules: they would be
+  // killed with us. They have a time limit of their own, and a signal ends us now.
+  uv_run(&loop, UV_RUN_DEFAULT);
   uv_loop_close(&loop);
   return status;
 }

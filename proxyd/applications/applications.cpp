@@ -177,8 +177,8 @@ void Applications::drop_object(Application& application, std::uint64_t handle, b
   for (auto& [number, session] : application.sessions) std::erase(session->objects, handle);
   if (object.use_count() != 1 || object->place == nullptr) return;  // a forked relative has it still, or it is gone already
   object->place->remove_session_object(object->real);
-  if (object->creator != nullptr && object->creator->owned_objects > 0) --object->creator->owned_objects;
   if (destroy) destroy_in_module(*object);
+  if (RealSession* creator = object->creator) creator->pool->object_gone(*creator);
 }
 
 // In the real session that made it: any session of the worker may destroy it, and that one exists for certain.

@@ -42,7 +42,8 @@ Daemon::Daemon(uv_loop_t& loop, spdlog::logger& log, Config config, const std::s
       log_(log),
       config_(std::move(config)),
       runtime_{loop, log, worker_path},
-      state_(config_.state.directory),
+      state_(config_.state.directory,
+             [&log](const std::string& problem) { log.error("object handles may change at the next start: {}", problem); }),
       audit_(audit_classes(config_.audit), audit_sinks(config_.audit),
              [&log](const std::string& message, bool ok) { ok ? log.info("audit: {}", message) : log.error("audit: {}", message); }),
       deadlines_(loop),
@@ -164,11 +165,17 @@ void Daemon::apply(const Config& config) {
   catalog_.apply_access(config);
 }
 
-// Once a second: workers that nobody has used for long leave.
+// Once a second: workers that hang are killed, those that nobody has used for long leave.
 void Daemon::housekeeping() {
   const std::uint64_t now = runtime_.now_ms();
-  for (const auto& member : catalog_.members())
-    for (LoginDomain* domain : {&member->user(), &member->so()}) domain->leave_if_idle(now);
+  listener_.trim_idle(now);
+  for (const auto& member : catalog_.members()) {
+    member->backend().worker().lose_if_hung(config_.limits.deadline);
+    for (LoginDomain* domain : {&member->user(), &member->so()}) {
+      domain->lose_hung_workers(config_.limits.deadline);
+      domain->leave_if_idle(now);
+    }
+  }
 }
 
 }  // namespace p11shim

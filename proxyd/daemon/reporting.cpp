@@ -137,6 +137,8 @@ void Daemon::ping_member(const nlohmann::json& arguments, ControlReply reply) {
     Member& member = pool->member;
     if (member.name() != wanted) continue;
     Worker& worker = member.backend().worker();
+    if (worker.state() != Worker::State::ready)
+      return reply.fail({"member_not_up", "member " + wanted + " has no worker that is ready: " + state_name(worker.state()), "shimctl status says why"});
     const std::uint64_t slot = member.slot_in(worker);
     const std::uint64_t start = uv_hrtime();
     OwnCall::start(worker, number_of<&CK_FUNCTION_LIST_3_0::C_GetTokenInfo>(), {&slot, 1}, {}, [reply, start, name = pool->config.name, wanted](Reply* answer) {

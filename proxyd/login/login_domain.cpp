@@ -17,6 +17,11 @@ std::span<const std::uint8_t> pin_bytes(const Buffer& encoded) {
   In in(encoded.bytes());
   return in.next_is_uint() ? std::span<const std::uint8_t>{} : in.bin(limits::kMaxPin);
 }
+// What says that this PIN will never be accepted, as opposed to a token or a worker that is in trouble.
+bool refuses_pin(CK_RV rv) {
+  return rv == CKR_PIN_INCORRECT || rv == CKR_PIN_INVALID || rv == CKR_PIN_LEN_RANGE || rv == CKR_PIN_EXPIRED || rv == CKR_PIN_LOCKED ||
+         rv == CKR_USER_PIN_NOT_INITIALIZED;
+}
 bool is_null(const Buffer& encoded) { return In(encoded.bytes()).next_is_uint(); }
 
 Buffer login_body(CK_USER_TYPE user) {
@@ -172,7 +177,12 @@ void LoginDomain::log_out_last() {
   kept_.wipe_and_release();
   if (worker().state() != Worker::State::ready || service_session_ == CK_INVALID_HANDLE) return finish(CKR_OK);
   const std::uint64_t session = service_session_;
-  OwnCall::start(worker(), kLogout, {&session, 1}, {}, [this](Reply*) { finish(CKR_OK); });
+  OwnCall::start(worker(), kLogout, {&session, 1}, {}, [this, generation = worker().generation()](Reply* reply) {
+    // Nobody may find a worker logged in that should not be.
+    const bool done = reply != nullptr && (reply->rv == CKR_OK || reply->rv == CKR_USER_NOT_LOGGED_IN);
+    if (!done && generation == worker().generation()) worker().stop("its logout failed");
+    finish(CKR_OK);
+  });
 }
 
 void LoginDomain::keep(const Order& order) {
@@ -192,6 +202,11 @@ void LoginDomain::stop(const std::string& reason) {
   kept_.wipe_and_release();
   worker_.stop(reason);
   checker_.stop(reason);
+}
+
+void LoginDomain::lose_hung_workers(std::chrono::milliseconds longest_call) {
+  worker_.lose_if_hung(longest_call);
+  checker_.lose_if_hung(longest_call);
 }
 
 void LoginDomain::leave_if_idle(std::uint64_t now_ms) {
@@ -215,6 +230,7 @@ void LoginDomain::prepare(Worker& worker, Worker::Prepared prepared) {
     }
     send_login(place().worker, session, own_pin_.present() ? own_pin_ : kept_, [this, prepared](CK_RV login_rv) {
       if (login_rv == CKR_OK || login_rv == CKR_USER_ALREADY_LOGGED_IN) return prepared(std::nullopt);
+      if (!refuses_pin(login_rv)) return prepared(WorkerFailure{login_rv, "C_Login failed", true});
       kept_.wipe_and_release();  // never offered twice: the HSM counts
       applications_ = 0;
       hooks_.login_lost();

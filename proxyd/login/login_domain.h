@@ -43,6 +43,7 @@ class LoginDomain final : private Waiter {
   // A PIN of this token was changed: what is kept is wrong, and a worker that was running may be, too.
   void pin_changed(bool in_this_worker);
   void stop(const std::string& reason);
+  void lose_hung_workers(std::chrono::milliseconds longest_call);
   // Nobody is logged in and nothing was asked of the worker for as long as configured: it leaves.
   void leave_if_idle(std::uint64_t now_ms);
 

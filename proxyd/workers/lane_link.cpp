@@ -11,7 +11,7 @@
 
 namespace p11shim {
 namespace {
-constexpr std::size_t kKeptBuffer = 64 << 10;
+constexpr std::size_t kKeptBuffer = 2 << 20;
 constexpr std::size_t kLargestFrame = limits::kMaxFrame + limits::kFrameOverhead;
 }  // namespace
 
@@ -29,7 +29,7 @@ void LaneLink::send(LaneJob& job) {
   job_ = &job;
   job.lane_ = this;
   job.sent_ns_ = uv_hrtime();
-  if (!send_parts(socket_, job.head_.bytes(), job.body_, unsent_)) return fail();
+  if (!send_parts(socket_, job.head_, job.body_, unsent_)) return fail();
   if (!unsent_.empty()) poll_.watch(UV_READABLE | UV_WRITABLE);
 }
 

@@ -21,9 +21,10 @@ RealSessions::Lease RealSessions::borrow(Waiter& waiter) {
   if (!free_.empty()) {
     RealSession* session = free_.back();
     free_.pop_back();
+    session->lent = true;
     return {Outcome::lent, session};
   }
-  if (sessions_.size() + opening_ + closing_ < limit_) open();
+  if (!module_is_full_ && sessions_.size() + opening_ + closing_ < limit_) open();
   else if (opening_ + closing_ == 0 && reclaim_) reclaim_(*this);
   if (!free_.empty()) return borrow(waiter);
   waiting_.add(waiter);
@@ -31,12 +32,24 @@ RealSessions::Lease RealSessions::borrow(Waiter& waiter) {
 }
 
 void RealSessions::give_back(RealSession& session) {
+  session.lent = false;
   if (session.tainted) {
     if (session.owned_objects == 0) close(session);
     return;
   }
   free_.push_back(&session);
-  waiting_.resume_one();
+  resume_waiting();
+}
+
+void RealSessions::object_gone(RealSession& session) {
+  if (session.owned_objects > 0) --session.owned_objects;
+  if (session.tainted && !session.lent && session.owned_objects == 0) close(session);
+}
+
+// A waiter that is resumed may have no use for a session any more: then it is the next one's.
+void RealSessions::resume_waiting() {
+  do waiting_.resume_one();
+  while (!free_.empty() && !waiting_.empty());
 }
 
 void RealSessions::open() {
@@ -55,12 +68,13 @@ void RealSessions::open() {
       session->pool = this;
       free_.push_back(session.get());
       sessions_.push_back(std::move(session));
-    } else if (!waiting_.empty() && (sessions_.empty() || reply == nullptr || reply->rv != CKR_SESSION_COUNT)) {
-      // With sessions of our own the module's limit is ours: then waiting for one of them is the answer.
+    } else if (reply != nullptr && reply->rv == CKR_SESSION_COUNT && !sessions_.empty()) {
+      module_is_full_ = true;  // its limit is lower than ours: waiting for one of our own is the answer
+    } else if (!waiting_.empty()) {
       last_open_rv_ = reply != nullptr ? reply->rv : CKR_DEVICE_ERROR;
       ++failures_to_tell_;
     }
-    waiting_.resume_one();
+    resume_waiting();
   });
 }
 
@@ -71,7 +85,8 @@ void RealSessions::close(RealSession& session, std::function<void()> done) {
   OwnCall::start(worker_, kClose, {&handle, 1}, {}, [this, epoch = epoch_, done = std::move(done)](Reply*) {
     if (epoch == epoch_) {
       --closing_;
-      waiting_.resume_one();
+      module_is_full_ = false;
+      resume_waiting();
     }
     if (done) done();
   });
@@ -88,7 +103,7 @@ void RealSessions::forget_all() {
   sessions_.clear();
   opening_ = closing_ = 0;
   failures_to_tell_ = 0;
-  proven_ = false;
+  proven_ = module_is_full_ = false;
   waiting_.resume_all();
 }
 

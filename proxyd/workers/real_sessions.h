@@ -20,6 +20,7 @@ struct RealSession {
   RealSessions* pool = nullptr;
   std::uint32_t owned_objects = 0;  // session objects made in it
   bool tainted = false;             // an operation may still be active
+  bool lent = false;
 };
 
 class RealSessions {
@@ -36,6 +37,8 @@ class RealSessions {
   // waiting: `waiter` is resumed when it should ask again. The worker must be ready.
   Lease borrow(Waiter& waiter);
   void give_back(RealSession& session);
+  // A session object that was made in it is gone; the session may be with it.
+  void object_gone(RealSession& session);
 
   // Asked for a session that may be taken from someone whose operation is in doubt, when all are lent. It must give
   // one back (tainted) and say true, or false.
@@ -53,6 +56,7 @@ class RealSessions {
 
  private:
   void open();
+  void resume_waiting();
   void close(RealSession& session, std::function<void()> done = nullptr);
   void drop(RealSession& session);
 
@@ -68,6 +72,7 @@ class RealSessions {
   std::uint32_t closing_ = 0;
   CK_RV last_open_rv_ = CKR_OK;
   std::uint32_t failures_to_tell_ = 0;  // waiters that are to learn last_open_rv_
+  bool module_is_full_ = false;  // it refused one more session while we had some
   bool proven_ = false;
   std::uint64_t epoch_ = 0;  // of forget_all: answers from before are ignored
 };

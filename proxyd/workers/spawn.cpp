@@ -7,12 +7,12 @@
 #include <cstring>
 #include <string_view>
 
+#include "proxyd/loop/socket_io.h"
+
 extern char** environ;  // NOLINT: POSIX
 
 namespace p11shim {
 namespace {
-
-constexpr int kSocketBuffer = 1 << 20;  // bytes; a megabyte of data passes without waiting for the reader
 
 // Variables that are proxyd's own business.
 bool is_private(std::string_view entry) {
@@ -45,9 +45,7 @@ void on_exit(uv_process_t* process, std::int64_t status, int signal) {
 
 bool make_pair(int (&pair)[2]) {
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) return false;
-  for (const int fd : pair) {
-    ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &kSocketBuffer, sizeof kSocketBuffer);
-  }
+  for (const int fd : pair) enlarge_buffers(fd);
   return true;
 }
 
@@ -110,8 +108,7 @@ void leave_worker(HandlePtr<uv_process_t> process, bool politely) {
   process->data = nullptr;
   delete exited;
   if (!politely) uv_process_kill(process.get(), SIGKILL);
-  uv_unref(reinterpret_cast<uv_handle_t*>(process.get()));
-  process.release();  // on_exit closes it
+  process.release();  // on_exit closes it; the loop does not end before
 }
 
 }  // namespace p11shim

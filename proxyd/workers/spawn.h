@@ -20,7 +20,7 @@ HandlePtr<uv_process_t> spawn_worker(Runtime& runtime, const Environment& enviro
                                      std::string& error, WorkerExited exited);
 
 // Nobody waits for this process any more. `politely`: its sockets are closed, so it finalises its module and leaves within
-// its own time limit; otherwise it is killed.
+// its own time limit; otherwise it is killed. The loop does not end before it is gone.
 void leave_worker(HandlePtr<uv_process_t> process, bool politely);
 
 }  // namespace p11shim

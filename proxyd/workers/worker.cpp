@@ -161,6 +161,16 @@ void Worker::lost(const std::string& reason) {
   set_state(State::pausing);
 }
 
+void Worker::lose_if_hung(std::chrono::milliseconds longest) {
+  if (state_ != State::ready) return;  // a start has its own limit
+  const std::uint64_t now = uv_hrtime();
+  const bool hung = std::any_of(lanes_.begin(), lanes_.end(), [&](const auto& lane) {
+    const LaneJob* job = lane->job();
+    return job != nullptr && job->is_own() && now - job->sent_ns_ > static_cast<std::uint64_t>(longest.count()) * 1'000'000;
+  });
+  if (hung) lost("a call that proxyd made itself does not return");
+}
+
 void Worker::process_exited(std::int64_t status, int signal) {
   lost(signal != 0 ? "killed by signal " + std::to_string(signal) : "exited with " + std::to_string(status));
 }

@@ -60,6 +60,9 @@ class Worker final : private Waiter {
   void stop(const std::string& reason);
 
   void submit(LaneJob& job);
+  // Applications' calls end at their deadlines. Nobody ends proxyd's own, and what they were about cannot be known: a worker
+  // in which one takes longer than this is killed.
+  void lose_if_hung(std::chrono::milliseconds longest);
   // The job is forgotten: taken from the queue, or its lane is set aside until `late` is called.
   void withdraw(LaneJob& job, std::function<void()> late);
 
