@@ -29,6 +29,10 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   // False: the request is malformed. The frame must stay where it is until the answer.
   bool begin(Application& application, std::span<const std::uint8_t> frame);
   [[nodiscard]] bool active() const { return active_; }
+  // Gives back what a large call took; not while one is active.
+  void trim() {
+    for (Buffer* buffer : {&head_, &scratch_}) buffer->clear(), buffer->trim(512);
+  }
   // Of the call that was answered last: its arguments could not be read.
   [[nodiscard]] bool malformed() const { return malformed_; }
 

@@ -21,6 +21,7 @@ class Connection {
 
   // No more requests; the one under way is answered.
   void drain();
+  void trim_if_idle(std::uint64_t now_ms);
   [[nodiscard]] bool busy() const { return call_.active(); }
   [[nodiscard]] const Application* application() const { return application_; }
 
@@ -48,6 +49,7 @@ class Connection {
   Buffer input_;
   Buffer output_;          // head of a reply
   Buffer unsent_;
+  std::uint64_t last_used_ms_ = 0;
   std::size_t frame_size_ = 0;  // of the frame under way, at the front of input_
   ClientCall call_;
 };

@@ -15,6 +15,7 @@
 #include <stdexcept>
 
 #include "proxyd/control/listening_socket.h"
+#include "proxyd/loop/socket_io.h"
 
 namespace p11shim {
 namespace {
@@ -116,6 +117,7 @@ void Listener::accept(int listening) {
     }
     const int on = 1;
     ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // a unix socket refuses it; it needs it not
+    enlarge_buffers(socket);
     auto connection = std::make_unique<Connection>(services_, socket, config_.limits.max_frame, [this](Connection& each) { ended(each); });
     connections_.emplace(connection.get(), std::move(connection));
   }
@@ -127,6 +129,10 @@ void Listener::ended(Connection& connection) {
   ended_.push_back(std::move(found->second));
   connections_.erase(found);
   burial_.start(std::chrono::milliseconds(0));
+}
+
+void Listener::trim_idle(std::uint64_t now_ms) {
+  for (const auto& [address, connection] : connections_) connection->trim_if_idle(now_ms);
 }
 
 void Listener::drain(std::function<void()> drained) {

@@ -24,6 +24,9 @@ class Listener {
   // `drained` is called when the last one is gone.
   void drain(std::function<void()> drained);
 
+  // Connections that have been idle for a while give back what a large message took.
+  void trim_idle(std::uint64_t now_ms);
+
   // "unix:/run/…", "tcp:127.0.0.1:9223": with the port that was chosen.
   [[nodiscard]] const std::vector<std::string>& endpoints() const { return endpoints_; }
   [[nodiscard]] std::size_t connections() const { return connections_.size(); }

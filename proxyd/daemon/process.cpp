@@ -1,5 +1,6 @@
 #include "proxyd/daemon/process.h"
 
+#include <malloc.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -9,6 +10,9 @@
 #include <stdexcept>
 
 namespace p11shim {
+namespace {
+constexpr int kKeptMemory = 8 << 20;
+}
 
 void confine_process() {
   const rlimit none{0, 0};
@@ -22,6 +26,9 @@ void confine_process() {
     ::setrlimit(RLIMIT_NOFILE, &files);
   }
   std::signal(SIGPIPE, SIG_IGN);
+  // Large messages reuse memory instead of having it mapped and cleared anew for each.
+  ::mallopt(M_MMAP_THRESHOLD, kKeptMemory);
+  ::mallopt(M_TRIM_THRESHOLD, kKeptMemory);
 }
 
 std::string find_worker_program() {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <utility>
 
 #include "wire/message.h"
 
@@ -15,20 +16,31 @@ namespace {
 constexpr std::size_t kFirstRead = 2048;    // an idle peer costs this much
 constexpr std::size_t kLargestRead = 1 << 20;  // more is not set aside before it arrives
 
+constexpr std::size_t kSmallBody = 4096;
+constexpr int kSocketBuffer = 4 << 20;
+
+ssize_t send_both(int socket, std::span<const std::uint8_t> head, std::span<const std::uint8_t> body) {
+  std::array<iovec, 2> parts{iovec{const_cast<std::uint8_t*>(head.data()), head.size()},
+                             iovec{const_cast<std::uint8_t*>(body.data()), body.size()}};
+  msghdr message{};
+  message.msg_iov = parts.data();
+  message.msg_iovlen = parts.size();
+  return ::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 bool would_block() { return errno == EAGAIN || errno == EWOULDBLOCK; }
 
 }  // namespace
 
-bool send_parts(int socket, std::span<const std::uint8_t> head, std::span<const std::uint8_t> body, Buffer& unsent) {
+bool send_parts(int socket, Buffer& head, std::span<const std::uint8_t> body, Buffer& unsent) {
+  if (body.size() <= kSmallBody) {
+    head.append(body.data(), body.size());
+    body = {};
+  }
   std::size_t sent = 0;
   if (unsent.empty()) {
-    std::array<iovec, 2> parts{iovec{const_cast<std::uint8_t*>(head.data()), head.size()},
-                               iovec{const_cast<std::uint8_t*>(body.data()), body.size()}};
-    msghdr message{};
-    message.msg_iov = parts.data();
-    message.msg_iovlen = body.empty() ? 1 : 2;
     ssize_t count;
-    do count = ::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    do count = body.empty() ? ::send(socket, head.data(), head.size(), MSG_NOSIGNAL | MSG_DONTWAIT) : send_both(socket, head.bytes(), body);
     while (count < 0 && errno == EINTR);
     if (count < 0 && !would_block()) return false;
     sent = static_cast<std::size_t>(std::max<ssize_t>(count, 0));
@@ -39,6 +51,13 @@ bool send_parts(int socket, std::span<const std::uint8_t> head, std::span<const 
   const std::size_t of_body = sent > head.size() ? sent - head.size() : 0;
   unsent.append(body.data() + of_body, body.size() - of_body);
   return true;
+}
+
+void enlarge_buffers(int socket) {
+  // Beyond the system's limit only with CAP_NET_ADMIN.
+  for (const auto& [forced, plain] : {std::pair{SO_SNDBUFFORCE, SO_SNDBUF}, std::pair{SO_RCVBUFFORCE, SO_RCVBUF}})
+    if (::setsockopt(socket, SOL_SOCKET, forced, &kSocketBuffer, sizeof kSocketBuffer) != 0)
+      ::setsockopt(socket, SOL_SOCKET, plain, &kSocketBuffer, sizeof kSocketBuffer);
 }
 
 bool send_buffered(int socket, Buffer& unsent) {

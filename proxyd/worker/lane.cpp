@@ -11,7 +11,8 @@ namespace p11shim {
 namespace {
 
 constexpr std::size_t kReadAhead = 64 << 10;
-constexpr std::size_t kKeptBuffer = 256 << 10;
+constexpr std::size_t kKeptBuffer = 2 << 20;
+constexpr std::size_t kSmallBody = 4096;  // sent in one piece with the head
 constexpr CK_ULONG kFindBatch = 512;
 constexpr CK_ULONG kUsualSlots = 256;  // modules with more are asked again
 
@@ -74,9 +75,10 @@ bool Lane::send_frame() {
   std::array<iovec, 2> parts{iovec{head_.data(), head_.size()}, iovec{body_.data(), body_.size()}};
   msghdr message{};
   message.msg_iov = parts.data();
-  message.msg_iovlen = parts.size();
+  message.msg_iovlen = body_.empty() ? 1 : parts.size();
   while (message.msg_iovlen != 0) {
-    ssize_t sent = ::sendmsg(socket_, &message, MSG_NOSIGNAL);
+    ssize_t sent = body_.empty() ? ::send(socket_, message.msg_iov->iov_base, message.msg_iov->iov_len, MSG_NOSIGNAL)
+                                 : ::sendmsg(socket_, &message, MSG_NOSIGNAL);
     if (sent < 0 && errno == EINTR) continue;
     if (sent < 0) return false;
     while (message.msg_iovlen != 0 && static_cast<std::size_t>(sent) >= message.msg_iov->iov_len) {

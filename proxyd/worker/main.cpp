@@ -1,6 +1,7 @@
 // proxyd-worker: holds one vendor module for one login domain, and nothing else. proxyd starts it with one socket per lane
 // from file descriptor 3 on; it takes orders from nobody else and leaves when proxyd closes them. What it is told, secrets
 // included, arrives over these sockets; argv holds the number of lanes only.
+#include <malloc.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -22,6 +23,7 @@ using namespace p11shim;
 
 constexpr int kFirstSocket = 3;
 constexpr int kMostLanes = 1024;
+constexpr int kKeptMemory = 8 << 20;
 constexpr unsigned kFinalizeSeconds = 10;  // a module that hangs in C_Finalize does not keep the worker alive
 
 int lane_count(int argc, char** argv) {
@@ -49,6 +51,9 @@ void confine() {
   std::signal(SIGINT, SIG_IGN);
   std::signal(SIGHUP, SIG_IGN);
   std::signal(SIGPIPE, SIG_IGN);
+  // Large arguments reuse memory instead of having it mapped and cleared anew for each call.
+  ::mallopt(M_MMAP_THRESHOLD, kKeptMemory);
+  ::mallopt(M_TRIM_THRESHOLD, kKeptMemory);
 }
 
 }  // namespace
