@@ -39,13 +39,34 @@ TEST(OutBytes, ACapacityBeyondTheBoundIsCappedAndTheModuleToldSo) {
 TEST(OutBytes, AModuleThatClaimsMoreThanItWasGivenSendsWhatThereIs) {
   CK_BYTE module_buffer[4] = {1, 2, 3, 4};
   Handles handles;
-  const Buffer body = reply_of<OutBytes>({module_buffer, 1000, 4, false}, CKR_OK, handles);
+  const Buffer body = reply_of<OutBytes>({module_buffer, 1000, 4, 4, false}, CKR_OK, handles);
   CK_BYTE place[8] = {};
   CK_ULONG size = 4;
   EXPECT_TRUE(take<OutBytes>(body, handles, CKR_OK, +place, &size));
   EXPECT_EQ(size, 1000u) << "its claim, truthfully";
   EXPECT_EQ(place[3], 4);
   EXPECT_EQ(place[4], 0);
+}
+
+TEST(OutBytes, ALengthThatAModuleLeftAloneIsTheApplicationsOwnAlsoAboveTheBound) {
+  CK_BYTE module_buffer[4] = {};
+  Handles handles;
+  const OutBytes::Value untouched{module_buffer, limits::kMaxBulk, limits::kMaxBulk, ~0ul, false};
+  const Buffer body = reply_of<OutBytes>(untouched, CKR_KEY_HANDLE_INVALID, handles);
+  CK_BYTE place[1] = {};
+  CK_ULONG size = ~0ul;
+  EXPECT_TRUE(take<OutBytes>(body, handles, CKR_KEY_HANDLE_INVALID, +place, &size));
+  EXPECT_EQ(size, ~0ul);
+}
+
+TEST(OutBytes, AnAnswerForWhichNoModuleWasAskedLeavesTheLengthAlone) {
+  CK_BYTE place[1] = {};
+  CK_ULONG size = 1;
+  Handles handles;
+  EXPECT_TRUE(take<OutBytes>(Buffer(), handles, CKR_SESSION_HANDLE_INVALID, +place, &size));
+  EXPECT_EQ(size, 1u);
+  EXPECT_FALSE(take<OutBytes>(Buffer(), handles, CKR_OK, +place, &size))
+      << "but with CKR_OK there must be one";
 }
 
 TEST(OutBytes, MoreBytesThanTheBufferHoldsAreMalformed) {
