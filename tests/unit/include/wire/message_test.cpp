@@ -184,6 +184,14 @@ TEST(Message, GoodbyeHasTheDocumentedBytes) {
   EXPECT_EQ(all, (std::vector<std::uint8_t>{2, 0, 0, 0, 0x91, 5}));
 }
 
+TEST(Message, RefusalHasTheDocumentedBytes) {
+  Buffer buffer;
+  write_refusal(buffer);
+  EXPECT_EQ(message_kind(frame_of(buffer)), MessageKind::refusal);
+  const std::vector<std::uint8_t> all(buffer.data(), buffer.data() + buffer.size());
+  EXPECT_EQ(all, (std::vector<std::uint8_t>{2, 0, 0, 0, 0x91, 6}));
+}
+
 // The bytes that docs/protocol.md shows.
 TEST(Message, RequestHasTheDocumentedBytes) {
   const std::uint8_t body[] = {0x20};
