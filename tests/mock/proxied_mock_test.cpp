@@ -2,30 +2,22 @@
 // says reaches it.
 #include <gtest/gtest.h>
 
-#include <filesystem>
-#include <memory>
 #include <regex>
 #include <set>
 #include <sstream>
 #include <string>
 #include <vector>
 
-#include "bench/process.h"
-#include "mock/control_file.h"
 #include "mock/description.h"
-#include "mock/loaded_module.h"
 #include "mock/operation.h"
 #include "mock/prepared_call.h"
+#include "mock/proxied_mock.h"
 #include "pkcs11/names.h"
 
 #define CK_PKCS11_3_0 1
 
 namespace p11shim {
 namespace {
-
-constexpr char kMockPath[] = P11TEST_BUILD_DIR "/tests/libp11mock.so";
-constexpr char kShimPath[] = P11TEST_BUILD_DIR "/lib/libpkcs11-shim.so";
-constexpr char kShimctlPath[] = P11TEST_BUILD_DIR "/bin/shimctl";
 
 // The mock numbers its objects the same way in every process: the first slot's AES key is the fifth.
 constexpr CK_OBJECT_HANDLE kRealKey = 5;
@@ -76,52 +68,15 @@ std::vector<CK_RV> every_error() {
   return values;
 }
 
-class ProxiedMock : public ::testing::Test {
+class ProxiedMock : public ProxiedMockTest {
  protected:
-  ProxiedMock() { ::setenv("P11MOCK_CONTROL", control_.path().c_str(), 1); }
-
+  // The base session stays, so that the user stays logged in.
   void SetUp() override {
-    if (!std::filesystem::exists(kShimctlPath)) GTEST_SKIP() << "shimctl is not built";
-    proxy_ = std::make_unique<Process>(
-        std::vector<std::string>{kShimctlPath, "run", "--module", kMockPath, "--", "/bin/sh", "-c",
-                                 "echo \"$P11SHIM_ENDPOINT\"; exec cat"},
-        Environment{});
-    ::setenv("P11SHIM_ENDPOINT", proxy_->read_line().c_str(), 1);
-    module_.emplace(kShimPath);
-    ASSERT_EQ(list().C_Initialize(nullptr), CKR_OK);
-    log_in();
-  }
-  void TearDown() override {
-    if (module_) list().C_Finalize(nullptr);
-  }
-
-  const CK_FUNCTION_LIST_3_0& list() const { return *module_->v3(); }
-
-  // A session that stays, so that the user stays logged in, and the key that calls name.
-  void log_in() {
-    CK_ULONG count = 1;
-    std::vector<CK_SLOT_ID> slots(8);
-    count = slots.size();
-    ASSERT_EQ(list().C_GetSlotList(CK_TRUE, slots.data(), &count), CKR_OK);
-    ASSERT_GE(count, 2U);
-    slot_ = slots[0];
-    const CK_SESSION_HANDLE session = open_session();
-    CK_UTF8CHAR pin[] = "1234";
-    ASSERT_EQ(list().C_Login(session, CKU_USER, pin, 4), CKR_OK);
-
-    CK_OBJECT_CLASS type = CKO_SECRET_KEY;
-    CK_ATTRIBUTE wanted{CKA_CLASS, &type, sizeof type};
-    ASSERT_EQ(list().C_FindObjectsInit(session, &wanted, 1), CKR_OK);
-    ASSERT_EQ(list().C_FindObjects(session, &key_, 1, &count), CKR_OK);
-    ASSERT_EQ(count, 1U);
-    ASSERT_EQ(list().C_FindObjectsFinal(session), CKR_OK);
-  }
-
-  CK_SESSION_HANDLE open_session() {
-    CK_SESSION_HANDLE session = 0;
-    EXPECT_EQ(list().C_OpenSession(slot_, CKF_SERIAL_SESSION | CKF_RW_SESSION, nullptr, nullptr, &session),
-              CKR_OK);
-    return session;
+    start();
+    const CK_SESSION_HANDLE base = open_session();
+    ASSERT_EQ(log_in(base), CKR_OK);
+    key_ = find(base, CKO_SECRET_KEY);
+    ASSERT_NE(key_, 0U);
   }
 
   void begin(std::string_view operation, CK_SESSION_HANDLE session) {
@@ -161,11 +116,6 @@ class ProxiedMock : public ::testing::Test {
     EXPECT_EQ(list().C_CloseSession(session), CKR_OK);
   }
 
-  PrivateFolder folder_;
-  ControlFile control_{folder_.path()};
-  std::unique_ptr<Process> proxy_;
-  std::optional<LoadedModule> module_;
-  CK_SLOT_ID slot_ = 0;
   CK_OBJECT_HANDLE key_ = 0;
 };
 
