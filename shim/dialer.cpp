@@ -99,7 +99,8 @@ std::string Dialer::restore(Socket& socket) {
   return {};
 }
 
-// A C_OpenSession that names the handle it wants. A session that proxyd will not open again is gone.
+// A C_OpenSession that names the handle it wants. It may take as long as any call: proxyd may have to start
+// workers first. A session that it will not open again is gone.
 bool Dialer::restore(Socket& socket, const OpenSession& session) {
   Buffer body;
   Out out(body);
@@ -113,8 +114,8 @@ bool Dialer::restore(Socket& socket, const OpenSession& session) {
   out_.clear();
   write_request_head(out_, request);
   Reply reply;
-  if (socket.send(out_.bytes(), request.body, config_.connect_timeout) != Transfer::done ||
-      socket.receive(in_, config_.connect_timeout) != Transfer::done ||
+  if (socket.send(out_.bytes(), request.body, config_.deadline) != Transfer::done ||
+      socket.receive(in_, config_.deadline) != Transfer::done ||
       !read_reply(in_.bytes().subspan(kLengthPrefix), reply) || reply.id != request.id)
     return false;
   const bool restored = reply.rv == CKR_OK && reply.handles.size() == 1 && reply.handles[0] == session.handle;
