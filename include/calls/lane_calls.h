@@ -38,7 +38,7 @@ struct SlotEntry {
 // What identifies an object (docs/decisions: deterministic handles). Never holds the value of a secret or private key.
 struct Description {
   std::uint64_t object = 0;     // the module's handle
-  bool readable = false;        // false: the module did not even tell its class
+  bool readable = false;        // false: the module did not even tell its class and whether it is a token object
   CK_OBJECT_CLASS object_class = 0;
   bool is_token = false;
   bool is_private = false;

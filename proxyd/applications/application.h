@@ -2,6 +2,7 @@
 // nothing of it is visible to another. Lives while it has a connection.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -55,6 +56,7 @@ class Application {
   std::unordered_map<std::uint64_t, std::unique_ptr<VirtualSession>> sessions;
   std::unordered_map<const Pool*, TokenState> tokens;
   std::unordered_map<std::uint64_t, std::shared_ptr<SessionObject>> session_objects;  // by virtual handle
+  std::deque<Identity> saved_states;  // keyed hashes of the states that C_GetOperationState gave it, the latest ones
   bool slots_listed = false;  // it has asked for the slots since it started
   std::uint64_t next_session = 1;
   std::uint64_t next_session_object = 1;

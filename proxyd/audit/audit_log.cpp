@@ -27,8 +27,13 @@ void AuditLog::Batch::clear() {
   told_losses = 0;
 }
 
-AuditLog::AuditLog(AuditClasses classes, std::vector<std::unique_ptr<AuditSink>> sinks, Report report)
-    : classes_(classes), no_sinks_(sinks.empty()), report_(std::move(report)), sinks_(std::move(sinks)) {
+AuditLog::AuditLog(AuditClasses classes, std::vector<std::unique_ptr<AuditSink>> sinks, Report report,
+                   std::size_t buffer_limit)
+    : classes_(classes),
+      no_sinks_(sinks.empty()),
+      buffer_limit_(buffer_limit),
+      report_(std::move(report)),
+      sinks_(std::move(sinks)) {
   if (!no_sinks_) writer_ = std::thread([this] { run(); });
 }
 
@@ -45,7 +50,7 @@ AuditLog::~AuditLog() {
 
 void AuditLog::write(const AuditRecord& record) {
   if (!wants(record.audit_class)) return;
-  if (buffer_.lines.size() >= kBufferLimit) {
+  if (buffer_.lines.size() >= buffer_limit_) {
     ++untold_losses_;
     const std::lock_guard lock(mutex_);
     ++health_.lost;
@@ -68,7 +73,7 @@ void AuditLog::flush() {
     untold_losses_ += std::exchange(refused_, 0);
     if (handed_.lines.empty()) {
       std::swap(handed_, buffer_);
-    } else if (handed_.lines.size() + buffer_.lines.size() <= kBufferLimit) {
+    } else if (handed_.lines.size() + buffer_.lines.size() <= buffer_limit_) {
       handed_.append(buffer_);
     } else {
       untold_losses_ += buffer_.records + buffer_.told_losses;

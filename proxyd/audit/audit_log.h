@@ -2,7 +2,7 @@
 //
 // write() only appends to a buffer; flush(), called once per loop turn, passes the buffer to the writer
 // thread, so that neither a full disk nor a stuck journal slows the loop. The order of lines is the order of
-// write() calls. Lines that find no room (kBufferLimit waiting for a stuck sink), and lines that a sink
+// write() calls. Lines that find no room (the buffer's limit waiting for a stuck sink), and lines that a sink
 // refused, are lost and counted; the log then says so itself, by a loss line before the next record that
 // fits.
 #pragma once
@@ -60,7 +60,8 @@ class AuditLog {
   // Called in flush(), on the caller's thread, when writing begins to fail and when it works again.
   using Report = std::function<void(const std::string& message, bool ok)>;
 
-  AuditLog(AuditClasses classes, std::vector<std::unique_ptr<AuditSink>> sinks, Report report);
+  AuditLog(AuditClasses classes, std::vector<std::unique_ptr<AuditSink>> sinks, Report report,
+           std::size_t buffer_limit = kBufferLimit);
   ~AuditLog();  // writes what is buffered, then stops the thread
   AuditLog(const AuditLog&) = delete;
   AuditLog& operator=(const AuditLog&) = delete;
@@ -91,6 +92,7 @@ class AuditLog {
   // Of the caller's thread.
   AuditClasses classes_;
   const bool no_sinks_;
+  const std::size_t buffer_limit_;
   Report report_;
   Batch buffer_;
   std::uint64_t untold_losses_ = 0;

@@ -49,6 +49,7 @@ ClientCall::Step ClientCall::own_step(std::uint32_t call) {
     case number_of<&List::C_Login>():
     case number_of<&List::C_LoginUser>(): return &ClientCall::log_in;
     case number_of<&List::C_Logout>(): return &ClientCall::log_out;
+    case number_of<&List::C_SetOperationState>(): return &ClientCall::set_operation_state;
     case number_of<&List::C_FindObjects>(): return &ClientCall::find_objects;
     default: return nullptr;
   }
@@ -78,6 +79,7 @@ bool ClientCall::begin(Application& application, std::span<const std::uint8_t> f
   session_ = nullptr;
   place_ = nullptr;
   uses_private_key_ = false;
+  state_refused_ = false;
   key_.present = false;
   elsewhere_.clear();
   reply_.handles.clear();
@@ -213,6 +215,9 @@ bool ClientCall::may(const AccessList& list) const {
   if (!peer) return list.allows(std::nullopt, {});
   return list.allows(peer->uid, peer->groups) || list.allows(peer->uid, {&peer->gid, 1});
 }
+
+// Nobody administers a token whom the kernel does not attest.
+bool ClientCall::may_administer() const { return application_->peer && may(pool_->config.access.admin); }
 
 Pool* ClientCall::visible_pool(std::uint64_t slot) {
   Pool* pool = services_.catalog.find(slot);

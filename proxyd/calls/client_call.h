@@ -58,6 +58,7 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   void forward_sessionless();
   void forward_slot();
   Place* choose_place();
+  bool names_private_object();
   bool worker_ready(Worker& worker);
   bool borrow(Place& place);
   void send(Place& place);
@@ -81,6 +82,10 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   void note_changed(Reply& reply);
   void note_destroyed();
   void note_key(const TokenObject* object, const SessionObject* session_object);
+
+  // saved_state.cpp
+  void set_operation_state();
+  void remember_state(const Reply& reply);
 
   // find_calls.cpp
   void collect_found(Reply& reply);
@@ -106,6 +111,7 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   void init_pin();
   void set_pin();
   [[nodiscard]] bool may(const AccessList& list) const;
+  [[nodiscard]] bool may_administer() const;
 
   Services& services_;
   const Answer answer_;
@@ -126,6 +132,7 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   Place* place_ = nullptr;
   RealSession* lease_ = nullptr;       // borrowed for this call only
   bool uses_private_key_ = false;
+  bool state_refused_ = false;         // a saved state that is not this application's: the module sees an empty one
   std::vector<Place*> elsewhere_;      // places where a find goes on
   Request forwarded_;
   Reply reply_;

@@ -104,8 +104,16 @@ Place* ClientCall::choose_place() {
     for (Place* place : {&member.public_place(), &member.user().place(), &member.so().place()})
       if (&place->objects == found->second->place) return place;
   }
-  if (request_.handles.size() == 1 && !session_->holds.empty()) return session_->holds.front().place;
+  // Operations begun before a login or logout go on where they are, and the module's rules about operations at the same
+  // time hold there; only a private object can be used nowhere but in the domain that sees it.
+  if (!session_->holds.empty() && !names_private_object()) return session_->holds.front().place;
   return &application_->place(*pool_);
+}
+
+bool ClientCall::names_private_object() {
+  for (std::size_t i = 1; i < request_.handles.size(); ++i)
+    if (const TokenObject* object = pool_->objects.find(request_.handles[i]); object != nullptr && object->is_private) return true;
+  return false;
 }
 
 bool ClientCall::worker_ready(Worker& worker) {
@@ -138,10 +146,10 @@ void ClientCall::submit(Place& place) {
   forwarded_.trace = request_.trace;
   forwarded_.has_mechanism = request_.has_mechanism;
   forwarded_.mechanism = request_.mechanism;
-  forwarded_.body = request_.body;
+  forwarded_.body = state_refused_ ? scratch_.bytes() : request_.body;
   head_.clear();
   write_request_head(head_, forwarded_);
-  body_ = request_.body;
+  body_ = forwarded_.body;
   place.worker.submit(*this);
 }
 
@@ -178,6 +186,8 @@ void ClientCall::on_reply(Reply& reply) {
   if (session_ == nullptr && !reply.handles.empty()) return finish(CKR_SESSION_HANDLE_INVALID);
   if (session_ == nullptr) return finish(reply.rv, reply.body);
   track_operations(reply);
+  if (request_.call == number_of<&List::C_GetOperationState>()) remember_state(reply);
+  if (state_refused_ && reply.rv == CKR_OK) return finish(CKR_SAVED_STATE_INVALID);
   if (reply.rv == CKR_OK) {
     if (info_->policy.objects == Objects::lists) return collect_found(reply);
     if (!reply.handles.empty() && refuse_private(reply)) return finish(CKR_USER_NOT_LOGGED_IN);

@@ -45,7 +45,7 @@ void ClientCall::log_in() {
   if (state.login != LoginState::none) return finish(state.login == wanted ? CKR_USER_ALREADY_LOGGED_IN : CKR_USER_ANOTHER_ALREADY_LOGGED_IN);
   Member& member = pool_->member;
   if (wanted == LoginState::so) {
-    if (!may(pool_->config.access.admin)) return finish(CKR_FUNCTION_REJECTED);
+    if (!may_administer()) return finish(CKR_FUNCTION_REJECTED);
     if (state.sessions != state.read_write_sessions) return finish(CKR_SESSION_READ_ONLY_EXISTS);
   }
   LoginDomain& domain = wanted == LoginState::so ? member.so() : member.user();

@@ -141,7 +141,8 @@ std::uint64_t ClientCall::issue_session_object(const Description& description) {
   object->key_type = description.key_type;
   object->label.assign(description.label.begin(), description.label.end());
   const Hold* hold = session_->hold_in(*place_);
-  object->creator = hold != nullptr ? hold->session : lease_;
+  // What does not tell whether it is a token object is never destroyed on our account.
+  if (description.readable) object->creator = hold != nullptr ? hold->session : lease_;
   if (object->creator != nullptr) ++object->creator->owned_objects;
   place_->objects.add(object);
   const std::uint64_t handle = kSessionObjectBit | application_->next_session_object++;

@@ -22,6 +22,7 @@ class Attributes {
     const CK_RV rv = module.C_GetAttributeValue(session, object, query_.data(), query_.size());
     if (!answers_all(rv)) return void(query_.clear());
     if (rv == CKR_BUFFER_TOO_SMALL) read_long(module, session, object);
+    else if (rv != CKR_OK) read_numbers(module, session, object);
   }
   // Empty: the object has no such attribute, or does not show it.
   [[nodiscard]] std::span<const std::uint8_t> operator[](CK_ATTRIBUTE_TYPE type) const {
@@ -52,6 +53,14 @@ class Attributes {
   }
   static bool answers_all(CK_RV rv) {
     return rv == CKR_OK || rv == CKR_ATTRIBUTE_TYPE_INVALID || rv == CKR_ATTRIBUTE_SENSITIVE || rv == CKR_BUFFER_TOO_SMALL;
+  }
+  // NSS hides all numbers of an object when any attribute of the query does not exist: those are asked for alone.
+  void read_numbers(const CK_FUNCTION_LIST_3_0& module, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object) {
+    for (CK_ATTRIBUTE& attribute : query_) {
+      if (attribute_kind(attribute.type) != AttributeKind::ulong || attribute.ulValueLen != CK_UNAVAILABLE_INFORMATION) continue;
+      CK_ATTRIBUTE one{attribute.type, attribute.pValue, sizeof(CK_ULONG)};
+      if (module.C_GetAttributeValue(session, object, &one, 1) == CKR_OK) attribute = one;
+    }
   }
   // Asks for each length alone, since a module may stop counting at the first buffer that was too small.
   void read_long(const CK_FUNCTION_LIST_3_0& module, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object) {
@@ -120,7 +129,7 @@ void Describer::describe_one(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
   Attributes first(kFirst);
   first.read(module_, session, object);
   CK_ULONG number = 0;
-  if (!first.number(CKA_CLASS, number)) {
+  if (!first.number(CKA_CLASS, number) || first[CKA_TOKEN].empty()) {
     forget(object);
     return write_description(out, description);
   }
