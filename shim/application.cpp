@@ -6,6 +6,7 @@ namespace {
 // How long C_Finalize lets proxyd take to clean up: it closes the connection when it has, so that whoever
 // comes next, perhaps with C_InitToken, finds nothing of this application.
 constexpr std::chrono::milliseconds kFarewell{1000};
+constexpr std::chrono::milliseconds kNoTime{0};
 
 }  // namespace
 
@@ -28,7 +29,10 @@ Application::~Application() {
 CallExchange& Application::lend() {
   {
     const std::lock_guard lock(mutex_);
-    if (idle_ != nullptr) return *std::exchange(idle_, idle_->next_idle);
+    if (idle_ != nullptr) {
+      idle_->is_idle = false;
+      return *std::exchange(idle_, idle_->next_idle);
+    }
   }
   auto* exchange = new CallExchange(*this);
   exchange->next = exchanges_.load(std::memory_order_relaxed);
@@ -41,6 +45,7 @@ CallExchange& Application::lend() {
 void Application::give_back(CallExchange& exchange) noexcept {
   const std::lock_guard lock(mutex_);
   if (is_shut_down()) exchange.socket().close();
+  exchange.is_idle = true;
   exchange.next_idle = std::exchange(idle_, &exchange);
 }
 
@@ -62,30 +67,28 @@ bool Application::connect(CallExchange& exchange, bool anew) {
 }
 
 void Application::shut_down() noexcept {
-  CallExchange* polite = nullptr;
+  CallExchange* leaving = nullptr;
   {
     const std::lock_guard lock(mutex_);
     shut_down_.store(true, std::memory_order_release);
-    polite = take_connected();
+    leaving = std::exchange(idle_, nullptr);
+    for (auto* exchange = exchanges_.load(std::memory_order_acquire); exchange != nullptr;
+         exchange = exchange->next)
+      if (!exchange->is_idle) exchange->socket().shut_down();
   }
-  for (auto* exchange = exchanges_.load(std::memory_order_acquire); exchange != nullptr;
-       exchange = exchange->next)
-    if (exchange != polite) exchange->socket().shut_down();
-  if (polite != nullptr) say_goodbye(polite->socket());
+  for (auto* exchange = leaving; exchange != nullptr; exchange = exchange->next_idle)
+    say_goodbye(exchange->socket());
+  bool is_answering = true;
+  for (auto* exchange = leaving; exchange != nullptr; exchange = exchange->next_idle)
+    is_answering &= exchange->socket().wait_until_closed(is_answering ? kFarewell : kNoTime);
   if (Application* parent = parent_.exchange(nullptr)) parent->close_inherited();
-}
-
-CallExchange* Application::take_connected() noexcept {
-  for (CallExchange** place = &idle_; *place != nullptr; place = &(*place)->next_idle)
-    if ((*place)->socket().is_open()) return std::exchange(*place, (*place)->next_idle);
-  return nullptr;
 }
 
 void Application::say_goodbye(Socket& socket) noexcept {
   try {
     Buffer goodbye;
     write_goodbye(goodbye);
-    if (socket.send(goodbye.bytes(), {}, kFarewell) == Transfer::done) socket.wait_until_closed(kFarewell);
+    if (socket.is_open() && socket.send(goodbye.bytes(), {}, kFarewell) == Transfer::done) return;
   } catch (const std::bad_alloc&) {  // then without a word
   }
   socket.close();

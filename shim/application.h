@@ -44,8 +44,6 @@ class Application {
   void close_inherited() noexcept;
 
  private:
-  // With mutex_ held: an idle exchange whose connection is open; it stays out of the pool.
-  CallExchange* take_connected() noexcept;
   static void say_goodbye(Socket& socket) noexcept;
 
   const ShimConfig config_;
@@ -56,7 +54,7 @@ class Application {
   std::atomic<Application*> parent_{nullptr};  // whose connections are still to be closed
   // All exchanges, linked by `next`. The list only ever grows, so that a child can walk it.
   std::atomic<CallExchange*> exchanges_{nullptr};
-  std::mutex mutex_;  // guards what follows, and orders shut_down() against new connections
+  std::mutex mutex_;              // guards what follows, and orders shut_down() against new connections
   CallExchange* idle_ = nullptr;  // linked by `next_idle`
 };
 

@@ -34,6 +34,7 @@ class CallExchange final : public Exchange {
 
   CallExchange* next = nullptr;  // the application's lists of exchanges
   CallExchange* next_idle = nullptr;
+  bool is_idle = false;
 
  private:
   Transfer transfer();

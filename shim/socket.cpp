@@ -202,12 +202,15 @@ Transfer Socket::receive(Buffer& message, milliseconds limit) {
   }
 }
 
-void Socket::wait_until_closed(milliseconds limit) {
+bool Socket::wait_until_closed(milliseconds limit) {
   Limit wait(limit);
   const int descriptor = descriptor_.load(std::memory_order_relaxed);
   std::uint8_t ignored[64];
-  while (wait_for(descriptor, POLLIN, wait) && recv(descriptor, ignored, sizeof ignored, MSG_DONTWAIT) > 0) {
-  }
+  bool is_open = descriptor >= 0;
+  while (is_open && wait_for(descriptor, POLLIN, wait))
+    is_open = recv(descriptor, ignored, sizeof ignored, MSG_DONTWAIT) > 0;
+  close();
+  return !is_open;
 }
 
 void Socket::close() {

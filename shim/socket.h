@@ -40,8 +40,8 @@ class Socket {
   // Receives one frame of at most limits::kMaxFrame bytes into `message`, length prefix included, and nothing
   // behind it. Throws std::bad_alloc.
   Transfer receive(Buffer& message, std::chrono::milliseconds limit);
-  // Waits for proxyd to close the connection.
-  void wait_until_closed(std::chrono::milliseconds limit);
+  // Waits for proxyd to close the connection, and closes this end. False: it had not in time.
+  bool wait_until_closed(std::chrono::milliseconds limit);
 
   void close();
   // From any thread: whoever waits in this connection finds it closed.

@@ -105,6 +105,23 @@ TEST_F(Lifecycle, FinalizeEndsCallsInProgress) {
   released = true;
   for (const CK_RV rv : rvs) EXPECT_EQ(rv, CKR_CRYPTOKI_NOT_INITIALIZED);
   EXPECT_EQ(C_Finalize(nullptr), CKR_CRYPTOKI_NOT_INITIALIZED);
+  proxyd_.stop();  // its threads still look at what is about to go out of scope
+}
+
+TEST_F(Lifecycle, FinalizeReturnsWhenProxydHasClosedEveryConnection) {
+  ASSERT_EQ(C_Initialize(nullptr), CKR_OK);
+  std::atomic<int> inside{0};
+  proxyd_.on(number_of<&F::C_CloseSession>(), [&](const Request&) {
+    ++inside;
+    EXPECT_TRUE(proxyd_.wait_until([&] { return inside >= 3; }));
+    return FakeProxyd::Answer{};
+  });
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 3; ++i) callers.emplace_back([] { EXPECT_EQ(C_CloseSession(1), CKR_OK); });
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(proxyd_.open_connections(), 3u);
+  EXPECT_EQ(C_Finalize(nullptr), CKR_OK);
+  EXPECT_EQ(proxyd_.goodbyes(), 3u);
 }
 
 TEST_F(Lifecycle, RacesOfEverythingEndWell) {
