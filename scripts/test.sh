@@ -18,7 +18,7 @@ failed=0
 unset P11SHIM_CONF P11SHIM_ENDPOINT P11SHIM_LOG P11_MODULE SOFTHSM2_CONF
 
 stage() {
-  local preset=$1 build="build-$1" around=() select=()
+  local preset=$1 build="build-$1" targets=() around=() select=()
   case $preset in
     release) build=build ;;
     asan) select=(-LE clients) ;;
@@ -27,11 +27,14 @@ stage() {
       select=(-LE clients)
       setarch -R true 2>/dev/null && around=(setarch -R)
       ;;
-    fuzz) select=(-L fuzz) ;;
+    fuzz)
+      targets=(programs fuzz_targets)
+      select=(-L fuzz)
+      ;;
   esac
 
   echo "== $preset: build"
-  if ! scripts/build.sh "$preset"; then
+  if ! scripts/build.sh "$preset" "${targets[@]}"; then
     echo "the build failed" >"$private/$preset"
     failed=1
     return
