@@ -9,6 +9,7 @@
 #include "tools/shimctl/control_client.h"
 #include "tools/shimctl/failure.h"
 #include "tools/shimctl/output/envelope.h"
+#include "tools/shimctl/output/member_text.h"
 #include "tools/shimctl/output/quantity_text.h"
 #include "tools/shimctl/output/table.h"
 #include "tools/shimctl/output/terminal.h"
@@ -32,7 +33,7 @@ struct Target {
   std::vector<std::uint64_t> round_trips;  // nanoseconds, of those that came back well
   std::string error;                       // the latest
 
-  std::string name() const { return member.empty() ? "proxyd" : pool + "/" + member; }
+  std::string name() const { return member_text(pool, member); }
   bool is_well() const { return round_trips.size() == sent; }
   std::uint64_t min() const { return *std::min_element(round_trips.begin(), round_trips.end()); }
   std::uint64_t max() const { return *std::max_element(round_trips.begin(), round_trips.end()); }

@@ -75,10 +75,11 @@ int run_command(const Options& options, const PrivatePlaces& places, const fs::p
   ChildProcess command(child);
   bool told = false;
   for (;;) {
-    if (const auto code = command.exit_code()) return *code;
+    const auto code = command.exit_code();
     if (proxyd.has_ended() && !std::exchange(told, true)) {
       err << "shimctl: proxyd ended before the command did:" << proxyd.last_words() << std::endl;
     }
+    if (code) return *code;
     signals.wait(-1, std::nullopt);
     while (const auto signal = signals.take()) {
       if (signal->number != SIGCHLD && !signal->from_terminal) command.signal(signal->number);

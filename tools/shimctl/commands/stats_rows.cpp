@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tools/shimctl/failure.h"
+#include "tools/shimctl/output/member_text.h"
 #include "tools/shimctl/output/quantity_text.h"
 #include "tools/shimctl/output/table.h"
 
@@ -14,14 +15,6 @@ namespace p11shim {
 using nlohmann::json;
 
 namespace {
-
-// What proxyd answers by itself has no member.
-std::string place_of(const json& member) {
-  const std::string pool = member.at("pool");
-  const std::string name = member.at("member");
-  if (name.empty()) return pool.empty() ? "proxyd" : pool;
-  return pool + "/" + name;
-}
 
 StatsRow read_row(const json& entry, const std::string& stage) {
   StatsRow row;
@@ -86,7 +79,7 @@ StatsRows read_rows(const json& snapshot, StatsSubject subject, const std::strin
     const char* key = subject == StatsSubject::kFunctions ? "functions" : "mechanisms";
     for (const auto& member : snapshot.at("members")) {
       for (const auto& [name, entry] : member.at(key).items())
-        rows[{place_of(member), name}] = read_row(entry, stage);
+        rows[{member_text(member.at("pool"), member.at("member")), name}] = read_row(entry, stage);
     }
   } catch (const std::exception& error) {  // of the JSON, or of a histogram
     throw Failure(ExitCode::kUnreachable, std::string("proxyd's statistics cannot be read: ") + error.what(),

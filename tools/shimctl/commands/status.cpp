@@ -7,6 +7,7 @@
 
 #include "tools/shimctl/control_client.h"
 #include "tools/shimctl/output/envelope.h"
+#include "tools/shimctl/output/member_text.h"
 #include "tools/shimctl/output/quantity_text.h"
 #include "tools/shimctl/output/table.h"
 #include "tools/shimctl/output/terminal.h"
@@ -62,7 +63,7 @@ Table pools(const json& status) {
 Table members(const json& status) {
   Table table({{"MEMBER"}, {"STATE"}, {"TOKEN"}, {"SERIAL"}, {"MODULE"}, {"REASON"}});
   for (const auto& member : status.at("members")) {
-    table.add_row({text(member, "pool") + "/" + text(member, "member"), text(member, "state"),
+    table.add_row({member_text(text(member, "pool"), text(member, "member")), text(member, "state"),
                    text(member, "token"), text(member, "serial"), text(member, "module"),
                    text(member, "reason")});
   }
@@ -82,7 +83,7 @@ Table workers(const json& status) {
                {"RESTARTS", Align::kRight}});
   for (const auto& member : status.at("members")) {
     for (const auto& worker : member.at("workers")) {
-      table.add_row({text(member, "pool") + "/" + text(member, "member"), text(worker, "domain"),
+      table.add_row({member_text(text(member, "pool"), text(member, "member")), text(worker, "domain"),
                      text(worker, "pid"), text(worker, "state"), text(worker, "lanes"),
                      text(worker, "busy_lanes"), text(worker, "stuck_lanes"), text(worker, "queued"),
                      text(worker, "real_sessions"), text(worker, "restarts")});

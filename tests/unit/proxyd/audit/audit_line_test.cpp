@@ -75,6 +75,15 @@ TEST(AuditLine, LeavesOutWhatIsNotKnown) {
       "\n");
 }
 
+TEST(AuditLine, KeepsSizesToItselfWhereTheyCouldBeAPins) {
+  for (const auto audit_class : {AuditClass::admin, AuditClass::auth, AuditClass::read}) {
+    auto record = full_record();
+    record.audit_class = audit_class;
+    const auto json = nlohmann::json::parse(line_of(record));
+    EXPECT_FALSE(json.contains("in") || json.contains("out"));
+  }
+}
+
 TEST(AuditLine, NamesVendorNumbersByNumber) {
   auto record = full_record();
   record.mechanism = CKM_VENDOR_DEFINED | 0x99;

@@ -16,7 +16,8 @@
 namespace p11shim {
 namespace {
 
-constexpr auto kPatience = std::chrono::seconds(30);
+constexpr auto kPatience = std::chrono::seconds(60);
+constexpr std::size_t kSmallLimit = 128 << 10;
 
 template <class Condition>
 bool eventually(Condition condition) {
@@ -57,7 +58,7 @@ class StoreSink final : public AuditSink {
     std::unique_lock lock(store_.mutex);
     ++store_.writes;
     store_.changed.notify_all();
-    store_.changed.wait_for(lock, kPatience, [this] { return !store_.stuck; });
+    store_.changed.wait(lock, [this] { return !store_.stuck; });
     if (store_.failing) throw AuditSinkError("the disk is full");
     store_.text += lines;
     store_.changed.notify_all();
@@ -82,9 +83,9 @@ class AuditLogTest : public testing::Test {
   std::unique_ptr<AuditLog> make_log(AuditClasses classes) {
     std::vector<std::unique_ptr<AuditSink>> sinks;
     sinks.push_back(std::make_unique<StoreSink>(store));
-    return std::make_unique<AuditLog>(classes, std::move(sinks), [this](const std::string& message, bool ok) {
-      reports.emplace_back(message, ok);
-    });
+    return std::make_unique<AuditLog>(
+        classes, std::move(sinks),
+        [this](const std::string& message, bool ok) { reports.emplace_back(message, ok); }, kSmallLimit);
   }
   void write(std::uint32_t attempts, AuditClass audit_class = AuditClass::use) {
     AuditRecord record;
@@ -218,7 +219,7 @@ TEST_F(AuditLogTest, NeverWaitsForAStuckSinkAndKeepsItsMemoryBounded) {
   // More than both buffers hold. Every call returns although nothing is stored.
   std::string line;
   append_audit_line(line, {});
-  const std::size_t many = 4 * AuditLog::kBufferLimit / line.size();
+  const std::size_t many = 4 * kSmallLimit / line.size();
   for (std::size_t i = 0; i < many; ++i) {
     write(1);
     if (i % 1000 == 999) log->flush();
@@ -231,7 +232,7 @@ TEST_F(AuditLogTest, NeverWaitsForAStuckSinkAndKeepsItsMemoryBounded) {
   ASSERT_TRUE(eventually([&] { return log->health().written + lost == many + 1; }));
   write(2);
   close();
-  EXPECT_LE(store.text.size(), 3 * AuditLog::kBufferLimit);
+  EXPECT_LE(store.text.size(), 3 * kSmallLimit);
   const auto entries = stored();
   EXPECT_EQ(entries[entries.size() - 2], -static_cast<int>(lost));
   EXPECT_EQ(entries.back(), 2);

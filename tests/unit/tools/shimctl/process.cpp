@@ -107,7 +107,6 @@ bool Process::wait_for_output(const std::string& text) {
 }
 
 int Process::wait() {
-  end_input();
   const auto deadline = Clock::now() + kPatience;
   while (read(deadline)) {
   }

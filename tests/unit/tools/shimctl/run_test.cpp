@@ -60,6 +60,7 @@ TEST_F(RunTest, LeavesInputAndOutputAlone) {
   const std::string bytes("a\0\xff\r\nb", 6);
   Process process(run({"cat"}), variables());
   process.send(bytes);
+  process.end_input();
   EXPECT_EQ(process.wait(), 0);
   EXPECT_EQ(process.out, bytes);
 }
@@ -138,6 +139,7 @@ TEST_F(RunTest, LeavesNoProxydBehindWhenKilled) {
   ASSERT_TRUE(process.wait_for_output("ready"));
   const pid_t proxyd = proxyd_pid();
   process.signal(SIGKILL);
+  process.end_input();  // ends the command, which nobody does now
   EXPECT_EQ(process.wait(), 128 + SIGKILL);
   EXPECT_TRUE(eventually([proxyd] { return !is_running(proxyd); }));
 }

@@ -54,11 +54,13 @@ TEST_F(StatsRowsTest, HasNoLatencyOfAStageThatWasNotMeasured) {
   EXPECT_EQ(rows(StatsSubject::kFunctions, "hsm").at({"pool/hsm1", "C_Sign"}).latency.count(), 0u);
 }
 
-TEST_F(StatsRowsTest, PlacesWhatProxydAnswersItself) {
+TEST_F(StatsRowsTest, NamesTheMemberOrWhatStandsForIt) {
   registry.record({.member = registry.member("pool", ""), .function = kSign, .client = client});
   registry.record({.member = registry.member("", ""), .function = kSign, .client = client});
   EXPECT_TRUE(rows().contains({"pool", "C_Sign"}));
   EXPECT_TRUE(rows().contains({"proxyd", "C_Sign"}));
+  registry.record({.member = registry.member("token", "token"), .function = kSign, .client = client});
+  EXPECT_TRUE(rows().contains({"token", "C_Sign"}));
 }
 
 TEST_F(StatsRowsTest, RefusesWhatProxydDoesNotWrite) {

@@ -1,0 +1,90 @@
+// A call that hangs costs its lane for as long as it hangs; the application is answered at its deadline.
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "application.h"
+#include "configs.h"
+
+namespace p11shim {
+namespace {
+
+constexpr char kShortDeadline[] = "deadline = \"500ms\"\nkeygen_deadline = \"500ms\"";
+
+class Hang : public testing::Test {
+ protected:
+  MockModule mock;
+  const std::filesystem::path gate = mock.file("gate");
+  PrivateProxyd proxyd{mock.config("lanes = 1\nmax_stuck_lanes = 2\nsessions_rw = 4", "", kShortDeadline)};
+  std::optional<TestApplication> application;
+  CK_SESSION_HANDLE session = 0;
+  CK_SESSION_HANDLE other = 0;
+
+  void SetUp() override {
+    proxyd.start();
+    application.emplace(proxyd);
+    session = application->open();
+    other = application->open();
+  }
+  void TearDown() override { std::ofstream{gate}; }
+
+  CK_RV digest(CK_SESSION_HANDLE in) const {
+    CK_MECHANISM mechanism{CKM_SHA256, nullptr, 0};
+    if (const CK_RV rv = (*application)->C_DigestInit(in, &mechanism); rv != CKR_OK) return rv;
+    CK_BYTE data[] = {1, 2, 3}, out[64];
+    CK_ULONG length = sizeof out;
+    return (*application)->C_Digest(in, data, sizeof data, out, &length);
+  }
+  CK_RV random(CK_SESSION_HANDLE in) const {
+    CK_BYTE bytes[16];
+    return (*application)->C_GenerateRandom(in, bytes, sizeof bytes);
+  }
+};
+
+TEST_F(Hang, CallEndsAtItsDeadlineAndASpareLaneStandsIn) {
+  const pid_t worker = proxyd.worker_pid("public");
+  mock.rules.set("C_Digest hang=" + gate.string() + " times=1");
+  EXPECT_EQ(digest(session), CKR_DEVICE_ERROR);
+  EXPECT_EQ(proxyd.worker("public")["stuck_lanes"], 1);
+  // There is one lane, and it is stuck: these run on the spare one, in the same worker.
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(random(other), CKR_OK);
+  EXPECT_EQ(digest(session), CKR_OK);
+  EXPECT_EQ(proxyd.worker_pid("public"), worker);
+
+  // The hung call returns late: its real session, whose operation nobody knows, is closed and never lent.
+  mock.rules.set(mock.rules.record_directive());
+  std::ofstream{gate};
+  EXPECT_TRUE(eventually([&] { return proxyd.worker("public")["stuck_lanes"] == 0; }));
+  EXPECT_TRUE(eventually([&] { return mock.rules.recorded().find(" C_CloseSession ") != std::string::npos; }));
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(digest(i % 2 == 0 ? session : other), CKR_OK);
+}
+
+TEST_F(Hang, TooManyStuckLanesEndTheWorker) {
+  const pid_t worker = proxyd.worker_pid("public");
+  mock.rules.set("C_Digest hang=" + gate.string() + " times=3");
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(digest(i == 1 ? other : session), CKR_DEVICE_ERROR);
+  EXPECT_TRUE(eventually([&] { return digest(session) == CKR_OK; }));
+  EXPECT_NE(proxyd.worker_pid("public"), worker);
+  EXPECT_EQ(proxyd.worker("public")["stuck_lanes"], 0);
+}
+
+// What proxyd asks of the module on its own account has no deadline of an application's.
+TEST_F(Hang, LoginThatHangsEndsItsWorkerNotTheService) {
+  mock.rules.set("C_Login hang=" + gate.string() + " times=1");
+  EXPECT_EQ(application->log_in(session, kMockPin), CKR_DEVICE_ERROR);
+  EXPECT_EQ(random(session), CKR_OK);
+  EXPECT_TRUE(eventually([&] { return application->log_in(session, kMockPin) == CKR_OK; }));
+  EXPECT_EQ(random(session), CKR_OK);
+  EXPECT_EQ((*application)->C_Logout(session), CKR_OK);
+}
+
+TEST_F(Hang, SessionThatCannotBeOpenedEndsTheWorkerNotTheService) {
+  mock.rules.set("C_OpenSession hang=" + gate.string() + " times=1");
+  CK_SESSION_HANDLE read_only = 0;
+  EXPECT_EQ((*application)->C_OpenSession(0, CKF_SERIAL_SESSION, nullptr, nullptr, &read_only), CKR_DEVICE_ERROR);
+  EXPECT_TRUE(eventually([&] { return (*application)->C_OpenSession(0, CKF_SERIAL_SESSION, nullptr, nullptr, &read_only) == CKR_OK; }));
+  EXPECT_EQ(random(read_only), CKR_OK);
+}
+
+}  // namespace
+}  // namespace p11shim

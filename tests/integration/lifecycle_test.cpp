@@ -1,0 +1,222 @@
+// How proxyd starts, reloads, drains and ends, and what it does with modules and applications that do not behave.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/resource.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include <cstring>
+#include <fstream>
+#include <future>
+
+#include "application.h"
+#include "configs.h"
+#include "raw_peer.h"
+
+namespace p11shim {
+namespace {
+
+const std::string kProxyd = std::string(P11TEST_BUILD_DIR) + "/bin/proxyd";
+
+class Lifecycle : public testing::Test {
+ protected:
+  MockModule mock;
+  PrivateProxyd proxyd{mock.config()};
+};
+
+TEST_F(Lifecycle, CallUnderWayIsAnsweredBeforeItEnds) {
+  proxyd.start();
+  TestApplication application(proxyd);
+  const auto session = application.open();
+  const auto gate = mock.file("gate");
+  mock.rules.set("C_GenerateRandom hang=" + gate.string());
+  auto answer = std::async(std::launch::async, [&] {
+    CK_BYTE bytes[16];
+    return application->C_GenerateRandom(session, bytes, sizeof bytes);
+  });
+  ASSERT_TRUE(eventually([&] { return proxyd.worker("public")["busy_lanes"] == 1; }));
+  proxyd.signal(SIGTERM);
+  EXPECT_TRUE(eventually([&] { return proxyd.status()["state"] == "draining"; }));
+  std::ofstream{gate};
+  EXPECT_EQ(answer.get(), CKR_OK);
+  EXPECT_EQ(proxyd.wait(), 0);
+}
+
+TEST_F(Lifecycle, SecondSignalEndsItAtOnce) {
+  proxyd.start();
+  TestApplication application(proxyd);
+  const auto session = application.open();
+  mock.rules.set("C_GenerateRandom hang=" + mock.file("never").string());
+  auto answer = std::async(std::launch::async, [&] {
+    CK_BYTE bytes[16];
+    return application->C_GenerateRandom(session, bytes, sizeof bytes);
+  });
+  ASSERT_TRUE(eventually([&] { return proxyd.worker("public")["busy_lanes"] == 1; }));
+  proxyd.signal(SIGTERM);
+  EXPECT_TRUE(eventually([&] { return proxyd.status()["state"] == "draining"; }));
+  proxyd.signal(SIGTERM);
+  EXPECT_EQ(answer.get(), CKR_DEVICE_ERROR);
+  EXPECT_EQ(proxyd.wait(), 0);
+}
+
+TEST_F(Lifecycle, ReloadAppliesWhatItCanAndNamesTheRest) {
+  proxyd.start();
+  TestApplication application(proxyd);
+  proxyd.write_config("log.level = \"debug\"\n" + mock.config("lanes = 9", "", "max_sessions_per_application = 3"));
+  proxyd.signal(SIGHUP);
+  ASSERT_TRUE(eventually([&] { return proxyd.log().find("lanes") != std::string::npos; })) << proxyd.log();
+  for (int i = 0; i < 3; ++i) EXPECT_NE(application.open(), CK_INVALID_HANDLE);
+  CK_SESSION_HANDLE session = 0;
+  EXPECT_EQ(application->C_OpenSession(0, CKF_SERIAL_SESSION, nullptr, nullptr, &session), CKR_SESSION_COUNT);
+  EXPECT_NE(proxyd.log().find("restart"), std::string::npos);
+  proxyd.write_config("nonsense = 1\n");
+  proxyd.signal(SIGHUP);
+  EXPECT_TRUE(eventually([&] { return proxyd.log().find("the configuration stays as it was") != std::string::npos; }));
+}
+
+TEST_F(Lifecycle, SocketOfSystemdIsUsed) {
+  const std::string path = (proxyd.path() / "activated.sock").string();
+  const int socket = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
+  ASSERT_EQ(::bind(socket, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(::listen(socket, 16), 0);
+  // As systemd does it: the socket is descriptor 3, and the variables name this very process.
+  const std::string script = "exec 3<&" + std::to_string(socket) + "; LISTEN_PID=$$ LISTEN_FDS=1 exec " + kProxyd + " --config " + proxyd.config_file();
+  Process process({"/bin/sh", "-c", script});
+  {
+    TestApplication application("unix:" + path);
+    EXPECT_NE(application.open(), CK_INVALID_HANDLE);
+    EXPECT_NE(::access(proxyd.socket().c_str(), F_OK), 0);
+    EXPECT_EQ(proxyd.status()["endpoints"][0], "unix:" + path);
+  }
+  process.signal(SIGTERM);
+  EXPECT_EQ(process.wait(), 0);
+  EXPECT_EQ(::access(path.c_str(), F_OK), 0);  // it is systemd's
+  ::close(socket);
+}
+
+TEST_F(Lifecycle, StaleSocketIsReplacedALivingOneIsNot) {
+  proxyd.start();
+  Process second({kProxyd, "--config", proxyd.config_file()});
+  EXPECT_EQ(second.wait(), 1);
+  EXPECT_NE(proxyd.log().find(proxyd.socket()), std::string::npos);
+  proxyd.signal(SIGKILL);
+  EXPECT_EQ(proxyd.wait(), 128 + SIGKILL);
+  EXPECT_EQ(::access(proxyd.socket().c_str(), F_OK), 0);  // left behind
+  proxyd.start();
+  TestApplication application(proxyd);
+  EXPECT_NE(application.open(), CK_INVALID_HANDLE);
+}
+
+TEST_F(Lifecycle, KilledApplicationLeavesNothingBehind) {
+  proxyd.start();
+  int ready[2];
+  ASSERT_EQ(::pipe(ready), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    TestApplication application(proxyd);
+    const auto session = application.open();
+    const char logged_in = application.log_in(session, kMockPin) == CKR_OK ? 'y' : 'n';
+    static_cast<void>(!::write(ready[1], &logged_in, 1));
+    for (;;) ::pause();
+  }
+  ::close(ready[1]);
+  char logged_in = '?';
+  EXPECT_EQ(::read(ready[0], &logged_in, 1), 1);
+  ::close(ready[0]);
+  EXPECT_EQ(logged_in, 'y');
+  EXPECT_EQ(proxyd.status()["pools"][0]["logged_in_applications"], 1);
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  EXPECT_TRUE(eventually([&] {
+    const auto status = proxyd.status();
+    return status["applications"].empty() && status["pools"][0]["virtual_sessions"] == 0 && status["pools"][0]["logged_in_applications"] == 0;
+  }));
+  TestApplication next(proxyd);
+  EXPECT_EQ(next.log_in(next.open(), "wrong"), CKR_PIN_INCORRECT);
+}
+
+TEST_F(Lifecycle, HoldsTwoThousandConnections) {
+  proxyd.start();
+  TestApplication application(proxyd);
+  const auto session = application.open();
+  std::vector<std::unique_ptr<RawPeer>> peers;
+  rlimit files{};
+  ::getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &files);
+  if (files.rlim_cur < 3000) GTEST_SKIP() << "not enough file descriptors";
+  for (int i = 0; i < 2000; ++i) {
+    Hello hello = RawPeer::proper_hello();
+    hello.instance[0] = static_cast<std::uint8_t>(i);
+    hello.instance[1] = static_cast<std::uint8_t>(i >> 8);
+    ASSERT_TRUE(peers.emplace_back(std::make_unique<RawPeer>(proxyd))->greet(hello)) << i;
+  }
+  EXPECT_EQ(proxyd.status()["applications"].size(), 2001u);
+  CK_BYTE bytes[16];
+  EXPECT_EQ(application->C_GenerateRandom(session, bytes, sizeof bytes), CKR_OK);
+  peers.clear();
+  EXPECT_TRUE(eventually([&] { return proxyd.status()["applications"].size() == 1; }));
+}
+
+TEST_F(Lifecycle, CheckSaysWhetherAConfigurationIsGood) {
+  Process good({kProxyd, "--check", "--config", proxyd.config_file()});
+  EXPECT_EQ(good.wait(), 0) << good.err;
+  EXPECT_NE(good.out.find("The configuration is good."), std::string::npos);
+  for (const char* wrong : {"listen.unixx = \"/tmp/x\"\n", "[[pool]]\nname = \"p\"\nmembers = [\"nobody\"]\n", "= nonsense\n"}) {
+    proxyd.write_config(wrong);
+    Process bad({kProxyd, "--check", "--config", proxyd.config_file()});
+    EXPECT_EQ(bad.wait(), 3) << wrong;
+    EXPECT_NE(bad.err.find(proxyd.config_file()), std::string::npos) << bad.err;
+  }
+  Process missing({kProxyd, "--check", "--config", (proxyd.path() / "missing.toml").string()});
+  EXPECT_EQ(missing.wait(), 3);
+}
+
+// One pool on the mock, another on something that is no usable module: the first is served, the log names the other.
+class BadModule : public Lifecycle {
+ protected:
+  void expect_refused(const std::string& path, const std::string& environment = {}) {
+    proxyd.write_config(mock.config() + "[[module]]\nname = \"bad\"\npath = \"" + path + "\"\ncheck_owner = false\n" + environment +
+                        "\n[[member]]\nname = \"broken\"\nmodule = \"bad\"\ntoken_label = \"mock-1\"\nrestart_backoff = { min = \"1ms\", max = \"20ms\" }\n"
+                        "[[pool]]\nname = \"broken\"\nslot = 5\nmembers = [\"broken\"]\n");
+    proxyd.start();
+    TestApplication application(proxyd);
+    EXPECT_NE(application.open(), CK_INVALID_HANDLE);
+    CK_TOKEN_INFO info{};
+    EXPECT_NE(application->C_GetTokenInfo(5, &info), CKR_OK);
+    EXPECT_TRUE(eventually([&] { return proxyd.log().find("worker broken/public did not start") != std::string::npos; })) << proxyd.log();
+  }
+};
+
+TEST_F(BadModule, Missing) { expect_refused((proxyd.path() / "missing.so").string()); }
+
+TEST_F(BadModule, NotAModule) { expect_refused("/lib/x86_64-linux-gnu/libm.so.6"); }
+
+TEST_F(BadModule, Script) {
+  const auto script = proxyd.path() / "script.so";
+  std::ofstream(script) << "#!/bin/sh\n";
+  expect_refused(script.string());
+}
+
+TEST_F(BadModule, OtherArchitecture) {
+  const auto other = proxyd.path() / "other.so";
+  std::filesystem::copy_file(std::string(P11TEST_BUILD_DIR) + "/tests/libp11mock.so", other);
+  std::fstream file(other, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(18);  // e_machine
+  file.put('\x08').put('\0');  // MIPS
+  file.close();
+  expect_refused(other.string());
+}
+
+TEST_F(BadModule, FunctionListOfVersionOne) {
+  const ControlFile old(proxyd.path(), "module version=1.0");
+  expect_refused(std::string(P11TEST_BUILD_DIR) + "/tests/libp11mock-2.so", "environment = { P11MOCK_CONTROL = \"" + old.path().string() + "\" }");
+}
+
+}  // namespace
+}  // namespace p11shim
