@@ -1,8 +1,15 @@
 #!/bin/bash
 # nginx with its RSA and EC keys in the token (OpenSSL's pkcs11 engine). The master loads the keys, logs in and forks;
 # its workers sign: they live on what they inherited. Then a reload, which does all of it again beside the old workers.
+#
+#   nginx.sh [USER]     the workers' user, if we are root (default: root, for whom the test's directories are)
 . "$(dirname "$0")/client.sh"
 need nginx openssl
+user=${1:-root}
+if [ "$(id -u)" != 0 ] && [ "$user" != root ]; then
+  echo "only root can start workers as $user" >&2
+  exit 77
+fi
 
 make_key rsa 01 rsa:2048
 make_key ec 02 EC:prime256v1
@@ -14,9 +21,10 @@ for key in rsa ec; do
 done
 
 mkdir web tmp
+chmod 711 "$PWD" ..
 echo 'hello from nginx' >web/index.html
 cat >nginx.conf <<CONF
-$([ "$(id -u)" != 0 ] || echo 'user root;')
+$([ "$(id -u)" != 0 ] || echo "user $user;")
 worker_processes 4;
 daemon on;
 pid $PWD/nginx.pid;
