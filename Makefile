@@ -20,7 +20,7 @@ bench: deps
 	scripts/build.sh release programs p11shim-bench
 	build/bin/p11shim-bench
 
-man: all
+man: deps all
 	scripts/man.sh
 
 install: all

@@ -16,3 +16,9 @@ install(FILES systemd/p11shim.tmpfiles DESTINATION lib/tmpfiles.d RENAME p11shim
 
 install(DIRECTORY conf docs DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES README.md CHANGELOG.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+
+# `make man` makes them.
+foreach(page proxyd.8 shimctl.1)
+  string(REGEX REPLACE ".*\\." "" section ${page})
+  install(FILES ${PROJECT_BINARY_DIR}/man/${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section} OPTIONAL)
+endforeach()
