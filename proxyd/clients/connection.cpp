@@ -38,7 +38,7 @@ void Connection::drain() {
 
 void Connection::on_ready(int events) {
   if ((events & UV_WRITABLE) != 0) {
-    if (!send_buffered(socket_, unsent_)) return close(nullptr);
+    if (!send_buffered({socket_, socket_}, unsent_)) return close(nullptr);
     if (!unsent_.empty()) return;
     if (draining_ && !call_.active()) return close(nullptr);
     poll_.watch(UV_READABLE);
@@ -61,7 +61,7 @@ void Connection::next_frame() {
   // Whoever does not take a reply is not served on: its replies would pile up here.
   while (!closing_ && !draining_ && !call_.active() && unsent_.empty()) {
     const std::size_t largest = application_ != nullptr ? max_frame_ : kLargestHello;
-    const Received received = receive_frame(socket_, input_, largest);
+    const Received received = receive_frame({socket_, socket_}, input_, largest);
     if (received == Received::partial) break;
     if (received == Received::closed) {
       close(nullptr);
@@ -115,7 +115,7 @@ bool Connection::take_hello(std::span<const std::uint8_t> frame) {
   output_.clear();
   output_.mark_secret();
   write_welcome(output_, welcome);
-  if (!send_parts(socket_, output_, {}, unsent_)) close(nullptr);
+  if (!send_parts({socket_, socket_}, output_, {}, unsent_)) close(nullptr);
   else if (!unsent_.empty()) poll_.watch(UV_WRITABLE);
   output_.clear();
   return true;
@@ -129,7 +129,7 @@ void Connection::refuse(const Hello& hello, CK_RV rv, const std::string& reason)
   welcome.reason = reason;
   output_.clear();
   write_welcome(output_, welcome);
-  send_parts(socket_, output_, {}, unsent_);
+  send_parts({socket_, socket_}, output_, {}, unsent_);
   close(nullptr);
 }
 
@@ -139,7 +139,7 @@ void Connection::send_reply(const Reply& reply) {
     close("a request's arguments are malformed");
   } else if (!closing_) {
     write_reply_head(output_, reply);
-    if (!send_parts(socket_, output_, reply.body, unsent_)) close(nullptr);
+    if (!send_parts({socket_, socket_}, output_, reply.body, unsent_)) close(nullptr);
   }
   // The request was answered: its bytes, which may be secrets, go now.
   if (input_.size() <= frame_size_) input_.clear();

@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -19,20 +20,17 @@ constexpr std::size_t kLargestRead = 1 << 20;  // more is not set aside before i
 constexpr std::size_t kSmallBody = 4096;
 constexpr int kSocketBuffer = 4 << 20;
 
-ssize_t send_both(int socket, std::span<const std::uint8_t> head, std::span<const std::uint8_t> body) {
-  std::array<iovec, 2> parts{iovec{const_cast<std::uint8_t*>(head.data()), head.size()},
-                             iovec{const_cast<std::uint8_t*>(body.data()), body.size()}};
-  msghdr message{};
-  message.msg_iov = parts.data();
-  message.msg_iovlen = parts.size();
-  return ::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+ssize_t send_both(int out, std::span<const std::uint8_t> head, std::span<const std::uint8_t> body) {
+  const std::array<iovec, 2> parts{iovec{const_cast<std::uint8_t*>(head.data()), head.size()},
+                                   iovec{const_cast<std::uint8_t*>(body.data()), body.size()}};
+  return ::writev(out, parts.data(), static_cast<int>(parts.size()));
 }
 
 bool would_block() { return errno == EAGAIN || errno == EWOULDBLOCK; }
 
 }  // namespace
 
-bool send_parts(int socket, Buffer& head, std::span<const std::uint8_t> body, Buffer& unsent) {
+bool send_parts(const Stream& stream, Buffer& head, std::span<const std::uint8_t> body, Buffer& unsent) {
   if (body.size() <= kSmallBody) {
     head.append(body.data(), body.size());
     body = {};
@@ -40,7 +38,7 @@ bool send_parts(int socket, Buffer& head, std::span<const std::uint8_t> body, Bu
   std::size_t sent = 0;
   if (unsent.empty()) {
     ssize_t count;
-    do count = body.empty() ? ::send(socket, head.data(), head.size(), MSG_NOSIGNAL | MSG_DONTWAIT) : send_both(socket, head.bytes(), body);
+    do count = body.empty() ? ::write(stream.out, head.data(), head.size()) : send_both(stream.out, head.bytes(), body);
     while (count < 0 && errno == EINTR);
     if (count < 0 && !would_block()) return false;
     sent = static_cast<std::size_t>(std::max<ssize_t>(count, 0));
@@ -60,10 +58,10 @@ void enlarge_buffers(int socket) {
       ::setsockopt(socket, SOL_SOCKET, plain, &kSocketBuffer, sizeof kSocketBuffer);
 }
 
-bool send_buffered(int socket, Buffer& unsent) {
+bool send_buffered(const Stream& stream, Buffer& unsent) {
   std::size_t at = 0;
   while (at < unsent.size()) {
-    const ssize_t count = ::send(socket, unsent.data() + at, unsent.size() - at, MSG_NOSIGNAL | MSG_DONTWAIT);
+    const ssize_t count = ::write(stream.out, unsent.data() + at, unsent.size() - at);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0 && !would_block()) return false;
     if (count <= 0) break;
@@ -78,7 +76,7 @@ bool send_buffered(int socket, Buffer& unsent) {
   return true;
 }
 
-Received receive_frame(int socket, Buffer& input, std::size_t largest) {
+Received receive_frame(const Stream& stream, Buffer& input, std::size_t largest) {
   for (;;) {
     std::size_t room = kFirstRead;
     if (input.size() >= kLengthPrefix) {
@@ -90,7 +88,7 @@ Received receive_frame(int socket, Buffer& input, std::size_t largest) {
     room = std::max(room, input.capacity() - input.size());
     const std::size_t before = input.size();
     std::uint8_t* place = input.extend(room);
-    const ssize_t count = ::recv(socket, place, room, MSG_DONTWAIT);
+    const ssize_t count = ::read(stream.in, place, room);
     input.resize_down(before + static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return would_block() ? Received::partial : Received::closed;

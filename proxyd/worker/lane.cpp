@@ -1,7 +1,7 @@
 #include "proxyd/worker/lane.h"
 
-#include <sys/socket.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -46,7 +46,7 @@ bool Lane::receive() {
     const std::size_t room = std::max(frame_.capacity(), wanted) - frame_.size();
     const std::size_t before = frame_.size();
     std::uint8_t* place = frame_.extend(room);
-    const ssize_t count = ::recv(socket_, place, room, 0);
+    const ssize_t count = ::read(in_, place, room);
     frame_.resize_down(before + static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
     if (count < 0 && errno == EINTR) continue;
     if (count <= 0) return false;
@@ -72,23 +72,24 @@ bool Lane::refuse() {
 }
 
 bool Lane::send_frame() {
+  if (body_.size() <= kSmallBody) {
+    head_.append(body_.data(), body_.size());
+    body_.clear();
+  }
   std::array<iovec, 2> parts{iovec{head_.data(), head_.size()}, iovec{body_.data(), body_.size()}};
-  msghdr message{};
-  message.msg_iov = parts.data();
-  message.msg_iovlen = body_.empty() ? 1 : parts.size();
-  while (message.msg_iovlen != 0) {
-    ssize_t sent = body_.empty() ? ::send(socket_, message.msg_iov->iov_base, message.msg_iov->iov_len, MSG_NOSIGNAL)
-                                 : ::sendmsg(socket_, &message, MSG_NOSIGNAL);
+  iovec* part = parts.data();
+  iovec* const end = part + (body_.empty() ? 1 : parts.size());
+  while (part != end) {
+    ssize_t sent = end - part == 1 ? ::write(out_, part->iov_base, part->iov_len) : ::writev(out_, part, static_cast<int>(end - part));
     if (sent < 0 && errno == EINTR) continue;
     if (sent < 0) return false;
-    while (message.msg_iovlen != 0 && static_cast<std::size_t>(sent) >= message.msg_iov->iov_len) {
-      sent -= static_cast<ssize_t>(message.msg_iov->iov_len);
-      ++message.msg_iov;
-      --message.msg_iovlen;
+    while (part != end && static_cast<std::size_t>(sent) >= part->iov_len) {
+      sent -= static_cast<ssize_t>(part->iov_len);
+      ++part;
     }
-    if (message.msg_iovlen == 0) break;
-    message.msg_iov->iov_base = static_cast<std::uint8_t*>(message.msg_iov->iov_base) + sent;
-    message.msg_iov->iov_len -= static_cast<std::size_t>(sent);
+    if (part == end) break;
+    part->iov_base = static_cast<std::uint8_t*>(part->iov_base) + sent;
+    part->iov_len -= static_cast<std::size_t>(sent);
   }
   return true;
 }

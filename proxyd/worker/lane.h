@@ -1,4 +1,4 @@
-// One lane: a thread with its own socket that executes one call at a time, from the frame that arrived to the frame that
+// One lane: a thread with its own pipes that executes one call at a time, from the frame that arrived to the frame that
 // answers it. Lanes share the module and the describer, nothing else.
 #pragma once
 
@@ -10,11 +10,11 @@ namespace p11shim {
 
 class Lane {
  public:
-  Lane(int socket, Module& module, Describer& describer) : socket_(socket), module_(module), describer_(describer) {}
+  Lane(int in, int out, Module& module, Describer& describer) : in_(in), out_(out), module_(module), describer_(describer) {}
   Lane(const Lane&) = delete;
   Lane& operator=(const Lane&) = delete;
 
-  // Serves until proxyd closes the socket, or sends what no proxyd of this version would.
+  // Serves until proxyd closes its ends, or sends what no proxyd of this version would.
   void run();
 
  private:
@@ -31,7 +31,8 @@ class Lane {
   void describe_returned(CK_SESSION_HANDLE session, Describer::Which which);
   void clear();
 
-  int socket_;
+  const int in_;
+  const int out_;
   Module& module_;
   Describer& describer_;
   Buffer frame_;    // the request as it arrived

@@ -1,10 +1,10 @@
-// proxyd-worker: holds one vendor module for one login domain, and nothing else. proxyd starts it with one socket per lane
+// proxyd-worker: holds one vendor module for one login domain, and nothing else. proxyd starts it with two pipes per lane,
 // from file descriptor 3 on; it takes orders from nobody else and leaves when proxyd closes them. What it is told, secrets
-// included, arrives over these sockets; argv holds the number of lanes only.
+// included, arrives over them; argv holds the number of lanes only.
 #include <malloc.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <charconv>
@@ -21,7 +21,7 @@ namespace {
 
 using namespace p11shim;
 
-constexpr int kFirstSocket = 3;
+constexpr int kFirstPipe = 3;
 constexpr int kMostLanes = 1024;
 constexpr int kKeptMemory = 8 << 20;
 constexpr unsigned kFinalizeSeconds = 10;  // a module that hangs in C_Finalize does not keep the worker alive
@@ -34,10 +34,9 @@ int lane_count(int argc, char** argv) {
   return error == std::errc() && end == text.data() + text.size() && count <= kMostLanes ? count : 0;
 }
 
-bool is_socket(int fd) {
-  int type = 0;
-  socklen_t size = sizeof type;
-  return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0;
+bool is_pipe(int fd) {
+  struct stat status {};
+  return ::fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode);
 }
 
 // No core dump and no debugger may show what passes through; die with proxyd; leave Ctrl-C in a terminal to proxyd.
@@ -60,7 +59,7 @@ void confine() {
 
 int main(int argc, char** argv) {
   const int count = lane_count(argc, argv);
-  if (count < 1 || !is_socket(kFirstSocket)) {
+  if (count < 1 || !is_pipe(kFirstPipe)) {
     std::fputs("proxyd-worker is started by proxyd; there is nothing to run by hand.\n", stderr);
     return 2;
   }
@@ -71,8 +70,9 @@ int main(int argc, char** argv) {
     std::vector<std::thread> threads;
     for (int i = 0; i < count; ++i)
       threads.emplace_back([&, i] {
-        Lane(kFirstSocket + i, *module, describer).run();
-        ::shutdown(kFirstSocket + i, SHUT_RDWR);  // proxyd notices even if this side left first
+        const int in = kFirstPipe + 2 * i;
+        Lane(in, in + 1, *module, describer).run();
+        ::close(in + 1);  // proxyd notices even if this side left first
       });
     for (std::thread& thread : threads) thread.join();
   }

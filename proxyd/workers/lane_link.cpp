@@ -1,6 +1,5 @@
 #include "proxyd/workers/lane_link.h"
 
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,22 +14,27 @@ constexpr std::size_t kKeptBuffer = 2 << 20;
 constexpr std::size_t kLargestFrame = limits::kMaxFrame + limits::kFrameOverhead;
 }  // namespace
 
-LaneLink::LaneLink(uv_loop_t& loop, int socket, Events events)
-    : socket_(socket), events_(std::move(events)), poll_(loop, socket, [this](int ready) { on_ready(ready); }) {
-  poll_.watch(UV_READABLE);
+LaneLink::LaneLink(uv_loop_t& loop, Stream stream, Events events)
+    : stream_(stream),
+      events_(std::move(events)),
+      readable_(loop, stream.in, [this](int) { if (!failed_) read(); }),
+      writable_(loop, stream.out, [this](int) { if (!failed_) flush(); }) {
+  readable_.watch(UV_READABLE);
 }
 
 LaneLink::~LaneLink() {
-  poll_.watch(0);
-  ::close(socket_);
+  readable_.watch(0);
+  writable_.watch(0);
+  ::close(stream_.in);
+  ::close(stream_.out);
 }
 
 void LaneLink::send(LaneJob& job) {
   job_ = &job;
   job.lane_ = this;
   job.sent_ns_ = uv_hrtime();
-  if (!send_parts(socket_, job.head_, job.body_, unsent_)) return fail();
-  if (!unsent_.empty()) poll_.watch(UV_READABLE | UV_WRITABLE);
+  if (!send_parts(stream_, job.head_, job.body_, unsent_)) return fail();
+  if (!unsent_.empty()) writable_.watch(UV_WRITABLE);
 }
 
 void LaneLink::withdraw(LaneJob& job, std::function<void()> late) {
@@ -50,22 +54,18 @@ LaneJob* LaneLink::release_job() {
 LaneJob* LaneLink::disconnect() {
   failed_ = true;
   late_ = nullptr;
-  poll_.watch(0);
+  readable_.watch(0);
+  writable_.watch(0);
   return release_job();
 }
 
-void LaneLink::on_ready(int events) {
-  if ((events & UV_WRITABLE) != 0) flush();
-  if ((events & UV_READABLE) != 0 && !failed_) read();
-}
-
 void LaneLink::flush() {
-  if (!send_buffered(socket_, unsent_)) return fail();
-  if (unsent_.empty()) poll_.watch(UV_READABLE);
+  if (!send_buffered(stream_, unsent_)) return fail();
+  if (unsent_.empty()) writable_.watch(0);
 }
 
 void LaneLink::read() {
-  switch (receive_frame(socket_, input_, kLargestFrame)) {
+  switch (receive_frame(stream_, input_, kLargestFrame)) {
     case Received::partial: return;
     case Received::closed:
     case Received::malformed: return fail();
@@ -94,7 +94,8 @@ void LaneLink::finish_reply() {
 void LaneLink::fail() {
   if (failed_) return;
   failed_ = true;
-  poll_.watch(0);
+  readable_.watch(0);
+  writable_.watch(0);
   events_.lost(*this);
 }
 

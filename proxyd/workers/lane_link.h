@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "proxyd/loop/handles.h"
+#include "proxyd/loop/socket_io.h"
 #include "proxyd/workers/lane_job.h"
 
 namespace p11shim {
@@ -16,8 +17,8 @@ class LaneLink {
     std::function<void(LaneLink&)> idle;   // replied; ready for the next job
     std::function<void(LaneLink&)> lost;   // closed by the worker, or it sent nonsense
   };
-  // Takes the socket.
-  LaneLink(uv_loop_t& loop, int socket, Events events);
+  // Takes the two pipes.
+  LaneLink(uv_loop_t& loop, Stream stream, Events events);
   LaneLink(const LaneLink&) = delete;
   LaneLink& operator=(const LaneLink&) = delete;
   ~LaneLink();
@@ -33,21 +34,21 @@ class LaneLink {
   LaneJob* disconnect();
 
  private:
-  void on_ready(int events);
   void read();
   void finish_reply();
   void flush();
   LaneJob* release_job();
   void fail();
 
-  int socket_;
+  const Stream stream_;
   Events events_;
-  Poll poll_;
+  Poll readable_;
+  Poll writable_;  // watched while something is unsent
   LaneJob* job_ = nullptr;
   bool stuck_ = false;
   bool failed_ = false;
   std::function<void()> late_;
-  Buffer unsent_;  // what the socket did not take at once
+  Buffer unsent_;  // what the pipe did not take at once
   Buffer input_;
   Reply reply_;
 };

@@ -1,13 +1,12 @@
 #include "proxyd/workers/spawn.h"
 
-#include <sys/socket.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <cstring>
 #include <string_view>
 
-#include "proxyd/loop/socket_io.h"
 
 extern char** environ;  // NOLINT: POSIX
 
@@ -43,18 +42,32 @@ void on_exit(uv_process_t* process, std::int64_t status, int signal) {
   }
 }
 
-bool make_pair(int (&pair)[2]) {
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) return false;
-  for (const int fd : pair) enlarge_buffers(fd);
+// Large messages pass with few wake-ups; where the user's share of pipe memory is used up, the default does.
+constexpr int kPipeSize = 1 << 20;  // bytes: what the system allows without privilege
+
+// A pipe whose end for proxyd does not block.
+bool make_pipe(int& reading, int& writing, bool proxyd_reads) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return false;
+  ::fcntl(ends[0], F_SETPIPE_SZ, kPipeSize);
+  ::fcntl(proxyd_reads ? ends[0] : ends[1], F_SETFL, O_NONBLOCK | (proxyd_reads ? O_RDONLY : O_WRONLY));
+  reading = ends[0];
+  writing = ends[1];
   return true;
+}
+
+void close_all(const std::vector<Stream>& streams) {
+  for (const Stream& stream : streams)
+    for (const int fd : {stream.in, stream.out})
+      if (fd >= 0) ::close(fd);
 }
 
 }  // namespace
 
-HandlePtr<uv_process_t> spawn_worker(Runtime& runtime, const Environment& environment, std::size_t lanes, std::vector<int>& sockets,
+HandlePtr<uv_process_t> spawn_worker(Runtime& runtime, const Environment& environment, std::size_t lanes, std::vector<Stream>& streams,
                                      std::string& error, WorkerExited exited) {
-  std::vector<int> theirs;
-  std::vector<uv_stdio_container_t> descriptors(3 + lanes);
+  std::vector<Stream> theirs;
+  std::vector<uv_stdio_container_t> descriptors(3 + 2 * lanes);
   descriptors[0].flags = UV_IGNORE;
   for (int fd : {1, 2}) {
     descriptors[fd].flags = UV_INHERIT_FD;
@@ -62,13 +75,12 @@ HandlePtr<uv_process_t> spawn_worker(Runtime& runtime, const Environment& enviro
   }
   bool ok = true;
   for (std::size_t i = 0; i < lanes && ok; ++i) {
-    int pair[2];
-    ok = make_pair(pair);
-    if (!ok) break;
-    sockets.push_back(pair[0]);
-    theirs.push_back(pair[1]);
-    descriptors[3 + i].flags = UV_INHERIT_FD;
-    descriptors[3 + i].data.fd = pair[1];
+    Stream& ours = streams.emplace_back();
+    Stream& worker = theirs.emplace_back();
+    ok = make_pipe(worker.in, ours.out, false) && make_pipe(ours.in, worker.out, true);
+    descriptors[3 + 2 * i].flags = descriptors[4 + 2 * i].flags = UV_INHERIT_FD;
+    descriptors[3 + 2 * i].data.fd = worker.in;
+    descriptors[4 + 2 * i].data.fd = worker.out;
   }
 
   std::vector<std::string> entries = child_environment(environment);
@@ -90,14 +102,14 @@ HandlePtr<uv_process_t> spawn_worker(Runtime& runtime, const Environment& enviro
   HandlePtr<uv_process_t> process(new uv_process_t);
   std::memset(process.get(), 0, sizeof(uv_process_t));
   const int result = ok ? uv_spawn(&runtime.loop, process.get(), &options) : -errno;
-  for (const int fd : theirs) ::close(fd);
+  close_all(theirs);
   if (result == 0) {
     process->data = new WorkerExited(std::move(exited));
     return process;
   }
   error = "cannot start " + path + ": " + uv_strerror(result);
-  for (const int fd : sockets) ::close(fd);
-  sockets.clear();
+  close_all(streams);
+  streams.clear();
   if (!ok) delete process.release();  // uv_spawn never saw it
   return nullptr;
 }

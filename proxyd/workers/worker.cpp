@@ -56,16 +56,16 @@ void Worker::resume() {
 
 bool Worker::spawn() {
   const std::size_t count = spec_.options.lanes + spec_.options.max_stuck_lanes;
-  std::vector<int> sockets;
+  std::vector<Stream> streams;
   std::string error;
-  process_ = spawn_worker(runtime_, spec_.environment, count, sockets, error, [this](std::int64_t status, int signal) { process_exited(status, signal); });
+  process_ = spawn_worker(runtime_, spec_.environment, count, streams, error, [this](std::int64_t status, int signal) { process_exited(status, signal); });
   if (process_ == nullptr) {
     start_failed({CKR_DEVICE_ERROR, error, true});
     return false;
   }
-  for (const int socket : sockets)
+  for (const Stream& stream : streams)
     lanes_.push_back(std::make_unique<LaneLink>(
-        runtime_.loop, socket,
+        runtime_.loop, stream,
         LaneLink::Events{[this](LaneLink& lane) { lane_idle(lane); }, [this](LaneLink&) { lost("it closed a lane"); }}));
   return true;
 }
@@ -175,7 +175,7 @@ void Worker::process_exited(std::int64_t status, int signal) {
   lost(signal != 0 ? "killed by signal " + std::to_string(signal) : "exited with " + std::to_string(status));
 }
 
-// Ends the process and every job. Sockets are closed first: a healthy worker then finalises its module and leaves.
+// Ends the process and every job. Pipes are closed first: a healthy worker then finalises its module and leaves.
 void Worker::tear_down() {
   start_timer_.stop();
   stop_waiting();
