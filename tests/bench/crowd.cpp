@@ -1,10 +1,14 @@
 #include "crowd.h"
 
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
+
+#include "pkcs11/names.h"
 
 namespace p11shim {
 namespace {
@@ -44,10 +48,12 @@ Crowd::~Crowd() {
 }
 
 void Crowd::be_application(CK_FUNCTION_LIST& module, CK_SLOT_ID slot) const {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  ::close(call_[1]);
   ::close(end_[1]);
   CK_SESSION_HANDLE session = 0;
   const auto report = [this](CK_RV rv) {
-    if (rv != CKR_OK) std::fprintf(stderr, "application %d: CKR 0x%lx\n", ::getpid(), rv);
+    if (rv != CKR_OK) std::fprintf(stderr, "application %d: %s\n", ::getpid(), display(NameKind::ckr, rv).c_str());
     const char word = rv == CKR_OK ? kGood : kBad;
     if (::write(report_[1], &word, 1) != 1) ::_exit(1);
   };

@@ -60,10 +60,18 @@ std::vector<std::string_view> operations_needed(Function function) {
   }
 }
 
+// Sanitizers see as much in a tenth of them: all codes take the same path.
+#ifdef P11SHIM_SANITIZED
+constexpr std::size_t kEvery = 10;
+#else
+constexpr std::size_t kEvery = 1;
+#endif
+
 std::vector<CK_RV> every_error() {
   std::vector<CK_RV> values{0x80000001, 0x8fffffff, 0xffffffff};
+  std::size_t number = 0;
   for (const Name& name : all(NameKind::ckr)) {
-    if (name.value != CKR_OK) values.push_back(name.value);
+    if (name.value != CKR_OK && number++ % kEvery == 0) values.push_back(name.value);
   }
   return values;
 }
