@@ -172,6 +172,35 @@ void logout_during_find(Application& app) {
   app.finalize();
 }
 
+// Operations go on across a login, and the session uses private objects beside them.
+void login_during_operations(Application& app) {
+  app.start();
+  const auto digesting = app.open(), searching = app.open(), both = app.open();
+  Mechanism sha(CKM_SHA256), hmac(CKM_SHA256_HMAC), aes_gen(CKM_AES_KEY_GEN);
+  CK_OBJECT_HANDLE key = 0;
+  app.digest_init(digesting, &sha);
+  app.digest_update(digesting, "before ");
+  app.find_objects_init(searching, Template{});
+  app.digest_init(both, &sha);
+  app.must(app.login(both, CKU_USER, kUserPin), "C_Login");
+  for (auto session : {digesting, searching, both}) {
+    app.create_object(session, generic(), &key);
+    app.generate_key(session, &aes_gen, {{CKA_VALUE_LEN, 16}, {CKA_PRIVATE, true}}, &key);
+    app.sign_init(session, &hmac, key);
+    app.sign(session, "data", Room::of(32));
+  }
+  app.digest_update(digesting, "after");
+  app.digest_final(digesting, Room::of(32));
+  app.find_objects(searching, 10);
+  app.find_objects_final(searching);
+  app.digest_final(both, Room::of(32));
+  for (auto session : {digesting, searching, both}) {
+    app.sign_init(session, &hmac, app.create(session, generic()));
+    app.sign(session, "data", Room::of(32));
+  }
+  app.finalize();
+}
+
 void login_user_by_name(Application& app) {
   app.start();
   const auto session = app.open();
@@ -230,6 +259,7 @@ constexpr Case kCases[] = {
     P11_CASE(login_needed_for_private_keys),
     P11_CASE(logout_ends_operations),
     P11_CASE(logout_during_find),
+    P11_CASE(login_during_operations),
     P11_CASE(login_user_by_name),
     P11_CASE(always_authenticate),
     P11_CASE(always_authenticate_multipart),

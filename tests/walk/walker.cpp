@@ -26,6 +26,7 @@ void Walker::step(Choice& choice) {
       {1, &Walker::close_all_sessions, true},
       {4, &Walker::session_info},
       {2, &Walker::token_info, true},
+      {2, &Walker::elsewhere, true},
       {10, &Walker::login, true},
       {3, &Walker::logout, true},
       {1, &Walker::change_pin, true},

@@ -50,6 +50,7 @@ class Walker {
   void close_all_sessions(Choice& choice);
   void session_info(Choice& choice);
   void token_info(Choice& choice);
+  void elsewhere(Choice& choice);
   void login(Choice& choice);
   void logout(Choice& choice);
   void change_pin(Choice& choice);

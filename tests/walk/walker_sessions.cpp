@@ -4,10 +4,8 @@
 
 namespace p11shim::walk {
 
-CK_SLOT_ID Walker::any_slot(Choice& choice) {
-  if (choice.one_in(20)) return Application::kNoSlot;
-  return choice.one_in(5) ? app_.other_slot : app_.slot;
-}
+// Sessions stay on one token: SoftHSM takes a handle of any token in any session, the proxy does not.
+CK_SLOT_ID Walker::any_slot(Choice& choice) { return choice.one_in(20) ? Application::kNoSlot : app_.slot; }
 
 Walker::Session Walker::any_session(Choice& choice) {
   if (choice.one_in(60)) return Application::kNoSession;
@@ -73,7 +71,18 @@ void Walker::session_info(Choice& choice) {
 
 void Walker::token_info(Choice& choice) {
   CK_TOKEN_INFO info;
-  app_.get_token_info(any_slot(choice), choice.one_in(20) ? nullptr : &info);
+  app_.get_token_info(choice.one_in(4) ? app_.other_slot : any_slot(choice), choice.one_in(20) ? nullptr : &info);
+}
+
+void Walker::elsewhere(Choice& choice) {
+  Session session = CK_INVALID_HANDLE;
+  CK_SESSION_INFO info;
+  if (app_.open_session(app_.other_slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, &session) != CKR_OK) return;
+  app_.get_session_info(session, &info);
+  if (choice.one_in(3)) app_.login(session, CKU_USER, choice.one_in(2) ? "wrong" : kUserPin);
+  app_.get_session_info(session, &info);
+  app_.find_all(session, {});
+  app_.close_session(session);
 }
 
 void Walker::login(Choice& choice) {
