@@ -132,6 +132,7 @@ void ClientCall::finish(CK_RV rv, std::span<const std::uint8_t> body) {
   disarm();
   settle_lease();
   leave_session();
+  head_.clear();
   account(rv, body.size());
   reply_.id = request_.id;
   reply_.rv = rv;

@@ -148,6 +148,7 @@ void ClientCall::submit(Place& place) {
   forwarded_.mechanism = request_.mechanism;
   forwarded_.body = state_refused_ ? scratch_.bytes() : request_.body;
   head_.clear();
+  if (secret_) head_.mark_secret();  // a small body is sent from it
   write_request_head(head_, forwarded_);
   body_ = forwarded_.body;
   place.worker.submit(*this);

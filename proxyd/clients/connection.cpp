@@ -10,6 +10,7 @@
 namespace p11shim {
 namespace {
 constexpr std::size_t kKeptBuffer = 4096;         // of an idle connection
+constexpr std::size_t kSecretSize = 256 << 10;
 constexpr std::uint64_t kIdleMs = 1000;
 constexpr std::size_t kLargestHello = 1024;       // before anybody is known
 }  // namespace
@@ -88,7 +89,10 @@ bool Connection::take_frame(std::span<const std::uint8_t> frame) {
     return true;
   }
   switch (message_kind(frame)) {
-    case MessageKind::request: return call_.begin(*application_, frame);
+    case MessageKind::request:
+      // A PIN or a key is never as long as what is only data.
+      if (frame.size() <= kSecretSize) input_.mark_secret();
+      return call_.begin(*application_, frame);
     case MessageKind::goodbye: close(nullptr); return true;
     default: return false;
   }
@@ -141,6 +145,8 @@ void Connection::send_reply(const Reply& reply) {
     write_reply_head(output_, reply);
     if (!send_parts({socket_, socket_}, output_, reply.body, unsent_)) close(nullptr);
   }
+  output_.mark_secret();
+  output_.clear();
   // The request was answered: its bytes, which may be secrets, go now.
   if (input_.size() <= frame_size_) input_.clear();
   else input_.consume(frame_size_);

@@ -73,6 +73,7 @@ bool Lane::refuse() {
 
 bool Lane::send_frame() {
   if (body_.size() <= kSmallBody) {
+    head_.mark_secret();
     head_.append(body_.data(), body_.size());
     body_.clear();
   }

@@ -10,6 +10,7 @@ void OwnCall::start(Worker& worker, std::uint32_t call, std::span<const std::uin
   request.call = call;
   for (const std::uint64_t handle : handles) request.handles.add(handle);
   request.body = own->body_bytes_.bytes();
+  own->head_.mark_secret();  // a small body is sent from it
   write_request_head(own->head_, request);
   own->body_ = own->body_bytes_.bytes();
   worker.submit(*own);
