@@ -16,7 +16,7 @@
 namespace p11shim {
 namespace {
 
-constexpr int kSilenceMilliseconds = 60'000;
+constexpr int kSilenceMilliseconds = 180'000;
 constexpr int kEndMilliseconds = 5'000;
 
 [[noreturn]] void become(const std::vector<std::string>& command, const Environment& environment) {
