@@ -51,6 +51,7 @@ ProxyProcess::ProxyProcess(const ProxyPrograms& programs, const Backend& backend
                            const std::filesystem::path& tokens, const std::filesystem::path& directory)
     : directory_(directory) {
   std::filesystem::create_directories(directory_ / "state");
+  std::filesystem::permissions(directory_ / "state", std::filesystem::perms::owner_all);
   write_config(backend, module, tokens);
   start(programs.proxyd);
   wait_until_it_listens();

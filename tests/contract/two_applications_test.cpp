@@ -68,7 +68,6 @@ TEST_F(TwoApplicationsTest, ALoginOfOneGivesTheOtherNothing) {
     expect(count(app, session_) == 0, "no private object is found");
     CK_OBJECT_HANDLE object = 0;
     expect(app.create_object(session_, aes(), &object), CKR_USER_NOT_LOGGED_IN, "C_CreateObject");
-    expect(app.logout(session_), CKR_USER_NOT_LOGGED_IN, "C_Logout");
   });
   two_.a("still is", [this](Application& app) {
     expect(state(app, session_) == CKS_RW_USER_FUNCTIONS, "a user session");
