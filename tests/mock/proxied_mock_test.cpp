@@ -165,7 +165,8 @@ std::string expected_arguments(const Prepared& prepared, CK_OBJECT_HANDLE key) {
 
 TEST_F(ProxiedMock, EveryArgumentArrivesAsItWasGiven) {
   const auto check = [this]<Function F, class Prototype>(Prototype function) {
-    if (is_answered_by_proxy(F)) return;
+    // Of saved states the module gets back only those that it gave out itself.
+    if (is_answered_by_proxy(F) || F == Function::C_SetOperationState) return;
     const CK_SESSION_HANDLE session = open_session();
     control_.forget_record();
     control_.set(control_.record_directive() + std::string(function_name(F)) + " rv=CKR_FUNCTION_REJECTED");
