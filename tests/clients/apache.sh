@@ -28,7 +28,7 @@ LoadModule ssl_module $modules/mod_ssl.so
 Mutex file:$PWD default
 StartServers 4
 MinSpareServers 4
-MaxRequestWorkers 8
+MaxRequestWorkers 128
 DocumentRoot $PWD/web
 <Directory $PWD/web>
   Require all granted
