@@ -50,6 +50,7 @@ class Application {
     return found == sessions.end() ? nullptr : found->second.get();
   }
   TokenState& token(const Pool& pool) { return tokens[&pool]; }
+  [[nodiscard]] bool selected_by(const AccessList& list) const;
   // Where its calls on this token run by default.
   Place& place(Pool& pool);
 

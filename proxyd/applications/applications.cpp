@@ -28,6 +28,11 @@ std::string client_name(const std::optional<Peer>& peer, std::string_view progra
 
 }  // namespace
 
+bool Application::selected_by(const AccessList& list) const {
+  if (!peer) return list.allows(std::nullopt, {});
+  return list.allows(peer->uid, peer->groups) || list.allows(peer->uid, {&peer->gid, 1});
+}
+
 Place& Application::place(Pool& pool) {
   switch (token(pool).login) {
     case LoginState::user: return pool.member.user().place();
@@ -71,13 +76,18 @@ Application* Applications::make(const Hello& hello, const std::optional<Peer>& p
 // Sessions with the same handles, logins and session objects; active operations stay the parent's.
 void Applications::inherit(Application& child, const Application& parent) {
   for (const auto& [handle, session] : parent.sessions) {
+    if (!child.selected_by(session->pool.config.access.allow)) continue;
     auto copy = std::make_unique<VirtualSession>(handle, session->pool, session->read_write);
     copy->objects = session->objects;
     ++session->pool.sessions;
     child.sessions.emplace(handle, std::move(copy));
   }
   child.tokens = parent.tokens;
-  for (const auto& [pool, state] : child.tokens) {
+  for (auto& [pool, state] : child.tokens) {
+    // Its own identity decides what the child may do (a server may have dropped its privileges).
+    const PoolAccess& access = pool->config.access;
+    if (!child.selected_by(access.allow)) state = {};
+    if (state.login == LoginState::so && !(child.peer && child.selected_by(access.admin))) state.login = LoginState::none;
     Member& member = const_cast<Pool*>(pool)->member;
     if (state.login == LoginState::user) member.user().share_login();
     if (state.login == LoginState::so) member.so().share_login();
@@ -190,15 +200,16 @@ void Applications::destroy_in_module(SessionObject& object) {
 
 void Applications::worker_lost(Place& place) {
   for (auto& [id, application] : applications_) {
-    for (auto& [handle, session] : application->sessions)
-      if (const auto lost = std::erase_if(session->holds, [&](const Hold& hold) {
-            if (hold.place == &place && hold.active != Operation::none) session->operation_lost = true;
-            return hold.place == &place;
-          });
-          lost != 0) {
-        session->found.clear();
-        session->found_next = 0;
-      }
+    for (auto& entry : application->sessions) {
+      VirtualSession& session = *entry.second;
+      const auto lost = std::erase_if(session.holds, [&](const Hold& hold) {
+        if (hold.place == &place && hold.active != Operation::none) session.operation_lost = true;
+        return hold.place == &place;
+      });
+      if (lost == 0) continue;
+      session.found.clear();
+      session.found_next = 0;
+    }
     std::vector<std::uint64_t> gone;
     for (const auto& [handle, object] : application->session_objects)
       if (object->place == nullptr) gone.push_back(handle);

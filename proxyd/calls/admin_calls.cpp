@@ -27,7 +27,7 @@ void ClientCall::token_initialized() {
   Member& member = pool_->member;
   const CK_SLOT_ID slot = forwarded_.handles[0];
   place_->objects.forget_token_objects();
-  place_->worker_lost();  // what was proven of its sessions, too
+  place_->token_changed();
   member.backend().refresh_slots(false, guarded([this, &member, slot](CK_RV) {
     for (const SlotEntry& entry : member.backend().worker().slots())
       if (entry.slot == slot && entry.token_rv == CKR_OK) member.identify_by({unpadded(entry.token.label), unpadded(entry.token.serialNumber), std::nullopt});

@@ -211,11 +211,7 @@ void ClientCall::write_audit(CK_RV rv, std::size_t bytes_out) {
   services_.audit.write(record);
 }
 
-bool ClientCall::may(const AccessList& list) const {
-  const auto& peer = application_->peer;
-  if (!peer) return list.allows(std::nullopt, {});
-  return list.allows(peer->uid, peer->groups) || list.allows(peer->uid, {&peer->gid, 1});
-}
+bool ClientCall::may(const AccessList& list) const { return application_->selected_by(list); }
 
 // Nobody administers a token whom the kernel does not attest.
 bool ClientCall::may_administer() const { return application_->peer && may(pool_->config.access.admin); }

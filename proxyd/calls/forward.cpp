@@ -49,6 +49,8 @@ Operation cancelled(std::span<const std::uint8_t> body) {
 bool ClientCall::enter_session() {
   if (session_ != nullptr) return true;
   VirtualSession* session = application_->session(request_.handles[0]);
+  // A reload may have taken the token from its users.
+  if (session != nullptr && !may(session->pool.config.access.allow)) return finish(CKR_SESSION_HANDLE_INVALID), false;
   if (session == nullptr) {
     if (info_->policy.where == Where::worker) forward_sessionless();
     else finish(CKR_SESSION_HANDLE_INVALID);

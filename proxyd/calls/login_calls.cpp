@@ -63,7 +63,8 @@ void ClientCall::log_in() {
     if (!application_->peer) return finish(CKR_FUNCTION_REJECTED);  // nobody attests who it is
     return domain.log_in_with_own_pin(std::move(answered));
   }
-  domain.log_in(std::move(arguments.pin), std::move(arguments.user_name), std::move(answered));
+  auto is_wanted = [this, alive = std::weak_ptr<char>(alive_), serial = serial_] { return !alive.expired() && active_ && serial == serial_; };
+  domain.log_in(std::move(arguments.pin), std::move(arguments.user_name), std::move(is_wanted), std::move(answered));
 }
 
 void ClientCall::logged_in(LoginState wanted, LoginDomain& domain) {

@@ -10,7 +10,6 @@
 namespace p11shim {
 namespace {
 constexpr std::size_t kKeptBuffer = 4096;         // of an idle connection
-constexpr std::size_t kSecretSize = 256 << 10;
 constexpr std::uint64_t kIdleMs = 1000;
 constexpr std::size_t kLargestHello = 1024;       // before anybody is known
 }  // namespace
@@ -62,6 +61,7 @@ void Connection::next_frame() {
   // Whoever does not take a reply is not served on: its replies would pile up here.
   while (!closing_ && !draining_ && !call_.active() && unsent_.empty()) {
     const std::size_t largest = application_ != nullptr ? max_frame_ : kLargestHello;
+    input_.mark_secret();  // nobody knows yet what comes
     const Received received = receive_frame({socket_, socket_}, input_, largest);
     if (received == Received::partial) break;
     if (received == Received::closed) {
@@ -90,8 +90,6 @@ bool Connection::take_frame(std::span<const std::uint8_t> frame) {
   }
   switch (message_kind(frame)) {
     case MessageKind::request:
-      // A PIN or a key is never as long as what is only data.
-      if (frame.size() <= kSecretSize) input_.mark_secret();
       return call_.begin(*application_, frame);
     case MessageKind::goodbye: close(nullptr); return true;
     default: return false;

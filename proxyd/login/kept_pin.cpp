@@ -39,9 +39,10 @@ bool KeptPin::matches(std::span<const std::uint8_t> pin) const {
   if (memory_ == nullptr || pin.size() > kMemory) return false;
   std::uint8_t padded[kMemory] = {};
   std::memcpy(padded, pin.data(), pin.size());
-  const bool equal = (CRYPTO_memcmp(padded, memory_, kMemory) == 0) & (pin.size() == size_);
+  const std::size_t sizes[] = {pin.size(), size_};
+  const int different = CRYPTO_memcmp(padded, memory_, kMemory) | CRYPTO_memcmp(&sizes[0], &sizes[1], sizeof sizes[0]);
   wipe(padded, sizeof padded);
-  return equal;
+  return different == 0;
 }
 
 void KeptPin::hand_to(Buffer& body) const {

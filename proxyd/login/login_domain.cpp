@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 #include "calls/table.h"
 
 namespace p11shim {
@@ -11,6 +13,8 @@ constexpr auto kLogin = number_of<&CK_FUNCTION_LIST_3_0::C_Login>();
 constexpr auto kLoginUser = number_of<&CK_FUNCTION_LIST_3_0::C_LoginUser>();
 constexpr auto kLogout = number_of<&CK_FUNCTION_LIST_3_0::C_Logout>();
 constexpr auto kOpenSession = number_of<&CK_FUNCTION_LIST_3_0::C_OpenSession>();
+
+constexpr std::uint32_t kSharedMismatches = 3;  // then nobody may guess until the last application has left
 
 // The bytes of an encoded PIN argument; empty for NULL.
 std::span<const std::uint8_t> pin_bytes(const Buffer& encoded) {
@@ -72,8 +76,9 @@ LoginDomain::LoginDomain(Runtime& runtime, StartGate& gate, WorkerSpec spec, CK_
                Worker::Hooks{[this](Worker& checker, Worker::Prepared prepared) { prepare_check(checker, std::move(prepared)); }, nullptr}),
       check_waiter_(*this) {}
 
-void LoginDomain::log_in(Buffer pin, Buffer user_name, Done done) {
+void LoginDomain::log_in(Buffer pin, Buffer user_name, Wanted wanted, Done done) {
   Order& order = orders_.emplace_back();
+  order.wanted = std::move(wanted);
   order.pin = std::move(pin);
   order.user_name = std::move(user_name);
   order.done = std::move(done);
@@ -95,6 +100,7 @@ void LoginDomain::log_out(std::function<void()> done) {
 }
 
 void LoginDomain::run() {
+  while (!running_ && !orders_.empty() && orders_.front().wanted && !orders_.front().wanted()) orders_.pop_front();
   if (orders_.empty() || running_) return;
   Order& order = orders_.front();
   if (order.log_out) {
@@ -133,11 +139,22 @@ void LoginDomain::log_in_first() {
       service_session_ = session;
       log_in_first();
     });
+  const Order& order = orders_.front();
+  if (order.use_own_pin && own_pin_refused_ != CKR_OK) return finish(own_pin_refused_);
   const auto answered = [this, generation = worker().generation()](CK_RV rv) {
-    if (rv == CKR_OK && generation == worker().generation()) keep(orders_.front());
+    const Order& first = orders_.front();
+    if (first.use_own_pin && refuses_pin(rv)) {
+      own_pin_refused_ = rv;
+      runtime_.log.error("worker {}: the token refused proxyd's own PIN; it is not offered again until proxyd is restarted", spec_.name);
+    }
+    if (rv == CKR_OK && generation == worker().generation()) {
+      user_name_.clear();
+      user_name_.append(first.user_name.data(), first.user_name.size());
+      mismatches_ = 0;
+      keep(first);
+    }
     finish(rv);
   };
-  const Order& order = orders_.front();
   if (order.use_own_pin) return send_login(worker(), service_session_, own_pin_, answered);
   send_login(worker(), service_session_, order, answered);
 }
@@ -147,10 +164,17 @@ bool LoginDomain::comparable() const {
   return kept_.present() && longest != 0 && runtime_.now_ms() - kept_.kept_since_ms() < longest;
 }
 
+bool LoginDomain::same_user(const Order& order) const {
+  return std::ranges::equal(order.user_name.bytes(), user_name_.bytes());
+}
+
 void LoginDomain::log_in_again(Order& order) {
   if (order.use_own_pin) return finish(CKR_OK);
-  if (comparable() && !is_null(order.pin) && order.user_name.empty() && kept_.matches(pin_bytes(order.pin))) return finish(CKR_OK);
-  if (shared_ != nullptr) return finish(CKR_PIN_INCORRECT);
+  // One worker is logged in as one user; nobody rides on another's login.
+  if (!same_user(order)) return finish(CKR_USER_TOO_MANY_TYPES);
+  const bool guessing = shared_ != nullptr && mismatches_ >= kSharedMismatches;
+  if (!guessing && comparable() && !is_null(order.pin) && order.user_name.empty() && kept_.matches(pin_bytes(order.pin))) return finish(CKR_OK);
+  if (shared_ != nullptr) return finish(++mismatches_ < kSharedMismatches ? CKR_PIN_INCORRECT : CKR_PIN_LOCKED);
   check();
 }
 
@@ -160,7 +184,9 @@ void LoginDomain::check() {
   if (!checker_.require(check_waiter_)) return;
   send_login(checker_, check_session_, orders_.front(), [this](CK_RV rv) {
     checker_.stop("the check is done");
-    if (rv == CKR_OK) keep(orders_.front());
+    // What is kept serves those who are logged in already: it is replaced only by a PIN that is as good.
+    const Order& first = orders_.front();
+    if (rv == CKR_OK && !is_null(first.pin) && first.user_name.empty()) keep(first);
     finish(rv);
   });
 }
@@ -232,6 +258,8 @@ void LoginDomain::prepare(Worker& worker, Worker::Prepared prepared) {
       if (login_rv == CKR_OK || login_rv == CKR_USER_ALREADY_LOGGED_IN) return prepared(std::nullopt);
       if (!refuses_pin(login_rv)) return prepared(WorkerFailure{login_rv, "C_Login failed", true});
       kept_.wipe_and_release();  // never offered twice: the HSM counts
+      own_pin_refused_ = login_rv;
+      service_session_ = CK_INVALID_HANDLE;
       applications_ = 0;
       hooks_.login_lost();
       prepared(WorkerFailure{login_rv, "the token refused the PIN that it had accepted before", false});

@@ -32,8 +32,10 @@ class LoginDomain final : private Waiter {
               Place* shared);
 
   // `pin` is the encoded PIN argument of C_Login (a msgpack bin, or a number for NULL) and is wiped afterwards;
-  // `user_name` that of C_LoginUser, empty otherwise.
-  void log_in(Buffer pin, Buffer user_name, Done done);
+  // `user_name` that of C_LoginUser, empty otherwise. An order that is not `wanted` any more when its turn comes, because
+  // its caller was answered or is gone, is dropped: its PIN is not shown to the HSM.
+  using Wanted = std::function<bool()>;
+  void log_in(Buffer pin, Buffer user_name, Wanted wanted, Done done);
   // proxyd's own PIN, for login = "daemon".
   void log_in_with_own_pin(Done done);
   // A forked child starts as logged in as its parent is.
@@ -56,7 +58,7 @@ class LoginDomain final : private Waiter {
   [[nodiscard]] Worker& worker() { return shared_ != nullptr ? shared_->worker : worker_; }
   [[nodiscard]] Worker& checking_worker() { return checker_; }
   [[nodiscard]] std::uint32_t applications() const { return applications_; }
-  [[nodiscard]] bool can_restart() const { return kept_.present() || own_pin_.present(); }
+  [[nodiscard]] bool can_restart() const { return kept_.present() || (own_pin_.present() && own_pin_refused_ == CKR_OK); }
 
  private:
   struct Order {
@@ -64,6 +66,7 @@ class LoginDomain final : private Waiter {
     bool use_own_pin = false;
     Buffer pin;
     Buffer user_name;
+    Wanted wanted;
     Done done;
   };
   void resume() override { run(); }
@@ -75,6 +78,7 @@ class LoginDomain final : private Waiter {
   void prepare_check(Worker& checker, Worker::Prepared prepared);
   void log_out_last();
   bool comparable() const;
+  bool same_user(const Order& order) const;
   void keep(const Order& order);
   void send_login(Worker& worker, CK_SESSION_HANDLE session, const KeptPin& pin, std::function<void(CK_RV)> done);
   void send_login(Worker& worker, CK_SESSION_HANDLE session, const Order& order, std::function<void(CK_RV)> done);
@@ -98,6 +102,9 @@ class LoginDomain final : private Waiter {
   KeptPin kept_;
   KeptPin own_pin_;
   CK_SESSION_HANDLE service_session_ = CK_INVALID_HANDLE;  // keeps the token logged in while no other session is open
+  Buffer user_name_;                 // of those who are logged in, encoded; empty: none was given
+  CK_RV own_pin_refused_ = CKR_OK;   // what the HSM said to the own PIN: it is never offered again
+  std::uint32_t mismatches_ = 0;     // of PINs in a shared worker, which the HSM does not count
   std::uint32_t applications_ = 0;
   bool stale_ = false;   // the worker was running when a PIN changed: it may not check one any more
   bool running_ = false; // the first order is being served

@@ -16,6 +16,11 @@ struct Place {
     read_write.forget_all();
   }
 
+  void token_changed() {
+    read_only.token_changed();
+    read_write.token_changed();
+  }
+
   Worker& worker;
   WorkerObjects& objects;
   RealSessions read_only;

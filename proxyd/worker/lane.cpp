@@ -172,6 +172,10 @@ void Lane::find_all() {
     returned_.insert(returned_.end(), batch.begin(), batch.begin() + std::min<CK_ULONG>(count, batch.size()));
   }
   reply_.hsm_us += microseconds(std::chrono::steady_clock::now() - start);
+  if (reply_.rv != CKR_OK) {  // a search that failed is over
+    if (module_.functions().C_FindObjectsFinal != nullptr) module_.functions().C_FindObjectsFinal(session);
+    return returned_.clear();
+  }
   for (const std::uint64_t object : returned_) reply_.handles.add(object);
   describe_returned(session, Describer::Which::unknown_only);
 }

@@ -14,10 +14,7 @@ RealSessions::RealSessions(Worker& worker, bool read_write, std::uint32_t limit,
     : worker_(worker), read_write_(read_write), limit_(std::max(limit, 1u)), slot_(std::move(slot)) {}
 
 RealSessions::Lease RealSessions::borrow(Waiter& waiter) {
-  if (failures_to_tell_ != 0) {
-    --failures_to_tell_;
-    return {Outcome::failed, nullptr, last_open_rv_};
-  }
+  if (telling_failure_) return {Outcome::failed, nullptr, last_open_rv_};
   if (!free_.empty()) {
     RealSession* session = free_.back();
     free_.pop_back();
@@ -25,7 +22,10 @@ RealSessions::Lease RealSessions::borrow(Waiter& waiter) {
     return {Outcome::lent, session};
   }
   if (!module_is_full_ && sessions_.size() + opening_ + closing_ < limit_) open();
-  else if (opening_ + closing_ == 0 && reclaim_) reclaim_(*this);
+  else
+    // One that owns session objects is only set aside: then the next one is asked for.
+    while (free_.empty() && opening_ + closing_ == 0 && reclaim_ && reclaim_(*this)) {
+    }
   if (!free_.empty()) return borrow(waiter);
   waiting_.add(waiter);
   return {Outcome::waiting};
@@ -70,12 +70,20 @@ void RealSessions::open() {
       sessions_.push_back(std::move(session));
     } else if (reply != nullptr && reply->rv == CKR_SESSION_COUNT && !sessions_.empty()) {
       module_is_full_ = true;  // its limit is lower than ours: waiting for one of our own is the answer
-    } else if (!waiting_.empty()) {
-      last_open_rv_ = reply != nullptr ? reply->rv : CKR_DEVICE_ERROR;
-      ++failures_to_tell_;
+    } else {
+      tell_failure(reply != nullptr ? reply->rv : CKR_DEVICE_ERROR);
     }
     resume_waiting();
   });
+}
+
+// To everybody who waits if there is no session to wait for, else to one.
+void RealSessions::tell_failure(CK_RV rv) {
+  last_open_rv_ = rv;
+  telling_failure_ = true;
+  if (sessions_.empty()) waiting_.resume_all();
+  else waiting_.resume_one();
+  telling_failure_ = false;
 }
 
 void RealSessions::close(RealSession& session, std::function<void()> done) {
@@ -102,7 +110,6 @@ void RealSessions::forget_all() {
   free_.clear();
   sessions_.clear();
   opening_ = closing_ = 0;
-  failures_to_tell_ = 0;
   proven_ = module_is_full_ = false;
   waiting_.resume_all();
 }

@@ -43,8 +43,10 @@ class RealSessions {
   // Asked for a session that may be taken from someone whose operation is in doubt, when all are lent. It must give
   // one back (tainted) and say true, or false.
   void set_reclaim(std::function<bool(RealSessions&)> reclaim) { reclaim_ = std::move(reclaim); }
-  // The worker died, or its token was initialised anew: all sessions are gone.
+  // The worker died: all sessions are gone.
   void forget_all();
+  // Another token is in the slot: what the module accepted before says nothing.
+  void token_changed() { proven_ = false; }
   // Closes those that nobody uses, so that the token can be initialised. Calls back when done.
   void close_idle(std::function<void()> done);
 
@@ -59,6 +61,7 @@ class RealSessions {
   void resume_waiting();
   void close(RealSession& session, std::function<void()> done = nullptr);
   void drop(RealSession& session);
+  void tell_failure(CK_RV rv);
 
   Worker& worker_;
   const bool read_write_;
@@ -71,7 +74,7 @@ class RealSessions {
   std::uint32_t opening_ = 0;
   std::uint32_t closing_ = 0;
   CK_RV last_open_rv_ = CKR_OK;
-  std::uint32_t failures_to_tell_ = 0;  // waiters that are to learn last_open_rv_
+  bool telling_failure_ = false;  // whoever borrows now learns last_open_rv_
   bool module_is_full_ = false;  // it refused one more session while we had some
   bool proven_ = false;
   std::uint64_t epoch_ = 0;  // of forget_all: answers from before are ignored
