@@ -82,7 +82,7 @@ int run_command(const Options& options, const PrivatePlaces& places, const fs::p
     if (code) return *code;
     signals.wait(-1, std::nullopt);
     while (const auto signal = signals.take()) {
-      if (signal->number != SIGCHLD && !signal->from_terminal) command.signal(signal->number);
+      if (!signal->is_ours()) command.signal(signal->number);
     }
   }
 }

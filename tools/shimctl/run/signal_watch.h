@@ -14,6 +14,8 @@ struct ReceivedSignal {
   // The terminal (^C) told all processes of our group, so our child knows already.
   bool from_terminal = false;
 
+  // Our child got its own, or has nothing to do with it (SIGPIPE: nobody reads what we write).
+  bool is_ours() const { return number == SIGCHLD || number == SIGPIPE || from_terminal; }
   bool asks_to_end() const {
     return number == SIGINT || number == SIGTERM || number == SIGHUP || number == SIGQUIT;
   }

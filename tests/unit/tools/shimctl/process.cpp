@@ -83,6 +83,10 @@ void Process::end_input() {
   close_end(input_);
 }
 
+void Process::close_errors() {
+  close_end(errors_);
+}
+
 void Process::signal(int number) const {
   ::kill(pid_, number);
 }

@@ -23,6 +23,7 @@ class Process {
 
   void send(const std::string& input);  // a little
   void end_input();
+  void close_errors();  // nobody reads its stderr any more
   void signal(int number) const;
   pid_t pid() const { return pid_; }
 

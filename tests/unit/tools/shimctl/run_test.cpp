@@ -134,6 +134,15 @@ TEST_F(RunTest, CleansUpWhenInterruptedBeforeProxydIsReady) {
   expect_nothing_left();
 }
 
+TEST_F(RunTest, CleansUpWhenNobodyReadsItsStatistics) {
+  Process process(run({"sh", "-c", "exec 2>&-; echo ready; read line; exit 4"}, {"--stats"}), variables());
+  ASSERT_TRUE(process.wait_for_output("ready"));
+  process.close_errors();
+  process.end_input();
+  EXPECT_EQ(process.wait(), 4);
+  expect_nothing_left();
+}
+
 TEST_F(RunTest, LeavesNoProxydBehindWhenKilled) {
   Process process(run({"sh", "-c", "echo ready; read line"}), variables());
   ASSERT_TRUE(process.wait_for_output("ready"));
