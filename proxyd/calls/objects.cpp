@@ -53,7 +53,8 @@ bool ClientCall::resolve(Place& place, std::uint64_t handle, std::uint64_t& real
   }
   real = kNoObject;
   // Known elsewhere, or from before a restart: perhaps this worker has only not been asked yet.
-  if (!place.objects.may_look_for(handle, services_.runtime.now_ms())) return true;
+  const std::uint64_t now = services_.runtime.now_ms();
+  if (object != nullptr ? !place.objects.may_look_for(handle, now) : !place.objects.may_list(now)) return true;
   take_inventory(place);
   return false;
 }
@@ -71,6 +72,7 @@ void ClientCall::take_inventory(Place& place) {
   Out(everything).array(0);
   Errand::find(place, std::move(everything), guarded([this, &place](Reply* reply) {
     if (reply != nullptr && reply->rv == CKR_OK) absorb(place, reply->annex);
+    place.objects.note_listed(services_.runtime.now_ms());
     go(step_);
   }));
 }

@@ -64,6 +64,7 @@ class WorkerObjects {
       }
     session_objects_.clear();
     looked_for_.clear();
+    listed_ms_ = 0;
     real_.clear();
     handle_.clear();
   }
@@ -73,8 +74,8 @@ class WorkerObjects {
     handle_.clear();
   }
 
-  // True: nobody has looked for this handle in vain within the last second. All objects are listed then; the answer to a
-  // handle that is not there is remembered for a while, so that nobody can keep a worker busy with wrong ones.
+  // All objects are listed when a handle is not known here. For one that the pool knows: if nobody has looked for it in
+  // vain within the last second.
   bool may_look_for(std::uint64_t handle, std::uint64_t now_ms) {
     if (looked_for_.size() >= kMostLookedFor) looked_for_.clear();
     const auto [entry, is_new] = looked_for_.try_emplace(handle, now_ms);
@@ -83,6 +84,10 @@ class WorkerObjects {
     entry->second = now_ms;
     return true;
   }
+  // For one that nobody knows: if no listing was finished within the last second, so that nobody keeps a worker busy with
+  // wrong handles.
+  [[nodiscard]] bool may_list(std::uint64_t now_ms) const { return listed_ms_ == 0 || now_ms - listed_ms_ >= kLookAgainMs; }
+  void note_listed(std::uint64_t now_ms) { listed_ms_ = now_ms; }
 
  private:
   static constexpr std::size_t kMostLookedFor = 4096;
@@ -97,6 +102,7 @@ class WorkerObjects {
   Map real_;    // by handle
   Map handle_;  // by real handle
   Map looked_for_;  // when, by handle
+  std::uint64_t listed_ms_ = 0;
   std::unordered_map<std::uint64_t, std::weak_ptr<SessionObject>> session_objects_;
 };
 
