@@ -11,6 +11,7 @@ void ClientCall::init_token() {
   if (!may_administer()) return finish(CKR_FUNCTION_REJECTED);
   if (services_.applications.in_use(*pool_)) return finish(CKR_SESSION_EXISTS);
   place_ = &pool_->member.public_place();
+  pool_->member.backend().renew_if_stale();  // it checks the SO's PIN
   if (!worker_ready(place_->worker)) return;
   pool_->member.user().stop("the token is initialised");
   pool_->member.so().stop("the token is initialised");
