@@ -111,6 +111,28 @@ void calls_beside_an_operation(Application& app) {
   app.finalize();
 }
 
+// A refused part must not let another session meet the operation that is still active.
+void refused_parts_stay_in_their_session(Application& app) {
+  const auto first = app.start_crypto();
+  const auto second = app.open_at(app.crypto_slot), third = app.open_at(app.crypto_slot);
+  const auto rsa_key = app.create(first, rsa_public()), key = app.create(first, aes());
+  Mechanism rsa(CKM_RSA_PKCS), sha(CKM_SHA256), ecb(CKM_AES_ECB);
+  app.encrypt_init(first, &rsa, rsa_key);
+  app.encrypt_update(first, pattern(16), Room::of(256));
+  app.encrypt_init(second, &ecb, key);
+  app.encrypt(second, pattern(16), Room::of(16));
+  app.digest_init(third, &sha);
+  app.digest_update(third, "third");
+  app.digest_encrypt_update(third, pattern(16), Room::of(64));
+  app.digest_init(second, &sha);
+  app.digest_update(second, "second");
+  app.digest_final(second, Room::of(32));
+  app.digest_final(third, Room::of(32));
+  app.encrypt_init(first, &ecb, key);
+  app.encrypt(first, pattern(16), Room::of(256));
+  app.finalize();
+}
+
 void dual_digest_and_encrypt(Application& app) {
   const auto session = app.start_crypto();
   const auto key = app.create(session, aes());
@@ -166,6 +188,7 @@ void dual_without_operations(Application& app) {
 
 constexpr Case kCases[] = {
     P11_CASE(pairs_of_operations),     P11_CASE(triples_of_operations), P11_CASE(calls_beside_an_operation),
+    P11_CASE(refused_parts_stay_in_their_session),
     P11_CASE(dual_digest_and_encrypt), P11_CASE(dual_sign_and_encrypt), P11_CASE(dual_without_operations),
 };
 

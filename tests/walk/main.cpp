@@ -55,7 +55,8 @@ void walk_in_threads(Application& app, const Scene& scene, const Module& module,
   std::vector<std::thread> walkers;
   std::vector<std::string> failures(threads);
   for (unsigned i = 0; i < threads; ++i) {
-    const int transcript_fd = transcripts.emplace_back(memfd_create("transcript", MFD_CLOEXEC));
+    // A single one writes where it is read even after a crash.
+    const int transcript_fd = transcripts.emplace_back(threads == 1 ? dup(fd) : memfd_create("transcript", MFD_CLOEXEC));
     walkers.emplace_back([&, i, transcript_fd] {
       TranscriptWriter transcript(transcript_fd);
       Application own(scene, module, transcript);
@@ -73,7 +74,7 @@ void walk_in_threads(Application& app, const Scene& scene, const Module& module,
   TranscriptWriter all(fd);
   for (unsigned i = 0; i < threads; ++i) {
     all.note("thread", i);
-    append(transcripts[i], fd);
+    if (threads > 1) append(transcripts[i], fd);
     close(transcripts[i]);
     if (!failures[i].empty()) all.note("failure", failures[i]);
   }

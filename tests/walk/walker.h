@@ -52,6 +52,7 @@ class Walker {
   void token_info(Choice& choice);
   void elsewhere(Choice& choice);
   void login(Choice& choice);
+  void start_afresh();
   void logout(Choice& choice);
   void change_pin(Choice& choice);
   void start_over(Choice& choice);
@@ -107,6 +108,7 @@ class Walker {
 
   Application& app_;
   bool alone_;
+  bool logged_in_ = false;
   std::string prefix_;
   unsigned labels_ = 0;
   std::uint64_t now_ = 0;

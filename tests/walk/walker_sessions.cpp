@@ -17,6 +17,7 @@ Walker::Session Walker::any_session(Choice& choice) {
 
 // Numbers of objects that the module would issue anew: to use the old ones compares nothing.
 void Walker::forget_private_objects() {
+  logged_in_ = false;
   std::erase_if(keys_, [](const Key& key) { return key.is_private || key.dead; });
 }
 
@@ -86,9 +87,23 @@ void Walker::elsewhere(Choice& choice) {
 }
 
 void Walker::login(Choice& choice) {
+  // An operation that goes on across a login keeps its session where it began; docs/differences.md says so.
+  if (!logged_in_) start_afresh();
   const CK_USER_TYPE user = choice.one_in(8) ? CKU_SO : choice.one_in(20) ? CKU_CONTEXT_SPECIFIC : CKU_USER;
   const char* right = user == CKU_SO ? kSoPin : kUserPin;
-  app_.login(any_session(choice), user, choice.one_in(8) ? "wrong" : right);
+  logged_in_ |= app_.login(any_session(choice), user, choice.one_in(8) ? "wrong" : right) == CKR_OK;
+}
+
+void Walker::start_afresh() {
+  app_.close_all_sessions(app_.slot);
+  for (const Session session : sessions_) {
+    closed_.push_back(session);
+    forget_session_objects(session);
+  }
+  forget_private_objects();
+  const Session first = app_.open();
+  sessions_ = {first};
+  slots_of_ = {{first, app_.slot}};
 }
 
 void Walker::logout(Choice& choice) {
@@ -110,6 +125,7 @@ void Walker::start_over(Choice& choice) {
   closed_.clear();
   slots_of_.clear();
   keys_.clear();
+  logged_in_ = false;
   app_.start();
   const Session first = app_.open();
   sessions_ = {first};
@@ -121,7 +137,8 @@ void Walker::mechanisms(Choice& choice) {
   static const std::vector<CK_MECHANISM_TYPE> kTypes = {CKM_RSA_PKCS, CKM_AES_CBC, CKM_SHA256, CKM_ECDSA, 0x7fffffff};
   CK_MECHANISM_INFO info;
   app_.get_mechanism_info(slot, choice.of(kTypes), &info);
-  if (choice.one_in(4)) app_.get_mechanism_list(slot, Room::query());
+  // NSS lists them for slots that do not exist.
+  if (choice.one_in(4) && slot != Application::kNoSlot) app_.get_mechanism_list(slot, Room::query());
 }
 
 void Walker::random(Choice& choice) {
