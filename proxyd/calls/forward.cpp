@@ -235,14 +235,17 @@ void ClientCall::track_operations(const Reply& reply) {
     hold->active = cancels ? hold->active & ~policy.operation : hold->active | policy.operation;
     hold->uses_private_key |= uses_private_key_;
   }
+  // What a module says of an operation that we believe to be active is not believed when it says that there is none: NSS
+  // keeps one that it refuses parts of.
+  const bool was_active = (hold->active & policy.operation) != Operation::none;
   if (policy.effect == Effect::continues && reply.rv != CKR_OK && reply.rv != CKR_BUFFER_TOO_SMALL) {
     hold->active = hold->active & ~policy.operation;
-    hold->in_doubt |= reply.rv != CKR_OPERATION_NOT_INITIALIZED;
+    hold->in_doubt |= was_active;
   }
   if (policy.effect == Effect::ends && reply.rv != CKR_BUFFER_TOO_SMALL && !(reply.rv == CKR_OK && answers_length_query(reply.body))) {
     const Operation ended = request_.call == kSessionCancel ? cancelled(request_.body) : policy.operation;
     hold->active = hold->active & ~ended;
-    hold->in_doubt |= reply.rv != CKR_OK && reply.rv != CKR_OPERATION_NOT_INITIALIZED && reply.rv != CKR_SIGNATURE_INVALID;
+    hold->in_doubt |= was_active && reply.rv != CKR_OK && reply.rv != CKR_SIGNATURE_INVALID;
   }
   if (hold->active == Operation::none && !hold->in_doubt) {
     lease_ = hold->session;
