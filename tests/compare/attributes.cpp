@@ -45,6 +45,10 @@ Template Template::without(CK_ATTRIBUTE_TYPE type) const {
   return changed;
 }
 
+bool Template::has(CK_ATTRIBUTE_TYPE type) const {
+  return std::ranges::find(attributes_, type, &Attribute::type) != attributes_.end();
+}
+
 TemplateMemory::TemplateMemory(const std::vector<Attribute>& attributes) {
   attributes_.reserve(attributes.size());
   for (const Attribute& attribute : attributes) {

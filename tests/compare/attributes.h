@@ -45,6 +45,7 @@ class Template {
   // The same with `more` added, or put in the place of the attribute of that type.
   Template with(std::initializer_list<Attribute> more) const;
   Template without(CK_ATTRIBUTE_TYPE type) const;
+  bool has(CK_ATTRIBUTE_TYPE type) const;
 
   const std::vector<Attribute>& attributes() const { return attributes_; }
 
