@@ -1,7 +1,7 @@
 # A thin front: `make` builds the programs into build/, `make test` is what CI runs,
 # `make demo` shows what it is about.
 
-.PHONY: all deps demo test bench man install clean format
+.PHONY: all deps demo test test-all bench man install clean format
 
 all:
 	scripts/build.sh release programs
@@ -15,6 +15,10 @@ demo:
 
 test: deps
 	scripts/test.sh
+
+# The sanitizer builds and the fuzz targets as well.
+test-all: deps
+	scripts/test.sh release asan tsan fuzz
 
 bench: deps
 	scripts/build.sh release programs p11shim-bench

@@ -47,7 +47,7 @@ stage() {
   sed -n '/tests passed,/,$p' "$private/$preset.log" >"$private/$preset"
 }
 
-[ $# -gt 0 ] || set -- release asan tsan fuzz
+[ $# -gt 0 ] || set -- release
 for preset; do
   stage "$preset"
 done

@@ -1,4 +1,8 @@
 // ping, status and stats against a fake proxyd whose figures are known.
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
 #include <csignal>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -23,7 +27,17 @@ class CommandsTest : public ShimctlTest {
         << "[[module]]\nname = \"m\"\ntokens = \"*\"\npath = \"" << module << "\"\n";
     proxyd.emplace(std::vector<std::string>{folder / "bin/proxyd", "--config", folder / "proxyd.toml"},
                    variables(more));
-    ASSERT_TRUE(eventually([this] { return std::filesystem::exists(control); }));
+    ASSERT_TRUE(eventually([this] { return answers(); }));
+  }
+  // The socket's file is there before anybody listens on it.
+  bool answers() const {
+    const int socket = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    control.copy(address.sun_path, sizeof address.sun_path - 1);
+    const bool connected = ::connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+    ::close(socket);
+    return connected;
   }
   // Runs shimctl to its end; its exit code is `code`.
   Process& ask(std::vector<std::string> arguments) {
