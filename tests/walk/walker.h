@@ -63,6 +63,7 @@ class Walker {
   Session any_session(Choice& choice);
   CK_SLOT_ID any_slot(Choice& choice);
   void forget_private_objects();
+  void forget_all_objects();
   void forget_session_objects(Session session);
 
   // walker_objects.cpp

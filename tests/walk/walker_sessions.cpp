@@ -21,6 +21,12 @@ void Walker::forget_private_objects() {
   std::erase_if(keys_, [](const Key& key) { return key.is_private || key.dead; });
 }
 
+// With its last session SoftHSM forgets every handle; the proxy knows those of token objects still.
+void Walker::forget_all_objects() {
+  logged_in_ = false;
+  keys_.clear();
+}
+
 void Walker::forget_session_objects(Session session) {
   for (Key& key : keys_)
     if (!key.token && key.owner == session) key.dead = true;
@@ -48,7 +54,7 @@ void Walker::close_session(Choice& choice) {
   closed_.push_back(session);
   forget_session_objects(session);
   const bool last = std::ranges::none_of(slots_of_, [&](const auto& pair) { return pair.second == where; });
-  if (last) forget_private_objects();
+  if (last) forget_all_objects();
 }
 
 void Walker::close_all_sessions(Choice& choice) {
@@ -62,7 +68,7 @@ void Walker::close_all_sessions(Choice& choice) {
     forget_session_objects(session);
   }
   std::erase_if(slots_of_, [&](const auto& pair) { return pair.second == slot; });
-  forget_private_objects();
+  forget_all_objects();
 }
 
 void Walker::session_info(Choice& choice) {
@@ -100,7 +106,7 @@ void Walker::start_afresh() {
     closed_.push_back(session);
     forget_session_objects(session);
   }
-  forget_private_objects();
+  forget_all_objects();
   const Session first = app_.open();
   sessions_ = {first};
   slots_of_ = {{first, app_.slot}};
