@@ -88,7 +88,7 @@ void Process::close_errors() {
 }
 
 void Process::signal(int number) const {
-  ::kill(pid_, number);
+  if (pid_ > 0) ::kill(pid_, number);  // -1, after wait(), would be everybody
 }
 
 bool Process::read(Clock::time_point deadline) {
@@ -111,6 +111,7 @@ bool Process::wait_for_output(const std::string& text) {
 }
 
 int Process::wait() {
+  if (pid_ <= 0) return code_;
   const auto deadline = Clock::now() + kPatience;
   while (read(deadline)) {
   }
@@ -122,7 +123,7 @@ int Process::wait() {
     std::this_thread::yield();
   }
   pid_ = -1;
-  return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+  return code_ = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
 }  // namespace p11shim

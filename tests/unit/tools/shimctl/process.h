@@ -38,6 +38,7 @@ class Process {
   bool read(std::chrono::steady_clock::time_point deadline);  // false: both ended, or too late
 
   pid_t pid_ = -1;
+  int code_ = 0;  // what wait() found
   int input_ = -1;
   int output_ = -1;
   int errors_ = -1;
