@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <stdexcept>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -105,7 +106,9 @@ nlohmann::json PrivateProxyd::worker(const std::string& domain) const {
 
 pid_t PrivateProxyd::worker_pid(const std::string& domain) const {
   const auto report = worker(domain);
-  return report.is_object() ? report["pid"].get<pid_t>() : 0;
+  const pid_t pid = report.is_object() ? report["pid"].get<pid_t>() : 0;
+  if (pid <= 0) throw std::runtime_error("there is no " + domain + " worker");  // to signal 0 would be to signal ourselves
+  return pid;
 }
 
 }  // namespace p11shim
