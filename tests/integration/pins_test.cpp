@@ -130,7 +130,7 @@ TEST_F(Pins, DaemonLogsInWithThePinOfAFileOrACommand) {
     application.generate_aes(session, false, "key");
     EXPECT_EQ(other.log_in(other.open(), "x"), CKR_OK);
     EXPECT_EQ(application.set_pin(session, compare::kUserPin, "another-pin-1"), CKR_FUNCTION_REJECTED);
-    ::kill(proxyd->worker_pid("user"), SIGKILL);
+    proxyd->kill_worker("user");
     CK_RV rv = CKR_DEVICE_ERROR;
     EXPECT_TRUE(eventually([&] { return (application.generate_aes(session, false, "key", true, &rv), rv == CKR_OK); }));
     EXPECT_EQ(application->C_Logout(session), CKR_OK);

@@ -104,11 +104,15 @@ nlohmann::json PrivateProxyd::worker(const std::string& domain) const {
   return {};
 }
 
+void PrivateProxyd::kill_worker(const std::string& domain) const {
+  const pid_t pid = worker_pid(domain);
+  if (pid <= 0) throw std::runtime_error("there is no " + domain + " worker");  // signalling 0 reaches ourselves
+  ::kill(pid, SIGKILL);
+}
+
 pid_t PrivateProxyd::worker_pid(const std::string& domain) const {
   const auto report = worker(domain);
-  const pid_t pid = report.is_object() ? report["pid"].get<pid_t>() : 0;
-  if (pid <= 0) throw std::runtime_error("there is no " + domain + " worker");  // to signal 0 would be to signal ourselves
-  return pid;
+  return report.is_object() ? report["pid"].get<pid_t>() : 0;
 }
 
 }  // namespace p11shim

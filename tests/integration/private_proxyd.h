@@ -58,7 +58,9 @@ class PrivateProxyd {
   [[nodiscard]] nlohmann::json status() const;
   // Of the first member; null if it does not run.
   [[nodiscard]] nlohmann::json worker(const std::string& domain) const;
+  // 0: it does not run.
   [[nodiscard]] pid_t worker_pid(const std::string& domain) const;
+  void kill_worker(const std::string& domain) const;
 
  private:
   compare::PrivateDirectory directory_;

@@ -38,6 +38,7 @@ TEST(WorkerDeath, CostsOnlyRunningCallsAndSessionObjects) {
     }
   });
   ASSERT_TRUE(eventually([&] { return good > 50; }));
+  ASSERT_GT(worker, 0);
   ::kill(worker, SIGKILL);
   const int before = good;
   EXPECT_TRUE(eventually([&] { return proxyd.worker_pid("user") != worker && good > before + 50; }));
@@ -80,7 +81,7 @@ TEST(WorkerDeath, TroubleDuringTheNewLoginIsTriedAgain) {
   ASSERT_EQ(application.log_in(session, kMockPin), CKR_OK);
   for (const char* trouble : {"C_Login crash=exit times=1", "C_Login rv=CKR_GENERAL_ERROR times=1", "C_OpenSession crash=exit times=1"}) {
     mock.rules.set(trouble);
-    ::kill(proxyd.worker_pid("user"), SIGKILL);
+    proxyd.kill_worker("user");
     CK_SESSION_INFO info{};
     CK_BYTE random[16];
     EXPECT_TRUE(eventually([&] { return application->C_GenerateRandom(session, random, sizeof random) == CKR_OK; })) << trouble;
@@ -98,7 +99,7 @@ TEST(WorkerDeath, RefusedPinEndsTheLogin) {
   const auto session = application.open();
   ASSERT_EQ(application.log_in(session, kMockPin), CKR_OK);
   mock.rules.set(mock.rules.record_directive() + "C_Login rv=CKR_PIN_INCORRECT");
-  ::kill(proxyd.worker_pid("user"), SIGKILL);
+  proxyd.kill_worker("user");
   CK_SESSION_INFO info{};
   EXPECT_TRUE(eventually([&] {
     CK_BYTE random[16];
