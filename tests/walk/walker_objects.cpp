@@ -54,7 +54,7 @@ void Walker::create_object(Choice& choice) {
       attributes = data_object(label.c_str());
       break;
     case 1:
-      attributes = stored(label.c_str()).with({{CKA_TOKEN, choice.one_in(3)}});
+      attributes = stored(label.c_str()).with({{CKA_TOKEN, choice.one_in(3) && alone_}});
       break;
     case 2:
     case 3:
@@ -82,7 +82,8 @@ void Walker::create_object(Choice& choice) {
   }
   const bool key = number_of(attributes, CKA_CLASS, 0) >= CKO_PUBLIC_KEY;
   // On the token only what every backend keeps there, under an id of its own.
-  if (key && choice.one_in(6) && number_of(attributes, CKA_CLASS, 0) == CKO_SECRET_KEY)
+  // SoftHSM sometimes fails when several threads write to the token: only a walker that is alone does.
+  if (key && choice.one_in(6) && alone_ && number_of(attributes, CKA_CLASS, 0) == CKO_SECRET_KEY)
     attributes = attributes.with({{CKA_TOKEN, true}, {CKA_ID, from_text(label)}});
   if (number_of(attributes, CKA_CLASS, 0) == CKO_SECRET_KEY && choice.one_in(3))
     attributes = attributes.with({{CKA_SENSITIVE, true}, {CKA_EXTRACTABLE, choice.one_in(2)}});
@@ -205,7 +206,7 @@ void Walker::find_step(Choice& choice) {
 void Walker::generate_key(Choice& choice) {
   const CK_MECHANISM_TYPE type = choice.one_in(3) ? CKM_GENERIC_SECRET_KEY_GEN : CKM_AES_KEY_GEN;
   Mechanism mechanism(choice.one_in(20) ? CKM_SHA256 : type);
-  const Template attributes{{CKA_CLASS, CKO_SECRET_KEY}, {CKA_LABEL, from_text(next_label())}, {CKA_TOKEN, choice.one_in(8)},
+  const Template attributes{{CKA_CLASS, CKO_SECRET_KEY}, {CKA_LABEL, from_text(next_label())}, {CKA_TOKEN, choice.one_in(8) && alone_},
                             {CKA_PRIVATE, !choice.one_in(6)}, {CKA_SENSITIVE, choice.one_in(2)}, {CKA_ENCRYPT, true},
                             {CKA_SIGN, true}, {CKA_VERIFY, true}, {CKA_VALUE_LEN, choice.one_in(8) ? 17 : 16},
                             {CKA_KEY_TYPE, type == CKM_AES_KEY_GEN ? CKK_AES : CKK_GENERIC_SECRET}};
