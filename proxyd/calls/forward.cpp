@@ -108,7 +108,7 @@ Place* ClientCall::choose_place() {
   }
   // Operations begun before a login or logout go on where they are, and the module's rules about operations at the same
   // time hold there; only a private object can be used nowhere but in the domain that sees it.
-  if (!session_->holds.empty() && !names_private_object()) return session_->holds.front().place;
+  if (!session_->holds.empty() && policy.objects != Objects::creates && !names_private_object()) return session_->holds.front().place;
   return &application_->place(*pool_);
 }
 

@@ -177,7 +177,7 @@ TEST_F(HostilePeer, RepliesThatNobodyTakesStopItsService) {
   const Buffer body = buffer_to_fill(4 << 20);
   for (int i = 0; i < 64; ++i) peer.send(RawPeer::request(number_of<&List::C_GenerateRandom>(), {own}, body.bytes()));
   const auto served = [&] {
-    for (const auto& application : proxyd.status()["applications"])
+    for (const auto& application : nlohmann::json(proxyd.status()["applications"]))
       if (application["program"] == "raw peer") return application["calls"].get<std::uint64_t>();
     return std::uint64_t{0};
   };

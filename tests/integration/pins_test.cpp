@@ -143,7 +143,7 @@ TEST_F(Pins, StrangersOverTcpGetNeitherTheDaemonsLoginNorAdministration) {
   std::filesystem::permissions(file, std::filesystem::perms(0600));
   serve("listen.tcp = \"127.0.0.1:0\"\n" + tokens->config("login = \"daemon\"\npin_file = \"" + file.string() + "\"", "admin = [\"" + me() + "\"]"));
   std::string tcp;
-  for (const auto& endpoint : proxyd->status()["endpoints"])
+  for (const auto& endpoint : nlohmann::json(proxyd->status()["endpoints"]))
     if (endpoint.get<std::string>().starts_with("tcp:")) tcp = endpoint;
   ASSERT_FALSE(tcp.empty());
   TestApplication stranger(tcp);
@@ -162,7 +162,7 @@ TEST_F(Pins, SharedWorkerKeepsPrivateObjectsFromWhoeverIsNotLoggedIn) {
   const auto key = first.generate_aes(session, true, "key");
   EXPECT_EQ(first.encrypt(session, key), CKR_OK);
   EXPECT_TRUE(second.find(other, CKO_SECRET_KEY).empty());
-  EXPECT_EQ(second.encrypt(other, key), CKR_KEY_HANDLE_INVALID);
+  EXPECT_EQ(second.encrypt(other, key), CKR_OBJECT_HANDLE_INVALID);
   CK_RV rv = CKR_OK;
   static_cast<void>(second.generate_aes(other, true, "mine", true, &rv));
   EXPECT_EQ(rv, CKR_USER_NOT_LOGGED_IN);

@@ -49,7 +49,7 @@ TEST(WorkerDeath, CostsOnlyRunningCallsAndSessionObjects) {
 
   EXPECT_EQ(application.encrypt(session, key), CKR_OK);  // without a new login
   EXPECT_EQ(application.one(session, CKO_SECRET_KEY, "key"), key);
-  EXPECT_EQ(application.encrypt(session, passing), CKR_KEY_HANDLE_INVALID);
+  EXPECT_EQ(application.encrypt(session, passing), CKR_OBJECT_HANDLE_INVALID);
   EXPECT_EQ(application->C_DestroyObject(session, passing), CKR_OBJECT_HANDLE_INVALID);
   CK_ULONG size = 0;
   EXPECT_EQ(bystander->C_GetObjectSize(other, data, &size), CKR_OK);
