@@ -31,7 +31,7 @@ std::optional<Peer> peer_of(int socket) {
   socklen_t length = sizeof credentials;
   if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0) return std::nullopt;
   // Of a TCP connection the kernel says "nobody" instead of nothing.
-  if (credentials.pid <= 0 || credentials.uid == static_cast<uid_t>(-1)) return std::nullopt;
+  if (credentials.uid == static_cast<uid_t>(-1)) return std::nullopt;
   return Peer{credentials.uid, credentials.gid, credentials.pid, groups_of(socket)};
 }
 
