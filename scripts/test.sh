@@ -1,7 +1,7 @@
 #!/bin/bash
-# Everything that must be green: the release build's tests, the same tests under ASan+UBSan
-# and under TSan, and a clang build with a short fuzz run. Every stage is run, so that one
-# report shows all that is wrong; the stages' closing lines come last, the release's at the end.
+# The tests, by stages: the release build, the same tests under ASan+UBSan and under TSan, and a clang build with a short
+# fuzz run. Without arguments the release stage alone. Every stage named is run, so that one report shows all that is
+# wrong; the closing lines come last, those of the release at the end.
 #
 #   scripts/test.sh [release|asan|tsan|fuzz]...
 #
