@@ -21,6 +21,8 @@ SignalWatch::SignalWatch() {
 }
 
 SignalWatch::~SignalWatch() {
+  while (take()) {  // what is pending (SIGPIPE, of a last write that nobody read) would end us when unblocked
+  }
   ::close(descriptor_);
   ::sigprocmask(SIG_SETMASK, &before_, nullptr);
 }
