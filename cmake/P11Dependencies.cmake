@@ -7,6 +7,7 @@
 #   msgpack-cxx           wire encoding             spdlog::spdlog       logging
 #   tomlplusplus::tomlplusplus                      configuration
 #   CLI11::CLI11          command lines             nlohmann_json::nlohmann_json
+#   PkgConfig::yaml       YAML output of shimctl
 #   OpenSSL::Crypto OpenSSL::SSL                    hashes, TLS
 
 find_package(PkgConfig REQUIRED)
@@ -18,6 +19,7 @@ find_package(nlohmann_json REQUIRED)
 find_package(tomlplusplus REQUIRED)
 pkg_check_modules(nss REQUIRED IMPORTED_TARGET nss)
 pkg_check_modules(uv REQUIRED IMPORTED_TARGET libuv)
+pkg_check_modules(yaml REQUIRED IMPORTED_TARGET yaml-cpp)
 pkg_check_modules(systemd REQUIRED IMPORTED_TARGET libsystemd)
 
 add_library(msgpack-cxx INTERFACE)

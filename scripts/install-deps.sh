@@ -24,6 +24,7 @@ libssl-dev
 libsystemd-dev
 libtomlplusplus-dev
 libuv1-dev
+libyaml-cpp-dev
 make
 ninja-build
 nlohmann-json3-dev

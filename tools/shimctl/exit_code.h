@@ -15,6 +15,7 @@ enum class ExitCode : int {
   kPkcs11 = 8,       // the module said no
   kPartial = 9,
   kDeadline = 10,
+  kTampered = 11,  // the audit log
 };
 
 }  // namespace p11shim

@@ -10,6 +10,7 @@ namespace p11shim {
 namespace {
 
 constexpr std::string_view kGap = "  ";
+constexpr std::size_t kNarrowest = 8;  // of a column that is cut
 
 }  // namespace
 
@@ -19,28 +20,59 @@ void Table::add_row(std::vector<std::string> cells) {
   rows_.push_back(std::move(cells));
 }
 
-void Table::write(std::ostream& out, bool emphasis) const {
+std::vector<std::size_t> Table::natural_widths() const {
   std::vector<std::size_t> widths;
   for (std::size_t i = 0; i < columns_.size(); ++i) {
     std::size_t width = display_width(columns_[i].heading);
     for (const auto& row : rows_) width = std::max(width, display_width(row[i]));
     widths.push_back(width);
   }
-  const auto line = [&](const auto& cell) {
-    std::string text;
-    for (std::size_t i = 0; i < columns_.size(); ++i) {
-      const std::string& content = cell(i);
-      const std::string padding(widths[i] - display_width(content), ' ');
-      if (i != 0) text += kGap;
-      text += columns_[i].align == Align::kRight ? padding + content : content + padding;
-    }
-    text.erase(text.find_last_not_of(' ') + 1);
-    return text;
-  };
-  const auto headings = line([&](std::size_t i) -> const std::string& { return columns_[i].heading; });
+  return widths;
+}
+
+bool Table::fits(std::size_t width) const {
+  if (width == 0) return true;
+  std::size_t least = kGap.size() * (columns_.size() - 1);
+  for (const std::size_t natural : natural_widths()) least += std::min(natural, kNarrowest);
+  return least <= width;
+}
+
+std::vector<std::size_t> Table::widths_in(std::size_t width) const {
+  auto widths = natural_widths();
+  if (width == 0) return widths;
+  std::size_t sum = kGap.size() * (columns_.size() - 1);
+  for (const std::size_t natural : widths) sum += natural;
+  for (; sum > width; --sum) {
+    const auto widest = std::max_element(widths.begin(), widths.end());
+    if (*widest <= kNarrowest) break;
+    --*widest;
+  }
+  return widths;
+}
+
+std::string Table::line(const std::vector<std::string>& cells, const std::vector<std::size_t>& widths) const {
+  std::string text;
+  for (std::size_t i = 0; i < columns_.size(); ++i) {
+    const std::string content = shortened(cells[i], widths[i]);
+    const std::string padding(widths[i] - display_width(content), ' ');
+    if (i != 0) text += kGap;
+    text += columns_[i].align == Align::kRight ? padding + content : content + padding;
+  }
+  text.erase(text.find_last_not_of(' ') + 1);
+  return text;
+}
+
+void Table::write(std::ostream& out, bool emphasis, std::size_t width) const {
+  std::vector<std::string> texts;
+  for (const auto& column : columns_) texts.push_back(column.heading);
+  const auto headings = line(texts, widths_in(width));
   out << (emphasis ? "\x1b[1m" + headings + "\x1b[0m" : headings) << '\n';
-  for (const auto& row : rows_)
-    out << line([&](std::size_t i) -> const std::string& { return row[i]; }) << '\n';
+  write_without_headings(out, width);
+}
+
+void Table::write_without_headings(std::ostream& out, std::size_t width) const {
+  const auto widths = widths_in(width);
+  for (const auto& row : rows_) out << line(row, widths) << '\n';
 }
 
 }  // namespace p11shim

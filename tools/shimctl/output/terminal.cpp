@@ -1,5 +1,6 @@
 #include "tools/shimctl/output/terminal.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -15,6 +16,20 @@ bool is_terminal(int descriptor) {
 bool wants_colour(int descriptor) {
   const char* refused = std::getenv("NO_COLOR");
   return is_terminal(descriptor) && (refused == nullptr || *refused == '\0');
+}
+
+std::size_t terminal_columns() {
+  if (const char* columns = std::getenv("COLUMNS")) {
+    const auto width = std::strtoul(columns, nullptr, 10);
+    if (width > 0 && width < 10'000) return width;
+  }
+  winsize size{};
+  return ::isatty(STDOUT_FILENO) == 1 && ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
+std::size_t terminal_lines() {
+  winsize size{};
+  return ::isatty(STDOUT_FILENO) == 1 && ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_row : 0;
 }
 
 }  // namespace p11shim

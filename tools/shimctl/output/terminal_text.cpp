@@ -64,4 +64,13 @@ std::size_t display_width(std::string_view text) {
   return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), begins));
 }
 
+std::string shortened(std::string_view text, std::size_t width) {
+  if (display_width(text) <= width || width == 0) return std::string(text);
+  std::size_t end = 0;
+  for (std::size_t taken = 0; end < text.size(); ++end) {
+    if ((static_cast<unsigned char>(text[end]) & 0xC0) != 0x80 && taken++ == width - 1) break;
+  }
+  return std::string(text.substr(0, end)) + "…";
+}
+
 }  // namespace p11shim

@@ -14,4 +14,7 @@ std::string terminal_text(std::string_view text);
 // How many columns of a terminal the UTF-8 `text` takes, if none of its characters is wide or combining.
 std::size_t display_width(std::string_view text);
 
+// `text`, or its beginning and "…", in at most `width` columns.
+std::string shortened(std::string_view text, std::size_t width);
+
 }  // namespace p11shim

@@ -36,14 +36,17 @@ std::vector<fs::path> in_search_path(const char* program) {
 
 }  // namespace
 
-Installation Installation::find() {
+fs::path Installation::find_shim() {
   const fs::path bin = fs::read_symlink("/proc/self/exe").parent_path();
-  std::vector<fs::path> proxyd{bin / "proxyd"};
+  return first_existing({bin / "../lib/libpkcs11-shim.so", bin / ".." / P11SHIM_LIBDIR / "libpkcs11-shim.so",
+                         fs::path(P11SHIM_FULL_LIBDIR) / "libpkcs11-shim.so"},
+                        "libpkcs11-shim.so");
+}
+
+Installation Installation::find() {
+  std::vector<fs::path> proxyd{fs::read_symlink("/proc/self/exe").parent_path() / "proxyd"};
   for (auto& place : in_search_path("proxyd")) proxyd.push_back(std::move(place));
-  return {first_existing(proxyd, "proxyd"),
-          first_existing({bin / "../lib/libpkcs11-shim.so", bin / ".." / P11SHIM_LIBDIR / "libpkcs11-shim.so",
-                          fs::path(P11SHIM_FULL_LIBDIR) / "libpkcs11-shim.so"},
-                         "libpkcs11-shim.so")};
+  return {first_existing(proxyd, "proxyd"), find_shim()};
 }
 
 }  // namespace p11shim

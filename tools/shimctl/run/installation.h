@@ -12,6 +12,7 @@ struct Installation {
 
   // Throws Failure naming what is missing and where it was looked for.
   static Installation find();
+  static std::filesystem::path find_shim();
 };
 
 }  // namespace p11shim

@@ -1,0 +1,19 @@
+#include "tools/shimctl/commands/all.h"
+
+#include "tools/shimctl/commands/info/info_commands.h"
+#include "tools/shimctl/commands/ping.h"
+#include "tools/shimctl/commands/run.h"
+#include "tools/shimctl/commands/stats.h"
+#include "tools/shimctl/commands/status.h"
+
+namespace p11shim {
+
+void add_all_commands(CLI::App& root, Invocation& invocation) {
+  add_info_commands(root, invocation);
+  add_ping(root, invocation);
+  add_status(root, invocation);
+  add_stats(root, invocation);
+  add_run(root, invocation);
+}
+
+}  // namespace p11shim

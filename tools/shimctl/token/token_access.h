@@ -1,0 +1,54 @@
+// The module, slot and login that --module, --token, --slot, --uri and --pin-from ask for. Everything is
+// opened when it is first needed; a PIN is given to a token once and never again.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "tools/pkcs11/session.h"
+#include "tools/shimctl/invocation.h"
+#include "tools/shimctl/token/uri.h"
+
+namespace p11shim {
+
+enum class Login : std::uint8_t {
+  kNone,
+  kIfGiven,  // a PIN's source
+  kUser,     // required
+  kSecurityOfficer,
+};
+
+class TokenAccess {
+ public:
+  explicit TokenAccess(const Invocation& invocation);
+  TokenAccess(const Invocation& invocation, TokenChoice choice);
+
+  // Throws Failure: kConfiguration (no module), kUnreachable (no proxyd).
+  Module& module();
+  // Throws Failure: kNotFound (none or several match), kToken (there is none).
+  CK_SLOT_ID slot();
+  std::string label();  // of the token, for messages
+  const TokenUri& uri() const { return uri_; }
+
+  // Opens this command's session and logs in, once; later calls give the same session. Throws Failure
+  // (kPermission), also if a login would be the last try of the PIN and --yes was not given.
+  Session& session(Session::Access access, Login login = Login::kIfGiven);
+
+  bool goes_through_proxyd() const { return choice_.module.empty(); }
+  bool has_pin_source() const { return !choice_.pin_from.empty(); }
+
+ private:
+  bool matches(CK_SLOT_ID slot, const CK_TOKEN_INFO& info) const;
+  void login(Session& session, Login login);
+  void check_tries(const CK_TOKEN_INFO& info, bool security_officer) const;
+
+  const Invocation& invocation_;
+  TokenChoice choice_;
+  TokenUri uri_;
+  std::unique_ptr<Module> module_;
+  std::optional<CK_SLOT_ID> slot_;
+  std::unique_ptr<Session> session_;
+};
+
+}  // namespace p11shim
