@@ -203,8 +203,9 @@ void Applications::worker_lost(Place& place) {
     for (auto& entry : application->sessions) {
       VirtualSession& session = *entry.second;
       const auto lost = std::erase_if(session.holds, [&](const Hold& hold) {
-        if (hold.place == &place && hold.active != Operation::none) session.operation_lost = true;
-        return hold.place == &place;
+        if (hold.place != &place) return false;
+        session.lost = session.lost | hold.active;
+        return true;
       });
       if (lost == 0) continue;
       session.found.clear();

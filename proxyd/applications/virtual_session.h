@@ -28,7 +28,7 @@ struct VirtualSession {
   const bool read_write;
   bool busy = false;             // one call at a time; others wait in `turn`
   bool closing = false;
-  bool operation_lost = false;   // its worker died with an operation: the next call of that operation says so
+  Operation lost = Operation::none;  // their worker died: the next call of such an operation says so, once
   std::unique_ptr<WaitList> turn;  // made when first needed
   std::vector<Hold> holds;         // almost always none or one
   std::vector<std::uint64_t> found;  // result of the active find, from `found_next` on not handed out yet
@@ -39,6 +39,12 @@ struct VirtualSession {
     for (Hold& hold : holds)
       if (hold.place == &place) return &hold;
     return nullptr;
+  }
+  // True once for operations that died with their worker.
+  bool take_lost(Operation operations) {
+    const bool some = (lost & operations) != Operation::none;
+    lost = lost & ~operations;
+    return some;
   }
   [[nodiscard]] Hold* hold_with(Operation operations) {
     for (Hold& hold : holds)

@@ -70,10 +70,8 @@ void ClientCall::find_elsewhere() {
 void ClientCall::find_objects() {
   step_ = &ClientCall::find_objects;
   if (!enter_session()) return;
-  if (session_->hold_with(Operation::find) == nullptr) {
-    const bool lost = std::exchange(session_->operation_lost, false);
-    return finish(lost ? CKR_DEVICE_ERROR : CKR_OPERATION_NOT_INITIALIZED);
-  }
+  if (session_->hold_with(Operation::find) == nullptr)
+    return finish(session_->take_lost(Operation::find) ? CKR_DEVICE_ERROR : CKR_OPERATION_NOT_INITIALIZED);
   In in(request_.body);
   const std::uint64_t wanted = in.uint();
   const std::size_t left = session_->found.size() - session_->found_next;

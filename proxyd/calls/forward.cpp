@@ -88,7 +88,7 @@ void ClientCall::forward_session() {
   if (!enter_session()) return;
   const Policy& policy = info_->policy;
   const bool goes_on = policy.effect == Effect::continues || policy.effect == Effect::ends;
-  if (goes_on && std::exchange(session_->operation_lost, false)) return finish(CKR_DEVICE_ERROR);
+  if (goes_on && session_->take_lost(policy.operation) && request_.call != kSessionCancel) return finish(CKR_DEVICE_ERROR);
   place_ = choose_place();
   if (!worker_ready(place_->worker) || !translate(*place_) || !borrow(*place_)) return;
   send(*place_);
@@ -177,6 +177,7 @@ void ClientCall::on_failure(JobFailure failure) {
   // Nothing was executed: as if the call had come while the worker was being restarted.
   if (failure == JobFailure::not_started && info_->policy.effect != Effect::continues && info_->policy.effect != Effect::ends)
     return go(step_);
+  if (session_ != nullptr) session_->take_lost(info_->policy.operation);  // this answer says so
   finish(CKR_DEVICE_ERROR);
 }
 
@@ -230,6 +231,7 @@ void ClientCall::track_operations(const Reply& reply) {
   hold->since_ms = services_.runtime.now_ms();
   if (restores) hold->in_doubt = true;
   if (starts) {
+    session_->take_lost(policy.operation);  // a new one takes its place
     // C_…Init without a mechanism cancels (3.0 §5.8.1); a search has none and starts all the same.
     const bool cancels = !request_.has_mechanism && policy.operation != Operation::find;
     hold->active = cancels ? hold->active & ~policy.operation : hold->active | policy.operation;

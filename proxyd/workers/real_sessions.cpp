@@ -21,12 +21,16 @@ RealSessions::Lease RealSessions::borrow(Waiter& waiter) {
     session->lent = true;
     return {Outcome::lent, session};
   }
-  if (!module_is_full_ && sessions_.size() + opening_ + closing_ < limit_) open();
-  else
-    // One that owns session objects is only set aside: then the next one is asked for.
-    while (free_.empty() && opening_ + closing_ == 0 && reclaim_ && reclaim_(*this)) {
-    }
-  if (!free_.empty()) return borrow(waiter);
+  if (!module_is_full_ && sessions_.size() + opening_ + closing_ < limit_) {
+    waiting_.add(waiter);  // first: the worker may turn out to be dead at once
+    open();
+    return {Outcome::waiting};
+  }
+  const std::uint64_t epoch = epoch_;
+  // One that owns session objects is only set aside: then the next one is asked for.
+  while (free_.empty() && opening_ + closing_ == 0 && reclaim_ && reclaim_(*this)) {
+  }
+  if (!free_.empty() || epoch != epoch_) return borrow(waiter);
   waiting_.add(waiter);
   return {Outcome::waiting};
 }

@@ -34,7 +34,7 @@ class RealSessions {
     RealSession* session = nullptr;
     CK_RV rv = CKR_OK;  // with failed: what the module answered to C_OpenSession
   };
-  // waiting: `waiter` is resumed when it should ask again. The worker must be ready.
+  // waiting: `waiter` is resumed when it should ask again, or was already. The worker must be ready.
   Lease borrow(Waiter& waiter);
   void give_back(RealSession& session);
   // A session object that was made in it is gone; the session may be with it.

@@ -30,9 +30,9 @@ Worker::Worker(Runtime& runtime, StartGate& gate, WorkerSpec spec, Hooks hooks)
 Worker::~Worker() { tear_down(); }
 
 bool Worker::require(Waiter& waiter) {
-  if (state_ == State::stopped) start();
   if (state_ == State::ready) return true;
-  changes_.add(waiter);
+  changes_.add(waiter);  // first: a start may fail at once
+  if (state_ == State::stopped) start();
   return false;
 }
 

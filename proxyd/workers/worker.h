@@ -53,7 +53,8 @@ class Worker final : private Waiter {
   Worker(Runtime& runtime, StartGate& gate, WorkerSpec spec, Hooks hooks);
   ~Worker() override;
 
-  // Starts it if it is stopped. Ready at once, or `waiter` is resumed at the next change of state.
+  // Starts it if it is stopped. Ready at once, or `waiter` is resumed at the next change of state: before this returns, if it
+  // cannot even be started.
   bool require(Waiter& waiter);
   void start();
   // Kills the process, or lets it finish first; jobs that run fail with worker_lost.

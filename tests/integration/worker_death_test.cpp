@@ -71,6 +71,47 @@ TEST(WorkerDeath, CrashingModuleDoesNotTakeProxydDown) {
   EXPECT_GE(proxyd.worker("public")["restarts"], 8);
 }
 
+// The call under way says so, and nothing of it is left for the next operation.
+TEST(WorkerDeath, CallThatWasRunningTakesItsOperationWithIt) {
+  MockModule mock;
+  PrivateProxyd proxyd(mock.config());
+  proxyd.start();
+  TestApplication application(proxyd);
+  const auto session = application.open();
+  CK_MECHANISM sha256{CKM_SHA256, nullptr, 0};
+  CK_BYTE data[16] = {}, out[64];
+  CK_ULONG length = sizeof out;
+  const auto digest = [&] {
+    if (const CK_RV rv = application->C_DigestInit(session, &sha256); rv != CKR_OK) return rv;
+    return application->C_Digest(session, data, sizeof data, out, &(length = sizeof out));
+  };
+  ASSERT_EQ(digest(), CKR_OK);
+  mock.rules.set("C_Digest crash=exit times=1");
+  EXPECT_EQ(digest(), CKR_DEVICE_ERROR);
+  mock.rules.set("");
+  EXPECT_EQ(digest(), CKR_OK);
+  EXPECT_EQ(digest(), CKR_OK);
+}
+
+TEST(WorkerDeath, BetweenTwoCallsTheSecondSaysSoOnce) {
+  MockModule mock;
+  PrivateProxyd proxyd(mock.config());
+  proxyd.start();
+  TestApplication application(proxyd);
+  const auto session = application.open();
+  CK_MECHANISM sha256{CKM_SHA256, nullptr, 0};
+  CK_BYTE data[16] = {}, out[64];
+  CK_ULONG length = sizeof out;
+  ASSERT_EQ(application->C_DigestInit(session, &sha256), CKR_OK);
+  const pid_t worker = proxyd.worker_pid("public");
+  proxyd.kill_worker("public");
+  ASSERT_TRUE(eventually([&] { return proxyd.worker_pid("public") != worker; }));
+  EXPECT_EQ(application->C_Digest(session, data, sizeof data, out, &length), CKR_DEVICE_ERROR);
+  EXPECT_EQ(application->C_Digest(session, data, sizeof data, out, &length), CKR_OPERATION_NOT_INITIALIZED);
+  EXPECT_EQ(application->C_DigestInit(session, &sha256), CKR_OK);
+  EXPECT_EQ(application->C_Digest(session, data, sizeof data, out, &(length = sizeof out)), CKR_OK);
+}
+
 // The worker dies again while it is being logged in again: no login is lost.
 TEST(WorkerDeath, TroubleDuringTheNewLoginIsTriedAgain) {
   MockModule mock;
