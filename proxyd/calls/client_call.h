@@ -76,7 +76,7 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   [[nodiscard]] bool sees_private() const;
   void take_inventory(Place& place);
   void absorb(Place& place, std::span<const std::uint8_t> annex);
-  bool refuse_private(const Reply& reply);
+  bool refuse_private(const Reply& reply);  // true: it answers
   void issue_created(Reply& reply);
   std::uint64_t issue_session_object(const Description& description);
   void note_changed(Reply& reply);

@@ -194,7 +194,7 @@ void ClientCall::on_reply(Reply& reply) {
   if (state_refused_ && reply.rv == CKR_OK) return finish(CKR_SAVED_STATE_INVALID);
   if (reply.rv == CKR_OK) {
     if (info_->policy.objects == Objects::lists) return collect_found(reply);
-    if (!reply.handles.empty() && refuse_private(reply)) return finish(CKR_USER_NOT_LOGGED_IN);
+    if (!reply.handles.empty() && refuse_private(reply)) return;
     after_success(reply);
   }
   finish(reply.rv, reply.body);

@@ -125,9 +125,15 @@ bool ClientCall::refuse_private(const Reply& reply) {
   Description description;
   while (in.remaining() != 0 && read_description(in, description)) refused |= description.readable && description.is_private;
   if (!refused) return false;
+  // Answered when they are gone: nobody may see them afterwards.
+  const auto left = std::make_shared<std::size_t>(reply.handles.size());
   for (const std::uint64_t real : reply.handles) {
     const std::uint64_t handles[] = {forwarded_.handles[0], real};
-    OwnCall::start(place_->worker, number_of<&CK_FUNCTION_LIST_3_0::C_DestroyObject>(), handles, {}, [](Reply*) {});
+    OwnCall::start(place_->worker, number_of<&CK_FUNCTION_LIST_3_0::C_DestroyObject>(), handles, {},
+                   guarded([this, left](Reply* destroyed) {
+                     if (destroyed == nullptr) lease_ = nullptr;  // gone with its worker
+                     if (--*left == 0) finish(CKR_USER_NOT_LOGGED_IN);
+                   }));
   }
   return true;
 }
