@@ -11,10 +11,9 @@
 #include "proxyd/control/connection.h"
 #include "proxyd/control/listening_socket.h"
 #include "proxyd/control/peer.h"
+#include "proxyd/control/request_line.h"
 
 namespace p11shim {
-
-using nlohmann::json;
 
 // Shared by Control, the listening handle and every connection: whichever libuv closes last lets it go.
 class Control::Server : public std::enable_shared_from_this<Server> {
@@ -29,7 +28,7 @@ class Control::Server : public std::enable_shared_from_this<Server> {
   void on_connection();
   bool may_talk(int descriptor) const;
   void dispatch(std::string_view line, const ControlReply& reply) const;
-  void run(const json& request, const ControlReply& reply) const;
+  void run(const ControlRequest& request, const ControlReply& reply) const;
   std::string command_names() const;
 
   spdlog::logger& log_;
@@ -98,24 +97,21 @@ bool Control::Server::may_talk(int descriptor) const {
 }
 
 void Control::Server::dispatch(std::string_view line, const ControlReply& reply) const {
-  const json request = json::parse(line, nullptr, false);
-  const bool sound = request.is_object() && request.contains("command") && request["command"].is_string() &&
-                     (!request.contains("arguments") || request["arguments"].is_object());
-  if (sound) return run(request, reply);
+  if (const auto request = read_request_line(line)) return run(*request, reply);
   reply.fail({"malformed",
               "a request is one JSON object per line with a \"command\" and, if it has any, \"arguments\"",
               R"(try {"command":"status"})"});
 }
 
-void Control::Server::run(const json& request, const ControlReply& reply) const {
-  const auto& command = request["command"].get_ref<const std::string&>();
+void Control::Server::run(const ControlRequest& request, const ControlReply& reply) const {
+  const std::string& command = request.command;
   const auto handler = handlers_.find(command);
   if (handler == handlers_.end()) {
     return reply.fail(
         {"unknown_command", "there is no command \"" + command + "\"", "use one of: " + command_names()});
   }
   try {
-    handler->second(request.value("arguments", json::object()), reply);
+    handler->second(request.arguments, reply);
   } catch (const std::exception& error) {
     log_.error("control: {} failed: {}", command, error.what());
     reply.fail({"internal", error.what(), "see proxyd's log"});
