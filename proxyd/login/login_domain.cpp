@@ -100,27 +100,33 @@ void LoginDomain::log_out(std::function<void()> done) {
 }
 
 void LoginDomain::run() {
+  if (in_run_) return;
+  in_run_ = true;
+  while (serve()) {
+  }
+  in_run_ = false;
+}
+
+// Serves the first order. True: the next one may follow at once.
+bool LoginDomain::serve() {
   while (!running_ && !orders_.empty() && orders_.front().wanted && !orders_.front().wanted()) orders_.pop_front();
-  if (orders_.empty() || running_) return;
+  if (orders_.empty() || running_) return false;
   Order& order = orders_.front();
   if (order.log_out) {
     if (applications_ > 0) --applications_;
     running_ = true;
-    if (applications_ != 0) return finish(CKR_OK);
-    return log_out_last();
-  }
-  if (applications_ != 0) {
+    applications_ != 0 ? finish(CKR_OK) : log_out_last();
+  } else if (applications_ != 0) {
     running_ = true;
-    return log_in_again(order);
-  }
-  if (std::exchange(stale_, false)) worker().stop("a PIN was changed while it was running");
-  if (worker().state() == Worker::State::backoff) {
+    log_in_again(order);
+  } else {
+    if (std::exchange(stale_, false)) worker().stop("a PIN was changed while it was running");
+    const bool given_up = worker().state() == Worker::State::backoff;
+    if (!given_up && !worker().require(*this)) return false;  // run() again when it is ready
     running_ = true;
-    return finish(worker().failure().rv);
+    given_up ? finish(worker().failure().rv) : log_in_first();
   }
-  if (!worker().require(*this)) return;  // run() again when it is ready
-  running_ = true;
-  log_in_first();
+  return !running_;
 }
 
 void LoginDomain::finish(CK_RV rv) {
@@ -147,7 +153,8 @@ void LoginDomain::log_in_first() {
       own_pin_refused_ = rv;
       runtime_.log.error("worker {}: the token refused proxyd's own PIN; it is not offered again until proxyd is restarted", spec_.name);
     }
-    if (rv == CKR_OK && generation == worker().generation()) {
+    if (rv == CKR_OK && generation != worker().generation()) return finish(CKR_DEVICE_ERROR);  // logged in no longer
+    if (rv == CKR_OK) {
       user_name_.clear();
       user_name_.append(first.user_name.data(), first.user_name.size());
       mismatches_ = 0;
@@ -182,8 +189,13 @@ void LoginDomain::log_in_again(Order& order) {
 void LoginDomain::check() {
   if (checker_.state() == Worker::State::backoff) return finish(checker_.failure().rv);
   if (!checker_.require(check_waiter_)) return;
-  send_login(checker_, check_session_, orders_.front(), [this](CK_RV rv) {
+  send_login(checker_, check_session_, orders_.front(), [this, changes = pin_changes_](CK_RV rv) {
     checker_.stop("the check is done");
+    // Meanwhile the PIN was changed, or the worker that was logged in was lost for good: what was checked proves nothing now.
+    if (changes != pin_changes_ || applications_ == 0) {
+      running_ = false;
+      return run();
+    }
     // What is kept serves those who are logged in already: it is replaced only by a PIN that is as good.
     const Order& first = orders_.front();
     if (rv == CKR_OK && !is_null(first.pin) && first.user_name.empty()) keep(first);
@@ -218,6 +230,7 @@ void LoginDomain::keep(const Order& order) {
 }
 
 void LoginDomain::pin_changed(bool in_this_worker) {
+  ++pin_changes_;
   kept_.wipe_and_release();
   if (in_this_worker || shared_ != nullptr) return;
   if (applications_ == 0) return worker_.stop("a PIN was changed");
@@ -225,6 +238,7 @@ void LoginDomain::pin_changed(bool in_this_worker) {
 }
 
 void LoginDomain::stop(const std::string& reason) {
+  ++pin_changes_;
   kept_.wipe_and_release();
   worker_.stop(reason);
   checker_.stop(reason);

@@ -71,6 +71,7 @@ class LoginDomain final : private Waiter {
   };
   void resume() override { run(); }
   void run();
+  bool serve();
   void finish(CK_RV rv);
   void log_in_first();
   void log_in_again(Order& order);
@@ -108,6 +109,8 @@ class LoginDomain final : private Waiter {
   std::uint32_t applications_ = 0;
   bool stale_ = false;   // the worker was running when a PIN changed: it may not check one any more
   bool running_ = false; // the first order is being served
+  bool in_run_ = false;  // orders are served one after the other: no recursion
+  std::uint64_t pin_changes_ = 0;
   std::deque<Order> orders_;
 };
 

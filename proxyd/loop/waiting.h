@@ -2,6 +2,8 @@
 // goes away leaves every list by itself. A waiter waits in one list at a time.
 #pragma once
 
+#include <cstddef>
+
 namespace p11shim {
 
 class WaitList;
@@ -37,6 +39,7 @@ class WaitList {
   WaitList(const WaitList&) = delete;
   WaitList& operator=(const WaitList&) = delete;
   ~WaitList() {
+    if (destroyed_ != nullptr) *destroyed_ = true;
     while (!empty()) head_.next_->stop_waiting();
   }
 
@@ -48,12 +51,24 @@ class WaitList {
     head_.previous_ = &waiter;
   }
   [[nodiscard]] bool empty() const { return head_.next_ == &head_; }
+  // Called from within a resume() of this list, the next one's turn comes when that has returned: a long queue of waiters
+  // that each let the next one in takes no stack. The list may be destroyed meanwhile.
   void resume_one() {
-    if (empty()) return;
-    Waiter* first = head_.next_;
-    first->stop_waiting();
-    first->resume();
+    ++owed_;
+    if (resuming()) return;
+    bool destroyed = false;
+    destroyed_ = &destroyed;
+    while (owed_ != 0 && !empty()) {
+      --owed_;
+      Waiter* first = head_.next_;
+      first->stop_waiting();
+      first->resume();
+      if (destroyed) return;
+    }
+    owed_ = 0;
+    destroyed_ = nullptr;
   }
+  [[nodiscard]] bool resuming() const { return destroyed_ != nullptr; }
   // Those that wait now; who waits again while being resumed is not resumed twice.
   void resume_all() {
     WaitList now;
@@ -69,6 +84,8 @@ class WaitList {
     void resume() override {}
   };
   Head head_;
+  std::size_t owed_ = 0;
+  bool* destroyed_ = nullptr;  // of the resume_one() that is under way
 };
 
 }  // namespace p11shim
