@@ -1,5 +1,5 @@
 // One application: one C_Initialize in one process. Owns its virtual sessions, its login state and its session objects;
-// nothing of it is visible to another. Lives while it has a connection.
+// nothing of it is visible to another. Lives while it has a connection, and a moment longer if its process lives.
 #pragma once
 
 #include <deque>
@@ -10,6 +10,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "proxyd/applications/linger.h"
 #include "proxyd/applications/virtual_session.h"
 #include "proxyd/control/peer.h"
 #include "proxyd/stats/registry.h"
@@ -25,6 +26,7 @@ struct TokenState {
   std::uint32_t sessions = 0;
   std::uint32_t read_write_sessions = 0;
   std::unordered_set<std::uint64_t> private_handles;  // issued since the login
+  std::uint64_t logins_ended = 0;  // a call that was under way meanwhile cleans up after itself
 };
 
 class Application {
@@ -40,6 +42,7 @@ class Application {
   const std::string program;
   ClientId client{};
   std::uint32_t connections = 0;
+  std::unique_ptr<Linger> linger;  // while it has none but may come back
   std::uint64_t calls = 0;
   std::uint64_t failed = 0;
   std::uint64_t connected_ms = 0;
@@ -50,6 +53,8 @@ class Application {
     return found == sessions.end() ? nullptr : found->second.get();
   }
   TokenState& token(const Pool& pool) { return tokens[&pool]; }
+  // It would lose something by ending.
+  [[nodiscard]] bool has_state() const { return !sessions.empty(); }
   [[nodiscard]] bool selected_by(const AccessList& list) const;
   // Where its calls on this token run by default.
   Place& place(Pool& pool);
@@ -57,6 +62,7 @@ class Application {
   std::unordered_map<std::uint64_t, std::unique_ptr<VirtualSession>> sessions;
   std::unordered_map<const Pool*, TokenState> tokens;
   std::unordered_map<std::uint64_t, std::shared_ptr<SessionObject>> session_objects;  // by virtual handle
+  std::unordered_map<const WorkerObjects*, std::size_t> session_objects_in;            // how many of them; never 0
   std::deque<Identity> saved_states;  // keyed hashes of the states that C_GetOperationState gave it, the latest ones
   bool slots_listed = false;  // it has asked for the slots since it started
   std::uint64_t next_session = 1;

@@ -12,6 +12,7 @@ namespace p11shim {
 namespace {
 
 constexpr auto kDestroyObject = number_of<&CK_FUNCTION_LIST_3_0::C_DestroyObject>();
+constexpr auto kFindObjectsFinal = number_of<&CK_FUNCTION_LIST_3_0::C_FindObjectsFinal>();
 constexpr auto kSessionCancel = number_of<&CK_FUNCTION_LIST_3_0::C_SessionCancel>();
 
 bool same(const Id128& a, const Id128& b) { return CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0; }
@@ -50,6 +51,7 @@ Application* Applications::join(const Hello& hello, const std::optional<Peer>& p
     // The instance id alone proves nothing.
     if (!same(known.secret, hello.secret) || !same_user(known.peer, peer)) return reason = "this application belongs to somebody else", nullptr;
     resumed = true;
+    known.linger.reset();
     return &known;
   }
   if (applications_.size() >= limit_) return reason = "too many applications", nullptr;
@@ -79,6 +81,8 @@ void Applications::inherit(Application& child, const Application& parent) {
     if (!child.selected_by(session->pool.config.access.allow)) continue;
     auto copy = std::make_unique<VirtualSession>(handle, session->pool, session->read_write);
     copy->objects = session->objects;
+    for (const std::uint64_t object : session->objects)
+      if (const auto found = parent.session_objects.find(object); found != parent.session_objects.end()) adopt(child, object, found->second);
     ++session->pool.sessions;
     child.sessions.emplace(handle, std::move(copy));
   }
@@ -92,13 +96,20 @@ void Applications::inherit(Application& child, const Application& parent) {
     if (state.login == LoginState::user) member.user().share_login();
     if (state.login == LoginState::so) member.so().share_login();
   }
-  child.session_objects = parent.session_objects;
   child.next_session = parent.next_session;
   child.next_session_object = parent.next_session_object;
 }
 
-void Applications::leave(Application& application) {
+void Applications::leave(Application& application, bool for_good) {
   if (--application.connections != 0) return;
+  if (!for_good && application.peer && application.has_state()) {
+    application.linger = Linger::start(runtime_, application.peer->pid, [this, &application] { end(application); });
+    if (application.linger != nullptr) return;
+  }
+  end(application);
+}
+
+void Applications::end(Application& application) {
   while (!application.sessions.empty()) close_session(application, *application.sessions.begin()->second);
   applications_.erase(application.instance);
 }
@@ -110,7 +121,7 @@ void Applications::close_session(Application& application, VirtualSession& sessi
     session.holds.pop_back();
     release_hold(session, hold);
   }
-  const std::vector<std::uint64_t> objects = session.objects;
+  const std::vector<std::uint64_t> objects(session.objects.begin(), session.objects.end());
   for (const std::uint64_t handle : objects) drop_object(application, handle, true);
   TokenState& state = application.token(pool);
   --state.sessions;
@@ -155,27 +166,42 @@ void Applications::forget_login(Application& application, Pool& pool) {
   TokenState& state = application.token(pool);
   state.login = LoginState::none;
   state.private_handles.clear();
-  for (auto& [handle, session] : application.sessions) {
-    if (&session->pool != &pool) continue;
-    if (session->busy) {  // a call is under way in another thread: what it leaves behind is cleaned up later
-      for (Hold& hold : session->holds) hold.in_doubt |= hold.uses_private_key;
-      continue;
-    }
-    for (std::size_t i = session->holds.size(); i-- > 0;)
-      if (session->holds[i].uses_private_key) {
-        Hold hold = session->holds[i];
-        session->holds.erase(session->holds.begin() + static_cast<std::ptrdiff_t>(i));
-        release_hold(*session, hold);
-      }
-  }
+  ++state.logins_ended;
+  for (auto& [handle, session] : application.sessions)
+    if (&session->pool == &pool && !session->busy) end_private_operations(*session);
   std::vector<std::uint64_t> private_objects;
   for (const auto& [handle, object] : application.session_objects)
     if (object->is_private && object->pool == &pool) private_objects.push_back(handle);
   for (const std::uint64_t handle : private_objects) drop_object(application, handle, true);
 }
 
+void Applications::login_ended_meanwhile(Application& application, VirtualSession& session) {
+  end_private_operations(session);
+  std::vector<std::uint64_t> private_objects;
+  for (const std::uint64_t handle : session.objects)
+    if (const auto found = application.session_objects.find(handle); found != application.session_objects.end() && found->second->is_private)
+      private_objects.push_back(handle);
+  for (const std::uint64_t handle : private_objects) drop_object(application, handle, true);
+}
+
+void Applications::end_private_operations(VirtualSession& session) {
+  for (std::size_t i = session.holds.size(); i-- > 0;)
+    if (session.holds[i].uses_private_key) {
+      Hold hold = session.holds[i];
+      session.holds.erase(session.holds.begin() + static_cast<std::ptrdiff_t>(i));
+      release_hold(session, hold);
+    }
+}
+
 void Applications::register_object(Application& application, VirtualSession& session, std::uint64_t handle, std::shared_ptr<SessionObject> object) {
-  session.objects.push_back(handle);
+  object->handle = handle;
+  object->session = session.handle;
+  session.objects.insert(handle);
+  adopt(application, handle, std::move(object));
+}
+
+void Applications::adopt(Application& application, std::uint64_t handle, std::shared_ptr<SessionObject> object) {
+  if (object->place != nullptr) ++application.session_objects_in[object->place];
   application.session_objects[handle] = std::move(object);
 }
 
@@ -184,11 +210,16 @@ void Applications::drop_object(Application& application, std::uint64_t handle, b
   if (found == application.session_objects.end()) return;
   const std::shared_ptr<SessionObject> object = std::move(found->second);
   application.session_objects.erase(found);
-  for (auto& [number, session] : application.sessions) std::erase(session->objects, handle);
-  if (object.use_count() != 1 || object->place == nullptr) return;  // a forked relative has it still, or it is gone already
+  if (VirtualSession* session = application.session(object->session)) session->objects.erase(handle);
+  if (const auto in = application.session_objects_in.find(object->place); in != application.session_objects_in.end() && --in->second == 0)
+    application.session_objects_in.erase(in);
+  if (object->place == nullptr) return;  // gone already
+  // A forked relative may have it still; if the application has destroyed it, it is gone for all of them.
+  if (destroy && object.use_count() != 1) return;
   object->place->remove_session_object(object->real);
   if (destroy) destroy_in_module(*object);
-  if (RealSession* creator = object->creator) creator->pool->object_gone(*creator);
+  object->place = nullptr;
+  if (RealSession* creator = std::exchange(object->creator, nullptr)) creator->pool->object_gone(*creator);
 }
 
 // In the real session that made it: any session of the worker may destroy it, and that one exists for certain.
@@ -200,6 +231,7 @@ void Applications::destroy_in_module(SessionObject& object) {
 
 void Applications::worker_lost(Place& place) {
   for (auto& [id, application] : applications_) {
+    application->session_objects_in.erase(&place.objects);
     for (auto& entry : application->sessions) {
       VirtualSession& session = *entry.second;
       const auto lost = std::erase_if(session.holds, [&](const Hold& hold) {
@@ -225,7 +257,7 @@ void Applications::login_lost(Member& member, CK_USER_TYPE user) {
       if (&pool->member == &member && state.login == lost) forget_login(*application, const_cast<Pool&>(*pool));
 }
 
-bool Applications::reclaim(RealSessions& sessions) {
+bool Applications::reclaim(RealSessions& sessions, Bound pin) {
   VirtualSession* owner = nullptr;
   std::size_t index = 0;
   std::uint64_t oldest = UINT64_MAX;
@@ -233,8 +265,7 @@ bool Applications::reclaim(RealSessions& sessions) {
     for (auto& [handle, session] : application->sessions)
       for (std::size_t i = 0; i < session->holds.size(); ++i) {
         const Hold& hold = session->holds[i];
-        if (session->busy || hold.session->pool != &sessions || !hold.in_doubt || hold.active != Operation::none) continue;
-        if (hold.since_ms >= oldest) continue;
+        if (session->busy || hold.session->pool != &sessions || hold.session->pin != pin || hold.since_ms >= oldest) continue;
         oldest = hold.since_ms;
         owner = session.get();
         index = i;
@@ -242,8 +273,21 @@ bool Applications::reclaim(RealSessions& sessions) {
   if (owner == nullptr) return false;
   Hold hold = owner->holds[index];
   owner->holds.erase(owner->holds.begin() + static_cast<std::ptrdiff_t>(index));
-  release_hold(*owner, hold);
+  if (pin == Bound::doubt) return release_hold(*owner, hold), true;
+  owner->search_detached = true;
+  end_search(*hold.session);
   return true;
+}
+
+// The module's search ends and the real session comes back.
+void Applications::end_search(RealSession& session) {
+  const std::uint64_t handle = session.handle;
+  session.pool->pin(session, Bound::none, nullptr);
+  OwnCall::start(session.pool->worker(), kFindObjectsFinal, {&handle, 1}, {}, [&session](Reply* reply) {
+    if (reply == nullptr) return;  // the worker is gone, and the session with it
+    session.tainted = reply->rv != CKR_OK;
+    session.pool->give_back(session);
+  });
 }
 
 bool Applications::in_use(const Pool& pool) const { return pool.sessions != 0; }

@@ -15,8 +15,9 @@ class Applications {
 
   // Joins the application that `hello` names, or makes it. Null: `reason` says why not, `rv` what to answer.
   Application* join(const Hello& hello, const std::optional<Peer>& peer, bool& resumed, CK_RV& rv, std::string& reason);
-  // One connection of it is gone; with the last one it ends and its sessions, logins and objects with it.
-  void leave(Application& application);
+  // One connection of it is gone; with the last one it ends and its sessions, logins and objects with it: at once if it left
+  // for good or its process is gone, else unless it comes back within a moment.
+  void leave(Application& application, bool for_good);
 
   // Ends one virtual session: holds, session objects, and the login with the token's last one. `pool` stays valid.
   void close_session(Application& application, VirtualSession& session);
@@ -25,14 +26,17 @@ class Applications {
   void log_out(Application& application, Pool& pool, std::function<void()> done);
   // The application is no longer logged in; the domain knows already.
   void forget_login(Application& application, Pool& pool);
+  // The login ended while a call was under way in this session: what that call left behind goes too.
+  void login_ended_meanwhile(Application& application, VirtualSession& session);
   void register_object(Application& application, VirtualSession& session, std::uint64_t handle, std::shared_ptr<SessionObject> object);
   // Lets go of a session object; the last one to do so destroys it in the module.
   void drop_object(Application& application, std::uint64_t handle, bool destroy_in_module);
 
   void worker_lost(Place& place);
   void login_lost(Member& member, CK_USER_TYPE user);
-  // Takes a real session from the virtual session whose operation has been in doubt the longest. False: nobody.
-  bool reclaim(RealSessions& sessions);
+  // Takes a real session from the virtual session that has pinned it for this reason (doubt or search) the longest. A search
+  // goes on from what proxyd knows. False: nobody.
+  bool reclaim(RealSessions& sessions, Bound pin);
   // Applications that have a session on this token.
   [[nodiscard]] bool in_use(const Pool& pool) const;
 
@@ -41,7 +45,11 @@ class Applications {
 
  private:
   Application* make(const Hello& hello, const std::optional<Peer>& peer);
+  void end(Application& application);
+  void end_private_operations(VirtualSession& session);
+  static void adopt(Application& application, std::uint64_t handle, std::shared_ptr<SessionObject> object);
   void inherit(Application& child, const Application& parent);
+  static void end_search(RealSession& session);
   static void destroy_in_module(SessionObject& object);
 
   Runtime& runtime_;

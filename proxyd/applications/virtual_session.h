@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <unordered_set>
 #include <vector>
 
 #include "calls/policy.h"
@@ -28,12 +29,13 @@ struct VirtualSession {
   const bool read_write;
   bool busy = false;             // one call at a time; others wait in `turn`
   bool closing = false;
+  bool search_detached = false;  // its search is active for the application only; the real session was needed elsewhere
   Operation lost = Operation::none;  // their worker died: the next call of such an operation says so, once
   std::unique_ptr<WaitList> turn;  // made when first needed
   std::vector<Hold> holds;         // almost always none or one
   std::vector<std::uint64_t> found;  // result of the active find, from `found_next` on not handed out yet
   std::size_t found_next = 0;
-  std::vector<std::uint64_t> objects;  // session objects made in it (virtual handles)
+  std::unordered_set<std::uint64_t> objects;  // session objects made in it (virtual handles)
 
   [[nodiscard]] Hold* hold_in(const Place& place) {
     for (Hold& hold : holds)

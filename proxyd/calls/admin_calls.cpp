@@ -15,7 +15,7 @@ void ClientCall::init_token() {
   if (!worker_ready(place_->worker)) return;
   pool_->member.user().stop("the token is initialised");
   pool_->member.so().stop("the token is initialised");
-  place_->read_only.close_idle(guarded([this] { place_->read_write.close_idle(guarded([this] { go(&ClientCall::init_token_forward); })); }));
+  place_->read_only.close_all(guarded([this] { place_->read_write.close_all(guarded([this] { go(&ClientCall::init_token_forward); })); }));
 }
 
 void ClientCall::init_token_forward() {

@@ -50,7 +50,9 @@ ClientCall::Step ClientCall::own_step(std::uint32_t call) {
     case number_of<&List::C_LoginUser>(): return &ClientCall::log_in;
     case number_of<&List::C_Logout>(): return &ClientCall::log_out;
     case number_of<&List::C_SetOperationState>(): return &ClientCall::set_operation_state;
+    case number_of<&List::C_FindObjectsInit>(): return &ClientCall::find_objects_init;
     case number_of<&List::C_FindObjects>(): return &ClientCall::find_objects;
+    case number_of<&List::C_FindObjectsFinal>(): return &ClientCall::find_objects_final;
     default: return nullptr;
   }
 }
@@ -88,7 +90,9 @@ bool ClientCall::begin(Application& application, std::span<const std::uint8_t> f
   std::uint64_t limit = static_cast<std::uint64_t>((info_->policy.slow ? services_.limits.keygen_deadline : services_.limits.deadline).count());
   if (request_.deadline_ms != 0) limit = std::min<std::uint64_t>(limit, request_.deadline_ms);
   limit = cap_for_member(limit);
-  services_.deadlines.arm(*this, services_.runtime.now_ms() + limit);
+  scarce_ = nullptr;
+  deadline_at_ms_ = services_.runtime.now_ms() + limit;
+  services_.deadlines.arm(*this, deadline_at_ms_);
 
   if (const Step own = own_step(request_.call)) go(own);
   else if (info_->policy.slot) go(&ClientCall::forward_slot);
@@ -107,6 +111,7 @@ std::uint64_t ClientCall::cap_for_member(std::uint64_t limit_ms) {
 
 // Its time is over: the application is answered; what is still under way in the module is left to end by itself.
 void ClientCall::expired() {
+  if (scarce_ != nullptr && waits() && !scarcity_ends()) return;
   stop_waiting();
   if (worker_ != nullptr) {
     RealSession* real = std::exchange(lease_, nullptr);
@@ -115,7 +120,10 @@ void ClientCall::expired() {
         real = hold->session;
         std::erase_if(session_->holds, [&](const Hold& other) { return other.place == place_; });
       }
-    if (real != nullptr) real->tainted = true;
+    if (real != nullptr) {
+      real->tainted = true;
+      real->pool->pin(*real, Bound::operation, application_);
+    }
     Worker* worker = worker_;
     worker->withdraw(*this, [real, worker, generation = worker->generation()] {
       if (real != nullptr && generation == worker->generation()) real->pool->give_back(*real);
@@ -151,6 +159,7 @@ void ClientCall::leave_session() {
   if (session_ == nullptr) return;
   VirtualSession* session = std::exchange(session_, nullptr);
   session->busy = false;
+  if (application_->token(*pool_).logins_ended != logins_ended_) services_.applications.login_ended_meanwhile(*application_, *session);
   if (session->turn != nullptr) session->turn->resume_one();
 }
 

@@ -61,6 +61,8 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   bool names_private_object();
   bool worker_ready(Worker& worker);
   bool borrow(Place& place);
+  void watch_scarcity(RealSessions& sessions);
+  bool scarcity_ends();
   void send(Place& place);
   void submit(Place& place);
   void on_reply(Reply& reply) override;
@@ -91,7 +93,9 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   void collect_found(Reply& reply);
   void add_found(Place& place, std::span<const std::uint64_t> reals, bool session_objects_only);
   void find_elsewhere();
+  void find_objects_init();
   void find_objects();
+  void find_objects_final();
 
   // session_calls.cpp, slot_calls.cpp, login_calls.cpp, admin_calls.cpp: what proxyd answers itself
   bool enter_session();
@@ -131,6 +135,9 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   VirtualSession* session_ = nullptr;  // whose turn this call has
   Place* place_ = nullptr;
   RealSession* lease_ = nullptr;       // borrowed for this call only
+  RealSessions* scarce_ = nullptr;     // what it waits for may never come
+  std::uint64_t deadline_at_ms_ = 0;
+  std::uint64_t logins_ended_ = 0;     // when it entered its session
   bool uses_private_key_ = false;
   bool state_refused_ = false;         // a saved state that is not this application's: the module sees an empty one
   std::vector<Place*> elsewhere_;      // places where a find goes on

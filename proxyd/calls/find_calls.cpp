@@ -16,13 +16,10 @@ void ClientCall::collect_found(Reply& reply) {
   for (const std::uint64_t real : reals)
     if (place_->objects.handle_of(real) == 0 && place_->objects.session_object(real) == nullptr) unknown.push_back(real);
 
-  for (auto& [handle, object] : application_->session_objects) {
-    if (object->place == nullptr || object->place == &place_->objects || object->pool != pool_) continue;
-    Member& member = pool_->member;
-    for (Place* place : {&member.public_place(), &member.user().place(), &member.so().place()})
-      if (&place->objects == object->place && std::find(elsewhere_.begin(), elsewhere_.end(), place) == elsewhere_.end())
-        elsewhere_.push_back(place);
-  }
+  for (Place* place : pool_->member.places())
+    if (place != place_ && application_->session_objects_in.contains(&place->objects) &&
+        std::find(elsewhere_.begin(), elsewhere_.end(), place) == elsewhere_.end())
+      elsewhere_.push_back(place);
   if (unknown.empty()) {
     add_found(*place_, reals, false);
     return find_elsewhere();
@@ -45,8 +42,10 @@ void ClientCall::add_found(Place& place, std::span<const std::uint64_t> reals, b
       session_->found.push_back(handle);
       continue;
     }
-    for (const auto& [handle, object] : application_->session_objects)
-      if (object->place == &place.objects && object->real == real) session_->found.push_back(handle);
+    const auto object = place.objects.session_object(real);
+    if (object == nullptr) continue;
+    const auto own = application_->session_objects.find(object->handle);
+    if (own != application_->session_objects.end() && own->second == object) session_->found.push_back(object->handle);
   }
 }
 
@@ -67,10 +66,27 @@ void ClientCall::find_elsewhere() {
   }));
 }
 
+// A search that gave up its real session is active for the application as before, but no longer in the module.
+void ClientCall::find_objects_init() {
+  step_ = &ClientCall::find_objects_init;
+  if (!enter_session()) return;
+  if (session_->search_detached) return finish(CKR_OPERATION_ACTIVE);
+  go(&ClientCall::forward_session);
+}
+
+void ClientCall::find_objects_final() {
+  step_ = &ClientCall::find_objects_final;
+  if (!enter_session()) return;
+  if (!std::exchange(session_->search_detached, false)) return go(&ClientCall::forward_session);
+  session_->found = {};
+  session_->found_next = 0;
+  finish(CKR_OK);
+}
+
 void ClientCall::find_objects() {
   step_ = &ClientCall::find_objects;
   if (!enter_session()) return;
-  if (session_->hold_with(Operation::find) == nullptr)
+  if (!session_->search_detached && session_->hold_with(Operation::find) == nullptr)
     return finish(session_->take_lost(Operation::find) ? CKR_DEVICE_ERROR : CKR_OPERATION_NOT_INITIALIZED);
   In in(request_.body);
   const std::uint64_t wanted = in.uint();

@@ -1,4 +1,6 @@
 // The way of a call to a worker and back.
+#include <algorithm>
+
 #include "proxyd/calls/client_call.h"
 
 namespace p11shim {
@@ -7,6 +9,7 @@ namespace {
 using List = CK_FUNCTION_LIST_3_0;
 constexpr auto kSetOperationState = number_of<&List::C_SetOperationState>();
 constexpr auto kSessionCancel = number_of<&List::C_SessionCancel>();
+constexpr std::uint64_t kLongestScarcity = 1000;  // ms
 
 // After an OutBytes argument with CKR_OK: the length alone, without bytes, answers a length query (§5.2).
 bool answers_length_query(std::span<const std::uint8_t> body) {
@@ -64,6 +67,7 @@ bool ClientCall::enter_session() {
   session->busy = true;
   session_ = session;
   pool_ = &session->pool;
+  logins_ended_ = application_->token(*pool_).logins_ended;
   return true;
 }
 
@@ -102,8 +106,7 @@ Place* ClientCall::choose_place() {
   for (std::size_t i = 1; i < request_.handles.size(); ++i) {
     const auto found = application_->session_objects.find(request_.handles[i]);
     if (found == application_->session_objects.end() || found->second->place == nullptr || found->second->pool != pool_) continue;
-    Member& member = pool_->member;
-    for (Place* place : {&member.public_place(), &member.user().place(), &member.so().place()})
+    for (Place* place : pool_->member.places())
       if (&place->objects == found->second->place) return place;
   }
   // Operations begun before a login or logout go on where they are, and the module's rules about operations at the same
@@ -127,11 +130,33 @@ bool ClientCall::worker_ready(Worker& worker) {
 bool ClientCall::borrow(Place& place) {
   if (lease_ != nullptr || session_->hold_in(place) != nullptr) return true;
   RealSessions& sessions = place.sessions(session_->read_write);
-  const auto lease = sessions.borrow(*this);
+  const auto lease = sessions.borrow(*this, application_);
   if (lease.outcome == RealSessions::Outcome::failed) finish(lease.rv);
+  if (lease.outcome == RealSessions::Outcome::waiting && waits()) watch_scarcity(sessions);
   if (lease.outcome != RealSessions::Outcome::lent) return false;
   lease_ = lease.session;
+  if (std::exchange(scarce_, nullptr) != nullptr) {
+    disarm();
+    services_.deadlines.arm(*this, deadline_at_ms_);
+  }
   return true;
+}
+
+// Sessions that unfinished operations occupy may never come back: whoever waits for one looks again after a while.
+void ClientCall::watch_scarcity(RealSessions& sessions) {
+  scarce_ = &sessions;
+  disarm();
+  services_.deadlines.arm(*this, std::min(deadline_at_ms_, services_.runtime.now_ms() + kLongestScarcity));
+}
+
+// False: it is answered, or goes on waiting.
+bool ClientCall::scarcity_ends() {
+  if (scarce_->hopeless()) return finish(CKR_SESSION_COUNT), false;
+  if (!active_ || scarce_ == nullptr || !waits()) return false;  // what was taken back came at once
+  if (services_.runtime.now_ms() >= deadline_at_ms_) return true;
+  stop_waiting();
+  go(step_);
+  return false;
 }
 
 void ClientCall::send(Place& place) {
@@ -219,6 +244,8 @@ void ClientCall::after_success(Reply& reply) {
 // a module may see it differently the real session stays with this one, so that the module itself answers what follows.
 void ClientCall::track_operations(const Reply& reply) {
   const Policy& policy = info_->policy;
+  if (request_.call == kSessionCancel && reply.rv == CKR_OK && (cancelled(request_.body) & Operation::find) != Operation::none)
+    session_->search_detached = false;
   Hold* hold = session_->hold_in(*place_);
   const bool restores = request_.call == kSetOperationState && reply.rv == CKR_OK;
   const bool starts = policy.effect == Effect::starts && reply.rv == CKR_OK;
@@ -252,7 +279,10 @@ void ClientCall::track_operations(const Reply& reply) {
   if (hold->active == Operation::none && !hold->in_doubt) {
     lease_ = hold->session;
     std::erase_if(session_->holds, [&](const Hold& other) { return other.place == place_; });
+    return;
   }
+  const Bound pin = hold->active == Operation::none ? Bound::doubt : hold->active == Operation::find && !hold->in_doubt ? Bound::search : Bound::operation;
+  if (hold->session->pin != pin) hold->session->pool->pin(*hold->session, pin, application_);
 }
 
 void ClientCall::settle_lease() {

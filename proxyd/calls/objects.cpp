@@ -169,8 +169,7 @@ void ClientCall::note_changed(Reply& reply) {
 void ClientCall::note_destroyed() {
   const std::uint64_t handle = request_.handles[1];
   if ((handle & kSessionObjectBit) != 0) return services_.applications.drop_object(*application_, handle, false);
-  Member& member = pool_->member;
-  for (Place* place : {&member.public_place(), &member.user().place(), &member.so().place()}) place->objects.unbind_handle(handle);
+  for (Place* place : pool_->member.places()) place->objects.unbind_handle(handle);
   pool_->objects.destroyed(handle);
   application_->token(*pool_).private_handles.erase(handle);
 }

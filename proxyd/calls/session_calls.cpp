@@ -50,20 +50,19 @@ void ClientCall::close_all_sessions() {
   step_ = &ClientCall::close_all_sessions;
   pool_ = visible_pool(request_.handles[0]);
   if (pool_ == nullptr) return finish(CKR_SLOT_ID_INVALID);
-  for (;;) {
-    VirtualSession* next = nullptr;
-    for (auto& [handle, session] : application_->sessions) {
-      if (&session->pool != pool_) continue;
-      if (session->busy) {  // another thread's call first
-        if (session->turn == nullptr) session->turn = std::make_unique<WaitList>();
-        return session->turn->add(*this);
-      }
-      next = session.get();
-      break;
+  std::vector<std::uint64_t> handles;
+  for (const auto& [handle, session] : application_->sessions)
+    if (&session->pool == pool_) handles.push_back(handle);
+  for (const std::uint64_t handle : handles) {
+    VirtualSession* session = application_->session(handle);
+    if (session == nullptr) continue;
+    if (session->busy) {  // another thread's call first
+      if (session->turn == nullptr) session->turn = std::make_unique<WaitList>();
+      return session->turn->add(*this);
     }
-    if (next == nullptr) return finish(CKR_OK);
-    services_.applications.close_session(*application_, *next);
+    services_.applications.close_session(*application_, *session);
   }
+  finish(CKR_OK);
 }
 
 void ClientCall::get_session_info() {

@@ -33,6 +33,7 @@ struct ListenConfig {
   std::optional<TcpAddress> tcp;  // loopback only; port 0: any free one
   std::uint32_t backlog = 1024;   // connections that wait while proxyd restarts
   std::uint32_t max_connections = 20'000;
+  std::uint32_t max_connections_per_user = 10'000;
 };
 
 // [control]: where shimctl connects.
@@ -92,8 +93,9 @@ struct RestartBackoff {
 struct MemberOptions {
   std::uint32_t lanes = 4;            // of each worker; one if the module is not thread-safe
   std::uint32_t max_stuck_lanes = 4;  // set aside and replaced before the worker is recycled
-  std::uint32_t sessions_ro = 8;      // real sessions of each worker, at most
+  std::uint32_t sessions_ro = 8;      // real sessions of each worker that serve calls
   std::uint32_t sessions_rw = 8;
+  std::uint32_t max_sessions = 256;   // of each kind, when unfinished operations occupy those
   Isolation isolation = Isolation::process;
   std::chrono::milliseconds pin_recheck{15 * 60'000};         // 0: always ask the HSM
   std::optional<std::chrono::milliseconds> max_call;          // caps the deadline of any call here

@@ -51,6 +51,7 @@ inline constexpr auto kListen = std::tuple{
     config_field("tcp", &ListenConfig::tcp, LoopbackKind{}),
     config_field("backlog", &ListenConfig::backlog, WholeNumberKind{1, 65'535}),
     config_field("max_connections", &ListenConfig::max_connections, WholeNumberKind{1, 1'000'000}),
+    config_field("max_connections_per_user", &ListenConfig::max_connections_per_user, WholeNumberKind{1, 1'000'000}),
 };
 
 inline constexpr auto kControl = std::tuple{
@@ -115,6 +116,7 @@ inline constexpr auto kMemberOptions = std::tuple{
     config_field("max_stuck_lanes", &MemberOptions::max_stuck_lanes, WholeNumberKind{0, 256}),
     config_field("sessions_ro", &MemberOptions::sessions_ro, WholeNumberKind{1, 65'535}),
     config_field("sessions_rw", &MemberOptions::sessions_rw, WholeNumberKind{1, 65'535}),
+    config_field("max_sessions", &MemberOptions::max_sessions, WholeNumberKind{1, 65'535}),
     config_field("isolation", &MemberOptions::isolation, kIsolation),
     config_field("pin_recheck", &MemberOptions::pin_recheck, kUpToADay).live(),
     config_field("max_call", &MemberOptions::max_call, DurationKind{milliseconds(1), hours(24)}),

@@ -1,6 +1,7 @@
 #include "proxyd/control/listening_socket.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -88,6 +89,13 @@ int bind_unix_socket(const std::string& path, mode_t mode, std::optional<gid_t> 
   const int error = errno;
   ::unlink(path.c_str());
   fail(path, error);
+}
+
+std::optional<gid_t> group_id(const std::string& name) {
+  if (name.empty()) return std::nullopt;
+  const group* entry = ::getgrnam(name.c_str());
+  if (entry == nullptr) throw std::runtime_error("there is no group " + name);
+  return entry->gr_gid;
 }
 
 }  // namespace p11shim

@@ -14,4 +14,7 @@ namespace p11shim {
 // living process, or cannot be made.
 int bind_unix_socket(const std::string& path, mode_t mode, std::optional<gid_t> group);
 
+// The group's id; none for "". Throws std::runtime_error for one that does not exist.
+std::optional<gid_t> group_id(const std::string& name);
+
 }  // namespace p11shim

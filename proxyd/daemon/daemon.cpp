@@ -1,6 +1,5 @@
 #include "proxyd/daemon/daemon.h"
 
-#include <grp.h>
 #include <spdlog/spdlog.h>
 
 #include <csignal>
@@ -10,6 +9,7 @@
 #include "proxyd/config/check.h"
 #include "proxyd/config/load.h"
 #include "proxyd/config/reload.h"
+#include "proxyd/control/listening_socket.h"
 #include "proxyd/daemon/logging.h"
 #include "proxyd/daemon/own_pin.h"
 #include "proxyd/daemon/systemd.h"
@@ -30,11 +30,6 @@ std::vector<std::unique_ptr<AuditSink>> audit_sinks(const AuditConfig& config) {
   return sinks;
 }
 
-std::optional<gid_t> group_id(const std::string& name) {
-  const group* entry = name.empty() ? nullptr : ::getgrnam(name.c_str());
-  return entry == nullptr ? std::nullopt : std::optional<gid_t>(entry->gr_gid);
-}
-
 }  // namespace
 
 Daemon::Daemon(uv_loop_t& loop, spdlog::logger& log, Config config, const std::string& worker_path)
@@ -51,7 +46,7 @@ Daemon::Daemon(uv_loop_t& loop, spdlog::logger& log, Config config, const std::s
       catalog_(
           runtime_, config_, state_, [this](Member&, Place& place) { applications_.worker_lost(place); },
           [this](Member& member, CK_USER_TYPE user) { applications_.login_lost(member, user); },
-          [this](RealSessions& sessions) { return applications_.reclaim(sessions); }),
+          [this](RealSessions& sessions, Bound pin) { return applications_.reclaim(sessions, pin); }),
       services_{runtime_, catalog_, applications_, registry_, audit_, deadlines_, config_.limits},
       listener_(services_, config_),
       watchdog_(loop, [] { notify_watchdog(); }),
@@ -170,6 +165,7 @@ void Daemon::housekeeping() {
   const std::uint64_t now = runtime_.now_ms();
   listener_.trim_idle(now);
   for (const auto& member : catalog_.members()) {
+    for (Place* place : member->places()) place->trim(now);
     member->backend().worker().lose_if_hung(config_.limits.deadline);
     for (LoginDomain* domain : {&member->user(), &member->so()}) {
       domain->lose_hung_workers(config_.limits.deadline);

@@ -62,6 +62,8 @@ class Poll {
     if (events == 0) uv_poll_stop(handle_.get());
     else uv_poll_start(handle_.get(), events, &Poll::on_poll);
   }
+  // It alone does not keep the loop running.
+  void unref() { uv_unref(reinterpret_cast<uv_handle_t*>(handle_.get())); }
 
  private:
   static void on_poll(uv_poll_t* handle, int status, int events) {

@@ -17,6 +17,8 @@ class WorkerObjects;
 // One session object. Shared by the application that made it and, after fork, its children: it lives until the last of
 // them lets go (hence shared_ptr), or its worker is lost.
 struct SessionObject {
+  std::uint64_t handle = 0;          // in all of them
+  std::uint64_t session = 0;         // the virtual session that made it
   std::uint64_t real = 0;
   WorkerObjects* place = nullptr;    // null: gone with its worker
   const Pool* pool = nullptr;        // whose token it is on

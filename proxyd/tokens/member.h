@@ -2,6 +2,7 @@
 // of the domain in which the application is logged in.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string>
 
@@ -24,7 +25,7 @@ class Backend {
   // A PIN was changed by another worker: this one may not check PINs any more until it was started anew.
   void note_pin_changed() { stale_ = true; }
   void renew_if_stale() {
-    if (std::exchange(stale_, false)) worker_.stop("a PIN was changed while it was running");
+    if (std::exchange(stale_, false)) worker_.renew("a PIN was changed while it was running");
   }
   // Reads the list of slots anew. `count_first`: asks for their number first, as an application with a NULL list does;
   // SoftHSM looks for new tokens only then.
@@ -66,6 +67,8 @@ class Member {
   [[nodiscard]] const MemberConfig& config() const { return config_; }
   Backend& backend() { return backend_; }
   Place& public_place() { return public_place_; }
+  // Of the public, the user and the SO domain; all the same one if they share a worker.
+  std::array<Place*, 3> places() { return {&public_place_, &user_.place(), &so_.place()}; }
   LoginDomain& user() { return user_; }
   LoginDomain& so() { return so_; }
 

@@ -8,7 +8,7 @@ namespace p11shim {
 
 struct Place {
   Place(Worker& in, WorkerObjects& known, const MemberOptions& options, const std::function<CK_SLOT_ID()>& slot)
-      : worker(in), objects(known), read_only(in, false, options.sessions_ro, slot), read_write(in, true, options.sessions_rw, slot) {}
+      : worker(in), objects(known), read_only(in, false, options.sessions_ro, options.max_sessions, slot), read_write(in, true, options.sessions_rw, options.max_sessions, slot) {}
 
   RealSessions& sessions(bool want_read_write) { return want_read_write ? read_write : read_only; }
   void worker_lost() {
@@ -16,6 +16,10 @@ struct Place {
     read_write.forget_all();
   }
 
+  void trim(std::uint64_t now_ms) {
+    read_only.trim(now_ms);
+    read_write.trim(now_ms);
+  }
   void token_changed() {
     read_only.token_changed();
     read_write.token_changed();

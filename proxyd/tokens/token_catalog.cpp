@@ -43,7 +43,7 @@ class Started final : public Waiter {
 }  // namespace
 
 TokenCatalog::TokenCatalog(Runtime& runtime, const Config& config, StateDirectory& state, std::function<void(Member&, Place&)> worker_lost,
-                           std::function<void(Member&, CK_USER_TYPE)> login_lost, std::function<bool(RealSessions&)> reclaim)
+                           std::function<void(Member&, CK_USER_TYPE)> login_lost, RealSessions::Reclaim reclaim)
     : runtime_(runtime),
       state_(state),
       worker_lost_(std::move(worker_lost)),
@@ -72,12 +72,16 @@ Backend& TokenCatalog::add_backend(const ModuleConfig& module, Environment envir
       [this, index] { backend_lost(*backends_[index]); }));
 }
 
-void TokenCatalog::prepare_backend(Backend& backend, Worker& worker, Worker::Prepared prepared) {
-  // A shared worker serves one login at a time, whatever number of tokens it shows.
-  for (const auto& member : members_)
-    if (&member->backend() == &backend && (member->user().applications() != 0 || member->so().applications() != 0))
-      return member->prepare_public(worker, std::move(prepared));
-  prepared(std::nullopt);
+// A shared worker that is started again is logged in again to each of its tokens, one after the other.
+void TokenCatalog::prepare_backend(Backend& backend, Worker& worker, Worker::Prepared prepared) { prepare_members(backend, worker, 0, std::move(prepared)); }
+
+void TokenCatalog::prepare_members(Backend& backend, Worker& worker, std::size_t from, Worker::Prepared prepared) {
+  while (from != members_.size() && &members_[from]->backend() != &backend) ++from;
+  if (from == members_.size()) return prepared(std::nullopt);
+  members_[from]->prepare_public(worker, [this, &backend, &worker, from, prepared](std::optional<WorkerFailure> failure) {
+    if (failure) return prepared(std::move(failure));
+    prepare_members(backend, worker, from + 1, prepared);
+  });
 }
 
 void TokenCatalog::backend_lost(Backend& backend) {
@@ -95,7 +99,7 @@ Member& TokenCatalog::add_member(Backend& backend, MemberConfig config, TokenIde
               [this, index](CK_USER_TYPE user) { login_lost_(*members_[index], user); }};
   Member& member = *members_.emplace_back(
       std::make_unique<Member>(runtime_, gate_, backend, std::move(config), std::move(identity), std::move(hooks)));
-  for (Place* place : {&member.public_place(), &member.user().place(), &member.so().place()}) {
+  for (Place* place : member.places()) {
     place->read_only.set_reclaim(reclaim_);
     place->read_write.set_reclaim(reclaim_);
   }

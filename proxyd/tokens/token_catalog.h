@@ -13,7 +13,7 @@ class TokenCatalog {
  public:
   using Hooks = Member::Hooks;
   TokenCatalog(Runtime& runtime, const Config& config, StateDirectory& state, std::function<void(Member&, Place&)> worker_lost,
-               std::function<void(Member&, CK_USER_TYPE)> login_lost, std::function<bool(RealSessions&)> reclaim);
+               std::function<void(Member&, CK_USER_TYPE)> login_lost, RealSessions::Reclaim reclaim);
 
   // Starts the public workers and, where every token of a module is wanted, finds them. Calls back when each worker is
   // ready or has failed; a member that fails is tried again when it is called.
@@ -46,6 +46,7 @@ class TokenCatalog {
   void adopt_tokens(EveryToken& every);
   [[nodiscard]] CK_SLOT_ID free_slot(std::optional<CK_SLOT_ID> wanted) const;
   void prepare_backend(Backend& backend, Worker& worker, Worker::Prepared prepared);
+  void prepare_members(Backend& backend, Worker& worker, std::size_t from, Worker::Prepared prepared);
   void backend_lost(Backend& backend);
 
   Runtime& runtime_;
@@ -53,7 +54,7 @@ class TokenCatalog {
   StartGate gate_;
   const std::function<void(Member&, Place&)> worker_lost_;
   const std::function<void(Member&, CK_USER_TYPE)> login_lost_;
-  const std::function<bool(RealSessions&)> reclaim_;
+  const RealSessions::Reclaim reclaim_;
   std::function<void(Pool&)> pool_added_;
   std::vector<std::unique_ptr<Backend>> backends_;
   std::vector<EveryToken> every_token_;

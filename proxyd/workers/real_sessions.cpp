@@ -8,39 +8,76 @@ namespace p11shim {
 namespace {
 constexpr auto kOpen = number_of<&CK_FUNCTION_LIST_3_0::C_OpenSession>();
 constexpr auto kClose = number_of<&CK_FUNCTION_LIST_3_0::C_CloseSession>();
+constexpr std::uint64_t kSurplusMs = 10'000;
 }  // namespace
 
-RealSessions::RealSessions(Worker& worker, bool read_write, std::uint32_t limit, std::function<CK_SLOT_ID()> slot)
-    : worker_(worker), read_write_(read_write), limit_(std::max(limit, 1u)), slot_(std::move(slot)) {}
+RealSessions::RealSessions(Worker& worker, bool read_write, std::uint32_t working, std::uint32_t most, std::function<CK_SLOT_ID()> slot)
+    : worker_(worker), read_write_(read_write), working_(std::max(working, 1u)), most_(std::max(most, working_)), slot_(std::move(slot)) {}
 
-RealSessions::Lease RealSessions::borrow(Waiter& waiter) {
+RealSessions::Lease RealSessions::borrow(Waiter& waiter, const void* application) {
   if (telling_failure_) return {Outcome::failed, nullptr, last_open_rv_};
-  if (!free_.empty()) {
-    RealSession* session = free_.back();
-    free_.pop_back();
-    session->lent = true;
-    return {Outcome::lent, session};
-  }
-  if (!module_is_full_ && sessions_.size() + opening_ + closing_ < limit_) {
+  // One that owns session objects is only set aside: then the next one is asked for.
+  if (module_is_full_ || total() >= working_)
+    while (free_.empty() && coming() == 0 && take_back(Bound::doubt)) {
+    }
+  if (free_.empty()) {
+    const bool grows = may_grow(application);
     waiting_.add(waiter);  // first: the worker may turn out to be dead at once
-    open();
+    if (grows) open();
+    else if (exhausted()) take_back(Bound::search);
     return {Outcome::waiting};
   }
-  const std::uint64_t epoch = epoch_;
-  // One that owns session objects is only set aside: then the next one is asked for.
-  while (free_.empty() && opening_ + closing_ == 0 && reclaim_ && reclaim_(*this)) {
-  }
-  if (!free_.empty() || epoch != epoch_) return borrow(waiter);
-  waiting_.add(waiter);
-  return {Outcome::waiting};
+  RealSession* session = free_.back();
+  free_.pop_back();
+  session->lent = true;
+  return {Outcome::lent, session};
+}
+
+bool RealSessions::may_grow(const void* application) const {
+  if (module_is_full_ || total() - pinned_ >= working_ || total() >= most_) return false;
+  if (total() < working_) return true;
+  if (closing_ != 0) return false;  // it makes room
+  const auto own = pinned_by_.find(application);
+  return own == pinned_by_.end() || own->second < most_ - most_ / 4;
+}
+
+bool RealSessions::exhausted() const { return free_.empty() && coming() == 0 && !sessions_.empty() && pinned_ == sessions_.size(); }
+
+bool RealSessions::hopeless() { return exhausted() && !take_back(Bound::doubt) && !take_back(Bound::search); }
+
+bool RealSessions::take_back(Bound pin) {
+  const bool any = std::any_of(sessions_.begin(), sessions_.end(), [&](const auto& session) { return session->pin == pin; });
+  return any && reclaim_ && reclaim_(*this, pin);
+}
+
+void RealSessions::pin(RealSession& session, Bound pin, const void* application) {
+  unpin(session);
+  session.pin = pin;
+  if (pin == Bound::none) return;
+  ++pinned_;
+  session.pinned_by = application;
+  ++pinned_by_[application];
+  if (may_grow(nullptr)) waiting_.resume_one();
+}
+
+void RealSessions::unpin(RealSession& session) {
+  if (session.pin == Bound::none) return;
+  session.pin = Bound::none;
+  --pinned_;
+  const auto by = pinned_by_.find(session.pinned_by);
+  if (by != pinned_by_.end() && --by->second == 0) pinned_by_.erase(by);
 }
 
 void RealSessions::give_back(RealSession& session) {
   session.lent = false;
+  unpin(session);
+  if (!closed_.empty()) return close(session);
   if (session.tainted) {
-    if (session.owned_objects == 0) close(session);
-    return;
+    if (session.owned_objects == 0) return close(session);
+    pin(session, Bound::objects, nullptr);
+    return resume_waiting();
   }
+  session.returned_ms = worker_.runtime().now_ms();
   free_.push_back(&session);
   resume_waiting();
 }
@@ -53,7 +90,7 @@ void RealSessions::object_gone(RealSession& session) {
 // A waiter that is resumed may have no use for a session any more: then it is the next one's.
 void RealSessions::resume_waiting() {
   do waiting_.resume_one();
-  while (!free_.empty() && !waiting_.empty());
+  while (!waiting_.resuming() && !free_.empty() && !waiting_.empty());
 }
 
 void RealSessions::open() {
@@ -70,8 +107,10 @@ void RealSessions::open() {
       auto session = std::make_unique<RealSession>();
       session->handle = reply->handles[0];
       session->pool = this;
-      free_.push_back(session.get());
+      session->returned_ms = worker_.runtime().now_ms();
       sessions_.push_back(std::move(session));
+      if (closed_.empty()) free_.push_back(sessions_.back().get());
+      else close(*sessions_.back());
     } else if (reply != nullptr && reply->rv == CKR_SESSION_COUNT && !sessions_.empty()) {
       module_is_full_ = true;  // its limit is lower than ours: waiting for one of our own is the answer
     } else {
@@ -90,21 +129,21 @@ void RealSessions::tell_failure(CK_RV rv) {
   telling_failure_ = false;
 }
 
-void RealSessions::close(RealSession& session, std::function<void()> done) {
+void RealSessions::close(RealSession& session) {
   const std::uint64_t handle = session.handle;
   drop(session);
   ++closing_;
-  OwnCall::start(worker_, kClose, {&handle, 1}, {}, [this, epoch = epoch_, done = std::move(done)](Reply*) {
-    if (epoch == epoch_) {
-      --closing_;
-      module_is_full_ = false;
-      resume_waiting();
-    }
-    if (done) done();
+  OwnCall::start(worker_, kClose, {&handle, 1}, {}, [this, epoch = epoch_](Reply*) {
+    if (epoch != epoch_) return;
+    --closing_;
+    module_is_full_ = false;
+    tell_closed();
+    resume_waiting();
   });
 }
 
 void RealSessions::drop(RealSession& session) {
+  unpin(session);
   std::erase(free_, &session);
   std::erase_if(sessions_, [&](const auto& owned) { return owned.get() == &session; });
 }
@@ -113,19 +152,33 @@ void RealSessions::forget_all() {
   ++epoch_;
   free_.clear();
   sessions_.clear();
+  pinned_by_.clear();
+  pinned_ = 0;
   opening_ = closing_ = 0;
   proven_ = module_is_full_ = false;
+  tell_closed();
   waiting_.resume_all();
 }
 
-void RealSessions::close_idle(std::function<void()> done) {
-  auto remaining = std::make_shared<std::size_t>(free_.size());
-  if (*remaining == 0) return done();
-  const std::vector<RealSession*> idle = free_;
-  for (RealSession* session : idle)
-    close(*session, [remaining, done] {
-      if (--*remaining == 0) done();
-    });
+void RealSessions::close_all(std::function<void()> done) {
+  closed_.push_back(std::move(done));
+  std::vector<RealSession*> unused = free_;
+  for (const auto& session : sessions_)
+    if (session->pin == Bound::objects) unused.push_back(session.get());
+  for (RealSession* session : unused) close(*session);
+  tell_closed();
+}
+
+void RealSessions::tell_closed() {
+  if (total() != 0) return;
+  const auto closed = std::exchange(closed_, {});
+  for (const auto& done : closed) done();
+}
+
+// The first of those that are free is the one that was used longest ago.
+void RealSessions::trim(std::uint64_t now_ms) {
+  while (sessions_.size() - pinned_ > working_ && !free_.empty() && free_.front()->owned_objects == 0 && now_ms - free_.front()->returned_ms >= kSurplusMs)
+    close(*free_.front());
 }
 
 }  // namespace p11shim

@@ -2,10 +2,14 @@
 // length of an operation, returned clean. A session whose operations cannot be known (a call failed in a way that modules
 // treat differently, or overran its deadline) is never lent as it is: it is closed, or kept aside while it owns session
 // objects, which would die with it.
+//
+// Sessions that unfinished operations occupy (pinned ones) do not work: `working` more are opened beside them, up to `most`
+// altogether. When no more can be had, a finished search gives its session up, and whoever still gets none is told so.
 #pragma once
 
 #include <functional>
 #include <memory>
+#include <unordered_map>
 #include <vector>
 
 #include "proxyd/loop/waiting.h"
@@ -15,18 +19,30 @@ namespace p11shim {
 
 class RealSessions;
 
+// What keeps a real session from being lent to anybody else between two calls.
+enum class Bound : std::uint8_t {
+  none,
+  operation,
+  search,   // nothing but a search whose result proxyd has
+  doubt,    // a call failed; the module may or may not have ended its operation
+  objects,  // tainted, and session objects live in it
+};
+
 struct RealSession {
   CK_SESSION_HANDLE handle = CK_INVALID_HANDLE;
   RealSessions* pool = nullptr;
   std::uint32_t owned_objects = 0;  // session objects made in it
   bool tainted = false;             // an operation may still be active
   bool lent = false;
+  Bound pin = Bound::none;
+  const void* pinned_by = nullptr;  // the application
+  std::uint64_t returned_ms = 0;
 };
 
 class RealSessions {
  public:
   // `slot` gives the token's slot in this worker.
-  RealSessions(Worker& worker, bool read_write, std::uint32_t limit, std::function<CK_SLOT_ID()> slot);
+  RealSessions(Worker& worker, bool read_write, std::uint32_t working, std::uint32_t most, std::function<CK_SLOT_ID()> slot);
 
   enum class Outcome : std::uint8_t { lent, waiting, failed };
   struct Lease {
@@ -34,21 +50,29 @@ class RealSessions {
     RealSession* session = nullptr;
     CK_RV rv = CKR_OK;  // with failed: what the module answered to C_OpenSession
   };
-  // waiting: `waiter` is resumed when it should ask again, or was already. The worker must be ready.
-  Lease borrow(Waiter& waiter);
+  // waiting: `waiter` is resumed when it should ask again, or was already. The worker must be ready. No single
+  // application pins so many that others cannot have one.
+  Lease borrow(Waiter& waiter, const void* application = nullptr);
+  // It stays with its borrower between calls; again with another `pin` when that changes.
+  void pin(RealSession& session, Bound pin, const void* application);
   void give_back(RealSession& session);
+  // Every session is pinned, none can be taken back, and no other can be opened: waiting may be in vain.
+  bool hopeless();
   // A session object that was made in it is gone; the session may be with it.
   void object_gone(RealSession& session);
 
-  // Asked for a session that may be taken from someone whose operation is in doubt, when all are lent. It must give
-  // one back (tainted) and say true, or false.
-  void set_reclaim(std::function<bool(RealSessions&)> reclaim) { reclaim_ = std::move(reclaim); }
+  // Asked to take back a session that is pinned for this reason (doubt or search), when there is no other. It must give
+  // one back, at once or later, and say true, or false.
+  using Reclaim = std::function<bool(RealSessions&, Bound)>;
+  void set_reclaim(Reclaim reclaim) { reclaim_ = std::move(reclaim); }
   // The worker died: all sessions are gone.
   void forget_all();
   // Another token is in the slot: what the module accepted before says nothing.
   void token_changed() { proven_ = false; }
-  // Closes those that nobody uses, so that the token can be initialised. Calls back when done.
-  void close_idle(std::function<void()> done);
+  // Closes all, those that are lent when they come back, so that the token can be initialised. Calls back when none is left.
+  void close_all(std::function<void()> done);
+  // Closes those that were opened beside pinned ones and that nobody has needed for a while.
+  void trim(std::uint64_t now_ms);
 
   // The module accepted C_OpenSession of this kind once since the worker started.
   [[nodiscard]] bool proven() const { return proven_; }
@@ -59,18 +83,29 @@ class RealSessions {
  private:
   void open();
   void resume_waiting();
-  void close(RealSession& session, std::function<void()> done = nullptr);
+  void close(RealSession& session);
   void drop(RealSession& session);
+  void unpin(RealSession& session);
   void tell_failure(CK_RV rv);
+  void tell_closed();
+  bool take_back(Bound pin);
+  [[nodiscard]] bool exhausted() const;
+  [[nodiscard]] bool may_grow(const void* application) const;
+  [[nodiscard]] std::size_t coming() const { return opening_ + closing_; }
+  [[nodiscard]] std::size_t total() const { return sessions_.size() + coming(); }
 
   Worker& worker_;
   const bool read_write_;
-  const std::uint32_t limit_;
+  const std::uint32_t working_;
+  const std::uint32_t most_;
   const std::function<CK_SLOT_ID()> slot_;
-  std::function<bool(RealSessions&)> reclaim_;
+  Reclaim reclaim_;
   std::vector<std::unique_ptr<RealSession>> sessions_;
   std::vector<RealSession*> free_;  // the last one returned is lent first: its state is warm in the module
+  std::size_t pinned_ = 0;
+  std::unordered_map<const void*, std::uint32_t> pinned_by_;
   WaitList waiting_;
+  std::vector<std::function<void()>> closed_;  // of close_all
   std::uint32_t opening_ = 0;
   std::uint32_t closing_ = 0;
   CK_RV last_open_rv_ = CKR_OK;

@@ -146,6 +146,11 @@ void Worker::stop(const std::string& reason) {
   changes_.resume_all();
 }
 
+void Worker::renew(const std::string& reason) {
+  if (state_ != State::ready || busy_lanes() == 0) return stop(reason);
+  renewing_ = reason;
+}
+
 void Worker::lost(const std::string& reason) {
   if (process_ == nullptr) return;
   ++restarts_;
@@ -177,6 +182,7 @@ void Worker::process_exited(std::int64_t status, int signal) {
 
 // Ends the process and every job. Pipes are closed first: a healthy worker then finalises its module and leaves.
 void Worker::tear_down() {
+  renewing_.clear();
   start_timer_.stop();
   stop_waiting();
   ++generation_;  // whatever still arrives is from a process that is no more
@@ -220,14 +226,19 @@ void Worker::withdraw(LaneJob& job, std::function<void()> late) {
   const std::uint32_t stuck = stuck_lanes();
   runtime_.log.warn("worker {}: a call overran its deadline, {} of {} lanes are stuck", spec_.name, stuck, lanes_.size());
   if (stuck > spec_.options.max_stuck_lanes || stuck == lanes_.size()) return lost("too many lanes are stuck");
+  if (!renewing_.empty() && busy_lanes() == 0) return stop(std::exchange(renewing_, {}));
   dispatch();
 }
 
-void Worker::lane_idle(LaneLink&) { dispatch(); }
+void Worker::lane_idle(LaneLink&) {
+  if (!renewing_.empty() && busy_lanes() == 0) return stop(std::exchange(renewing_, {}));
+  dispatch();
+}
 
 // As many lanes as configured work at a time; those beyond stand in for stuck ones.
 void Worker::dispatch() {
   last_used_ms_ = runtime_.now_ms();
+  if (!renewing_.empty()) return;
   while (!queue_.empty()) {
     std::uint32_t busy = 0;
     LaneLink* idle = nullptr;

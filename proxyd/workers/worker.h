@@ -60,6 +60,9 @@ class Worker final : private Waiter {
   // Kills the process, or lets it finish first; jobs that run fail with worker_lost.
   void stop(const std::string& reason);
 
+  // Stops it when the calls that run have returned; those that come meanwhile run in the process that is started then.
+  void renew(const std::string& reason);
+
   void submit(LaneJob& job);
   // Applications' calls end at their deadlines. Nobody ends proxyd's own, and what they were about cannot be known: a worker
   // in which one takes longer than this is killed.
@@ -110,6 +113,7 @@ class Worker final : private Waiter {
   WorkerFailure failure_;
   WaitList changes_;
   bool has_turn_ = false;
+  std::string renewing_;         // why; empty: it is not
   std::uint64_t generation_ = 0;
   std::uint32_t attempts_ = 0;   // failed starts in a row
   std::uint32_t deaths_ = 0;     // in a row, each soon after it got ready

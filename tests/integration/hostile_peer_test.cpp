@@ -195,7 +195,10 @@ TEST_F(HostilePeer, GarbageBodiesOfEveryCallCostOnlyTheirConnection) {
     if (info == nullptr || info->policy.where == Where::shim) continue;
     for (int variant = 0; variant < 6; ++variant) {
       RawPeer peer(proxyd);
-      ASSERT_TRUE(peer.greet());
+      Hello hello = RawPeer::proper_hello();
+      hello.instance[0] = static_cast<std::uint8_t>(call);
+      hello.instance[1] = static_cast<std::uint8_t>(variant);
+      ASSERT_TRUE(peer.greet(hello));
       const CK_SESSION_HANDLE own = peer.open_session();
       ASSERT_NE(own, CK_INVALID_HANDLE) << info->name << variant;
       std::vector<std::uint8_t> body(variant == 0 ? 0 : random() % 64);

@@ -1,6 +1,8 @@
 // Ten thousand virtual sessions live on a handful of real ones, and no error uses those up.
 #include <gtest/gtest.h>
 
+#include <future>
+
 #include "application.h"
 #include "configs.h"
 
@@ -101,6 +103,77 @@ TEST(RealSessions, SessionSetAsideForItsObjectsComesBackWhenTheyGo) {
   const auto session = application.open();
   CK_BYTE random[8];
   EXPECT_EQ(application->C_GenerateRandom(session, random, sizeof random), CKR_OK);
+}
+
+CK_RV begin_digest(const TestApplication& application, CK_SESSION_HANDLE session) {
+  CK_MECHANISM mechanism{CKM_SHA256, nullptr, 0};
+  return application->C_DigestInit(session, &mechanism);
+}
+CK_RV take_random(const TestApplication& application, CK_SESSION_HANDLE session) {
+  CK_BYTE random[8];
+  return application->C_GenerateRandom(session, random, sizeof random);
+}
+CK_RV begin_search(const TestApplication& application, CK_SESSION_HANDLE session) { return application->C_FindObjectsInit(session, nullptr, 0); }
+
+// Whoever leaves operations unfinished does not keep others waiting.
+TEST(RealSessions, UnfinishedOperationsLeaveRoomForOthers) {
+  MockModule mock;
+  PrivateProxyd proxyd(mock.config(kFewSessions));
+  proxyd.start();
+  TestApplication application(proxyd);
+  for (int i = 0; i < 40; ++i) ASSERT_EQ(begin_digest(application, application.open()), CKR_OK) << i;
+  for (int i = 0; i < 40; ++i) ASSERT_EQ(begin_search(application, application.open(false)), CKR_OK) << i;
+  EXPECT_EQ(take_random(application, application.open()), CKR_OK);
+  EXPECT_EQ(take_random(application, application.open(false)), CKR_OK);
+}
+
+TEST(RealSessions, WhoCanGetNoneIsToldSo) {
+  MockModule mock;
+  PrivateProxyd proxyd(mock.config("sessions_rw = 1\nmax_sessions = 4"));
+  proxyd.start();
+  TestApplication application(proxyd), other(proxyd);
+  std::vector<CK_SESSION_HANDLE> sessions;
+  for (int i = 0; i < 4; ++i) sessions.push_back(application.open());
+  for (int i = 0; i < 3; ++i) ASSERT_EQ(begin_digest(application, sessions[i]), CKR_OK);
+  EXPECT_EQ(begin_digest(application, sessions[3]), CKR_SESSION_COUNT);  // the last one is for somebody else
+  const auto session = other.open();
+  EXPECT_EQ(begin_digest(other, session), CKR_OK);
+  EXPECT_EQ(take_random(other, other.open()), CKR_SESSION_COUNT);
+
+  // An operation that ends makes room, also for those who wait.
+  auto waiting = std::async(std::launch::async, [&] { return take_random(application, sessions[3]); });
+  CK_BYTE digest[64];
+  CK_ULONG length = sizeof digest;
+  EXPECT_EQ(other->C_DigestFinal(session, digest, &length), CKR_OK);
+  EXPECT_EQ(waiting.get(), CKR_OK);
+}
+
+TEST(RealSessions, SearchGivesUpItsSessionAndGoesOn) {
+  MockModule mock;
+  PrivateProxyd proxyd(mock.config("sessions_rw = 1\nmax_sessions = 2"));
+  proxyd.start();
+  TestApplication application(proxyd);
+  const auto first = application.open();
+  for (const char* label : {"one", "two", "three"}) ASSERT_NE(application.create_data(first, false, label, "value"), CK_INVALID_HANDLE);
+  CK_ATTRIBUTE none{CKA_CLASS, nullptr, 0};
+  CK_OBJECT_CLASS data = CKO_DATA;
+  none.pValue = &data;
+  none.ulValueLen = sizeof data;
+  std::vector<CK_SESSION_HANDLE> searching;
+  for (int i = 0; i < 10; ++i) {
+    searching.push_back(application.open());
+    ASSERT_EQ(application->C_FindObjectsInit(searching.back(), &none, 1), CKR_OK) << i;
+  }
+  EXPECT_LE(proxyd.worker("public")["real_sessions"], 3);
+  for (const CK_SESSION_HANDLE session : searching) {
+    EXPECT_EQ(application->C_FindObjectsInit(session, &none, 1), CKR_OPERATION_ACTIVE);
+    CK_OBJECT_HANDLE found[8];
+    CK_ULONG count = 0;
+    EXPECT_EQ(application->C_FindObjects(session, found, 8, &count), CKR_OK);
+    EXPECT_EQ(count, 4u);  // the mock has one of its own
+    EXPECT_EQ(application->C_FindObjectsFinal(session), CKR_OK);
+    EXPECT_EQ(application->C_FindObjectsFinal(session), CKR_OPERATION_NOT_INITIALIZED);
+  }
 }
 
 }  // namespace

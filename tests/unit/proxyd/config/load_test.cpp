@@ -91,6 +91,7 @@ lanes = 2
 max_stuck_lanes = 1
 sessions_ro = 3
 sessions_rw = 4
+max_sessions = 5
 isolation = "process"
 login = "client"
 pin_recheck = "0s"
@@ -130,6 +131,7 @@ set_pin = false
   ASSERT_TRUE(member);
   EXPECT_EQ(member->token_serial, "0000000000000000");
   EXPECT_EQ(member->options.lanes, 2u);
+  EXPECT_EQ(member->options.max_sessions, 5u);
   EXPECT_EQ(member->options.pin_recheck, milliseconds(0));
   EXPECT_EQ(member->options.max_call, seconds(10));
   EXPECT_EQ(member->options.restart_backoff, (RestartBackoff{seconds(1), seconds(2)}));

@@ -1,0 +1,94 @@
+#include "proxyd/objects/object_directory.h"
+
+#include <set>
+
+#include "tests/unit/proxyd/config/private_directory.h"
+
+namespace p11shim {
+namespace {
+
+std::span<const std::uint8_t> bytes(std::string_view text) { return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}; }
+
+// A public key whose content proves what it is, or another object that has nothing but its attributes.
+Description described(std::string_view label, std::string_view content = {}) {
+  Description description;
+  description.readable = description.is_token = true;
+  description.object_class = content.empty() ? CKO_SECRET_KEY : CKO_PUBLIC_KEY;
+  description.label = bytes(label);
+  description.content = bytes(content);
+  description.proof = !content.empty();
+  return description;
+}
+
+class ObjectDirectoryTest : public PrivateDirectory {
+ protected:
+  void SetUp() override {
+    PrivateDirectory::SetUp();
+    restart();
+  }
+  // As a new proxyd on the same state directory sees it.
+  void restart() {
+    directory.reset();
+    state.reset();
+    state = std::make_unique<StateDirectory>(path("state"));
+    directory = std::make_unique<ObjectDirectory>("pool", *state);
+  }
+  std::uint64_t see(const Description& description, std::set<std::uint64_t> taken = {}) {
+    return directory->identify(description, "serial", [&](const TokenObject& object) { return taken.contains(object.handle); }).handle;
+  }
+  std::unique_ptr<StateDirectory> state;
+  std::unique_ptr<ObjectDirectory> directory;
+};
+
+TEST_F(ObjectDirectoryTest, HandleIsTheSameAfterARestart) {
+  const std::uint64_t key = see(described("key", "modulus"));
+  const std::uint64_t secret = see(described("secret"));
+  EXPECT_NE(key, secret);
+  for (const std::uint64_t handle : {key, secret}) {
+    EXPECT_NE(handle, CK_INVALID_HANDLE);
+    EXPECT_EQ(handle & kSessionObjectBit, 0u);
+    EXPECT_LT(handle, kSessionObjectBit);
+  }
+  EXPECT_EQ(see(described("key", "modulus")), key);
+  restart();
+  EXPECT_EQ(see(described("secret")), secret);
+  EXPECT_EQ(see(described("key", "modulus")), key);
+  ObjectDirectory other("another pool", *state);
+  EXPECT_NE(other.identify(described("key", "modulus"), "serial", [](const TokenObject&) { return false; }).handle, key);
+}
+
+TEST_F(ObjectDirectoryTest, ChangedObjectKeepsItsHandleAlsoAfterARestart) {
+  const std::uint64_t handle = see(described("before"));
+  directory->changed(*directory->find(handle), described("after"), "serial");
+  EXPECT_EQ(see(described("after")), handle);
+  restart();
+  EXPECT_EQ(see(described("after")), handle);
+  // Whoever takes over the old label is somebody else.
+  EXPECT_NE(see(described("before")), handle);
+}
+
+TEST_F(ObjectDirectoryTest, TwinsHaveHandlesOfTheirOwn) {
+  const std::uint64_t first = see(described("twin", "modulus"));
+  const std::uint64_t second = see(described("twin", "modulus"), {first});
+  EXPECT_NE(first, second);
+  restart();
+  const std::uint64_t one = see(described("twin", "modulus"));
+  const std::uint64_t other = see(described("twin", "modulus"), {one});
+  EXPECT_EQ((std::set{one, other}), (std::set{first, second}));
+}
+
+TEST_F(ObjectDirectoryTest, DestroyedObjectIsForgotten) {
+  const std::uint64_t handle = see(described("before"));
+  directory->changed(*directory->find(handle), described("after"), "serial");
+  directory->destroyed(handle);
+  EXPECT_EQ(directory->find(handle), nullptr);
+  EXPECT_EQ(directory->size(), 0u);
+  directory->destroyed(handle);
+  restart();
+  std::size_t records = 0;
+  state->for_each([&](const StateDirectory::Alias&) { ++records; });
+  EXPECT_EQ(records, 0u);
+}
+
+}  // namespace
+}  // namespace p11shim

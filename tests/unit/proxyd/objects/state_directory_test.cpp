@@ -1,0 +1,79 @@
+#include "proxyd/objects/state_directory.h"
+
+#include <map>
+#include <stdexcept>
+
+#include "tests/unit/proxyd/config/private_directory.h"
+
+namespace p11shim {
+namespace {
+
+using Alias = StateDirectory::Alias;
+
+Identity identity(std::uint8_t fill) {
+  Identity value;
+  value.fill(fill);
+  return value;
+}
+
+class StateDirectoryTest : public PrivateDirectory {
+ protected:
+  std::string state() const { return path("state"); }
+  // features by handle
+  static std::map<std::uint64_t, std::uint8_t> records(StateDirectory& in) {
+    std::map<std::uint64_t, std::uint8_t> all;
+    in.for_each([&](const Alias& alias) { all[alias.handle] = alias.features[0]; });
+    return all;
+  }
+};
+
+TEST_F(StateDirectoryTest, IsMadePrivateAndKeepsItsKey) {
+  HandleKey key;
+  {
+    StateDirectory first(state());
+    key = first.handle_key();
+  }
+  struct stat status {};
+  ASSERT_EQ(::stat(state().c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777u, 0700u);
+  ASSERT_EQ(::stat((state() + "/handle_key").c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777u, 0600u);
+  EXPECT_EQ(status.st_size, 32);
+  EXPECT_EQ(StateDirectory(state()).handle_key(), key);
+  std::filesystem::remove_all(state());
+  EXPECT_NE(StateDirectory(state()).handle_key(), key);
+}
+
+TEST_F(StateDirectoryTest, RecordsSurviveAndAHandleHasOne) {
+  {
+    StateDirectory directory(state());
+    directory.remember({identity(1), identity(10), 100});
+    directory.remember({identity(2), identity(20), 200});
+    directory.remember({identity(3), identity(30), 300});
+    directory.remember({identity(4), identity(11), 100});
+    directory.forget(200);
+    directory.forget(999);
+  }
+  StateDirectory again(state());
+  EXPECT_EQ(records(again), (std::map<std::uint64_t, std::uint8_t>{{100, 11}, {300, 30}}));
+}
+
+TEST_F(StateDirectoryTest, WhatIsNotOursIsRefused) {
+  StateDirectory{state()};
+  const std::string key = state() + "/handle_key";
+  const std::string database = state() + "/objects.db";
+  ASSERT_EQ(::chmod(state().c_str(), 0777), 0);
+  EXPECT_THROW(StateDirectory{state()}, std::runtime_error);
+  ASSERT_EQ(::chmod(state().c_str(), 0700), 0);
+  std::filesystem::resize_file(key, 31);
+  EXPECT_THROW(StateDirectory{state()}, std::runtime_error);
+  std::filesystem::remove(key);
+  std::ofstream(database) << std::string(4096, 'x');
+  EXPECT_THROW(StateDirectory{state()}, std::runtime_error);
+  std::filesystem::remove(database);
+  EXPECT_NO_THROW(StateDirectory{state()});
+  EXPECT_THROW(StateDirectory(write("file", "")), std::runtime_error);
+}
+
+}  // namespace
+}  // namespace p11shim
