@@ -11,23 +11,26 @@ namespace p11shim {
 namespace {
 constexpr std::size_t kKeptBuffer = 4096;         // of an idle connection
 constexpr std::uint64_t kIdleMs = 1000;
+constexpr std::uint64_t kHelloMs = 10'000;
 constexpr std::size_t kLargestHello = 1024;       // before anybody is known
 }  // namespace
 
-Connection::Connection(Services& services, int socket, std::size_t max_frame, std::function<void(Connection&)> ended)
+Connection::Connection(Services& services, int socket, std::optional<Peer> peer, std::size_t max_frame,
+                       std::function<void(Connection&)> ended)
     : services_(services),
       socket_(socket),
       max_frame_(max_frame),
       ended_(std::move(ended)),
       poll_(services.runtime.loop, socket, [this](int events) { on_ready(events); }),
-      peer_(peer_of(socket)),
+      peer_(std::move(peer)),
+      opened_ms_(services.runtime.now_ms()),
       call_(services, [this](const Reply& reply) { send_reply(reply); }) {
   poll_.watch(UV_READABLE);
 }
 
 Connection::~Connection() {
   poll_.watch(0);
-  if (application_ != nullptr) services_.applications.leave(*application_);
+  if (application_ != nullptr) services_.applications.leave(*application_, ends_for_good_ || draining_);
   ::close(socket_);
 }
 
@@ -91,7 +94,10 @@ bool Connection::take_frame(std::span<const std::uint8_t> frame) {
   switch (message_kind(frame)) {
     case MessageKind::request:
       return call_.begin(*application_, frame);
-    case MessageKind::goodbye: close(nullptr); return true;
+    case MessageKind::goodbye:
+      ends_for_good_ = true;
+      close(nullptr);
+      return true;
     default: return false;
   }
 }
@@ -162,10 +168,13 @@ void Connection::trim_if_idle(std::uint64_t now_ms) {
   call_.trim();
 }
 
+bool Connection::overdue(std::uint64_t now_ms) const { return application_ == nullptr && !closing_ && now_ms - opened_ms_ >= kHelloMs; }
+
 void Connection::close(const char* reason) {
   if (reason != nullptr)
     services_.runtime.log.warn("closed the connection of pid {} (uid {}): {}", peer_ ? peer_->pid : 0,
                                peer_ ? static_cast<long>(peer_->uid) : -1L, reason);
+  ends_for_good_ |= reason != nullptr;
   closing_ = true;
   poll_.watch(0);
   if (call_.active() || std::exchange(ended_told_, true)) return;

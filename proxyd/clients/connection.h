@@ -14,7 +14,7 @@ namespace p11shim {
 class Connection {
  public:
   // `ended` is called once nothing of it is under way any more; it may then be destroyed, but not from within the call.
-  Connection(Services& services, int socket, std::size_t max_frame, std::function<void(Connection&)> ended);
+  Connection(Services& services, int socket, std::optional<Peer> peer, std::size_t max_frame, std::function<void(Connection&)> ended);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -22,6 +22,10 @@ class Connection {
   // No more requests; the one under way is answered.
   void drain();
   void trim_if_idle(std::uint64_t now_ms);
+  // Nobody has said in time who it is.
+  [[nodiscard]] bool overdue(std::uint64_t now_ms) const;
+  void close(const char* reason);
+  [[nodiscard]] const std::optional<Peer>& peer() const { return peer_; }
   [[nodiscard]] bool busy() const { return call_.active(); }
   [[nodiscard]] const Application* application() const { return application_; }
 
@@ -33,7 +37,6 @@ class Connection {
   bool take_hello(std::span<const std::uint8_t> frame);
   void send_reply(const Reply& reply);
   void refuse(const Hello& hello, CK_RV rv, const std::string& reason);
-  void close(const char* reason);
 
   Services& services_;
   const int socket_;
@@ -45,10 +48,12 @@ class Connection {
   bool closing_ = false;   // ends as soon as no call is under way
   bool ended_told_ = false;
   bool draining_ = false;
+  bool ends_for_good_ = false;  // it said goodbye, or nonsense
   bool reading_ = false;   // frames are being taken from the buffer: no recursion
   Buffer input_;
   Buffer output_;          // head of a reply
   Buffer unsent_;
+  const std::uint64_t opened_ms_;
   std::uint64_t last_used_ms_ = 0;
   std::size_t frame_size_ = 0;  // of the frame under way, at the front of input_
   ClientCall call_;

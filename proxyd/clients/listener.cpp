@@ -1,7 +1,6 @@
 #include "proxyd/clients/listener.h"
 
 #include <arpa/inet.h>
-#include <grp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <spdlog/spdlog.h>
@@ -21,16 +20,10 @@ namespace p11shim {
 namespace {
 
 constexpr int kAcceptsPerTurn = 64;  // then others have their turn
+constexpr std::chrono::milliseconds kPause{100};
+constexpr uid_t kNobody = static_cast<uid_t>(-1);
 
 [[noreturn]] void fail(const std::string& what) { throw std::runtime_error(what + ": " + std::strerror(errno)); }
-
-// The configured group's id; none if none is configured. `proxyd --check` and the start refuse unknown ones before.
-std::optional<gid_t> group_of(const std::string& name) {
-  if (name.empty()) return std::nullopt;
-  const group* entry = ::getgrnam(name.c_str());
-  if (entry == nullptr) throw std::runtime_error("there is no group " + name);
-  return entry->gr_gid;
-}
 
 std::string endpoint_of(int socket) {
   sockaddr_storage address{};
@@ -56,7 +49,8 @@ Listener::Listener(Services& services, const Config& config)
     : services_(services), config_(config), burial_(services.runtime.loop, [this] {
         ended_.clear();
         if (drained_ && connections_.empty()) std::exchange(drained_, nullptr)();
-      }) {}
+      }),
+      pause_(services.runtime.loop, [this] { resume_accepting(); }) {}
 
 Listener::~Listener() {
   polls_.clear();
@@ -67,7 +61,7 @@ Listener::~Listener() {
 void Listener::listen(const std::vector<int>& inherited) {
   for (const int socket : inherited) add(socket);
   if (inherited.empty() && !config_.listen.unix_path.empty()) {
-    const int socket = bind_unix_socket(config_.listen.unix_path, config_.listen.mode, group_of(config_.listen.group));
+    const int socket = bind_unix_socket(config_.listen.unix_path, config_.listen.mode, group_id(config_.listen.group));
     unix_path_ = config_.listen.unix_path;
     if (::listen(socket, static_cast<int>(config_.listen.backlog)) != 0) fail("cannot listen on " + unix_path_);
     add(socket);
@@ -109,34 +103,68 @@ void Listener::add(int socket) {
 void Listener::accept(int listening) {
   for (int i = 0; i < kAcceptsPerTurn; ++i) {
     const int socket = ::accept4(listening, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (socket < 0) return;  // nobody waits, or no descriptors are left: those who wait go on waiting
-    if (connections_.size() >= config_.listen.max_connections) {
-      services_.runtime.log.warn("refused a connection: {} are open, as many as max_connections allows", connections_.size());
+    if (socket < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) return pause_accepting();
+    if (socket < 0 && (errno == EINTR || errno == ECONNABORTED)) continue;
+    if (socket < 0) return;  // nobody waits
+    std::optional<Peer> peer = peer_of(socket);
+    if (!has_room(peer)) {
       ::close(socket);
       continue;
     }
+    ++of_user_[peer ? peer->uid : kNobody];
     const int on = 1;
     ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // a unix socket refuses it; it needs it not
     enlarge_buffers(socket);
-    auto connection = std::make_unique<Connection>(services_, socket, config_.limits.max_frame, [this](Connection& each) { ended(each); });
+    auto connection = std::make_unique<Connection>(services_, socket, std::move(peer), config_.limits.max_frame, [this](Connection& each) { ended(each); });
     connections_.emplace(connection.get(), std::move(connection));
   }
+}
+
+bool Listener::has_room(const std::optional<Peer>& peer) const {
+  if (connections_.size() >= config_.listen.max_connections) {
+    services_.runtime.log.warn("refused a connection: {} are open, as many as max_connections allows", connections_.size());
+    return false;
+  }
+  const auto own = of_user_.find(peer ? peer->uid : kNobody);
+  if (own == of_user_.end() || own->second < config_.listen.max_connections_per_user) return true;
+  services_.runtime.log.warn("refused a connection of uid {}: {} are open, as many as max_connections_per_user allows",
+                             peer ? static_cast<long>(peer->uid) : -1L, own->second);
+  return false;
+}
+
+// Those who wait in the backlog go on waiting. Without this the loop would spin: the socket stays readable.
+void Listener::pause_accepting() {
+  if (!pause_.active()) services_.runtime.log.error("no connection can be accepted: {}", std::strerror(errno));
+  for (const auto& poll : polls_) poll->watch(0);
+  pause_.start(kPause);
+}
+
+void Listener::resume_accepting() {
+  for (const auto& poll : polls_) poll->watch(UV_READABLE);
 }
 
 void Listener::ended(Connection& connection) {
   const auto found = connections_.find(&connection);
   if (found == connections_.end()) return;
+  const auto own = of_user_.find(connection.peer() ? connection.peer()->uid : kNobody);
+  if (own != of_user_.end() && --own->second == 0) of_user_.erase(own);
   ended_.push_back(std::move(found->second));
   connections_.erase(found);
   burial_.start(std::chrono::milliseconds(0));
 }
 
 void Listener::trim_idle(std::uint64_t now_ms) {
-  for (const auto& [address, connection] : connections_) connection->trim_if_idle(now_ms);
+  std::vector<Connection*> overdue;
+  for (const auto& [address, connection] : connections_) {
+    connection->trim_if_idle(now_ms);
+    if (connection->overdue(now_ms)) overdue.push_back(connection.get());
+  }
+  for (Connection* connection : overdue) connection->close("it does not say who it is");
 }
 
 void Listener::drain(std::function<void()> drained) {
   polls_.clear();
+  pause_.stop();
   drained_ = std::move(drained);
   std::vector<Connection*> all;
   for (const auto& [address, connection] : connections_) all.push_back(connection.get());

@@ -24,7 +24,8 @@ class Listener {
   // `drained` is called when the last one is gone.
   void drain(std::function<void()> drained);
 
-  // Connections that have been idle for a while give back what a large message took.
+  // Connections that have been idle for a while give back what a large message took; those that never said who they are
+  // are closed.
   void trim_idle(std::uint64_t now_ms);
 
   // "unix:/run/…", "tcp:127.0.0.1:9223": with the port that was chosen.
@@ -35,6 +36,9 @@ class Listener {
   void add(int socket);
   void listen_tcp(const TcpAddress& address);
   void accept(int socket);
+  [[nodiscard]] bool has_room(const std::optional<Peer>& peer) const;
+  void pause_accepting();
+  void resume_accepting();
   void ended(Connection& connection);
 
   Services& services_;
@@ -45,7 +49,9 @@ class Listener {
   std::string unix_path_;  // to be removed
   std::unordered_map<const Connection*, std::unique_ptr<Connection>> connections_;
   std::vector<std::unique_ptr<Connection>> ended_;
+  std::unordered_map<uid_t, std::uint32_t> of_user_;  // connections; those over TCP are of kNobody
   Timer burial_;
+  Timer pause_;  // while no descriptors are left
   std::function<void()> drained_;
 };
 

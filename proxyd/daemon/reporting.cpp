@@ -133,9 +133,10 @@ StatusReport Daemon::status() const {
 void Daemon::ping_member(const nlohmann::json& arguments, ControlReply reply) {
   const std::string wanted = arguments.value("member", "");
   if (wanted.empty()) return reply.ok(to_json(PingReport{kVersion, ::getpid()}));
+  const std::string in_pool = arguments.value("pool", "");  // a member may be in several
   for (const auto& pool : catalog_.pools()) {
     Member& member = pool->member;
-    if (member.name() != wanted) continue;
+    if (member.name() != wanted || (!in_pool.empty() && pool->config.name != in_pool)) continue;
     Worker& worker = member.backend().worker();
     if (worker.state() != Worker::State::ready)
       return reply.fail({"member_not_up", "member " + wanted + " has no worker that is ready: " + state_name(worker.state()), "shimctl status says why"});
@@ -153,7 +154,7 @@ void Daemon::ping_member(const nlohmann::json& arguments, ControlReply reply) {
     });
     return;
   }
-  reply.fail({"unknown_member", "there is no member " + wanted, "shimctl status lists the members"});
+  reply.fail({"not_found", "there is no member " + wanted + (in_pool.empty() ? "" : " in pool " + in_pool), "shimctl status lists the members"});
 }
 
 }  // namespace p11shim

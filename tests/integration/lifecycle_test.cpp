@@ -140,6 +140,72 @@ TEST_F(Lifecycle, KilledApplicationLeavesNothingBehind) {
   EXPECT_EQ(next.log_in(next.open(), "wrong"), CKR_PIN_INCORRECT);
 }
 
+// A shim gives up a connection that failed it; the application goes on with another, logged in as it was.
+TEST_F(Lifecycle, ApplicationThatComesBackAtOnceIsStillLoggedIn) {
+  proxyd.start();
+  Hello hello = RawPeer::proper_hello(9);
+  CK_SESSION_HANDLE session = 0;
+  {
+    RawPeer peer(proxyd);
+    const auto greeting = peer.greet(hello);
+    ASSERT_TRUE(greeting);
+    hello.secret = greeting->secret;
+    session = peer.open_session();
+    Buffer login;
+    Out out(login);
+    out.uint(CKU_USER);
+    out.bin(reinterpret_cast<const std::uint8_t*>(kMockPin), std::strlen(kMockPin));
+    peer.send(RawPeer::request(number_of<&CK_FUNCTION_LIST_3_0::C_Login>(), {session}, login.bytes()));
+    ASSERT_EQ(peer.answer()->rv, CKR_OK);
+  }
+  RawPeer peer(proxyd);
+  const auto greeting = peer.greet(hello);
+  ASSERT_TRUE(greeting);
+  EXPECT_TRUE(greeting->resumed);
+  EXPECT_EQ(proxyd.status()["pools"][0]["logged_in_applications"], 1);
+  peer.send(RawPeer::request(number_of<&CK_FUNCTION_LIST_3_0::C_Logout>(), {session}));
+  EXPECT_EQ(peer.answer()->rv, CKR_OK);
+}
+
+// With no descriptors left it serves those it has, and the others when some are free again.
+TEST_F(Lifecycle, WhoCannotBeAcceptedWaits) {
+  const std::string script = "ulimit -n 100; exec " + kProxyd + " --config " + proxyd.config_file();
+  Process process({"/bin/sh", "-c", script});
+  ASSERT_TRUE(eventually([&] { return ::access(proxyd.socket().c_str(), F_OK) == 0; }));
+  ASSERT_TRUE(eventually([&] { return proxyd.log().find("applications connect to") != std::string::npos; }));
+  std::vector<std::unique_ptr<RawPeer>> peers;
+  std::size_t served = 0;
+  const auto connect = [&] {
+    Hello hello = RawPeer::proper_hello();
+    hello.instance[0] = static_cast<std::uint8_t>(peers.size());
+    Buffer out;
+    write_hello(out, hello);
+    peers.push_back(std::make_unique<RawPeer>(proxyd));
+    peers.back()->send(out);
+  };
+  for (int i = 0; i < 120; ++i) connect();
+  ASSERT_TRUE(eventually([&] { return proxyd.log().find("no connection can be accepted") != std::string::npos; })) << proxyd.log();
+  // Those in front make room for those behind.
+  while (!peers.empty()) {
+    served += peers.front()->receive().has_value();
+    peers.erase(peers.begin());
+  }
+  EXPECT_EQ(served, 120u);
+  process.signal(SIGTERM);
+  EXPECT_EQ(process.wait(), 0);
+}
+
+TEST_F(Lifecycle, OneUserCannotTakeAllConnections) {
+  proxyd.write_config("listen.max_connections_per_user = 5\n" + mock.config());
+  proxyd.start();
+  std::vector<std::unique_ptr<RawPeer>> peers;
+  for (std::uint8_t i = 1; i <= 5; ++i) EXPECT_TRUE(peers.emplace_back(std::make_unique<RawPeer>(proxyd))->greet(RawPeer::proper_hello(i)));
+  EXPECT_TRUE(RawPeer(proxyd).closed());
+  EXPECT_NE(proxyd.log().find("max_connections_per_user"), std::string::npos);
+  peers.pop_back();
+  EXPECT_TRUE(eventually([&] { return RawPeer(proxyd).greet(RawPeer::proper_hello(7)).has_value(); }));
+}
+
 TEST_F(Lifecycle, HoldsTwoThousandConnections) {
   proxyd.start();
   TestApplication application(proxyd);
