@@ -42,6 +42,7 @@ class Application {
   const std::string program;
   ClientId client{};
   std::uint32_t connections = 0;
+  bool ends_for_good = false;      // with its last connection: one of them said goodbye
   std::unique_ptr<Linger> linger;  // while it has none but may come back
   std::uint64_t calls = 0;
   std::uint64_t failed = 0;

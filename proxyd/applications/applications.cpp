@@ -101,8 +101,9 @@ void Applications::inherit(Application& child, const Application& parent) {
 }
 
 void Applications::leave(Application& application, bool for_good) {
+  application.ends_for_good |= for_good;
   if (--application.connections != 0) return;
-  if (!for_good && application.peer && application.has_state()) {
+  if (!application.ends_for_good && application.peer && application.has_state()) {
     application.linger = Linger::start(runtime_, application.peer->pid, [this, &application] { end(application); });
     if (application.linger != nullptr) return;
   }
@@ -115,6 +116,7 @@ void Applications::end(Application& application) {
 }
 
 void Applications::close_session(Application& application, VirtualSession& session) {
+  if (session_ends_) session_ends_(application, session);
   Pool& pool = session.pool;
   while (!session.holds.empty()) {
     Hold hold = session.holds.back();
@@ -167,8 +169,11 @@ void Applications::forget_login(Application& application, Pool& pool) {
   state.login = LoginState::none;
   state.private_handles.clear();
   ++state.logins_ended;
-  for (auto& [handle, session] : application.sessions)
-    if (&session->pool == &pool && !session->busy) end_private_operations(*session);
+  for (auto& [handle, session] : application.sessions) {
+    if (&session->pool != &pool) continue;
+    if (!session->busy) end_private_operations(*session);
+    else for (Hold& hold : session->holds) hold.in_doubt |= hold.uses_private_key;  // a call is under way
+  }
   std::vector<std::uint64_t> private_objects;
   for (const auto& [handle, object] : application.session_objects)
     if (object->is_private && object->pool == &pool) private_objects.push_back(handle);

@@ -19,6 +19,10 @@ class Applications {
   // for good or its process is gone, else unless it comes back within a moment.
   void leave(Application& application, bool for_good);
 
+  // Told of each session before it ends.
+  using SessionEnds = std::function<void(const Application&, const VirtualSession&)>;
+  void set_session_ends(SessionEnds ends) { session_ends_ = std::move(ends); }
+
   // Ends one virtual session: holds, session objects, and the login with the token's last one. `pool` stays valid.
   void close_session(Application& application, VirtualSession& session);
   // Gives a hold's real session back, ending what is active in it.
@@ -55,6 +59,7 @@ class Applications {
   Runtime& runtime_;
   Registry& registry_;
   std::uint32_t limit_;
+  SessionEnds session_ends_;
   std::map<Id128, std::unique_ptr<Application>> applications_;
 };
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "calls/policy.h"
+#include "proxyd/applications/operation_record.h"
 #include "proxyd/tokens/pool.h"
 
 namespace p11shim {
@@ -36,6 +37,8 @@ struct VirtualSession {
   std::vector<std::uint64_t> found;  // result of the active find, from `found_next` on not handed out yet
   std::size_t found_next = 0;
   std::unordered_set<std::uint64_t> objects;  // session objects made in it (virtual handles)
+
+  std::vector<OperationRecord> records;  // of operations under way, for the audit log
 
   [[nodiscard]] Hold* hold_in(const Place& place) {
     for (Hold& hold : holds)

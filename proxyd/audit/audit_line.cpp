@@ -35,6 +35,11 @@ class JsonObject {
     if (value) number(key, std::uint64_t{*value});
   }
 
+  void literal(std::string_view key, std::string_view value) {
+    begin(key);
+    out_ += value;
+  }
+
   // For our own names: nothing in them needs an escape.
   void name(std::string_view key, std::string_view value) {
     begin(key);
@@ -170,6 +175,7 @@ void append_audit_line(std::string& out, const AuditRecord& record) {
   }
   line.number_name("rv", NameKind::ckr, record.rv);
   line.number("rv_number", std::uint64_t{record.rv});
+  if (record.unfinished) line.literal("unfinished", "true");
   line.number("attempts", std::uint64_t{record.attempts});
   append_times(line, record.times);
   if (!is_zero(record.trace_id)) line.hex("trace", record.trace_id);

@@ -44,6 +44,7 @@ struct AuditRecord {
   std::optional<AuditKey> key;
   std::optional<std::uint64_t> bytes_in, bytes_out;  // of data; written for AuditClass::use only
   CK_RV rv = CKR_OK;
+  bool unfinished = false;  // the application gave the operation up; rv is of its last call
   std::uint32_t attempts = 1;
   AuditTimes times;
   std::array<std::uint8_t, 16> trace_id{};  // W3C trace context; zero is none

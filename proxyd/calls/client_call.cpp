@@ -82,7 +82,7 @@ bool ClientCall::begin(Application& application, std::span<const std::uint8_t> f
   place_ = nullptr;
   uses_private_key_ = false;
   state_refused_ = false;
-  key_.present = false;
+  has_key_ = false;
   elsewhere_.clear();
   reply_.handles.clear();
   scratch_.clear();
@@ -139,9 +139,10 @@ void ClientCall::finish(CK_RV rv, std::span<const std::uint8_t> body) {
   stop_waiting();
   disarm();
   settle_lease();
+  audit(rv, body);
   leave_session();
   head_.clear();
-  account(rv, body.size());
+  account(rv);
   reply_.id = request_.id;
   reply_.rv = rv;
   reply_.body = body;
@@ -163,7 +164,7 @@ void ClientCall::leave_session() {
   if (session->turn != nullptr) session->turn->resume_one();
 }
 
-void ClientCall::account(CK_RV rv, std::size_t bytes_out) {
+void ClientCall::account(CK_RV rv) {
   const std::uint64_t now = uv_hrtime();
   ++application_->calls;
   application_->failed += rv != CKR_OK;
@@ -180,44 +181,6 @@ void ClientCall::account(CK_RV rv, std::size_t bytes_out) {
     sample.times.hsm = std::uint64_t{hsm_us_} * 1000;
   }
   services_.registry.record(sample);
-  if (services_.audit.wants(info_->policy.audit)) write_audit(rv, bytes_out);
-}
-
-void ClientCall::write_audit(CK_RV rv, std::size_t bytes_out) {
-  AuditRecord record;
-  record.time = std::chrono::system_clock::now();
-  record.audit_class = info_->policy.audit;
-  record.caller.application = application_->instance;
-  if (const auto& peer = application_->peer) {
-    record.caller.uid = peer->uid;
-    record.caller.gid = peer->gid;
-    record.caller.pid = static_cast<std::uint32_t>(peer->pid);
-  }
-  record.caller.program = application_->program;
-  if (pool_ != nullptr) {
-    record.pool = pool_->config.name;
-    record.member = pool_->member.name();
-  }
-  record.function = request_.call;
-  if (request_.has_mechanism) record.mechanism = request_.mechanism;
-  if (key_.present) {
-    AuditKey key;
-    key.object_class = key_.object_class;
-    if (key_.has_type) key.type = key_.type;
-    key.id = key_.id;
-    key.label = key_.label;
-    record.key = key;
-  }
-  record.bytes_in = request_.body.size();
-  record.bytes_out = bytes_out;
-  record.rv = rv;
-  if (lane_ns_ != 0) {
-    record.times.queue = (lane_ns_ - started_ns_) / 1000;
-    record.times.hsm = hsm_us_;
-  }
-  record.times.total = (uv_hrtime() - started_ns_) / 1000;
-  record.trace_id = request_.trace;
-  services_.audit.write(record);
 }
 
 bool ClientCall::may(const AccessList& list) const { return application_->selected_by(list); }

@@ -46,8 +46,7 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   void go(Step step) { step_ = step, (this->*step_)(); }
   void finish(CK_RV rv);
   void finish(CK_RV rv, std::span<const std::uint8_t> body);
-  void account(CK_RV rv, std::size_t bytes_out);
-  void write_audit(CK_RV rv, std::size_t bytes_out);
+  void account(CK_RV rv);
   void leave_session();
   std::uint64_t cap_for_member(std::uint64_t limit_ms);
   template <class Fn>
@@ -84,6 +83,10 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   void note_changed(Reply& reply);
   void note_destroyed();
   void note_key(const TokenObject* object, const SessionObject* session_object);
+
+  // auditing.cpp
+  OperationRecord record_of(CK_RV rv, std::span<const std::uint8_t> reply_body);
+  void audit(CK_RV rv, std::span<const std::uint8_t> reply_body);
 
   // saved_state.cpp
   void set_operation_state();
@@ -145,14 +148,8 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   Reply reply_;
   Buffer scratch_;
 
-  struct Key {
-    bool present = false;
-    CK_OBJECT_CLASS object_class = 0;
-    bool has_type = false;
-    CK_KEY_TYPE type = 0;
-    std::vector<std::uint8_t> id;
-    std::string label;
-  } key_;  // for the audit record
+  bool has_key_ = false;
+  NamedKey key_;  // for the audit record
 };
 
 template <class Fn>

@@ -155,6 +155,8 @@ bool ClientCall::scarcity_ends() {
   if (!active_ || scarce_ == nullptr || !waits()) return false;  // what was taken back came at once
   if (services_.runtime.now_ms() >= deadline_at_ms_) return true;
   stop_waiting();
+  scarce_ = nullptr;
+  services_.deadlines.arm(*this, deadline_at_ms_);
   go(step_);
   return false;
 }

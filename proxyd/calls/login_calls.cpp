@@ -84,6 +84,8 @@ void ClientCall::log_out() {
   if (!enter_session()) return;
   // Modules differ in what they say to somebody who is not logged in.
   if (application_->token(*pool_).login == LoginState::none) return go(&ClientCall::forward_session);
+  // What this session has begun itself goes on, where the module lets it.
+  logins_ended_ = application_->token(*pool_).logins_ended + 1;
   services_.applications.log_out(*application_, *pool_, guarded([this] { finish(CKR_OK); }));
 }
 

@@ -111,7 +111,7 @@ void ClientCall::issue_created(Reply& reply) {
       continue;
     }
     if (description.is_private) application_->token(*pool_).private_handles.insert(token_handle);
-    if (!key_.present) note_key(pool_->objects.find(token_handle), nullptr);
+    if (!has_key_) note_key(pool_->objects.find(token_handle), nullptr);
     reply_.handles.add(token_handle);
   }
 }
@@ -154,7 +154,7 @@ std::uint64_t ClientCall::issue_session_object(const Description& description) {
   if (object->creator != nullptr) ++object->creator->owned_objects;
   place_->objects.add(object);
   const std::uint64_t handle = kSessionObjectBit | application_->next_session_object++;
-  if (!key_.present) note_key(nullptr, object.get());
+  if (!has_key_) note_key(nullptr, object.get());
   services_.applications.register_object(*application_, *session_, handle, std::move(object));
   return handle;
 }
@@ -175,8 +175,8 @@ void ClientCall::note_destroyed() {
 }
 
 void ClientCall::note_key(const TokenObject* object, const SessionObject* session_object) {
-  if (key_.present || !services_.audit.wants(info_->policy.audit)) return;
-  key_.present = true;
+  if (has_key_ || !services_.audit.wants(info_->policy.audit)) return;
+  has_key_ = true;
   if (object != nullptr) {
     key_.object_class = object->object_class;
     key_.has_type = object->has_key_type;

@@ -6,6 +6,7 @@
 
 #include "proxyd/audit/file_sink.h"
 #include "proxyd/audit/journal_sink.h"
+#include "proxyd/calls/auditing.h"
 #include "proxyd/config/check.h"
 #include "proxyd/config/load.h"
 #include "proxyd/config/reload.h"
@@ -56,6 +57,8 @@ Daemon::Daemon(uv_loop_t& loop, spdlog::logger& log, Config config, const std::s
       started_ms_(uv_now(&loop)) {
   uv_check_init(&loop, after_turn_.get());
   after_turn_->data = this;
+  applications_.set_session_ends(
+      [this](const Application& application, const VirtualSession& session) { write_unfinished(audit_, application, session); });
   load_own_pins();
 }
 
