@@ -11,7 +11,7 @@ namespace p11shim {
 namespace {
 
 // The ABI floor: Debian 12 has glibc 2.36. docs/shim.md states the exact figure.
-constexpr int kHighestGlibcMinor = 36;
+constexpr int kHighestGlibcMinor = 35;
 
 const ElfImage& image() {
   static const ElfImage read = read_elf(kShimPath);

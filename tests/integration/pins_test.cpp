@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <future>
 
 #include "application.h"
 #include "configs.h"
@@ -74,6 +75,31 @@ TEST_F(Pins, ChangedPinCountsForEverybodyAtOnce) {
   ASSERT_EQ(first.set_pin(session, "another-pin-1", "third-pin-2"), CKR_OK);
   EXPECT_EQ(second.log_in(other, "another-pin-1"), CKR_PIN_INCORRECT);
   EXPECT_EQ(second.log_in(other, "third-pin-2"), CKR_OK);
+}
+
+// A worker that may not check PINs any more is started anew, but not under somebody's call.
+TEST_F(Pins, CallUnderWayIsAnsweredBeforeItsWorkerIsRenewed) {
+  MockModule mock;
+  serve(mock.config());
+  TestApplication changes(*proxyd), works(*proxyd), checks_pin(*proxyd);
+  const auto session = changes.open(), working = works.open(), checking = checks_pin.open();
+  ASSERT_EQ(changes.log_in(session, kMockPin), CKR_OK);
+  ASSERT_EQ(changes.set_pin(session, kMockPin, "5678"), CKR_OK);
+  const pid_t worker = proxyd->worker_pid("public");
+  const auto gate = mock.file("gate");
+  mock.rules.set("C_GenerateRandom hang=" + gate.string() + " times=1");
+  auto answer = std::async(std::launch::async, [&] {
+    CK_BYTE bytes[16];
+    return works->C_GenerateRandom(working, bytes, sizeof bytes);
+  });
+  ASSERT_TRUE(eventually([&] { return proxyd->worker("public")["busy_lanes"] == 1; }));
+  auto checked = std::async(std::launch::async, [&] { return checks_pin.set_pin(checking, "5678", "9012"); });
+  EXPECT_TRUE(eventually([&] { return proxyd->worker("public")["queued"] == 1; }));
+  EXPECT_EQ(proxyd->worker_pid("public"), worker);
+  std::ofstream{gate};
+  EXPECT_EQ(answer.get(), CKR_OK);
+  EXPECT_NE(checked.get(), CKR_DEVICE_ERROR);
+  EXPECT_NE(proxyd->worker_pid("public"), worker);
 }
 
 TEST_F(Pins, LastLogoutLogsTheTokenOut) {
