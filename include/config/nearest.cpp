@@ -51,6 +51,12 @@ std::string_view nearest(std::string_view word, std::span<const std::string_view
   return best;
 }
 
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  if (a == b) return 0;
+  const std::size_t longer = std::max(a.size(), b.size());
+  return longer <= kLongestWord ? distance(a, b) : longer;
+}
+
 std::string did_you_mean(std::string_view word, std::span<const std::string_view> known) {
   const std::string_view meant = nearest(word, known);
   return meant.empty() ? std::string() : "; did you mean " + in_quotes(meant) + "?";

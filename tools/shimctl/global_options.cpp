@@ -70,6 +70,8 @@ void add_global_options(CLI::App& app, Invocation& invocation) {
       ->transform(CLI::CheckedTransformer(kProgressModes))
       ->option_text("MODE")
       ->group(kGroup);
+  // A script's "$p11 --token other" means the other.
+  for (auto* option : app.get_options()) option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.add_flag("-n,--dry-run", invocation.dry_run, "Say what would be done; change nothing");
   app.add_flag("-y,--yes", invocation.yes, "Do not ask before something is destroyed");
 }

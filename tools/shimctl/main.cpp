@@ -22,11 +22,6 @@ using namespace p11shim;
 
 constexpr char kDefaultControl[] = "/run/p11shim/control.sock";
 
-// "shimctl: --watch: expected a time (shimctl --help)"
-std::string usage_message(const CLI::App* app, const CLI::Error& error) {
-  return std::string("shimctl: ") + error.what() + " (" + app->get_name() + " --help)\n";
-}
-
 void set_up(CLI::App& app, Invocation& invocation) {
   app.add_option("--control", invocation.control_path, "Control socket of proxyd")
       ->envname("P11SHIM_CONTROL")
@@ -36,7 +31,6 @@ void set_up(CLI::App& app, Invocation& invocation) {
   app.set_version_flag("--version", "shimctl " P11SHIM_VERSION);
   app.fallthrough();  // options may stand after the command, too
   app.require_subcommand(1);
-  app.failure_message(usage_message);
   app.footer(
       "shimctl COMMAND --help explains a command. Exit codes: 0 ok, 1 negative answer, 2 usage, 3 "
       "configuration,\n"
@@ -65,8 +59,9 @@ ExitCode parse_and_run(CLI::App& app, Invocation& invocation, std::vector<std::s
   try {
     app.parse(std::move(arguments));
   } catch (const CLI::ParseError& error) {
-    const int code = app.exit(error, invocation.out, invocation.err);
-    return code == 0 ? ExitCode::kOk : ExitCode::kUsage;
+    if (error.get_exit_code() != 0) throw Failure(ExitCode::kUsage, error.what(), "shimctl --help");
+    app.exit(error, invocation.out, invocation.err);  // help, version
+    return ExitCode::kOk;
   }
   // A reader that goes away is an error of a write; programs that we run have the signal as it was.
   if (!app.get_subcommands().front()->get_prefix_command()) std::signal(SIGPIPE, SIG_IGN);

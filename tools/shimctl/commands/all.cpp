@@ -1,6 +1,8 @@
 #include "tools/shimctl/commands/all.h"
 
+#include "tools/shimctl/commands/crypto/crypto_commands.h"
 #include "tools/shimctl/commands/info/info_commands.h"
+#include "tools/shimctl/commands/key/key_commands.h"
 #include "tools/shimctl/commands/ping.h"
 #include "tools/shimctl/commands/run.h"
 #include "tools/shimctl/commands/stats.h"
@@ -10,6 +12,8 @@ namespace p11shim {
 
 void add_all_commands(CLI::App& root, Invocation& invocation) {
   add_info_commands(root, invocation);
+  add_key_commands(root, invocation);
+  add_crypto_commands(root, invocation);
   add_ping(root, invocation);
   add_status(root, invocation);
   add_stats(root, invocation);

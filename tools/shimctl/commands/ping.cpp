@@ -8,8 +8,8 @@
 
 #include "tools/shimctl/control_client.h"
 #include "tools/shimctl/failure.h"
-#include "tools/shimctl/output/envelope.h"
 #include "tools/shimctl/output/member_text.h"
+#include "tools/shimctl/output/present.h"
 #include "tools/shimctl/output/quantity_text.h"
 #include "tools/shimctl/output/table.h"
 #include "tools/shimctl/output/terminal.h"
@@ -75,15 +75,27 @@ std::vector<Target> targets_of(const json& status) {
   return targets;
 }
 
-json to_json(const Target& target) {
-  json entry{{"target", target.name()},
-             {"sent", target.sent},
-             {"failed", target.sent - target.round_trips.size()},
-             {"error", target.error}};
-  if (!target.member.empty()) entry.update({{"pool", target.pool}, {"member", target.member}});
-  if (target.round_trips.empty()) return entry;
-  entry.update({{"min_ns", target.min()}, {"avg_ns", target.average()}, {"max_ns", target.max()}});
-  return entry;
+Report report_of(const std::vector<Target>& targets) {
+  Report report{.name = "ping",
+                .rows_key = "targets",
+                .columns = {{"TARGET", "target"},
+                            {"SENT", "sent"},
+                            {"FAILED", "failed"},
+                            {"MIN", "min_ns"},
+                            {"AVG", "avg_ns"},
+                            {"MAX", "max_ns"},
+                            {"ERROR", "error"}}};
+  for (const auto& target : targets) {
+    Value row;
+    row.set("target", target.name()).set("sent", target.sent);
+    row.set("failed", target.sent - target.round_trips.size()).set("error", target.error);
+    if (!target.member.empty()) row.set("pool", target.pool).set("member", target.member);
+    if (!target.round_trips.empty()) {
+      row.set("min_ns", target.min()).set("avg_ns", target.average()).set("max_ns", target.max());
+    }
+    report.rows.push_back(std::move(row));
+  }
+  return report;
 }
 
 void write_table(std::ostream& out, const std::vector<Target>& targets) {
@@ -110,12 +122,10 @@ ExitCode run(const Invocation& invocation, const Options& options) {
   for (unsigned i = 0; i < options.count; ++i) {
     for (auto& target : targets) ping(client, target);
   }
-  if (invocation.format == OutputFormat::kJson) {
-    json entries = json::array();
-    for (const auto& target : targets) entries.push_back(to_json(target));
-    write_envelope(invocation.out, "ping", 1, {{"targets", entries}});
-  } else {
+  if (invocation.format == OutputFormat::kTable) {
     write_table(invocation.out, targets);
+  } else {
+    present(invocation, report_of(targets));
   }
   const bool well =
       std::all_of(targets.begin(), targets.end(), [](const Target& target) { return target.is_well(); });

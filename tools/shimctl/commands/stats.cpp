@@ -14,9 +14,10 @@
 #include "config/quantity.h"
 #include "tools/shimctl/commands/stats_rows.h"
 #include "tools/shimctl/control_client.h"
-#include "tools/shimctl/output/envelope.h"
+#include "tools/shimctl/output/present.h"
 #include "tools/shimctl/output/quantity_text.h"
 #include "tools/shimctl/output/terminal.h"
+#include "tools/shimctl/output/value_json.h"
 
 namespace p11shim {
 
@@ -96,6 +97,20 @@ class Screen {
   bool live_;
 };
 
+// Percentiles of the rows that a table would show.
+Report report_of(const json& interval, OutputFormat format) {
+  Report report{.name = "stats.interval", .data = value_of(interval)};
+  if (format != OutputFormat::kCsv && format != OutputFormat::kPlain) return report;
+  report.data = Value::Record{};
+  report.rows_key = "rows";
+  for (const char* key : {"where", "name", "calls", "failed", "latency.p50_ns", "latency.p90_ns",
+                          "latency.p99_ns", "latency.p999_ns", "latency.max_ns"}) {
+    report.columns.push_back({key, key});
+  }
+  for (const auto& row : interval.at("rows")) report.rows.push_back(value_of(row));
+  return report;
+}
+
 json to_json(const StatsRows& rows, double seconds) {
   json entries = json::array();
   for (const auto& [key, row] : rows) {
@@ -128,8 +143,10 @@ ExitCode watch(const Invocation& invocation, const Options& options) {
         std::chrono::duration<double>(Clock::now() - std::exchange(time, Clock::now())).count();
     before = std::move(now);
     if (!screen) {
-      write_envelope(invocation.out, "stats.interval", 1, to_json(change, seconds), JsonLayout::kOneLine);
-      invocation.out.flush();
+      const auto format =
+          invocation.format == OutputFormat::kJson ? OutputFormat::kNdjson : invocation.format;
+      write_report(invocation.out, report_of(to_json(change, seconds), format), {.format = format});
+      if (!invocation.out.flush()) break;  // nobody reads it any more
       continue;
     }
     std::ostringstream text;
@@ -145,8 +162,14 @@ ExitCode watch(const Invocation& invocation, const Options& options) {
 ExitCode run(const Invocation& invocation, const Options& options) {
   if (options.interval) return watch(invocation, options);
   ControlClient client(invocation.control_path);
-  if (invocation.format == OutputFormat::kJson) {
-    write_envelope(invocation.out, "stats", 1, ask(client, options.raw));
+  const OutputFormat format = invocation.format;
+  if (format == OutputFormat::kCsv || format == OutputFormat::kPlain) {
+    const auto rows = read_rows(ask(client, true), options.subject, options.stage);
+    present(invocation, report_of(to_json(rows, 0), format));
+    return ExitCode::kOk;
+  }
+  if (format != OutputFormat::kTable) {
+    present(invocation, {.name = "stats", .data = value_of(ask(client, options.raw))});
     return ExitCode::kOk;
   }
   write_rows(invocation.out, read_rows(ask(client, true), options.subject, options.stage),

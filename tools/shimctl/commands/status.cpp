@@ -6,12 +6,13 @@
 #include <ostream>
 
 #include "tools/shimctl/control_client.h"
-#include "tools/shimctl/output/envelope.h"
 #include "tools/shimctl/output/member_text.h"
+#include "tools/shimctl/output/present.h"
 #include "tools/shimctl/output/quantity_text.h"
 #include "tools/shimctl/output/table.h"
 #include "tools/shimctl/output/terminal.h"
 #include "tools/shimctl/output/terminal_text.h"
+#include "tools/shimctl/output/value_json.h"
 
 namespace p11shim {
 
@@ -110,10 +111,22 @@ Table applications(const json& status) {
   return table;
 }
 
+// Where there are only rows, they are the members.
+Report report_of(const json& status, OutputFormat format) {
+  Report report{.name = "status", .data = value_of(status)};
+  if (format != OutputFormat::kCsv && format != OutputFormat::kPlain) return report;
+  report.rows_key = "members";
+  for (const char* key : {"pool", "member", "state", "token", "serial", "module", "reason"}) {
+    report.columns.push_back({key, key});
+  }
+  for (const auto& member : status.at("members")) report.rows.push_back(value_of(member));
+  return report;
+}
+
 ExitCode run(const Invocation& invocation) {
   const json status = ControlClient(invocation.control_path).ask("status");
-  if (invocation.format == OutputFormat::kJson) {
-    write_envelope(invocation.out, "status", 1, status);
+  if (invocation.format != OutputFormat::kTable) {
+    present(invocation, report_of(status, invocation.format));
     return ExitCode::kOk;
   }
   write_heading(invocation.out, status);

@@ -54,16 +54,18 @@ std::string quoted_label(const CK_TOKEN_INFO& info) {
 
 }  // namespace
 
-TokenAccess::TokenAccess(const Invocation& invocation) : TokenAccess(invocation, invocation.token) {}
-
-TokenAccess::TokenAccess(const Invocation& invocation, TokenChoice choice)
-    : invocation_(invocation), uri_(choice.uri.empty() ? TokenUri{} : parse_token_uri(choice.uri)) {
-  choice_ = completed(std::move(choice), uri_);
+TokenAccess::TokenAccess(const Invocation& invocation) : invocation_(invocation) {
+  if (!invocation.token.uri.empty()) uri_ = parse_token_uri(invocation.token.uri);
+  choice_ = completed(invocation.token, uri_);
 }
 
+TokenAccess::TokenAccess(const Invocation& invocation, TokenChoice choice, Module& module)
+    : invocation_(invocation), choice_(std::move(choice)), module_(&module) {}
+
 Module& TokenAccess::module() {
-  if (!module_) {
-    module_ = load(choice_);
+  if (module_ == nullptr) {
+    loaded_ = load(choice_);
+    module_ = loaded_.get();
     // Without proxyd the shim has no slots at all, rather than an error.
     if (goes_through_proxyd() && module_->slots(false).empty()) {
       throw Failure(

@@ -22,7 +22,8 @@ enum class Login : std::uint8_t {
 class TokenAccess {
  public:
   explicit TokenAccess(const Invocation& invocation);
-  TokenAccess(const Invocation& invocation, TokenChoice choice);
+  // Another token of a module that is open already; `module` must outlive this object.
+  TokenAccess(const Invocation& invocation, TokenChoice choice, Module& module);
 
   // Throws Failure: kConfiguration (no module), kUnreachable (no proxyd).
   Module& module();
@@ -46,7 +47,8 @@ class TokenAccess {
   const Invocation& invocation_;
   TokenChoice choice_;
   TokenUri uri_;
-  std::unique_ptr<Module> module_;
+  std::unique_ptr<Module> loaded_;
+  Module* module_ = nullptr;  // loaded_, or another's
   std::optional<CK_SLOT_ID> slot_;
   std::unique_ptr<Session> session_;
 };

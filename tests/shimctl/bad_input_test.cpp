@@ -1,0 +1,107 @@
+// Wrong PINs, ambiguous names, closed pipes, narrow terminals, hostile labels, many objects.
+#include <algorithm>
+#include <sstream>
+
+#include "toolbox.h"
+
+namespace p11shim {
+namespace {
+
+using nlohmann::json;
+
+class BadInputTest : public ToolboxTest {};
+INSTANTIATE_TEST_SUITE_P(Ways, BadInputTest, testing::Values(Way::kDirect, Way::kProxied), name_of);
+
+TEST_P(BadInputTest, AWrongPinIsTriedOnce) {
+  const std::string wrong = "file:" + write("pin", "9999");
+  const json failure = error({"--pin-from", wrong, "key", "list"}, 6);
+  EXPECT_EQ(failure["explain"], "CKR_PIN_INCORRECT");
+  EXPECT_EQ(err.find("9999"), std::string::npos);
+  EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1);
+}
+
+TEST_P(BadInputTest, APinIsNeverTakenFromTheCommandLine) {
+  error({"--pin-from", "1234", "key", "list"}, 2);
+  EXPECT_EQ(err.find("1234"), std::string::npos);
+  error({"--pin-from", "env:NO_SUCH", "key", "list"}, 6);
+  error({"--pin-from", "file:/none", "key", "list"}, 6);
+  error({"--pin-from", "fd:x", "key", "list"}, 6);
+  const json uri = error({"--uri", "pkcs11:token=test?pin-value=1234", "key", "list"}, 2);
+  EXPECT_EQ(err.find("1234"), std::string::npos);
+  EXPECT_EQ(tool({"--pin-from", "fd:0", "key", "list"}, "1234\n"), 0) << err;
+}
+
+TEST_P(BadInputTest, AnAmbiguousLabelNamesItsCandidates) {
+  for (const char* id : {"01", "02"}) {
+    ASSERT_EQ(tool({"key", "gen-secret", "--label", "k", "--id", id, "--allow-duplicate"}), 0) << err;
+  }
+  const json failure = error({"key", "show", "k"}, 7);
+  EXPECT_NE(failure["why"].get<std::string>().find("id:01"), std::string::npos);
+  EXPECT_NE(failure["why"].get<std::string>().find("id:02"), std::string::npos);
+  EXPECT_EQ(data({"key", "show", "id:02"})["id"], "02");
+}
+
+TEST_P(BadInputTest, ALabelCannotDisturbTheTerminal) {
+  const std::string label = "evil\x1b[2J\n\xe2\x80\xae";
+  ASSERT_EQ(tool({"key", "gen-secret", "--label", label}), 0) << err;
+  ASSERT_EQ(tool({"key", "list"}), 0) << err;
+  EXPECT_EQ(out.find('\x1b'), std::string::npos);
+  EXPECT_NE(out.find("evil\\x1b[2J\\x0a"), std::string::npos) << out;
+  EXPECT_EQ(data({"key", "list"})["keys"][0]["label"], label);
+  tool({"key", "show", "\x1b[2J"});
+  EXPECT_EQ(err.find('\x1b'), std::string::npos) << err;
+}
+
+TEST_P(BadInputTest, FortyColumnsAreEnough) {
+  ASSERT_EQ(tool({"key", "gen", "--label", "a-label-that-is-longer-than-most-labels-are"}), 0) << err;
+  std::vector<std::string> words{"--token", "test", "--pin-from", "env:PIN"};
+  if (GetParam() == Way::kDirect) words.insert(words.end(), {"--module", "/usr/lib/softhsm/libsofthsm2.so"});
+  words.insert(words.end(), {"key", "list"});
+  ASSERT_EQ(bare(words, {{"COLUMNS", "40"}}), 0) << err;
+  std::istringstream lines(out);
+  for (std::string line; std::getline(lines, line);) {
+    const auto columns = std::count_if(line.begin(), line.end(), [](char c) { return (c & 0xC0) != 0x80; });
+    EXPECT_LE(columns, 40) << line;
+  }
+}
+
+TEST_P(BadInputTest, AReaderThatGoesAwayIsOneLine) {
+  ASSERT_EQ(tool({"key", "gen", "--label", "k"}), 0) << err;
+  const std::string bin = std::string(P11TEST_BUILD_DIR) + "/bin";
+  const std::string way = GetParam() == Way::kDirect ? "--module $P11_MODULE " : "";
+  shell("( " + bin + "/shimctl " + way + "--token test key list; echo $? > code ) | true; cat code");
+  EXPECT_EQ(out, "9\n");
+  EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
+  shell(bin + "/shimctl " + way + "--token test random 1000 --out /dev/full");
+  EXPECT_EQ(code, 9);
+  EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
+}
+
+TEST_P(BadInputTest, WhatIsNoModuleIsToldSo) {
+  write("text.so", "hello");
+  EXPECT_EQ(bare({"--module", path("text.so"), "info"}), 3);
+  EXPECT_EQ(bare({"--module", path("missing.so"), "info"}), 3);
+  EXPECT_EQ(bare({"--module", "/lib/x86_64-linux-gnu/libc.so.6", "info"}), 3) << err;
+  EXPECT_EQ(bare({"info"}, {{"P11SHIM_ENDPOINT", "unix:" + path("none.sock")}}), 4) << err;
+}
+
+TEST_P(BadInputTest, MistypedCommandsAreRecognised) {
+  EXPECT_EQ(tool({"kye", "list"}), 2);
+  EXPECT_NE(err.find("did you mean \"key\"?"), std::string::npos) << err;
+  EXPECT_EQ(tool({"key", "lst"}), 2);
+  EXPECT_NE(err.find("did you mean \"list\"?"), std::string::npos) << err;
+  EXPECT_EQ(tool({"key"}), 2);
+  EXPECT_EQ(tool({"key", "list", "--cursor", "x"}), 2);
+}
+
+TEST_P(BadInputTest, KeysMayBeCalledLikeCommands) {
+  for (const char* label : {"key", "list", "run", "-dash"}) {
+    ASSERT_EQ(tool({"key", "gen-secret", std::string("--label=") + label}), 0) << err;
+  }
+  EXPECT_EQ(data({"key", "show", "key"})["label"], "key");
+  EXPECT_EQ(data({"key", "show", "run"})["label"], "run");
+  EXPECT_EQ(tool({"key", "show", "-o", "json", "--", "-dash"}), 0) << err;
+}
+
+}  // namespace
+}  // namespace p11shim

@@ -1,0 +1,202 @@
+// sign, verify, encrypt, decrypt, hash, hmac, cmac, random, derive: with openssl at the other end.
+#include "toolbox.h"
+
+namespace p11shim {
+namespace {
+
+using nlohmann::json;
+
+class CryptoTest : public ToolboxTest {
+ protected:
+  void make(const char* type, const char* label) {
+    ASSERT_EQ(tool({"key", "gen", "--type", type, "--label", label}), 0) << err;
+    ASSERT_EQ(tool({"key", "export-pub", label, "--out", path(std::string(label) + ".pub")}), 0) << err;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Ways, CryptoTest, testing::Values(Way::kDirect, Way::kProxied), name_of);
+
+TEST_P(CryptoTest, TheScriptWorksAsItStands) {
+  const std::string way = GetParam() == Way::kDirect ? "--module $P11_MODULE " : "";
+  write("m", "message");
+  const std::string bin = std::string(P11TEST_BUILD_DIR) + "/bin";
+  EXPECT_EQ(shell("set -e; PATH=" + bin + ":$PATH; export PIN=1234; p11=\"" + way +
+                  "--token test --pin-from env:PIN\"\n"
+                  "shimctl $p11 key gen --type ec:P-256 --label k\n"
+                  "shimctl $p11 key list -o json\n"
+                  "shimctl $p11 key export-pub k > pub.pem\n"
+                  "shimctl $p11 sign --key k --hash sha256 --format der --in m --out s && "
+                  "openssl dgst -sha256 -verify pub.pem -signature s m"),
+            0)
+      << out << err;
+  EXPECT_NE(out.find("Verified OK"), std::string::npos) << out;
+}
+
+TEST_P(CryptoTest, RsaSignaturesAreOpenssls) {
+  make("rsa:2048", "k");
+  ASSERT_EQ(shell("head -c 300000 /dev/urandom > m"), 0);
+  for (const char* hash : {"sha1", "sha224", "sha256", "sha384", "sha512"}) {
+    for (const char* padding : {"pkcs1", "pss"}) {
+      for (const bool on_token : {false, true}) {
+        std::vector<std::string> words{"sign",  "--key", "k",       "--hash", hash,     "--padding",
+                                       padding, "--in",  path("m"), "--out",  path("s")};
+        if (on_token) words.push_back("--hash-on-token");
+        ASSERT_EQ(tool(words), 0) << hash << padding << err;
+        const std::string option = padding == std::string("pss") ? " -sigopt rsa_padding_mode:pss" : "";
+        EXPECT_EQ(shell("openssl dgst -" + std::string(hash) + option + " -verify k.pub -signature s m"), 0)
+            << hash << padding << out << err;
+      }
+    }
+  }
+  EXPECT_EQ(data({"verify", "--key", "k", "--hash", "sha512", "--padding", "pss", "--in", path("m"),
+                  "--signature", path("s")})["valid"],
+            true);
+  EXPECT_EQ(data({"verify", "--key", "k", "--in", path("m"), "--signature", path("s")})["valid"], false);
+  EXPECT_EQ(code, 1);
+}
+
+TEST_P(CryptoTest, EcSignaturesAreOpensslsInBothForms) {
+  make("ec:P-384", "k");
+  write("m", "message");
+  for (const char* hash : {"sha256", "sha512", "sha3-256"}) {
+    ASSERT_EQ(tool({"sign", "--key", "k", "--hash", hash, "--in", path("m"), "--out", path("s")}), 0) << err;
+    EXPECT_EQ(shell("openssl dgst -" + std::string(hash) + " -verify k.pub -signature s m"), 0) << out << err;
+  }
+  ASSERT_EQ(tool({"sign", "--key", "k", "--format", "raw", "--in", path("m"), "--out", path("raw")}), 0)
+      << err;
+  EXPECT_EQ(read("raw").size(), 96u);
+  EXPECT_EQ(tool({"verify", "--key", "k", "--format", "raw", "--in", path("m"), "--signature", path("raw")}),
+            0)
+      << err;
+  EXPECT_EQ(tool({"verify", "--key", "k", "--in", path("m"), "--signature", path("raw")}), 1) << err;
+  ASSERT_EQ(shell("openssl sha256 -binary m > h"), 0);
+  ASSERT_EQ(tool({"sign", "--key", "k", "--hash", "none", "--in", path("h"), "--out", path("s")}), 0) << err;
+  EXPECT_EQ(shell("openssl dgst -sha256 -verify k.pub -signature s m"), 0) << out << err;
+}
+
+TEST_P(CryptoTest, EdwardsSignaturesAreOpenssls) {
+  make("ed25519", "k");
+  write("m", "message");
+  const json signature = data({"sign", "--key", "k", "--in", path("m")});
+  EXPECT_EQ(signature["signature"].get<std::string>().size(), 128u);
+  ASSERT_EQ(tool({"sign", "--key", "k", "--in", path("m"), "--out", path("s")}), 0) << err;
+  EXPECT_EQ(shell("openssl pkeyutl -verify -rawin -pubin -inkey k.pub -sigfile s -in m"), 0) << out << err;
+}
+
+TEST_P(CryptoTest, SigningFailsInOneLine) {
+  make("ec:P-256", "k");
+  write("m", "message");
+  error({"sign", "--key", "k", "--hash", "sha265", "--in", path("m")}, 2);
+  error({"sign", "--key", "k", "--in", path("missing")}, 7);
+  error({"sign", "--key", "nope", "--in", path("m")}, 7);
+  error({"verify", "--key", "k", "--in", path("m"), "--signature", path("missing")}, 7);
+  ASSERT_EQ(tool({"key", "set", "k", "!sign"}), 0) << err;
+  EXPECT_EQ(error({"sign", "--key", "k", "--in", path("m")}, 8)["explain"], "CKR_KEY_FUNCTION_NOT_PERMITTED");
+}
+
+TEST_P(CryptoTest, AesIsOpensslsInBothDirections) {
+  write("key", std::string(32, 'k'));
+  ASSERT_EQ(tool({"key", "import", path("key"), "--type", "aes:256", "--label", "k"}), 0) << err;
+  std::string digits;
+  for (int i = 0; i < 32; ++i) digits += "6b";
+  const std::string iv(32, '1');
+  ASSERT_EQ(shell("head -c 1000000 /dev/urandom > m"), 0);
+  for (const char* mode : {"cbc", "ctr"}) {
+    const std::string openssl = "openssl enc -aes-256-" + std::string(mode) + " -K " + digits + " -iv " + iv;
+    ASSERT_EQ(
+        tool({"encrypt", "--key", "k", "--mode", mode, "--iv", iv, "--in", path("m"), "--out", path("c")}), 0)
+        << err;
+    EXPECT_EQ(shell(openssl + " -in m | cmp - c"), 0) << mode << err;
+    EXPECT_EQ(shell(openssl + " -d -in c | cmp - m"), 0) << mode << err;
+    ASSERT_EQ(
+        tool({"decrypt", "--key", "k", "--mode", mode, "--iv", iv, "--in", path("c"), "--out", path("d")}), 0)
+        << err;
+    EXPECT_EQ(shell("cmp m d"), 0) << mode << out;
+  }
+  ASSERT_EQ(tool({"encrypt", "--key", "k", "--aad", "00ff", "--in", path("m"), "--out", path("c")}), 0)
+      << err;
+  ASSERT_EQ(tool({"decrypt", "--key", "k", "--aad", "00ff", "--in", path("c"), "--out", path("d")}), 0)
+      << err;
+  EXPECT_EQ(shell("cmp m d && rm d"), 0) << out;
+  EXPECT_EQ(tool({"decrypt", "--key", "k", "--aad", "00fe", "--in", path("c"), "--out", path("d")}), 8)
+      << err;
+  EXPECT_FALSE(std::filesystem::exists(path("d")));  // nothing that was not authenticated
+  error({"encrypt", "--key", "k", "--mode", "ofb", "--in", path("m")}, 2);
+  error({"encrypt", "--key", "k", "--iv", "00", "--mode", "cbc", "--in", path("m")}, 2);
+  write("short", "x");
+  error({"decrypt", "--key", "k", "--in", path("short")}, 2);
+}
+
+TEST_P(CryptoTest, RsaEncryptsForOpensslAndBack) {
+  make("rsa:2048", "k");
+  write("m", "secret");
+  ASSERT_EQ(tool({"encrypt", "--key", "k", "--mode", "pkcs1", "--in", path("m"), "--out", path("c")}), 0)
+      << err;
+  ASSERT_EQ(tool({"decrypt", "--key", "k", "--mode", "pkcs1", "--in", path("c")}), 0) << err;
+  EXPECT_EQ(out, "secret");
+  ASSERT_EQ(shell("openssl pkeyutl -encrypt -pubin -inkey k.pub -pkeyopt rsa_padding_mode:oaep -in m -out c"),
+            0)
+      << err;
+  ASSERT_EQ(tool({"decrypt", "--key", "k", "--hash", "sha1", "--in", path("c")}), 0) << err;
+  EXPECT_EQ(out, "secret");
+  ASSERT_EQ(shell("head -c 3000 /dev/zero > long"), 0);
+  error({"encrypt", "--key", "k", "--mode", "pkcs1", "--in", path("long")}, 2);
+}
+
+TEST_P(CryptoTest, HashesAreOpenssls) {
+  ASSERT_EQ(shell("head -c 200000 /dev/urandom > m; openssl sha256 -r m | cut -d' ' -f1"), 0);
+  const std::string expected = out.substr(0, 64);
+  EXPECT_EQ(data({"hash", "--in", path("m")})["digest"], expected);
+  EXPECT_EQ(tool({"hash", "--in", path("m"), "-o", "plain"}), 0);
+  EXPECT_EQ(out, expected + "\n");
+  error({"hash", "--hash", "md6", "--in", path("m")}, 2);
+  EXPECT_NE(error({"hash", "--hash", "sha3-256", "--in", path("m")}, 8)["why"].get<std::string>().find(
+                "CKM_SHA256"),
+            std::string::npos)
+      << err;
+}
+
+TEST_P(CryptoTest, MacsAreOpenssls) {
+  write("key", std::string(32, 'k'));
+  ASSERT_EQ(tool({"key", "import", path("key"), "--type", "hmac", "--label", "h"}), 0) << err;
+  ASSERT_EQ(tool({"key", "import", path("key"), "--type", "aes", "--label", "a"}), 0) << err;
+  std::string digits;
+  for (int i = 0; i < 32; ++i) digits += "6b";
+  ASSERT_EQ(shell("head -c 200000 /dev/urandom > m; openssl dgst -sha256 -mac HMAC -macopt hexkey:" + digits +
+                  " -r m | cut -d' ' -f1"),
+            0);
+  const std::string hmac = out.substr(0, 64);
+  EXPECT_EQ(data({"hmac", "--key", "h", "--in", path("m")})["mac"], hmac);
+  ASSERT_EQ(shell("openssl mac -cipher AES-256-CBC -macopt hexkey:" + digits + " -in m CMAC | tr A-F a-f"), 0)
+      << err;
+  const std::string cmac = out.substr(0, 32);
+  EXPECT_EQ(data({"cmac", "--key", "a", "--in", path("m")})["mac"], cmac);
+  error({"hmac", "--key", "a", "--in", path("m")}, 2);
+  error({"cmac", "--key", "h", "--in", path("m")}, 2);
+}
+
+TEST_P(CryptoTest, RandomBytesComeInAnyNumber) {
+  EXPECT_EQ(data({"random", "16"})["random"].get<std::string>().size(), 32u);
+  ASSERT_EQ(tool({"random", "100000", "--out", path("r")}), 0) << err;
+  EXPECT_EQ(read("r").size(), 100000u);
+  error({"random", "100000000"}, 2);
+}
+
+TEST_P(CryptoTest, AgreesOnTheKeyThatOpensslAgreesOn) {
+  make("ec:P-256", "k");
+  ASSERT_EQ(shell("openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out peer.pem && "
+                  "openssl pkey -in peer.pem -pubout -out peer.pub && "
+                  "openssl pkeyutl -derive -inkey peer.pem -peerkey k.pub -out theirs"),
+            0)
+      << err;
+  ASSERT_EQ(tool({"derive", "--key", "k", "--peer", path("peer.pub"), "--out", path("ours")}), 0) << err;
+  EXPECT_EQ(read("ours"), read("theirs"));
+  EXPECT_EQ(
+      data({"derive", "--key", "k", "--peer", path("peer.pub"), "--type", "aes:256", "--label", "d"})["type"],
+      "aes");
+  error({"derive", "--key", "k", "--peer", path("peer.pub")}, 2);
+  write("text", "hello");
+  error({"derive", "--key", "k", "--peer", path("text"), "--label", "e"}, 2);
+}
+
+}  // namespace
+}  // namespace p11shim

@@ -1,0 +1,151 @@
+#include "tools/shimctl/commands/crypto/cipher.h"
+
+#include <openssl/rand.h>
+
+#include <algorithm>
+#include <array>
+
+#include "config/problem.h"
+#include "tools/shimctl/crypto/byte_stream.h"
+#include "tools/shimctl/crypto/cipher_mode.h"
+#include "tools/shimctl/failure.h"
+#include "tools/shimctl/keys/hex.h"
+#include "tools/shimctl/keys/key_selector.h"
+#include "tools/shimctl/keys/key_templates.h"
+#include "tools/shimctl/token/call_failure.h"
+#include "tools/shimctl/token/token_access.h"
+
+namespace p11shim {
+
+namespace {
+
+constexpr std::size_t kLargestPiece = 2048;  // of RSA
+
+CK_BYTE* bytes(std::string_view text) {
+  return reinterpret_cast<CK_BYTE*>(const_cast<char*>(text.data()));
+}
+
+std::string hex_option(const std::string& text, const char* option) {
+  const auto value = parse_hex(text);
+  if (!value) throw Failure(ExitCode::kUsage, std::string(option) + " takes digits in pairs", "");
+  return *value;
+}
+
+std::string random_iv(std::size_t size) {
+  std::string iv(size, '\0');
+  if (RAND_bytes(bytes(iv), static_cast<int>(size)) != 1) {
+    throw Failure(ExitCode::kNegative, "no random numbers for an IV", "give one with --iv");
+  }
+  return iv;
+}
+
+// C_EncryptInit and its like, or C_DecryptInit and its like.
+struct Calls {
+  const char* name;
+  const char* permission;
+  CK_C_EncryptInit init;
+  CK_C_Encrypt whole;
+  CK_C_EncryptUpdate update;
+  CK_C_EncryptFinal final;
+};
+
+Calls calls_of(const Module& module, bool encrypt) {
+  if (encrypt) {
+    return {
+        "C_Encrypt",           "encrypt", module->C_EncryptInit, module->C_Encrypt, module->C_EncryptUpdate,
+        module->C_EncryptFinal};
+  }
+  return {"C_Decrypt",           "decrypt", module->C_DecryptInit, module->C_Decrypt, module->C_DecryptUpdate,
+          module->C_DecryptFinal};
+}
+
+// `call` with a buffer that grows once to what the module asks for (GCM decryption gives all of it at the
+// end).
+template <class Call>
+void append_output(OutputStream& out, std::string& buffer, const char* name, Call call) {
+  CK_ULONG length = buffer.size();
+  CK_RV rv = call(bytes(buffer), &length);
+  if (rv == CKR_BUFFER_TOO_SMALL) {
+    buffer.resize(length);
+    rv = call(bytes(buffer), &length);
+  }
+  check(name, rv);
+  out.write(std::string_view(buffer).substr(0, length));
+}
+
+void stream(const Session& session, const Calls& calls, InputStream& in, OutputStream& out,
+            std::string_view first) {
+  std::string buffer(InputStream::kChunk + 512, '\0');
+  auto piece = first.empty() ? in.next() : first;
+  for (; !piece.empty(); piece = in.next()) {
+    append_output(out, buffer, calls.name, [&](CK_BYTE* to, CK_ULONG* length) {
+      return calls.update(session.handle(), bytes(piece), piece.size(), to, length);
+    });
+  }
+  append_output(out, buffer, calls.name,
+                [&](CK_BYTE* to, CK_ULONG* length) { return calls.final(session.handle(), to, length); });
+  wipe(buffer.data(), buffer.size());
+}
+
+void in_one_piece(const Session& session, const Calls& calls, InputStream& in, OutputStream& out) {
+  const std::string data = in.all(kLargestPiece, "what an RSA key encrypts");
+  std::string buffer(kLargestPiece, '\0');
+  append_output(out, buffer, calls.name, [&](CK_BYTE* to, CK_ULONG* length) {
+    return calls.whole(session.handle(), bytes(data), data.size(), to, length);
+  });
+  wipe(buffer.data(), buffer.size());
+}
+
+ExitCode run(const Invocation& invocation, const CipherOptions& options, bool encrypt) {
+  const std::string aad = hex_option(options.aad, "--aad");
+  std::string iv = hex_option(options.iv, "--iv");
+  TokenAccess access(invocation);
+  const Session& session = access.session(Session::Access::kReadOnly);
+  const auto key = find_one(session, KeySelector::parse(options.key),
+                            {CKO_SECRET_KEY, encrypt ? CKO_PUBLIC_KEY : CKO_PRIVATE_KEY});
+  const auto type =
+      session.read(key, std::array{CKA_KEY_TYPE}).number(CKA_KEY_TYPE).value_or(CKK_VENDOR_DEFINED);
+  CipherMode mode(type, options.mode, options.hash, aad);
+  const Calls calls = calls_of(session.module(), encrypt);
+  require_mechanism(session, mode.type(), CKF_ENCRYPT, std::string(calls.permission) + " this way");
+  InputStream in(invocation, options.in);
+  OutputStream out(options.out);
+  std::string_view first;
+  const bool carries_iv = iv.empty() && mode.iv_size() > 0;
+  if (carries_iv && encrypt) {
+    iv = random_iv(mode.iv_size());
+    out.write(iv);
+  } else if (carries_iv) {
+    first = in.next();
+    if (first.size() < mode.iv_size()) {
+      throw Failure(ExitCode::kUsage, "the input is too short to be what shimctl encrypt writes",
+                    "it begins with the IV, unless --iv is given");
+    }
+    iv = first.substr(0, mode.iv_size());
+    first.remove_prefix(mode.iv_size());
+  }
+  try {
+    check(encrypt ? "C_EncryptInit" : "C_DecryptInit", calls.init(session.handle(), mode.with_iv(iv), key));
+    if (mode.in_one_piece()) {
+      in_one_piece(session, calls, in, out);
+    } else {
+      stream(session, calls, in, out, first);
+    }
+  } catch (const CallError& error) {
+    throw failure_of(error, std::string("cannot ") + calls.permission + " with " + in_quotes(options.key));
+  }
+  out.finish();
+  return ExitCode::kOk;
+}
+
+}  // namespace
+
+ExitCode encrypt_data(const Invocation& invocation, const CipherOptions& options) {
+  return run(invocation, options, true);
+}
+
+ExitCode decrypt_data(const Invocation& invocation, const CipherOptions& options) {
+  return run(invocation, options, false);
+}
+
+}  // namespace p11shim

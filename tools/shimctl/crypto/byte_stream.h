@@ -1,0 +1,58 @@
+// Files and pipes, read and written piece by piece: memory does not grow with them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "tools/shimctl/output/progress.h"
+
+namespace p11shim {
+
+class InputStream {
+ public:
+  static constexpr std::size_t kChunk = 64 << 10;
+
+  // "-" or nothing: standard input. Throws Failure (kNotFound).
+  InputStream(const Invocation& invocation, const std::string& path);
+  ~InputStream();
+  InputStream(const InputStream&) = delete;
+  InputStream& operator=(const InputStream&) = delete;
+
+  // The next piece, kChunk bytes unless it is the last; empty at the end. Valid until the next call.
+  std::string_view next();
+  // All of it. Throws Failure (kUsage) if it is longer than `limit`; `what` says why that cannot be.
+  std::string all(std::size_t limit, const std::string& what);
+
+ private:
+  std::string path_;
+  int descriptor_;
+  std::string buffer_;
+  Progress progress_;
+};
+
+class OutputStream {
+ public:
+  // "-" or nothing: standard output. A file appears under its name when finish() is called, complete, or not
+  // at all.
+  explicit OutputStream(const std::string& path);
+  ~OutputStream();
+  OutputStream(const OutputStream&) = delete;
+  OutputStream& operator=(const OutputStream&) = delete;
+
+  void write(std::string_view bytes);  // throws Failure (kPartial)
+  void finish();
+
+ private:
+  [[noreturn]] void fail(int error) const;
+
+  std::string path_;
+  std::string temporary_;
+  int descriptor_;
+};
+
+void write_file(const std::string& path, std::string_view bytes);
+std::string read_file(const Invocation& invocation, const std::string& path, std::size_t limit,
+                      const std::string& what);
+
+}  // namespace p11shim
