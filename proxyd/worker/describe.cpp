@@ -127,7 +127,7 @@ void Describer::describe_one(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
   Description description;
   description.object = object;
   Attributes first(kFirst);
-  first.read(module_, session, object);
+  first.read(module_.functions(), session, object);
   CK_ULONG number = 0;
   if (!first.number(CKA_CLASS, number) || first[CKA_TOKEN].empty()) {
     forget(object);
@@ -155,7 +155,7 @@ void Describer::describe_one(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
   types.push_back(kUniqueId);
 
   Attributes more(types);
-  more.read(module_, session, object);
+  more.read(module_.functions(), session, object);
   Buffer content;
   Buffer hints;
   Out content_out(content);

@@ -7,12 +7,13 @@
 #include <unordered_set>
 
 #include "calls/lane_calls.h"
+#include "proxyd/worker/module.h"
 
 namespace p11shim {
 
 class Describer {
  public:
-  explicit Describer(const CK_FUNCTION_LIST_3_0& module) : module_(module) {}
+  explicit Describer(const Module& module) : module_(module) {}
 
   enum class Which { all, unknown_only };
   // Appends the descriptions of these objects to `annex`.
@@ -24,7 +25,7 @@ class Describer {
   bool remember(CK_OBJECT_HANDLE object);
   void describe_one(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, Out& out);
 
-  const CK_FUNCTION_LIST_3_0& module_;
+  const Module& module_;
   std::mutex mutex_;
   std::unordered_set<CK_OBJECT_HANDLE> known_;  // guarded by mutex_
 };

@@ -65,7 +65,7 @@ int main(int argc, char** argv) {
   }
   confine();
   auto module = std::make_unique<Module>();
-  Describer describer(module->functions());
+  Describer describer(*module);
   {
     std::vector<std::thread> threads;
     for (int i = 0; i < count; ++i)
