@@ -22,3 +22,7 @@ foreach(page proxyd.8 shimctl.1)
   string(REGEX REPLACE ".*\\." "" section ${page})
   install(FILES ${PROJECT_BINARY_DIR}/man/${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section} OPTIONAL)
 endforeach()
+
+install(FILES completions/shimctl.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME shimctl)
+install(FILES completions/_shimctl DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+install(FILES completions/shimctl.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)

@@ -1,5 +1,6 @@
 #include "tools/shimctl/commands/all.h"
 
+#include "tools/shimctl/commands/complete.h"
 #include "tools/shimctl/commands/crypto/crypto_commands.h"
 #include "tools/shimctl/commands/info/info_commands.h"
 #include "tools/shimctl/commands/key/key_commands.h"
@@ -14,6 +15,7 @@ void add_all_commands(CLI::App& root, Invocation& invocation) {
   add_info_commands(root, invocation);
   add_key_commands(root, invocation);
   add_crypto_commands(root, invocation);
+  add_complete(root, invocation);
   add_ping(root, invocation);
   add_status(root, invocation);
   add_stats(root, invocation);

@@ -109,6 +109,27 @@ void write_table(std::ostream& out, const Report& report, const ReportStyle& sty
   table.write(out, style.emphasis, style.width);
 }
 
+// Row by row: there may be a hundred thousand of them.
+void write_json(std::ostream& out, const Report& report) {
+  Value data = report.data;
+  if (!report.rows_key.empty()) data.set(report.rows_key, Value::List{});
+  const std::string frame = json_text(envelope(report.name, report.version, std::move(data)), 2) + '\n';
+  const auto hole = frame.rfind("[]");
+  if (report.rows.empty() || hole == std::string::npos) {
+    out << frame;
+    return;
+  }
+  out << frame.substr(0, hole) << '[';
+  for (std::size_t i = 0; i < report.rows.size(); ++i) {
+    out << (i == 0 ? "\n      " : ",\n      ");
+    for (const char byte : json_text(report.rows[i], 2)) {
+      out << byte;
+      if (byte == '\n') out << "      ";
+    }
+  }
+  out << "\n    ]" << frame.substr(hole + 2);
+}
+
 }  // namespace
 
 Value envelope(const std::string& name, int version, Value data) {
@@ -130,8 +151,7 @@ void write_report(std::ostream& out, const Report& report, const ReportStyle& st
       out << yaml_text(envelope(report.name, report.version, whole_data(report)));
       return;
     case OutputFormat::kJson:
-      out << json_text(envelope(report.name, report.version, whole_data(report)), 2) << '\n';
-      return;
+      return write_json(out, report);
     case OutputFormat::kNdjson:
       if (report.rows_key.empty()) {
         out << json_text(envelope(report.name, report.version, report.data)) << '\n';
