@@ -23,6 +23,7 @@ test-all: deps
 bench: deps
 	scripts/build.sh release programs p11shim-bench
 	build/bin/p11shim-bench
+	scripts/bench_shimctl.sh
 
 man: deps all
 	scripts/man.sh

@@ -4,7 +4,7 @@ set -eu
 cd "$(dirname "$0")/.."
 mkdir -p build/man
 page() {
-  help2man --no-info --section "$1" --name "$3" --output "build/man/$2.$1" "build/bin/$2"
+  help2man --no-info --section "$1" --name "$3" --help-option "$4" --output "build/man/$2.$1" "build/bin/$2"
 }
-page 8 proxyd 'PKCS#11 proxy daemon'
-page 1 shimctl 'control a running proxyd, or run one for a command'
+page 8 proxyd 'PKCS#11 proxy daemon' --help
+page 1 shimctl 'a toolbox for PKCS#11 modules and their proxy' --help-all

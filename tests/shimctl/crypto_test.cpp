@@ -82,6 +82,13 @@ TEST_P(CryptoTest, EdwardsSignaturesAreOpenssls) {
   EXPECT_EQ(shell("openssl pkeyutl -verify -rawin -pubin -inkey k.pub -sigfile s -in m"), 0) << out << err;
 }
 
+TEST_P(CryptoTest, AKeyThatWantsThePinEachTimeGetsIt) {
+  ASSERT_EQ(tool({"key", "gen", "--label", "k", "--attr", "always-authenticate"}), 0) << err;
+  write("m", "message");
+  ASSERT_EQ(tool({"sign", "--key", "k", "--in", path("m"), "--out", path("s")}), 0) << err;
+  EXPECT_EQ(tool({"verify", "--key", "k", "--in", path("m"), "--signature", path("s")}), 0) << err;
+}
+
 TEST_P(CryptoTest, SigningFailsInOneLine) {
   make("ec:P-256", "k");
   write("m", "message");

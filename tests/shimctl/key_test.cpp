@@ -58,6 +58,7 @@ TEST_P(KeyTest, ShowTellsEverythingButSecrets) {
   EXPECT_EQ(key["size"], "P-256");
   EXPECT_EQ(key["provenance"]["never_left_the_token"], true);
   EXPECT_FALSE(key["attributes"].contains("value"));
+  EXPECT_EQ(key["sensitive_attributes"], json::array({"value"}));
   ASSERT_EQ(tool({"key", "export-pub", "k"}), 0) << err;
   write("pub.pem", out);
   ASSERT_EQ(shell("openssl pkey -pubin -in pub.pem -outform der | openssl sha256 -r | cut -d' ' -f1"), 0)

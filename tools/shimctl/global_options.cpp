@@ -82,7 +82,7 @@ void check_command_names(const CLI::App& root, const std::vector<std::string>& a
     const std::string& word = arguments[i];
     if (word == "--") return;
     if (word.size() > 1 && word[0] == '-') {
-      if (word == "-h" || word == "--help") return;
+      if (word == "-h" || word.starts_with("--help")) return;
       i += values_after(app, word);
       continue;
     }

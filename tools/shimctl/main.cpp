@@ -28,6 +28,7 @@ void set_up(CLI::App& app, Invocation& invocation) {
       ->option_text("PATH")
       ->default_str(kDefaultControl);
   add_global_options(app, invocation);
+  app.set_help_all_flag("--help-all", "Explain every command");
   app.set_version_flag("--version", "shimctl " P11SHIM_VERSION);
   app.fallthrough();  // options may stand after the command, too
   app.require_subcommand(1);

@@ -42,12 +42,14 @@ std::string to_der(std::string_view raw) {
 
 }  // namespace
 
-Signer::Signer(const Session& session, CK_OBJECT_HANDLE key, const SignatureScheme& scheme, Purpose purpose)
+Signer::Signer(const Session& session, CK_OBJECT_HANDLE key, const SignatureScheme& scheme, Purpose purpose,
+               const std::function<void()>& after_init)
     : session_(session), key_(key), scheme_(scheme), purpose_(purpose), type_(CKK_VENDOR_DEFINED) {
   const auto attributes = session.read(key, std::array{CKA_KEY_TYPE, CKA_EC_PARAMS});
   type_ = attributes.number(CKA_KEY_TYPE).value_or(CKK_VENDOR_DEFINED);
   if (type_ == CKK_EC) order_size_ = order_size(attributes.text(CKA_EC_PARAMS));
   begin_by_type();
+  if (after_init) after_init();
 }
 
 void Signer::begin_by_type() {

@@ -2,6 +2,7 @@
 // the bare mechanism, and the token gets the hash alone.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,8 +27,10 @@ class Signer {
   enum class Purpose : std::uint8_t { kSign, kVerify };
   static constexpr std::size_t kLargestWhole = 32 << 20;  // of what must be signed in one piece
 
-  // Throws Failure if the token lacks the mechanism or the key is of no use, CallError if the token refuses.
-  Signer(const Session& session, CK_OBJECT_HANDLE key, const SignatureScheme& scheme, Purpose purpose);
+  // `after_init` runs between C_SignInit and the data. Throws Failure if the token lacks the mechanism or the
+  // key is of no use, CallError if the token refuses.
+  Signer(const Session& session, CK_OBJECT_HANDLE key, const SignatureScheme& scheme, Purpose purpose,
+         const std::function<void()>& after_init = {});
   ~Signer();
   Signer(const Signer&) = delete;
   Signer& operator=(const Signer&) = delete;

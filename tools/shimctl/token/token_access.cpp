@@ -1,5 +1,6 @@
 #include "tools/shimctl/token/token_access.h"
 
+#include <array>
 #include <filesystem>
 
 #include "config/problem.h"
@@ -182,6 +183,16 @@ void TokenAccess::login(Session& session, Login kind) {
     if (error.rv() != CKR_USER_ALREADY_LOGGED_IN) {
       throw failure_of(error, "cannot log in to token " + quoted_label(info));
     }
+  }
+}
+
+void TokenAccess::authenticate_operation(CK_OBJECT_HANDLE key) {
+  if (!session_->read(key, std::array{CKA_ALWAYS_AUTHENTICATE}).is(CKA_ALWAYS_AUTHENTICATE)) return;
+  const Secret pin = read_pin(choice_.pin_from, "--pin-from", "PIN, once more for this key");
+  try {
+    session_->login(CKU_CONTEXT_SPECIFIC, pin.reveal());
+  } catch (const CallError& error) {
+    throw failure_of(error, "cannot log in for this operation");
   }
 }
 

@@ -36,6 +36,10 @@ class TokenAccess {
   // (kPermission), also if a login would be the last try of the PIN and --yes was not given.
   Session& session(Session::Access access, Login login = Login::kIfGiven);
 
+  // After the C_…Init of an operation: a key with CKA_ALWAYS_AUTHENTICATE wants the PIN again, from its
+  // source.
+  void authenticate_operation(CK_OBJECT_HANDLE key);
+
   bool goes_through_proxyd() const { return choice_.module.empty(); }
   bool has_pin_source() const { return !choice_.pin_from.empty(); }
 

@@ -126,6 +126,7 @@ ExitCode run(const Invocation& invocation, const CipherOptions& options, bool en
   }
   try {
     check(encrypt ? "C_EncryptInit" : "C_DecryptInit", calls.init(session.handle(), mode.with_iv(iv), key));
+    access.authenticate_operation(key);
     if (mode.in_one_piece()) {
       in_one_piece(session, calls, in, out);
     } else {

@@ -68,7 +68,7 @@ std::string sign_with(const Invocation& invocation, const SignOptions& options, 
   const auto key = find_one(session, KeySelector::parse(options.key), classes);
   check_type(session, key, what, options.key);
   try {
-    Signer signer(session, key, scheme, Signer::Purpose::kSign);
+    Signer signer(session, key, scheme, Signer::Purpose::kSign, [&] { access.authenticate_operation(key); });
     feed(invocation, signer, options.in);
     return signer.sign();
   } catch (const CallError& error) {

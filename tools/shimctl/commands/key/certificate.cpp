@@ -99,6 +99,7 @@ std::string signed_der(const std::string& to_be_signed, const Algorithm& algorit
 }
 
 struct SigningKey {
+  TokenAccess& access;
   const Session& session;
   CK_OBJECT_HANDLE handle;
   PublicKey public_key;
@@ -111,13 +112,14 @@ SigningKey signing_key(TokenAccess& access, const std::string& name) {
   if (!public_key) {
     throw Failure(ExitCode::kNotFound, "the token does not show the public half of " + in_quotes(name), "");
   }
-  return {session, handle, std::move(public_key)};
+  return {access, session, handle, std::move(public_key)};
 }
 
 std::string signature_of(const SigningKey& key, const Hash& hash, const std::string& data,
                          const std::string& name) {
   try {
-    Signer signer(key.session, key.handle, {.hash = &hash}, Signer::Purpose::kSign);
+    Signer signer(key.session, key.handle, {.hash = &hash}, Signer::Purpose::kSign,
+                  [&] { key.access.authenticate_operation(key.handle); });
     signer.update(data);
     return signer.sign();
   } catch (const CallError& error) {

@@ -27,23 +27,28 @@ struct WholeObject {
 };
 
 // CKA_VALUE is content where it is no key's material.
-bool may_be_read(CK_ATTRIBUTE_TYPE type, CK_OBJECT_CLASS object_class) {
-  const bool content = object_class == CKO_CERTIFICATE || object_class == CKO_PUBLIC_KEY;
-  return !is_secret_attribute(type) || (type == CKA_VALUE && content);
+bool is_content(CK_OBJECT_CLASS object_class) {
+  return object_class == CKO_CERTIFICATE || object_class == CKO_PUBLIC_KEY;
 }
 
+// Secrets are asked for their lengths alone, to learn which of them the token keeps to itself.
 WholeObject read_whole(const Session& session, CK_OBJECT_HANDLE object) {
-  WholeObject whole;
-  std::string value;
-  CK_OBJECT_CLASS object_class = CKO_VENDOR_DEFINED;
+  std::vector<CK_ATTRIBUTE_TYPE> open;
+  std::vector<CK_ATTRIBUTE_TYPE> secret;
   for (const Attribute& attribute : kAttributes) {
-    if (!may_be_read(attribute.type, object_class)) continue;
-    const CK_RV rv = session.read_one(object, attribute.type, value);
-    if (rv == CKR_ATTRIBUTE_SENSITIVE) whole.sensitive.push_back(attribute.type);
-    if (rv == CKR_OBJECT_HANDLE_INVALID) check("C_GetAttributeValue", rv);
-    if (rv != CKR_OK) continue;
-    whole.attributes.set(attribute.type, value);
-    if (attribute.type == CKA_CLASS) object_class = whole.attributes.number(CKA_CLASS).value_or(object_class);
+    if (attribute.kind == AttributeKind::attribute_template) continue;
+    (is_secret_attribute(attribute.type) ? secret : open).push_back(attribute.type);
+  }
+  WholeObject whole{.attributes = session.read(object, open), .sensitive = {}};
+  if (is_content(whole.attributes.number(CKA_CLASS).value_or(CKO_VENDOR_DEFINED))) {
+    std::string value;
+    if (session.read_one(object, CKA_VALUE, value) == CKR_OK) whole.attributes.set(CKA_VALUE, value);
+    return whole;
+  }
+  for (const auto type : secret) {
+    CK_ATTRIBUTE attribute{type, nullptr, 0};
+    const CK_RV rv = session.module()->C_GetAttributeValue(session.handle(), object, &attribute, 1);
+    if (rv == CKR_ATTRIBUTE_SENSITIVE) whole.sensitive.push_back(type);
   }
   return whole;
 }

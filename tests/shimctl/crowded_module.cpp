@@ -1,0 +1,132 @@
+// A PKCS#11 module whose one token has a hundred thousand keys and knows no PIN. CROWDED_FLAGS adds flags to
+// its CK_TOKEN_INFO; each C_Login leaves a byte in the file CROWDED_LOGINS. Only what shimctl calls to list
+// keys is there.
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <string>
+
+#include "pkcs11/cryptoki.h"
+
+namespace {
+
+constexpr CK_ULONG kKeys = 100'000;
+CK_ULONG next_found = kKeys;
+
+template <std::size_t N>
+void pad(CK_UTF8CHAR (&field)[N], const char* text) {
+  std::memset(field, ' ', N);
+  std::memcpy(field, text, std::strlen(text));
+}
+
+CK_RV initialize(CK_VOID_PTR) {
+  return CKR_OK;
+}
+
+CK_RV slot_list(CK_BBOOL, CK_SLOT_ID* slots, CK_ULONG* count) {
+  if (slots != nullptr) slots[0] = 1;
+  *count = 1;
+  return CKR_OK;
+}
+
+CK_RV token_info(CK_SLOT_ID, CK_TOKEN_INFO* info) {
+  *info = {};
+  pad(info->label, "crowded");
+  pad(info->manufacturerID, "tests");
+  pad(info->model, "crowd");
+  pad(info->serialNumber, "1");
+  info->flags = CKF_TOKEN_INITIALIZED | CKF_LOGIN_REQUIRED | CKF_USER_PIN_INITIALIZED;
+  if (const char* more = std::getenv("CROWDED_FLAGS")) info->flags |= std::strtoul(more, nullptr, 0);
+  return CKR_OK;
+}
+
+CK_RV open_session(CK_SLOT_ID, CK_FLAGS, CK_VOID_PTR, CK_NOTIFY, CK_SESSION_HANDLE* session) {
+  *session = 1;
+  return CKR_OK;
+}
+
+CK_RV close_session(CK_SESSION_HANDLE) {
+  return CKR_OK;
+}
+
+CK_RV login(CK_SESSION_HANDLE, CK_USER_TYPE, CK_UTF8CHAR*, CK_ULONG) {
+  if (const char* file = std::getenv("CROWDED_LOGINS")) std::ofstream(file, std::ios::app) << '.';
+  return CKR_PIN_INCORRECT;
+}
+
+CK_RV find_init(CK_SESSION_HANDLE, CK_ATTRIBUTE* attributes, CK_ULONG count) {
+  const bool of_class = count == 1 && attributes[0].type == CKA_CLASS;
+  next_found = of_class && *static_cast<CK_OBJECT_CLASS*>(attributes[0].pValue) == CKO_SECRET_KEY ? 0 : kKeys;
+  return CKR_OK;
+}
+
+CK_RV find(CK_SESSION_HANDLE, CK_OBJECT_HANDLE* objects, CK_ULONG most, CK_ULONG* count) {
+  for (*count = 0; *count < most && next_found < kKeys; ++*count) objects[*count] = ++next_found;
+  return CKR_OK;
+}
+
+CK_RV find_final(CK_SESSION_HANDLE) {
+  return CKR_OK;
+}
+
+void answer(CK_ATTRIBUTE& attribute, const void* value, CK_ULONG size) {
+  if (attribute.pValue != nullptr && attribute.ulValueLen >= size) std::memcpy(attribute.pValue, value, size);
+  attribute.ulValueLen = size;
+}
+
+CK_RV get_attributes(CK_SESSION_HANDLE, CK_OBJECT_HANDLE object, CK_ATTRIBUTE* attributes, CK_ULONG count) {
+  const CK_OBJECT_CLASS object_class = CKO_SECRET_KEY;
+  const CK_KEY_TYPE type = CKK_AES;
+  const CK_ULONG length = 32;
+  const std::string label = "key-" + std::to_string(object);
+  CK_RV rv = CKR_OK;
+  for (CK_ULONG i = 0; i < count; ++i) {
+    switch (attributes[i].type) {
+      case CKA_CLASS:
+        answer(attributes[i], &object_class, sizeof object_class);
+        break;
+      case CKA_KEY_TYPE:
+        answer(attributes[i], &type, sizeof type);
+        break;
+      case CKA_VALUE_LEN:
+        answer(attributes[i], &length, sizeof length);
+        break;
+      case CKA_LABEL:
+        answer(attributes[i], label.data(), label.size());
+        break;
+      case CKA_ID:
+        answer(attributes[i], &object, sizeof object);
+        break;
+      default:
+        attributes[i].ulValueLen = CK_UNAVAILABLE_INFORMATION;
+        rv = CKR_ATTRIBUTE_TYPE_INVALID;
+    }
+  }
+  return rv;
+}
+
+CK_FUNCTION_LIST make_list() {
+  CK_FUNCTION_LIST list{};
+  list.version = {2, 40};
+  list.C_Initialize = initialize;
+  list.C_Finalize = initialize;
+  list.C_GetSlotList = slot_list;
+  list.C_GetTokenInfo = token_info;
+  list.C_OpenSession = open_session;
+  list.C_CloseSession = close_session;
+  list.C_Login = login;
+  list.C_FindObjectsInit = find_init;
+  list.C_FindObjects = find;
+  list.C_FindObjectsFinal = find_final;
+  list.C_GetAttributeValue = get_attributes;
+  return list;
+}
+
+}  // namespace
+
+extern "C" __attribute__((visibility("default"))) CK_RV C_GetFunctionList(CK_FUNCTION_LIST** list) {
+  static CK_FUNCTION_LIST functions = make_list();
+  *list = &functions;
+  return CKR_OK;
+}
