@@ -20,7 +20,9 @@ constexpr std::size_t kKeptMemory = std::size_t{2} << 20;  // bytes for each buf
 void CallExchange::begin(milliseconds deadline) {
   request_.deadline_ms = static_cast<std::uint32_t>(deadline.count());
   request_.has_mechanism = false;
+  request_.init = 0;
   request_.handles.clear();
+  init_failed_ = false;
   patience_ = deadline.count() == 0 ? kWithoutDeadline : deadline + kGrace;
   failure_ = codes::kInternal;
 }
@@ -29,6 +31,7 @@ void CallExchange::end(bool secret) {
   if (in_flight_) socket_.close();  // an exception left in the middle
   in_flight_ = false;
   if (secret) answer_.mark_secret();
+  lead_.clear();
   for (Buffer* buffer : {&body_, &answer_}) {
     buffer->clear();
     buffer->trim(kKeptMemory);
@@ -37,6 +40,13 @@ void CallExchange::end(bool secret) {
 
 bool CallExchange::perform() {
   ++request_.id;
+  if (lead_.call != 0) {
+    request_.init = lead_.call;
+    request_.init_body = lead_.body.bytes();
+    request_.has_mechanism = true;
+    request_.mechanism = lead_.mechanism;
+    for (const std::uint64_t object : lead_.objects) request_.handles.add(object);
+  }
   head_.clear();
   write_request_head(head_, request_);
   if (head_.size() - kLengthPrefix + request_.body.size() > line_.max_frame) {
@@ -47,10 +57,27 @@ bool CallExchange::perform() {
   // The connection died while it was idle, as it does when proxyd is restarted: nothing has happened yet.
   if (result == Transfer::unsent && application_.connect(*this, true)) result = transfer();
   if (result == Transfer::done && read_reply(answer_.bytes().subspan(kLengthPrefix), reply_) &&
-      reply_.id == request_.id)
-    return true;
+      reply_.id == request_.id && (reply_.init_rv == CKR_OK || request_.init != 0)) {
+    init_failed_ = reply_.init_rv != CKR_OK;
+    if (init_failed_) failure_ = reply_.init_rv;
+    return !init_failed_;
+  }
   fail(result);
   return false;
+}
+
+CK_RV CallExchange::perform_alone(CK_SESSION_HANDLE session, const WaitingInit& init) {
+  begin(application_.config().deadline);
+  if (!application_.connect(*this)) return codes::kProxydLost;
+  request_.call = init.call;
+  request_.has_mechanism = true;
+  request_.mechanism = init.mechanism;
+  request_.handles.add(session);
+  for (const std::uint64_t object : init.objects) request_.handles.add(object);
+  request_.body = init.body.bytes();
+  const CK_RV rv = perform() ? reply_.rv : failure_;
+  end(false);
+  return rv;
 }
 
 Transfer CallExchange::transfer() {

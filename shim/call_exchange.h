@@ -6,6 +6,7 @@
 
 #include "calls/stub.h"
 #include "shim/dialer.h"
+#include "shim/operations.h"
 #include "shim/socket.h"
 
 namespace p11shim {
@@ -28,6 +29,13 @@ class CallExchange final : public Exchange {
   [[nodiscard]] CK_RV failure() const override { return failure_; }
   void reject_reply() override;
 
+  // The Init that goes first with this call; none unless its `call` is set. Forgotten at the call's end.
+  [[nodiscard]] WaitingInit& lead() { return lead_; }
+  // The last request's Init failed, so that the call itself was not executed.
+  [[nodiscard]] bool init_failed() const { return init_failed_; }
+  // An Init that waited, as a call of its own; before begin().
+  CK_RV perform_alone(CK_SESSION_HANDLE session, const WaitingInit& init);
+
   [[nodiscard]] Socket& socket() { return socket_; }
   [[nodiscard]] const Dialer::Line& line() const { return line_; }
   void connected(const Dialer::Line& line) { line_ = line; }
@@ -46,6 +54,8 @@ class CallExchange final : public Exchange {
   std::chrono::milliseconds patience_{0};  // with a proxyd that gives no sign of life
   Request request_;
   Reply reply_;
+  WaitingInit lead_;
+  bool init_failed_ = false;
   Buffer head_, body_, answer_;
   CK_RV failure_ = CKR_OK;
   bool in_flight_ = false;  // a request was sent whose reply has not been read to its end

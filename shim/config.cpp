@@ -66,6 +66,7 @@ constexpr ChoiceKind<LogLevel, kLogLevels.size()> kLogLevel{kLogLevels};
 constexpr ChoiceKind<OnUnreachable, 2> kOnUnreachable{
     {{{"empty", OnUnreachable::empty}, {"fail", OnUnreachable::fail}}}};
 constexpr ChoiceKind<ForkMode, 2> kFork{{{{"inherit", ForkMode::inherit}, {"strict", ForkMode::strict}}}};
+constexpr ChoiceKind<bool, 2> kSwitch{{{{"on", true}, {"off", false}}}};
 constexpr DurationKind kPatience{std::chrono::milliseconds(1), std::chrono::hours(24)};
 
 constexpr auto kFields = std::tuple{
@@ -74,6 +75,7 @@ constexpr auto kFields = std::tuple{
     config_field("deadline", &ShimConfig::deadline, kPatience),
     config_field("on_unreachable", &ShimConfig::on_unreachable, kOnUnreachable),
     config_field("fork", &ShimConfig::fork, kFork),
+    config_field("coalesce", &ShimConfig::coalesce, kSwitch),
     config_field("log", &ShimConfig::log, LogSinkKind{}),
     config_field("log_level", &ShimConfig::log_level, kLogLevel),
 };
@@ -125,6 +127,11 @@ void apply_endpoints(const std::string& text, ShimConfig& config) {
   config.endpoints = std::move(endpoints);
 }
 
+void apply_coalesce(const std::string& text, ShimConfig& config) {
+  if (const auto coalesce = kSwitch.parse(text)) config.coalesce = *coalesce;
+  else config.problems.push_back("P11SHIM_COALESCE is " + in_quotes(text) + " (expected \"on\" or \"off\"); it is ignored");
+}
+
 // "level", "sink" or "level:sink".
 void apply_log(const std::string& text, ShimConfig& config) {
   const std::string_view all(text);
@@ -174,6 +181,7 @@ ShimConfigSources shim_config_sources(char* (*get)(const char* name)) {
   if (home.starts_with('/')) sources.user_file = home + "/.config/p11shim/shim.toml";
   sources.only_file = variable("P11SHIM_CONF");
   sources.endpoint = variable("P11SHIM_ENDPOINT");
+  sources.coalesce = variable("P11SHIM_COALESCE");
   sources.log = variable("P11SHIM_LOG");
   return sources;
 }
@@ -201,6 +209,7 @@ ShimConfig load_shim_config(const ShimConfigSources& sources) {
     apply_file(sources.only_file, true, config);
   }
   if (!sources.endpoint.empty()) apply_endpoints(sources.endpoint, config);
+  if (!sources.coalesce.empty()) apply_coalesce(sources.coalesce, config);
   if (!sources.log.empty()) apply_log(sources.log, config);
   return config;
 }

@@ -2,7 +2,7 @@
 // C_Initialize.
 //
 // Sources, each later one overriding the keys that it sets: built-in defaults, /etc/p11shim/shim.toml,
-// ~/.config/p11shim/shim.toml, or P11SHIM_CONF instead of both files, then P11SHIM_ENDPOINT and P11SHIM_LOG.
+// ~/.config/p11shim/shim.toml, or P11SHIM_CONF instead of both files, then P11SHIM_ENDPOINT, P11SHIM_COALESCE and P11SHIM_LOG.
 // A source that is broken, or that somebody untrusted could have written, is ignored whole and costs one line
 // in `problems`: an application must never fail for it. A program that runs with raised privileges
 // (AT_SECURE) ignores its environment, and with it the user's file.
@@ -58,6 +58,7 @@ struct ShimConfig {
   std::chrono::milliseconds deadline{30'000};                             // for one call
   OnUnreachable on_unreachable = OnUnreachable::empty;
   ForkMode fork = ForkMode::inherit;
+  bool coalesce = true;  // calls that belong together travel as one message
   ShimLogSink log;
   LogLevel log_level = LogLevel::warning;
 
@@ -69,6 +70,7 @@ struct ShimConfigSources {
   std::string user_file;  // these four: empty if there is none
   std::string only_file;  // replaces both
   std::string endpoint;   // endpoints, separated by commas
+  std::string coalesce;   // "on", "off"
   std::string log;        // "debug:file:/x", "stderr", "debug"
 };
 

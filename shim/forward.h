@@ -4,6 +4,7 @@
 #include "calls/stub.h"
 #include "shim/application.h"
 #include "shim/boundary.h"
+#include "shim/coalesce.h"
 #include "shim/follow.h"
 #include "shim/process.h"
 
@@ -42,14 +43,24 @@ CK_RV forward(C... arguments) noexcept {
     if (const CK_RV refused = check_arguments<Call>(arguments...); refused != CKR_OK) return refused;
 
     Loan exchange(*application);
-    if (!application->connect(*exchange))
-      return application->is_shut_down() ? codes::kNotInitialised
-                                         : answer_without_proxyd<Call>(*application, arguments...);
+    Coalescing coalescing(*application, *exchange);
+    const bool coalesces = application->config().coalesce;
+    if (coalesces)
+      if (const auto answer = coalescing.settle<Call>(arguments...)) return *answer;
     exchange->begin(Call::policy.slow ? std::chrono::milliseconds(0) : application->config().deadline);
-    const CK_RV rv = perform_call<Call>(
-        *exchange, message_mechanism<Call>(application->sessions(), arguments...), arguments...);
+    encode_call<Call>(*exchange, message_mechanism<Call>(application->sessions(), arguments...), arguments...);
+    CK_RV rv = CKR_OK;
+    if (!coalesces || !coalescing.wait<Call>(arguments...)) {
+      if (application->connect(*exchange)) {
+        rv = complete_call<Call>(*exchange, arguments...);
+        follow<Call>(application->sessions(), rv, arguments...);
+        if (coalesces) coalescing.follow<Call>(rv, arguments...);
+      } else {
+        rv = application->is_shut_down() ? codes::kNotInitialised
+                                         : answer_without_proxyd<Call>(*application, arguments...);
+      }
+    }
     exchange->end(kSecretAnswer<Call>);
-    follow<Call>(application->sessions(), rv, arguments...);
     return rv;
   });
 }

@@ -7,19 +7,37 @@ namespace p11shim {
 void Sessions::opened(const OpenSession& session) noexcept {
   const std::lock_guard lock(mutex_);
   try {
-    sessions_[session.handle] = {session, {}};
+    Entry& entry = sessions_[session.handle];
+    drop_waiting(entry.operations, known_);
+    if (entry.session.handle == CK_INVALID_HANDLE) ++open_[session.slot];
+    entry = {session, {}, {}};
   } catch (const std::bad_alloc&) {
   }
 }
 
 void Sessions::closed(CK_SESSION_HANDLE handle) noexcept {
   const std::lock_guard lock(mutex_);
-  sessions_.erase(handle);
+  const auto found = sessions_.find(handle);
+  if (found == sessions_.end()) return;
+  const auto left = open_.find(found->second.session.slot);
+  drop_waiting(found->second.operations, known_);
+  sessions_.erase(found);
+  known_.forget_session_objects();
+  if (left == open_.end() || --left->second != 0) return;
+  open_.erase(left);
+  known_.forget_all();  // the last one took the login with it
 }
 
 void Sessions::closed_all(CK_SLOT_ID slot) noexcept {
   const std::lock_guard lock(mutex_);
-  std::erase_if(sessions_, [slot](const auto& entry) { return entry.second.session.slot == slot; });
+  for (auto next = sessions_.begin(); next != sessions_.end();) {
+    const auto entry = next++;
+    if (entry->second.session.slot != slot) continue;
+    drop_waiting(entry->second.operations, known_);
+    sessions_.erase(entry);
+  }
+  open_.erase(slot);
+  known_.forget_all();
 }
 
 std::vector<OpenSession> Sessions::list() const {
@@ -55,11 +73,29 @@ CK_MECHANISM_TYPE Sessions::message_mechanism(CK_SESSION_HANDLE handle, Operatio
   return message == session->second.messages.end() ? 0 : message->second;
 }
 
+CK_SESSION_HANDLE Sessions::waiting(bool only_session_objects) const noexcept {
+  const std::lock_guard lock(mutex_);
+  if (known_.waiting == 0) return CK_INVALID_HANDLE;
+  for (const auto& [handle, entry] : sessions_) {
+    const WaitingInit& init = entry.operations.waiting;
+    if (init.call != 0 && (!only_session_objects || init.names_session_object())) return handle;
+  }
+  return CK_INVALID_HANDLE;
+}
+
+void Sessions::forget_inits() noexcept {
+  const std::lock_guard lock(mutex_);
+  known_.forget_all();
+}
+
 void Sessions::inherit(Sessions& parent) noexcept {
   const std::unique_lock lock(parent.mutex_, std::try_to_lock);
   if (!lock) return;
   try {
-    for (const auto& [handle, entry] : parent.sessions_) sessions_[handle].session = entry.session;
+    for (const auto& [handle, entry] : parent.sessions_) {
+      sessions_[handle].session = entry.session;
+      ++open_[entry.session.slot];
+    }
   } catch (const std::bad_alloc&) {
   }
 }

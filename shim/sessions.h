@@ -1,15 +1,14 @@
 // The virtual sessions that the application has open: enough to open them again, under the same handles, at a
-// proxyd that has been restarted. And the mechanisms of their message operations: in C_EncryptMessage and its
-// kin (3.0 §5.9) the parameter is a bare pointer, which can only be read by who remembers
-// C_MessageEncryptInit.
+// proxyd that has been restarted. And what is known of their operations: the mechanisms of their message operations
+// (in C_EncryptMessage and its kin (3.0 §5.9) the parameter is a bare pointer, which can only be read by who remembers
+// C_MessageEncryptInit), and the Inits that wait for the call that uses them.
 #pragma once
 
 #include <mutex>
 #include <unordered_map>
 #include <vector>
 
-#include "calls/policy.h"
-#include "pkcs11/cryptoki.h"
+#include "shim/operations.h"
 
 namespace p11shim {
 
@@ -34,6 +33,23 @@ class Sessions {
   [[nodiscard]] CK_MECHANISM_TYPE message_mechanism(CK_SESSION_HANDLE handle,
                                                     Operation operation) const noexcept;
 
+  // Calls fn(SessionOperations&, KnownInits&, const OpenSession&) under the lock and gives back what it returns; a value
+  // of that type if there is no such session. `fn` must not call anything of this class.
+  template <class Fn>
+  auto with(CK_SESSION_HANDLE handle, Fn fn) {
+    const std::lock_guard lock(mutex_);
+    const auto found = sessions_.find(handle);
+    using Result = decltype(fn(found->second.operations, known_, found->second.session));
+    if constexpr (std::is_void_v<Result>) {
+      if (found != sessions_.end()) fn(found->second.operations, known_, found->second.session);
+    } else {
+      return found == sessions_.end() ? Result{} : fn(found->second.operations, known_, found->second.session);
+    }
+  }
+  // A session whose Init waits; with `only_session_objects`, one whose Init names a session object.
+  [[nodiscard]] CK_SESSION_HANDLE waiting(bool only_session_objects) const noexcept;
+  void forget_inits() noexcept;
+
   // In a forked child: takes over the parent's open sessions, unless the fork came in the middle of a change
   // to them.
   void inherit(Sessions& parent) noexcept;
@@ -42,9 +58,12 @@ class Sessions {
   struct Entry {
     OpenSession session;
     std::unordered_map<Operation, CK_MECHANISM_TYPE> messages;
+    SessionOperations operations;
   };
   mutable std::mutex mutex_;
   std::unordered_map<CK_SESSION_HANDLE, Entry> sessions_;
+  std::unordered_map<CK_SLOT_ID, std::size_t> open_;  // how many, by slot
+  KnownInits known_;
 };
 
 }  // namespace p11shim

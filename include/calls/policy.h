@@ -73,4 +73,16 @@ constexpr Operation operator&(Operation a, Operation b) {
 }
 constexpr Operation operator~(Operation a) { return static_cast<Operation>(~static_cast<std::uint16_t>(a)); }
 
+// Operations whose C_…Init may travel together with the call that uses it. Not those of the message functions, whose
+// parameters are described by the Init that went before them.
+inline constexpr Operation kLedOperations = Operation::encrypt | Operation::decrypt | Operation::digest | Operation::sign |
+                                            Operation::verify | Operation::sign_recover | Operation::verify_recover;
+
+// Whether a call may be sent with that Init in front of it, as one step (Request::init).
+constexpr bool may_lead(const Policy& init, const Policy& call) {
+  return init.effect == Effect::starts && (call.effect == Effect::continues || call.effect == Effect::ends) &&
+         (init.operation & kLedOperations) == init.operation && init.operation == call.operation &&
+         call.objects == Objects::none;
+}
+
 }  // namespace p11shim

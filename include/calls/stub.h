@@ -31,23 +31,35 @@ CK_RV check_arguments(C... arguments) {
   return refused;
 }
 
-// `message_mechanism` is the session's, for the message functions. Never throws anything but std::bad_alloc.
+// Fills the exchange's request. `message_mechanism` is the session's, for the message functions. Throws std::bad_alloc only.
 template <class Call, class... C>
-CK_RV perform_call(Exchange& exchange, CK_MECHANISM_TYPE message_mechanism, C... arguments) {
+void encode_call(Exchange& exchange, CK_MECHANISM_TYPE message_mechanism, C... arguments) {
   std::tuple<C...> flat(arguments...);
   exchange.request().call = Call::number;
   Out body(exchange.body());
   RequestWriter to{body, exchange.request(), message_mechanism};
   each_argument([&]<class Kind>(auto... c) { Kind::put_request(to, c...); }, flat, typename Call::Arguments{});
   exchange.request().body = exchange.body().bytes();
-  if (!exchange.perform()) return exchange.failure();
+}
 
+// Sends it and decodes the reply. Throws std::bad_alloc only.
+template <class Call, class... C>
+CK_RV complete_call(Exchange& exchange, C... arguments) {
+  if (!exchange.perform()) return exchange.failure();
+  std::tuple<C...> flat(arguments...);
   In in(exchange.reply().body);
   ReplyReader from{in, exchange.reply().handles, exchange.reply().rv};
   each_argument([&]<class Kind>(auto... c) { Kind::take_reply(from, c...); }, flat, typename Call::Arguments{});
   if (in.done() && from.handles.done()) return from.rv;
   exchange.reject_reply();
   return exchange.failure();
+}
+
+// Both.
+template <class Call, class... C>
+CK_RV perform_call(Exchange& exchange, CK_MECHANISM_TYPE message_mechanism, C... arguments) {
+  encode_call<Call>(exchange, message_mechanism, arguments...);
+  return complete_call<Call>(exchange, arguments...);
 }
 
 }  // namespace p11shim

@@ -59,6 +59,7 @@ class Buffer {
 
   // From now on its memory is overwritten whenever it is cleared, moved or freed.
   void mark_secret() { secret_ = true; }
+  [[nodiscard]] bool is_secret() const { return secret_; }
   void clear() {
     if (secret_) wipe(data_, size_);
     secret_ = false;

@@ -13,6 +13,9 @@
 
 namespace p11shim {
 
+// Set in the handles of session objects, as applications know them, and in no other.
+inline constexpr std::uint64_t kSessionObjectBit = std::uint64_t{1} << 62;
+
 class Handles {
  public:
   void add(std::uint64_t handle) { values_.push_back(handle); }

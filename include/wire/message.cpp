@@ -7,8 +7,8 @@ namespace {
 
 constexpr std::size_t kHelloFields = 9;
 constexpr std::size_t kWelcomeFields = 8;
-constexpr std::size_t kRequestFields = 8;
-constexpr std::size_t kReplyFields = 8;
+constexpr std::size_t kRequestFields = 9;
+constexpr std::size_t kReplyFields = 9;
 
 void store_length(std::uint8_t* prefix, std::size_t length) {
   for (std::size_t i = 0; i < kLengthPrefix; ++i) prefix[i] = static_cast<std::uint8_t>(length >> (8 * i));
@@ -136,6 +136,13 @@ void write_request_head(Buffer& to, const Request& request) {
   put_id(frame.out, request.trace);
   if (request.has_mechanism) frame.out.uint(request.mechanism);
   else frame.out.nil();
+  if (request.init != 0) {
+    frame.out.array(2);
+    frame.out.uint(request.init);
+    frame.out.bin(request.init_body);
+  } else {
+    frame.out.nil();
+  }
   request.handles.write(frame.out);
   bin_header(to, request.body.size());
   frame.finish(request.body.size());
@@ -149,6 +156,14 @@ bool read_request(std::span<const std::uint8_t> frame, Request& request) {
   take_id(in, request.trace);
   request.has_mechanism = !in.nil_if();
   request.mechanism = request.has_mechanism ? in.uint() : 0;
+  request.init = 0;
+  request.init_body = {};
+  if (!in.nil_if()) {
+    in.array_of(2);
+    request.init = static_cast<std::uint32_t>(in.uint_max(UINT32_MAX));
+    request.init_body = in.bin();
+    if (request.init == 0) in.fail();
+  }
   request.handles.read(in, limits::kMaxRequestHandles);
   request.body = in.bin();
   return in.done();
@@ -158,6 +173,7 @@ void write_reply_head(Buffer& to, const Reply& reply) {
   FrameWriter frame(to, MessageKind::reply, kReplyFields);
   frame.out.uint(reply.id);
   frame.out.uint(reply.rv);
+  frame.out.uint(reply.init_rv);
   frame.out.uint(reply.queue_us);
   frame.out.uint(reply.hsm_us);
   reply.handles.write(frame.out);
@@ -171,6 +187,7 @@ bool read_reply(std::span<const std::uint8_t> frame, Reply& reply) {
   In in = open(frame, MessageKind::reply, kReplyFields);
   reply.id = in.uint();
   reply.rv = in.uint();
+  reply.init_rv = in.uint();
   reply.queue_us = static_cast<std::uint32_t>(in.uint_max(UINT32_MAX));
   reply.hsm_us = static_cast<std::uint32_t>(in.uint_max(UINT32_MAX));
   reply.handles.read(in, limits::kMaxHandles);

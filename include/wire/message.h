@@ -34,6 +34,10 @@ struct Request {
   Id128 trace{};                  // W3C trace id; all zero = none
   bool has_mechanism = false;
   std::uint64_t mechanism = 0;    // CK_MECHANISM_TYPE, repeated here for statistics, policy and audit
+  // A C_…Init that goes first in the same session, as one step with the call; 0 = none. The mechanism and all handles but
+  // the session are then the Init's: the call itself has none.
+  std::uint32_t init = 0;
+  std::span<const std::uint8_t> init_body;
   Handles handles;
   std::span<const std::uint8_t> body;
 };
@@ -41,6 +45,7 @@ struct Request {
 struct Reply {
   std::uint64_t id = 0;
   std::uint64_t rv = 0;                      // CK_RV, the module's own
+  std::uint64_t init_rv = 0;                 // of the Init that went first; unless it is CKR_OK the call was not executed
   std::uint32_t queue_us = 0;                // microseconds spent waiting in proxyd
   std::uint32_t hsm_us = 0;                  // microseconds spent in the module
   Handles handles;

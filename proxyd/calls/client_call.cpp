@@ -21,8 +21,9 @@ constexpr auto kStartsWithMechanism = [] {
 
 // The header repeats the mechanism for us. We keep book of operations, decide and audit by it: it must be true.
 bool names_its_mechanism(const Request& request) {
-  if (!kStartsWithMechanism[request.call]) return !request.has_mechanism;
-  In in(request.body);
+  const bool is_led = request.init != 0;
+  if (!kStartsWithMechanism[is_led ? request.init : request.call]) return !request.has_mechanism;
+  In in(is_led ? request.init_body : request.body);
   if (in.nil_if()) return !request.has_mechanism;
   in.array_of(2);
   const std::uint64_t type = in.uint();
@@ -68,6 +69,10 @@ bool ClientCall::begin(Application& application, std::span<const std::uint8_t> f
   info_ = call_info(request_.call);
   if (info_ == nullptr || info_->policy.where == Where::shim) return false;
   if (request_.handles.empty() && request_.call != number_of<&List::C_GetSlotList>()) return false;
+  if (request_.init != 0) {
+    const CallInfo* init = call_info(request_.init);
+    if (init == nullptr || !may_lead(init->policy, info_->policy)) return false;
+  }
   if (!names_its_mechanism(request_)) return false;
 
   active_ = true;
@@ -85,6 +90,7 @@ bool ClientCall::begin(Application& application, std::span<const std::uint8_t> f
   has_key_ = false;
   elsewhere_.clear();
   reply_.handles.clear();
+  reply_.init_rv = CKR_OK;
   scratch_.clear();
 
   std::uint64_t limit = static_cast<std::uint64_t>((info_->policy.slow ? services_.limits.keygen_deadline : services_.limits.deadline).count());
@@ -151,6 +157,7 @@ void ClientCall::finish(CK_RV rv, std::span<const std::uint8_t> body) {
   reply_.hsm_us = hsm_us_;
   reply_.queue_us = to_us(started_ns_, now) - std::min(hsm_us_, to_us(started_ns_, now));
   active_ = false;
+  if (reply_.init_rv != CKR_OK) reply_.rv = CKR_OK;  // the call itself was not executed
   // Handles travel with CKR_OK only, but for what C_GetAttributeValue and its like never have.
   if (rv != CKR_OK) reply_.handles.clear();
   answer_(reply_);

@@ -68,6 +68,11 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   void on_failure(JobFailure failure) override;
   void slot_reply(Reply& reply);
   void track_operations(const Reply& reply);
+  // The call goes on with an operation that an earlier call began.
+  [[nodiscard]] bool goes_on() const {
+    return (info_->policy.effect == Effect::continues || info_->policy.effect == Effect::ends) && request_.init == 0;
+  }
+  void doubt_operations();
   void settle_lease();
   void after_success(Reply& reply);
 

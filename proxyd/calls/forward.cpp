@@ -90,9 +90,9 @@ void ClientCall::forward_sessionless() {
 void ClientCall::forward_session() {
   step_ = &ClientCall::forward_session;
   if (!enter_session()) return;
-  const Policy& policy = info_->policy;
-  const bool goes_on = policy.effect == Effect::continues || policy.effect == Effect::ends;
-  if (goes_on && session_->take_lost(policy.operation) && request_.call != kSessionCancel) return finish(CKR_DEVICE_ERROR);
+  const bool continues_or_ends = info_->policy.effect == Effect::continues || info_->policy.effect == Effect::ends;
+  const bool lost = continues_or_ends && session_->take_lost(info_->policy.operation);
+  if (lost && goes_on() && request_.call != kSessionCancel) return finish(CKR_DEVICE_ERROR);
   place_ = choose_place();
   if (!worker_ready(place_->worker) || !translate(*place_) || !borrow(*place_)) return;
   send(*place_);
@@ -101,7 +101,7 @@ void ClientCall::forward_session() {
 // An operation that is under way decides; then a session object that the call names; then the application's login.
 Place* ClientCall::choose_place() {
   const Policy& policy = info_->policy;
-  if (policy.effect == Effect::continues || policy.effect == Effect::ends)
+  if (goes_on())
     if (Hold* hold = session_->hold_with(policy.operation)) return hold->place;
   for (std::size_t i = 1; i < request_.handles.size(); ++i) {
     const auto found = application_->session_objects.find(request_.handles[i]);
@@ -175,6 +175,8 @@ void ClientCall::submit(Place& place) {
   forwarded_.trace = request_.trace;
   forwarded_.has_mechanism = request_.has_mechanism;
   forwarded_.mechanism = request_.mechanism;
+  forwarded_.init = request_.init;
+  forwarded_.init_body = request_.init_body;
   forwarded_.body = state_refused_ ? scratch_.bytes() : request_.body;
   head_.clear();
   if (secret_) head_.mark_secret();  // a small body is sent from it
@@ -198,12 +200,12 @@ void ClientCall::on_failure(JobFailure failure) {
   worker_ = nullptr;
   if (failure == JobFailure::malformed) {
     malformed_ = true;
+    if (request_.init != 0) doubt_operations();  // the Init may have been executed
     return finish(CKR_DEVICE_ERROR);
   }
   lease_ = nullptr;  // gone with its worker
   // Nothing was executed: as if the call had come while the worker was being restarted.
-  if (failure == JobFailure::not_started && info_->policy.effect != Effect::continues && info_->policy.effect != Effect::ends)
-    return go(step_);
+  if (failure == JobFailure::not_started && !goes_on()) return go(step_);
   if (session_ != nullptr) session_->take_lost(info_->policy.operation);  // this answer says so
   finish(CKR_DEVICE_ERROR);
 }
@@ -213,6 +215,10 @@ void ClientCall::on_reply(Reply& reply) {
   lane_ns_ = sent_ns_;
   hsm_us_ = reply.hsm_us;
   if (info_->policy.slot) return slot_reply(reply);
+  if (reply.init_rv != CKR_OK) {
+    reply_.init_rv = reply.init_rv;
+    return finish(reply.init_rv);
+  }
   // What a module gives out without a session belongs to nobody.
   if (session_ == nullptr && !reply.handles.empty()) return finish(CKR_SESSION_HANDLE_INVALID);
   if (session_ == nullptr) return finish(reply.rv, reply.body);
@@ -250,7 +256,7 @@ void ClientCall::track_operations(const Reply& reply) {
     session_->search_detached = false;
   Hold* hold = session_->hold_in(*place_);
   const bool restores = request_.call == kSetOperationState && reply.rv == CKR_OK;
-  const bool starts = policy.effect == Effect::starts && reply.rv == CKR_OK;
+  const bool starts = request_.init != 0 || (policy.effect == Effect::starts && reply.rv == CKR_OK);
   if (hold == nullptr && (starts || restores)) {
     session_->holds.push_back({lease_, place_, Operation::none, false, false, services_.runtime.now_ms()});
     lease_ = nullptr;
@@ -285,6 +291,11 @@ void ClientCall::track_operations(const Reply& reply) {
   }
   const Bound pin = hold->active == Operation::none ? Bound::doubt : hold->active == Operation::find && !hold->in_doubt ? Bound::search : Bound::operation;
   if (hold->session->pin != pin) hold->session->pool->pin(*hold->session, pin, application_);
+}
+
+void ClientCall::doubt_operations() {
+  if (lease_ != nullptr) lease_->tainted = true;
+  if (Hold* hold = session_ != nullptr ? session_->hold_in(*place_) : nullptr) hold->in_doubt = true;
 }
 
 void ClientCall::settle_lease() {

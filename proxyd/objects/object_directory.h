@@ -17,8 +17,6 @@
 
 namespace p11shim {
 
-inline constexpr std::uint64_t kSessionObjectBit = std::uint64_t{1} << 62;
-
 struct TokenObject {
   std::uint64_t handle = 0;
   Identity identity{};

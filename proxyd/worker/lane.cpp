@@ -32,6 +32,7 @@ void Lane::run() {
     if (!read_request({frame_.data() + kLengthPrefix, frame_.size() - kLengthPrefix}, request_)) return;
     reply_.id = request_.id;
     reply_.rv = CKR_GENERAL_ERROR;
+    reply_.init_rv = CKR_OK;
     reply_.hsm_us = 0;
     if (!(execute() ? send(reply_) : refuse())) return;
     clear();
@@ -106,7 +107,7 @@ bool Lane::execute() {
       break;
     default: {
       const CallInfo* info = call_info(request_.call);
-      if (info == nullptr || kHandlers[request_.call] == nullptr || !execute_function(*info)) return false;
+      if (info == nullptr || kHandlers[request_.call] == nullptr || !may_be_led() || !execute_function(*info)) return false;
     }
   }
   reply_.body = body_.bytes();
@@ -114,28 +115,49 @@ bool Lane::execute() {
   return true;
 }
 
+bool Lane::may_be_led() const {
+  if (request_.init == 0) return true;
+  const CallInfo* init = call_info(request_.init);
+  return init != nullptr && may_lead(init->policy, call_info(request_.call)->policy);
+}
+
+Served Lane::serve_one(std::uint32_t call, std::span<const std::uint8_t> body) {
+  In in(body);
+  RequestReader from{in, request_.handles, arena_};
+  Out out(body_);
+  try {
+    return kHandlers[call](module_.functions(), from, out, reply_.handles);
+  } catch (const std::bad_alloc&) {
+    body_.clear();
+    reply_.handles.clear();
+    return {.well_formed = true, .rv = CKR_HOST_MEMORY};
+  }
+}
+
 bool Lane::execute_function(const CallInfo& info) {
-  if (carries_secrets(info.policy)) {
+  if (request_.init != 0 || carries_secrets(info.policy)) {
     frame_.mark_secret();
     arena_.mark_secret();
   }
   const std::uint64_t session = request_.handles.empty() ? 0 : request_.handles[0];
   const std::uint64_t object = request_.handles.size() > 1 ? request_.handles[1] : 0;
-  In in(request_.body);
-  RequestReader from{in, request_.handles, arena_};
-  Out out(body_);
-  Served served;
-  try {
-    served = kHandlers[request_.call](module_.functions(), from, out, reply_.handles);
-  } catch (const std::bad_alloc&) {
+  if (request_.init != 0) {
+    const Served init = serve_one(request_.init, request_.init_body);
+    if (!init.well_formed) return false;
+    // What an Init returns beside its code has no place in this reply: nobody sends those in front of another call.
     body_.clear();
     reply_.handles.clear();
-    reply_.rv = CKR_HOST_MEMORY;
-    return true;
+    reply_.init_rv = init.rv;
+    reply_.rv = CKR_OK;
+    reply_.hsm_us = microseconds(init.duration);
+    if (init.rv != CKR_OK) return true;
+    request_.handles.clear();
+    request_.handles.add(session);
   }
+  const Served served = serve_one(request_.call, request_.body);
   if (!served.well_formed) return false;
   reply_.rv = served.rv;
-  reply_.hsm_us = microseconds(served.duration);
+  reply_.hsm_us += microseconds(served.duration);
   if (served.rv != CKR_OK) return true;
 
   switch (info.policy.objects) {

@@ -23,7 +23,9 @@ class Lane {
   bool refuse();
   bool send_frame();
   bool execute();  // false: the request is malformed and nothing was called
+  [[nodiscard]] bool may_be_led() const;
   bool execute_function(const CallInfo& info);
+  Served serve_one(std::uint32_t call, std::span<const std::uint8_t> body);
   void load();
   void list_slots();
   void find_all();

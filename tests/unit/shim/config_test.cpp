@@ -102,10 +102,10 @@ TEST(ShimConfig, SaysWhatIsWrongWithEachKey) {
              "s.toml:2:13: \"log_level\" is \"loud\" (expected \"trace\", \"debug\", \"info\", \"warning\", "
              "\"error\" or \"off\")"}));
   EXPECT_EQ(
-      problems_of("coalesce = false\n"),
+      problems_of("colour = false\n"),
       Lines{
-          "s.toml:1:1: unknown key \"coalesce\" (known: endpoint, connect_timeout, deadline, on_unreachable, "
-          "fork, log, log_level)"});
+          "s.toml:1:1: unknown key \"colour\" (known: endpoint, connect_timeout, deadline, on_unreachable, "
+          "fork, coalesce, log, log_level)"});
 }
 
 std::string text_of(const std::string& path) {

@@ -148,6 +148,7 @@ void FakeProxyd::serve(Connection& connection) {
     Reply reply;
     reply.id = request.id + given->id_offset;
     reply.rv = given->rv;
+    reply.init_rv = given->init_rv;
     for (const std::uint64_t handle : given->handles) reply.handles.add(handle);
     reply.body = given->body;
     Buffer out;

@@ -22,6 +22,7 @@ class FakeProxyd {
  public:
   struct Answer {
     CK_RV rv = CKR_OK;
+    CK_RV init_rv = CKR_OK;
     std::vector<std::uint64_t> handles;
     std::vector<std::uint8_t> body;
     std::uint64_t id_offset = 0;    // of the reply's id: anything but 0 is wrong

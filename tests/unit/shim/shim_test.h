@@ -24,6 +24,7 @@ class ShimTest : public ::testing::Test {
                         << more;
     setenv("P11SHIM_CONF", file.c_str(), 1);
     unsetenv("P11SHIM_ENDPOINT");
+    unsetenv("P11SHIM_COALESCE");
     unsetenv("P11SHIM_LOG");
   }
   void SetUp() override { configure(); }

@@ -62,6 +62,7 @@ std::vector<std::uint8_t> reply_frame() {
   Reply reply;
   reply.id = 99;
   reply.rv = 0x150;
+  reply.init_rv = 0x54;
   reply.queue_us = 12;
   reply.hsm_us = 345;
   reply.handles.add(8);
@@ -107,6 +108,25 @@ TEST(Message, RequestSurvivesItsRoundTrip) {
   EXPECT_TRUE(std::equal(request.body.begin(), request.body.end(), kBody.begin(), kBody.end()));
 }
 
+TEST(Message, AnInitTravelsInFrontOfItsCall) {
+  Request request = some_request(kBody);
+  const std::vector<std::uint8_t> init(20, 0xcd);
+  request.init = 43;
+  request.init_body = init;
+  Buffer buffer;
+  write_request_head(buffer, request);
+  const auto frame = frame_of(buffer, kBody);
+  Request received;
+  ASSERT_TRUE(read_request(frame, received));
+  EXPECT_EQ(received.init, 43u);
+  EXPECT_TRUE(std::equal(received.init_body.begin(), received.init_body.end(), init.begin(), init.end()));
+  EXPECT_EQ(received.handles.size(), 2u);
+  EXPECT_TRUE(std::equal(received.body.begin(), received.body.end(), kBody.begin(), kBody.end()));
+  ASSERT_TRUE(read_request(request_frame(), received));
+  EXPECT_EQ(received.init, 0u);
+  EXPECT_TRUE(received.init_body.empty());
+}
+
 TEST(Message, RequestWithoutMechanismAndTraceSaysSo) {
   Request sent;
   Buffer buffer;
@@ -126,6 +146,7 @@ TEST(Message, ReplySurvivesItsRoundTrip) {
   Reply reply;
   ASSERT_TRUE(read_reply(frame, reply));
   EXPECT_EQ(reply.id, 99u);
+  EXPECT_EQ(reply.init_rv, 0x54u);
   EXPECT_EQ(reply.rv, 0x150u);
   EXPECT_EQ(reply.queue_us, 12u);
   EXPECT_EQ(reply.hsm_us, 345u);
@@ -204,8 +225,8 @@ TEST(Message, RequestHasTheDocumentedBytes) {
   Buffer buffer;
   write_request_head(buffer, request);
   const std::vector<std::uint8_t> all(buffer.data(), buffer.data() + buffer.size());
-  EXPECT_EQ(all, (std::vector<std::uint8_t>{14, 0, 0, 0, 0x98, 1, 1, 14, 0xcd, 0x75, 0x30, 0xc0, 0xc0, 0x91,
-                                            5, 0xc4, 1}));
+  EXPECT_EQ(all, (std::vector<std::uint8_t>{15, 0, 0, 0, 0x99, 1, 1, 14, 0xcd, 0x75, 0x30, 0xc0, 0xc0, 0xc0,
+                                            0x91, 5, 0xc4, 1}));
 }
 
 TEST(Message, MsgpackReadsEveryFrame) {

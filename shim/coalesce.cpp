@@ -1,0 +1,151 @@
+#include "shim/coalesce.h"
+
+#include "shim/application.h"
+
+namespace p11shim {
+namespace {
+
+std::uint64_t hash_of(std::uint64_t init, std::uint32_t call, bool has_input, CK_ULONG size) {
+  return Signature().add(init).add(call).add(has_input).add(size).value();
+}
+
+}  // namespace
+
+std::optional<CK_ULONG> Coalescing::known_length(CK_SESSION_HANDLE session, Operation operation, const Query& query) {
+  return application_.sessions().with(
+      session, [&](SessionOperations& operations, KnownInits& known, const OpenSession&) -> std::optional<CK_ULONG> {
+        const WaitingInit& init = operations.waiting;
+        if (init.call == 0 || init.operation != operation) return std::nullopt;
+        return known.length(hash_of(init.signature, query.call, query.has_input, query.size));
+      });
+}
+
+void Coalescing::learn(CK_SESSION_HANDLE session, const Query& query, CK_ULONG length) {
+  const WaitingInit& lead = exchange_.lead();
+  application_.sessions().with(session, [&](SessionOperations& operations, KnownInits& known, const OpenSession&) {
+    if (lead.call == 0 && !operations.is_fresh) return;
+    const std::uint64_t init = lead.call != 0 ? lead.signature : operations.signature;
+    known.add_length(hash_of(init, query.call, query.has_input, query.size), length);
+  });
+}
+
+// What waits goes alone. Its failure is told to the call that was to use it.
+void Coalescing::send(CK_SESSION_HANDLE session) {
+  WaitingInit init;
+  const bool waited = application_.sessions().with(session, [&](SessionOperations& operations, KnownInits& known, const OpenSession&) {
+    return take_waiting(operations, known, Operation::any, init);
+  });
+  if (!waited) return;
+  const CK_RV rv = exchange_.perform_alone(session, init);
+  application_.sessions().with(session, [&](SessionOperations& operations, KnownInits& known, const OpenSession&) {
+    if (rv == CKR_OK) return operation_began(operations, init.operation, init.signature);
+    known.forget(init.signature);
+    operations.lost = init.operation;
+    operations.lost_rv = rv;
+  });
+}
+
+void Coalescing::send_all(bool only_session_objects) {
+  // Each turn takes one; other threads may add some meanwhile, but not for ever.
+  for (std::size_t turns = 0; turns < 65536; ++turns) {
+    const CK_SESSION_HANDLE session = application_.sessions().waiting(only_session_objects);
+    if (session == CK_INVALID_HANDLE) return;
+    send(session);
+  }
+}
+
+void Coalescing::drop(CK_SESSION_HANDLE session) {
+  application_.sessions().with(session, [](SessionOperations& operations, KnownInits& known, const OpenSession&) {
+    drop_waiting(operations, known);
+  });
+}
+
+void Coalescing::forget() {
+  application_.sessions().forget_inits();
+}
+
+// Takes along what waits for this call. Something: its Init was sent meanwhile, and failed with this.
+std::optional<CK_RV> Coalescing::take(CK_SESSION_HANDLE session, Operation operation) {
+  send_if_other(session, operation);
+  return application_.sessions().with(
+      session, [&](SessionOperations& operations, KnownInits& known, const OpenSession&) -> std::optional<CK_RV> {
+        if ((operations.lost & operation) != Operation::none) {
+          operations.lost = Operation::none;
+          return operations.lost_rv;
+        }
+        take_waiting(operations, known, operation, exchange_.lead());
+        return std::nullopt;
+      });
+}
+
+// What waits for another operation does not wait for longer than this call.
+void Coalescing::send_if_other(CK_SESSION_HANDLE session, Operation operation) {
+  const bool is_other = application_.sessions().with(session, [&](SessionOperations& operations, KnownInits&, const OpenSession&) {
+    return operations.waiting.call != 0 && operations.waiting.operation != operation;
+  });
+  if (is_other) send(session);
+}
+
+bool Coalescing::defer(std::uint32_t call, Operation operation, const CK_MECHANISM& mechanism) {
+  const Request& request = exchange_.request();
+  if (request.handles.empty() || exchange_.body().is_secret()) return false;
+  return application_.sessions().with(
+      request.handles[0], [&](SessionOperations& operations, KnownInits& known, const OpenSession& session) {
+        Signature signature;
+        signature.add(call).add(session.slot);
+        for (std::size_t i = 1; i < request.handles.size(); ++i) signature.add(request.handles[i]);
+        sign_mechanism(signature, mechanism, exchange_.body().bytes());
+        signature_ = signature.value();
+        epoch_ = known.epoch();
+        if (!known.contains(signature_)) return false;
+        WaitingInit& init = exchange_.lead();
+        init.clear();
+        init.call = call;
+        init.operation = operation;
+        init.mechanism = mechanism.mechanism;
+        init.objects.assign(request.handles.begin() + 1, request.handles.end());
+        init.body.swap(exchange_.body());
+        init.signature = signature_;
+        if (p11shim::defer(operations, known, init)) return true;
+        init.body.swap(exchange_.body());
+        init.clear();
+        return false;
+      });
+}
+
+void Coalescing::began(CK_SESSION_HANDLE session, Operation operation, CK_RV rv, bool cancels) {
+  application_.sessions().with(session, [&](SessionOperations& operations, KnownInits& known, const OpenSession&) {
+    if (rv == CKR_OPERATION_ACTIVE) operations.in_doubt = true;
+    if (rv != CKR_OK) return;
+    if (cancels) {
+      operations.active = operations.active & ~operation;
+      return;
+    }
+    operation_began(operations, operation, signature_);
+    // An Init that returned something, an IV of the module's, must ask the module each time.
+    In outputs(exchange_.reply().body);
+    if (signature_ == 0 || known.epoch() != epoch_ || !outputs.nil_if()) return;
+    const Handles& handles = exchange_.request().handles;
+    known.add(signature_, std::any_of(handles.begin() + 1, handles.end(),
+                                      [](std::uint64_t handle) { return (handle & kSessionObjectBit) != 0; }));
+  });
+}
+
+void Coalescing::went_on(CK_SESSION_HANDLE session, const Policy& policy, CK_RV rv, bool is_query) {
+  const WaitingInit& lead = exchange_.lead();
+  application_.sessions().with(session, [&](SessionOperations& operations, KnownInits& known, const OpenSession&) {
+    if (lead.call != 0) {
+      if (exchange_.init_failed()) return known.forget(lead.signature);
+      operation_began(operations, lead.operation, lead.signature);
+    }
+    operation_went_on(operations, policy.operation, policy.effect, rv, is_query);
+  });
+}
+
+void Coalescing::doubt(CK_SESSION_HANDLE session) {
+  application_.sessions().with(session, [](SessionOperations& operations, KnownInits&, const OpenSession&) {
+    operations.in_doubt = true;
+  });
+}
+
+}  // namespace p11shim

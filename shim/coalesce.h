@@ -1,0 +1,168 @@
+// How calls that belong together become one message. An Init whose like has succeeded in this application is answered at
+// once and waits; the call that uses it takes it along; a length query is answered as the module answered its like.
+// Whatever else might see or change the session's operations, or what Inits depend on, sends what waits first: the module
+// then sees every call in the application's order, and says what it would have said.
+#pragma once
+
+#include "calls/stub.h"
+#include "shim/call_exchange.h"
+#include "shim/sessions.h"
+
+namespace p11shim {
+
+// C_…Init of an operation that may wait.
+template <class Call>
+inline constexpr bool kMayWait = Call::policy.effect == Effect::starts &&
+                                 (Call::policy.operation & kLedOperations) == Call::policy.operation;
+
+// A call that goes on with one such operation, or ends it.
+template <class Call>
+inline constexpr bool kTakesInit =
+    (Call::policy.effect == Effect::continues || Call::policy.effect == Effect::ends) &&
+    (Call::policy.operation & kLedOperations) == Call::policy.operation &&
+    Call::policy.objects == Objects::none &&
+    (static_cast<unsigned>(Call::policy.operation) & (static_cast<unsigned>(Call::policy.operation) - 1)) == 0;
+
+// What Inits depend on may change by it: logins, objects, the token.
+template <class Call>
+inline constexpr bool kUnsettlesInits =
+    Call::policy.audit == AuditClass::auth || Call::policy.objects == Objects::destroys ||
+    Call::policy.objects == Objects::changes || Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_InitToken>() ||
+    Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_InitPIN>() ||
+    Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_SetPIN>();
+
+template <class Call>
+inline constexpr bool kClosesSession = Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_CloseSession>();
+template <class Call>
+inline constexpr bool kClosesAll = Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_CloseAllSessions>();
+
+// Neither sees nor changes anything of a session's operations.
+template <class Call>
+inline constexpr bool kIsIndifferent = Call::policy.slot ||
+                                       Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_GetSlotList>() ||
+                                       Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_GetSessionInfo>();
+
+// The C parameters of a single-part call that returns bytes: session, input, its length, output, its length.
+template <class Call>
+inline constexpr bool kAnswersLengthQuery = false;
+template <std::uint32_t Number, CallName Text, auto Member, Policy PolicyValue>
+inline constexpr bool
+    kAnswersLengthQuery<p11shim::Call<Number, Text, Member, PolicyValue, Session, InBytes, OutBytes>> =
+        PolicyValue.effect == Effect::ends && (PolicyValue.operation & kLedOperations) == PolicyValue.operation;
+
+template <class Call, class... C>
+bool asks_for_length(C... arguments) {
+  if constexpr (sizeof...(C) < 2) {
+    return false;
+  } else {
+    using Place = std::tuple_element_t<sizeof...(C) - 2, std::tuple<C...>>;
+    using Size = std::tuple_element_t<sizeof...(C) - 1, std::tuple<C...>>;
+    if constexpr (std::is_same_v<Place, CK_BYTE_PTR> && std::is_same_v<Size, CK_ULONG_PTR>)
+      return std::get<sizeof...(C) - 2>(std::tuple(arguments...)) == nullptr;
+    else
+      return false;
+  }
+}
+
+// Part of one call. The order: settle → (answered) → request encoded → (waits) → performed → follow.
+class Coalescing {
+ public:
+  Coalescing(Application& application, CallExchange& exchange) : application_(application), exchange_(exchange) {
+    exchange.lead().clear();  // of a call that was left by an exception
+  }
+
+  // Sends what must not wait beyond this call, or takes along what waits for it. Something: the answer of this call.
+  template <class Call, class... C>
+  std::optional<CK_RV> settle(C... arguments) {
+    const auto first = static_cast<CK_ULONG>(std::get<0>(std::tuple(arguments...)));
+    if constexpr (kUnsettlesInits<Call>) {
+      send_all(false);
+      forget();
+    } else if constexpr (kClosesSession<Call>) {
+      drop(first);
+      send_all(true);
+    } else if constexpr (kTakesInit<Call>) {
+      if constexpr (kAnswersLengthQuery<Call>)
+        if (asks_for_length<Call>(arguments...) && answer_length<Call>(arguments...)) return CKR_OK;
+      if (const auto lost = take(first, Call::policy.operation)) return lost;
+    } else if constexpr (!kIsIndifferent<Call> && !kClosesAll<Call>) {
+      send(first);
+    }
+    return std::nullopt;
+  }
+
+  // After an Init was encoded: it waits, and the application is told CKR_OK.
+  template <class Call, class... C>
+  bool wait(C... arguments) {
+    if constexpr (kMayWait<Call>) {
+      const CK_MECHANISM_PTR mechanism = std::get<1>(std::tuple(arguments...));
+      return mechanism != nullptr && defer(Call::number, Call::policy.operation, *mechanism);
+    } else {
+      return false;
+    }
+  }
+
+  // After the call, whatever became of it.
+  template <class Call, class... C>
+  void follow(CK_RV rv, C... arguments) {
+    const auto first = static_cast<CK_ULONG>(std::get<0>(std::tuple(arguments...)));
+    if constexpr (Call::policy.operation == Operation::any ||
+                  Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_SetOperationState>()) {
+      doubt(first);
+    } else if constexpr (Call::policy.operation != Operation::none) {
+      if constexpr (kMayWait<Call>) {
+        began(first, Call::policy.operation, rv, std::get<1>(std::tuple(arguments...)) == nullptr);
+      } else if constexpr (Call::policy.effect == Effect::starts) {
+        began(first, Call::policy.operation, rv, false);
+      } else {
+        const bool is_query = asks_for_length<Call>(arguments...);
+        if constexpr (kAnswersLengthQuery<Call>)
+          if (is_query && rv == CKR_OK) learn(first, query_of<Call>(arguments...), *std::get<4>(std::tuple(arguments...)));
+        went_on(first, Call::policy, rv, is_query);
+      }
+    } else if constexpr (kUnsettlesInits<Call>) {
+      forget();
+    }
+  }
+
+ private:
+  // What, beside the Init, the answer to a length query depends on.
+  struct Query {
+    std::uint32_t call;
+    bool has_input;
+    CK_ULONG size;
+  };
+  template <class Call, class... C>
+  static Query query_of(C... arguments) {
+    const std::tuple all(arguments...);
+    return {Call::number, std::get<1>(all) != nullptr, std::get<2>(all)};
+  }
+
+  template <class Call, class... C>
+  bool answer_length(C... arguments) {
+    const std::tuple all(arguments...);
+    const auto length = known_length(std::get<0>(all), Call::policy.operation, query_of<Call>(arguments...));
+    if (length) *std::get<4>(all) = *length;
+    return length.has_value();
+  }
+
+  std::optional<CK_ULONG> known_length(CK_SESSION_HANDLE session, Operation operation, const Query& query);
+  void learn(CK_SESSION_HANDLE session, const Query& query, CK_ULONG length);
+  void send(CK_SESSION_HANDLE session);
+  void send_all(bool only_session_objects);
+  void drop(CK_SESSION_HANDLE session);
+  void forget();
+  std::optional<CK_RV> take(CK_SESSION_HANDLE session, Operation operation);
+  void send_if_other(CK_SESSION_HANDLE session, Operation operation);
+  bool defer(std::uint32_t call, Operation operation, const CK_MECHANISM& mechanism);
+  void began(CK_SESSION_HANDLE session, Operation operation, CK_RV rv, bool cancels);
+  void went_on(CK_SESSION_HANDLE session, const Policy& policy, CK_RV rv, bool is_query);
+  void doubt(CK_SESSION_HANDLE session);
+
+  Application& application_;
+  CallExchange& exchange_;
+  std::uint64_t signature_ = 0;  // of the Init that this call is
+  std::uint64_t epoch_ = 0;
+};
+
+}  // namespace p11shim

@@ -1,0 +1,142 @@
+#include "shim/operations.h"
+
+#include <algorithm>
+
+namespace p11shim {
+namespace {
+
+constexpr std::size_t kMost = 4096;  // entries; whoever uses more begins anew
+
+// The parameter is an IV and nothing else.
+bool takes_iv_alone(CK_MECHANISM_TYPE type) {
+  switch (type) {
+    case CKM_AES_CBC:
+    case CKM_AES_CBC_PAD:
+    case CKM_AES_OFB:
+    case CKM_AES_CFB8:
+    case CKM_AES_CFB64:
+    case CKM_AES_CFB128:
+    case CKM_DES_CBC:
+    case CKM_DES_CBC_PAD:
+    case CKM_DES3_CBC:
+    case CKM_DES3_CBC_PAD:
+    case CKM_CAMELLIA_CBC:
+    case CKM_CAMELLIA_CBC_PAD:
+    case CKM_ARIA_CBC:
+    case CKM_ARIA_CBC_PAD:
+    case CKM_SEED_CBC:
+    case CKM_SEED_CBC_PAD: return true;
+    default: return false;
+  }
+}
+
+}  // namespace
+
+bool WaitingInit::names_session_object() const {
+  return std::any_of(objects.begin(), objects.end(), [](std::uint64_t handle) { return (handle & kSessionObjectBit) != 0; });
+}
+
+void WaitingInit::swap(WaitingInit& other) noexcept {
+  std::swap(call, other.call);
+  std::swap(operation, other.operation);
+  std::swap(mechanism, other.mechanism);
+  objects.swap(other.objects);
+  body.swap(other.body);
+  std::swap(signature, other.signature);
+}
+
+void WaitingInit::clear() {
+  call = 0;
+  operation = Operation::none;
+  objects.clear();
+  body.clear();
+}
+
+bool defer(SessionOperations& operations, KnownInits& known, WaitingInit& init) {
+  if (operations.waiting.call != 0 || operations.active != Operation::none || operations.in_doubt) return false;
+  if (!known.contains(init.signature)) return false;
+  operations.lost = Operation::none;
+  operations.waiting.swap(init);
+  ++known.waiting;
+  return true;
+}
+
+bool take_waiting(SessionOperations& operations, KnownInits& known, Operation wanted, WaitingInit& init) {
+  if (operations.waiting.call == 0 || (operations.waiting.operation & wanted) == Operation::none) return false;
+  operations.waiting.swap(init);
+  operations.waiting.clear();
+  --known.waiting;
+  return true;
+}
+
+void drop_waiting(SessionOperations& operations, KnownInits& known) {
+  if (operations.waiting.call == 0) return;
+  operations.waiting.clear();
+  --known.waiting;
+}
+
+// If there was a doubt, the module has settled it: had anything been active that excludes this, it would have refused.
+void operation_began(SessionOperations& operations, Operation operation, std::uint64_t signature) {
+  operations.active = operations.in_doubt ? operation : operations.active | operation;
+  operations.in_doubt = false;
+  operations.is_fresh = true;
+  operations.signature = signature;
+  operations.lost = Operation::none;
+}
+
+void operation_went_on(SessionOperations& operations, Operation operation, Effect effect, CK_RV rv, bool is_query) {
+  if (rv == CKR_BUFFER_TOO_SMALL || (rv == CKR_OK && is_query)) return;
+  operations.is_fresh = false;
+  if (effect == Effect::ends || rv != CKR_OK) operations.active = operations.active & ~operation;
+  operations.in_doubt |= rv != CKR_OK && rv != CKR_SIGNATURE_INVALID;
+}
+
+void KnownInits::add(std::uint64_t signature, bool names_session_object) {
+  if (inits_.size() >= kMost) inits_.clear();
+  inits_[signature] = names_session_object;
+}
+
+void KnownInits::forget_session_objects() {
+  std::erase_if(inits_, [](const auto& known) { return known.second; });
+}
+
+void KnownInits::forget_all() {
+  inits_.clear();
+  lengths_.clear();
+  ++epoch_;
+}
+
+void KnownInits::add_length(std::uint64_t query, CK_ULONG length) {
+  if (lengths_.size() >= kMost) lengths_.clear();
+  lengths_[query] = length;
+}
+
+std::optional<CK_ULONG> KnownInits::length(std::uint64_t query) const {
+  const auto found = lengths_.find(query);
+  return found == lengths_.end() ? std::nullopt : std::optional(found->second);
+}
+
+Signature& Signature::add(const void* bytes, std::size_t size) {
+  const auto* byte = static_cast<const std::uint8_t*>(bytes);
+  for (const auto* const end = byte + size; byte != end; ++byte) hash_ = (hash_ ^ *byte) * 1099511628211ull;
+  return *this;
+}
+
+void sign_mechanism(Signature& signature, const CK_MECHANISM& mechanism, std::span<const std::uint8_t> encoded) {
+  const bool given = mechanism.pParameter != nullptr;
+  const CK_ULONG size = mechanism.ulParameterLen;
+  signature.add(mechanism.mechanism).add(given).add(size);
+  if (given && takes_iv_alone(mechanism.mechanism)) return;
+  if (given && mechanism.mechanism == CKM_AES_CTR && size == sizeof(CK_AES_CTR_PARAMS)) {
+    signature.add(static_cast<const CK_AES_CTR_PARAMS*>(mechanism.pParameter)->ulCounterBits);
+    return;
+  }
+  if (given && mechanism.mechanism == CKM_AES_GCM && size == sizeof(CK_GCM_PARAMS)) {
+    const auto& gcm = *static_cast<const CK_GCM_PARAMS*>(mechanism.pParameter);
+    signature.add(gcm.pIv != nullptr).add(gcm.ulIvLen).add(gcm.ulIvBits).add(gcm.pAAD != nullptr).add(gcm.ulAADLen).add(gcm.ulTagBits);
+    return;
+  }
+  signature.add(encoded.data(), encoded.size());
+}
+
+}  // namespace p11shim

@@ -1,0 +1,89 @@
+// What the shim knows of the operations of a session, so that a C_…Init whose like has succeeded before need not
+// travel alone: it is answered at once and goes with the call that uses it (Request::init).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "calls/policy.h"
+#include "pkcs11/cryptoki.h"
+#include "wire/handles.h"
+
+namespace p11shim {
+
+// A C_…Init that was answered with CKR_OK and has not been sent.
+struct WaitingInit {
+  std::uint32_t call = 0;  // 0: none
+  Operation operation = Operation::none;
+  CK_MECHANISM_TYPE mechanism = 0;
+  std::vector<std::uint64_t> objects;  // its handles behind the session's
+  Buffer body;
+  std::uint64_t signature = 0;
+
+  [[nodiscard]] bool names_session_object() const;
+  void swap(WaitingInit& other) noexcept;
+  void clear();
+};
+
+struct SessionOperations {
+  WaitingInit waiting;
+  Operation active = Operation::none;  // in the module, as far as its answers tell
+  bool in_doubt = false;               // a call failed, or did what is not followed here
+  bool is_fresh = false;               // nothing but length queries since the Init
+  std::uint64_t signature = 0;         // of the Init that began `active`
+  Operation lost = Operation::none;    // its Init, sent late, failed:
+  CK_RV lost_rv = CKR_OK;              // with this, which the operation's next call is told
+};
+
+// The Inits that have succeeded in this application, and the lengths that length queries gave for them. What is remembered
+// is a hash: parameters may be secret.
+class KnownInits {
+ public:
+  std::size_t waiting = 0;  // sessions whose Init waits
+
+  void add(std::uint64_t signature, bool names_session_object);
+  void forget(std::uint64_t signature) { inits_.erase(signature); }
+  void forget_session_objects();
+  void forget_all();
+  [[nodiscard]] bool contains(std::uint64_t signature) const { return inits_.contains(signature); }
+  // Counts the calls of forget_all(): an Init that was under way during one proves nothing.
+  [[nodiscard]] std::uint64_t epoch() const { return epoch_; }
+
+  void add_length(std::uint64_t query, CK_ULONG length);
+  [[nodiscard]] std::optional<CK_ULONG> length(std::uint64_t query) const;
+
+ private:
+  std::unordered_map<std::uint64_t, bool> inits_;       // signature → names a session object
+  std::unordered_map<std::uint64_t, CK_ULONG> lengths_;
+  std::uint64_t epoch_ = 0;
+};
+
+// What happens to the operations of one session. Each is told what a call did and keeps both records true.
+// Lets an Init wait if its like is known and the session has nothing under way. `init` is swapped in.
+bool defer(SessionOperations& operations, KnownInits& known, WaitingInit& init);
+// Takes the waiting Init out, if it is one of `wanted`.
+bool take_waiting(SessionOperations& operations, KnownInits& known, Operation wanted, WaitingInit& init);
+void drop_waiting(SessionOperations& operations, KnownInits& known);
+// An Init was executed and succeeded.
+void operation_began(SessionOperations& operations, Operation operation, std::uint64_t signature);
+// A call that goes on with `operation`, or ends it, gave `rv`. `is_query`: it asked for a length.
+void operation_went_on(SessionOperations& operations, Operation operation, Effect effect, CK_RV rv, bool is_query);
+
+// 64 bits that stand for a value; good against accidents, not against an application that means to fool itself.
+class Signature {
+ public:
+  Signature& add(const void* bytes, std::size_t size);
+  Signature& add(std::uint64_t value) { return add(&value, sizeof value); }
+  [[nodiscard]] std::uint64_t value() const { return hash_; }
+
+ private:
+  std::uint64_t hash_ = 14695981039346656037ull;  // FNV-1a
+};
+
+// Adds what decides whether an Init with this mechanism succeeds: all of it (`encoded`) but the contents of an IV, nonce
+// or AAD, whose lengths count.
+void sign_mechanism(Signature& signature, const CK_MECHANISM& mechanism, std::span<const std::uint8_t> encoded);
+
+}  // namespace p11shim
