@@ -94,6 +94,20 @@ OperationRecord ClientCall::record_of(CK_RV rv, std::span<const std::uint8_t> re
   return record;
 }
 
+// A call that brought its Init along: the whole operation, or its begin.
+void ClientCall::audit_led(OperationRecord own) {
+  const bool is_refused = reply_.init_rv != CKR_OK;
+  if (is_refused) own.function = request_.init;
+  std::erase_if(session_->records, [&](const OperationRecord& record) {
+    if (is_refused || !has(record.operation, own.operation)) return false;
+    write_record(services_.audit, *application_, pool_, record, true);
+    return true;
+  });
+  const bool goes_on = !is_refused && (own.rv == CKR_OK || own.rv == CKR_BUFFER_TOO_SMALL) && session_->hold_with(own.operation) != nullptr;
+  if (goes_on) session_->records.push_back(std::move(own));
+  else write_record(services_.audit, *application_, pool_, own, false);
+}
+
 // Calls of one operation are gathered until it ends; each message of the message functions is one of its own.
 void ClientCall::audit(CK_RV rv, std::span<const std::uint8_t> reply_body) {
   const Policy& policy = info_->policy;
@@ -104,6 +118,8 @@ void ClientCall::audit(CK_RV rv, std::span<const std::uint8_t> reply_body) {
   };
   const bool begins = policy.effect == Effect::starts;
   if (session_ == nullptr || policy.effect == Effect::none || (begins && rv != CKR_OK)) return write(own, false);
+
+  if (request_.init != 0) return audit_led(std::move(own));
 
   const bool cancels = request_.call == number_of<&List::C_SessionCancel>();
   bool is_part = false;

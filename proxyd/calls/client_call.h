@@ -92,6 +92,7 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   // auditing.cpp
   OperationRecord record_of(CK_RV rv, std::span<const std::uint8_t> reply_body);
   void audit(CK_RV rv, std::span<const std::uint8_t> reply_body);
+  void audit_led(OperationRecord own);
 
   // saved_state.cpp
   void set_operation_state();
