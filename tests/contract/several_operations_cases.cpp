@@ -1,5 +1,6 @@
 // Several operations at once in one session: which pairs a module allows, and the dual-function calls (section 5.14).
 #include <array>
+#include <functional>
 
 #include "cases.h"
 
@@ -58,9 +59,7 @@ void go_on(Application& app, Recorder::Session session, Kind kind) {
   }
 }
 
-void pairs_of_operations(Application& app) {
-  const auto keep = app.start_crypto();
-  const auto key = app.create(keep, secret(CKK_AES, pattern(16), "key"));
+void all_pairs(Application& app, Recorder::Object key) {
   for (Kind first : kKinds) {
     for (Kind second : kKinds) {
       const auto session = app.open_at(app.crypto_slot);
@@ -71,6 +70,29 @@ void pairs_of_operations(Application& app) {
       app.close_session(session);
     }
   }
+}
+
+void pairs_of_operations(Application& app) {
+  const auto session = app.start_crypto();
+  all_pairs(app, app.create(session, secret(CKK_AES, pattern(16), "key")));
+  app.finalize();
+}
+
+// Every operation once, from begin to end: whoever remembers that may treat the next one differently, unseen.
+void warm(Application& app, Recorder::Object key) {
+  const auto session = app.open_at(app.crypto_slot);
+  for (Kind kind : kKinds) {
+    start(app, session, kind, key);
+    go_on(app, session, kind);
+  }
+  app.close_session(session);
+}
+
+void pairs_of_operations_done_before(Application& app) {
+  const auto session = app.start_crypto();
+  const auto key = app.create(session, secret(CKK_AES, pattern(16), "key"));
+  warm(app, key);
+  all_pairs(app, key);
   app.finalize();
 }
 
@@ -108,6 +130,113 @@ void calls_beside_an_operation(Application& app) {
   app.find_all(session, {{CKA_LABEL, "renamed"}});
   app.encrypt_update(session, pattern(16, 2), Room::of(32));
   app.encrypt_final(session, Room::of(32));
+  app.finalize();
+}
+
+// Between an Init that has succeeded before and the call that uses it.
+void calls_between_init_and_use(Application& app) {
+  const auto keep = app.start_crypto();
+  const auto other = app.open_at(app.crypto_slot);
+  const auto session = app.open_at(app.crypto_slot);
+  const auto key = app.create(keep, secret(CKK_AES, pattern(16), "key"));
+  warm(app, key);
+  using Action = std::function<void()>;
+  CK_OBJECT_HANDLE object = 0;
+  CK_SESSION_INFO info;
+  Mechanism gen(CKM_AES_KEY_GEN);
+  const Action actions[] = {
+      [&] { app.generate_random(session, Room::of(16)); },
+      [&] { app.get_session_info(session, &info); },
+      [&] { app.get_attribute_value(session, key, roomy({CKA_LABEL})); },
+      [&] { app.set_attribute_value(session, key, {{CKA_LABEL, "renamed"}}); },
+      [&] { app.set_attribute_value(session, key, {{CKA_ENCRYPT, false}, {CKA_SIGN, false}}); },
+      [&] { app.set_attribute_value(other, key, {{CKA_ENCRYPT, true}, {CKA_SIGN, true}}); },
+      [&] { app.create_object(session, data_object(), &object); },
+      [&] { app.destroy_object(other, object); },
+      [&] { app.generate_key(session, &gen, {{CKA_VALUE_LEN, 16}}, &object); },
+      [&] { app.get_operation_state(session, Room::of(512)); },
+      [&] { app.digest_final(session, Room::of(32)); },
+      [&] { app.encrypt_update(session, Bytes(16), Room::of(16)); },
+      [&] { app.sign_update(session, "part"); },
+      [&] { app.close_session(other); },
+      [&] { app.destroy_object(session, key); },
+      [&] {},
+  };
+  for (const Action& action : actions)
+    for (Kind kind : {Kind::kDigest, Kind::kEncrypt, Kind::kDecrypt, Kind::kSign, Kind::kVerify}) {
+      start(app, session, kind, key);
+      action();
+      go_on(app, session, kind);
+      go_on(app, session, kind);
+    }
+  app.finalize();
+}
+
+void init_and_close(Application& app) {
+  const auto keep = app.start_crypto();
+  const auto key = app.create(keep, secret(CKK_AES, pattern(16), "key"));
+  warm(app, key);
+  for (Kind kind : kKinds) {
+    const auto session = app.open_at(app.crypto_slot);
+    start(app, session, kind, key);
+    app.close_session(session);
+    go_on(app, session, kind);
+  }
+  start(app, keep, Kind::kSign, key);
+  app.close_all_sessions(app.crypto_slot);
+  go_on(app, keep, Kind::kSign);
+  app.finalize();
+}
+
+// A session object goes with the session that made it.
+void key_goes_between_init_and_use(Application& app) {
+  app.start_crypto();
+  const auto session = app.open_at(app.crypto_slot);
+  for (Kind kind : {Kind::kEncrypt, Kind::kSign, Kind::kVerify}) {
+    const auto maker = app.open_at(app.crypto_slot);
+    const auto key = app.create(maker, secret(CKK_AES, pattern(16), "key"));
+    for (int round = 0; round < 2; ++round) {
+      start(app, session, kind, key);
+      go_on(app, session, kind);
+    }
+    start(app, session, kind, key);
+    app.close_session(maker);
+    go_on(app, session, kind);
+    start(app, session, kind, key);
+    go_on(app, session, kind);
+  }
+  app.finalize();
+}
+
+void lengths_asked_for_again(Application& app) {
+  const auto session = app.start_crypto();
+  const auto key = app.create(session, secret(CKK_AES, pattern(16), "key"));
+  for (int round = 0; round < 3; ++round)
+    for (std::size_t size : {0u, 1u, 15u, 16u, 17u, 32u}) {
+      Mechanism pad(CKM_AES_CBC_PAD, pattern(16, static_cast<CK_BYTE>(round))), cbc(CKM_AES_CBC, pattern(16, 9)), hmac(CKM_SHA256_HMAC), sha(CKM_SHA256);
+      for (Mechanism* mechanism : {&pad, &cbc}) {
+        if (app.encrypt_init(session, mechanism, key) != CKR_OK) continue;
+        app.encrypt(session, pattern(size), Room::query());
+        app.encrypt(session, pattern(size + 1), Room::query());
+        app.encrypt(session, pattern(size), Room::of(1));
+        const Outcome encrypted = app.encrypt(session, pattern(size), Room::of(64));
+        app.encrypt(session, pattern(size), Room::of(64));
+        app.decrypt_init(session, mechanism, key);
+        app.decrypt(session, encrypted.bytes, Room::query());
+        app.decrypt(session, encrypted.bytes, Room::of(64));
+        app.decrypt_final(session, Room::of(64));
+      }
+      app.sign_init(session, &hmac, key);
+      app.sign(session, pattern(size), Room::query());
+      app.sign(session, pattern(size), Room::of(31));
+      app.sign(session, pattern(size), Room::of(32));
+      app.digest_init(session, &sha);
+      app.digest(session, pattern(size), Room::query());
+      app.digest_update(session, pattern(size));
+      app.digest(session, pattern(size), Room::query());
+      app.digest_final(session, Room::query());
+      app.digest_final(session, Room::of(32));
+    }
   app.finalize();
 }
 
@@ -187,7 +316,9 @@ void dual_without_operations(Application& app) {
 }
 
 constexpr Case kCases[] = {
-    P11_CASE(pairs_of_operations),     P11_CASE(triples_of_operations), P11_CASE(calls_beside_an_operation),
+    P11_CASE(pairs_of_operations), P11_CASE(pairs_of_operations_done_before), P11_CASE(calls_between_init_and_use),
+    P11_CASE(init_and_close), P11_CASE(key_goes_between_init_and_use), P11_CASE(lengths_asked_for_again),
+    P11_CASE(triples_of_operations), P11_CASE(calls_beside_an_operation),
     P11_CASE(refused_parts_stay_in_their_session),
     P11_CASE(dual_digest_and_encrypt), P11_CASE(dual_sign_and_encrypt), P11_CASE(dual_without_operations),
 };
