@@ -77,6 +77,8 @@ struct Label : InputOnly {
 template <bool LengthOptional>
 struct OutBytesOr {
   static constexpr std::string_view name{LengthOptional ? "OutBytesOptional" : "OutBytes"};
+  // NSS writes a whole digest into a buffer that is too small for it: nothing else may be hit.
+  static constexpr std::size_t kOverrun = 64;
   using C = Types<CK_BYTE_PTR, CK_ULONG_PTR>;
   struct Value {
     CK_BYTE_PTR buffer;
@@ -107,7 +109,7 @@ struct OutBytesOr {
     if (is_query || !from.body.ok()) return;
     value.capacity = std::min<CK_ULONG>(value.stated, limits::kMaxBulk);
     value.size = value.capacity;
-    value.buffer = from.arena.bytes(value.capacity);
+    value.buffer = from.arena.bytes(value.capacity + kOverrun);
   }
   static std::tuple<CK_BYTE_PTR, CK_ULONG_PTR> c(Value& value) {
     return {value.buffer, value.no_length ? nullptr : &value.size};

@@ -86,6 +86,15 @@ TEST(Comparator, AllowsWhatTheTableLists) {
   EXPECT_EQ(differences(proxied, direct, "softhsm", "wait_now").size(), 1u);
 }
 
+TEST(AllowedDifferences, KnowsWhichRowsNobodyNeeded) {
+  const AllowedDifferences allowed = AllowedDifferences::parse(kTable);
+  EXPECT_EQ(allowed.unused("softhsm").size(), 2u);
+  EXPECT_EQ(allowed.unused("nss").size(), 1u);
+  EXPECT_TRUE(allowed.allows({"a_case", 1, "C_GetTokenInfo", "utcTime", "1", "2"}, "softhsm"));
+  ASSERT_EQ(allowed.unused("softhsm").size(), 1u);
+  EXPECT_EQ(allowed.unused("softhsm")[0], "C_WaitForSlotEvent | rv | softhsm | CKR_NO_EVENT | CKR_FUNCTION_NOT_SUPPORTED | wait_*");
+}
+
 TEST(AllowedDifferences, ReadsOnlyItsOwnTable) { EXPECT_EQ(AllowedDifferences::parse(kTable).size(), 2u); }
 
 TEST(AllowedDifferences, RefusesARowThatIsNotComplete) {

@@ -63,10 +63,21 @@ AllowedDifferences AllowedDifferences::read(const std::string& path) {
 
 bool AllowedDifferences::allows(const Difference& difference, const std::string& backend) const {
   return std::ranges::any_of(rows_, [&](const Row& row) {
-    return matches(row.function, difference.function) && matches(row.field, difference.field) &&
-           matches(row.backend, backend) && matches(row.direct, difference.direct) &&
-           matches(row.proxied, difference.proxied) && matches(row.test_case, difference.test_case);
+    const bool covers = matches(row.function, difference.function) && matches(row.field, difference.field) &&
+                        matches(row.backend, backend) && matches(row.direct, difference.direct) &&
+                        matches(row.proxied, difference.proxied) && matches(row.test_case, difference.test_case);
+    row.used |= covers;
+    return covers;
   });
+}
+
+std::vector<std::string> AllowedDifferences::unused(const std::string& backend) const {
+  std::vector<std::string> unused;
+  for (const Row& row : rows_)
+    if (!row.used && matches(row.backend, backend))
+      unused.push_back(row.function + " | " + row.field + " | " + row.backend + " | " + row.direct + " | " + row.proxied + " | " +
+                       row.test_case);
+  return unused;
 }
 
 }  // namespace p11shim::compare

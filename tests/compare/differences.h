@@ -25,10 +25,14 @@ class AllowedDifferences {
 
   bool allows(const Difference& difference, const std::string& backend) const;
   std::size_t size() const { return rows_.size(); }
+  // Rows for `backend` that no difference has needed so far, as they stand in the table. Of several rows that allow the
+  // same, the first one is needed.
+  std::vector<std::string> unused(const std::string& backend) const;
 
  private:
   struct Row {
     std::string function, field, backend, direct, proxied, test_case, why;
+    mutable bool used = false;
   };
   std::vector<Row> rows_;
 };

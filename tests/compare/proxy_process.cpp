@@ -89,6 +89,8 @@ void ProxyProcess::write_config(const Backend& backend, const std::string& modul
          << "[log]\nlevel = \"debug\"\n"
          << "[[module]]\nname = \"tested\"\npath = " << quoted(module) << "\ntokens = \"*\"\n"
          << "admin = [" << quoted("uid:" + std::to_string(getuid())) << "]\n";
+  // A walk leaves operations unfinished in many sessions, each of which holds a real one.
+  config << "sessions_ro = 64\nsessions_rw = 64\n";
   if (std::string parameters = backend.library_parameters(tokens); !parameters.empty())
     config << "library_parameters = " << quoted(parameters) << "\n";
   config << "[module.environment]\n";

@@ -76,6 +76,7 @@ int run_both(const Options& options, const FreshTokens& tokens) {
     if (options.verbose) std::cout << test_case.name << std::endl;
     verdict.judge(test_case.name, run_case(test_case, direct), run_case(test_case, proxied));
   }
+  if (options.pattern == "*" && !options.twice_direct) verdict.report_unused_rows();
   return verdict.conclude() ? 0 : 1;
 }
 

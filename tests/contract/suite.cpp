@@ -42,6 +42,11 @@ void Verdict::judge(const std::string& test_case, const CaseRecord& direct, cons
   if (failed || !differences.empty() || !proxied.failure.empty()) ++failed_;
 }
 
+void Verdict::report_unused_rows() {
+  for (const std::string& row : allowed_.unused(backend_))
+    if (!row.ends_with("| walk")) out_ << "no case needs this row: " << row << "\n";
+}
+
 bool Verdict::conclude() {
   out_ << backend_ << ": " << cases_ << " cases, " << calls_ << " calls, " << failed_ << " cases differ or failed\n";
   return failed_ == 0 && cases_ > 0;

@@ -24,6 +24,8 @@ class Verdict {
       : backend_(std::move(backend)), allowed_(std::move(allowed)), out_(out) {}
 
   void judge(const std::string& test_case, const CaseRecord& direct, const CaseRecord& proxied);
+  // Prints rows of the table that none of the cases judged so far has needed.
+  void report_unused_rows();
   // Prints the sum; whether every case was equal.
   bool conclude();
 
