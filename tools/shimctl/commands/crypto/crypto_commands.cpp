@@ -118,7 +118,9 @@ void add_crypto_commands(CLI::App& root, Invocation& invocation) {
   derive.app->add_option("--label", derive.options->label, "Keep it as a key of this name")
       ->option_text("LABEL");
   derive.app->add_option("--id", derive.options->id, "The key's; random otherwise")->option_text("HEX");
-  derive.app->add_option("--attr", derive.options->attributes, "The key's attributes")->option_text("WORDS");
+  derive.app->add_option("--attr", derive.options->attributes, "The key's attributes")
+      ->option_text("WORDS")
+      ->allow_extra_args(false);
   derive.app->add_flag("--allow-duplicate", derive.options->allow_duplicate, "Even if the label is taken");
   add_output(*derive.app, derive.options->out, "Write the secret itself to a file");
 }

@@ -41,7 +41,7 @@ std::string peer_point(const Invocation& invocation, const std::string& path, CK
     ObjectAttributes attributes;
     for (const auto& entry : object.entries()) attributes.set(entry.type, entry.value);
     const auto point = attributes.bytes(CKA_EC_POINT);
-    if (!point || attributes.number(CKA_KEY_TYPE) != type) continue;
+    if (!point || point->size() < 3 || attributes.number(CKA_KEY_TYPE) != type) continue;
     const std::size_t head = static_cast<unsigned char>((*point)[1]) < 0x80 ? 2 : 3;
     return std::string(point->substr(head));
   }
@@ -131,6 +131,7 @@ ExitCode derive_key(const Invocation& invocation, const DeriveOptions& options) 
       session.read(key, std::array{CKA_KEY_TYPE}).number(CKA_KEY_TYPE).value_or(CKK_VENDOR_DEFINED);
   std::string point = peer_point(invocation, options.peer, own);
   if (kept && !options.allow_duplicate) refuse_duplicate(session, options.label);
+  if (invocation.dry_run) return ExitCode::kOk;
   CK_OBJECT_HANDLE derived = CK_INVALID_HANDLE;
   try {
     derived = derive(session, key, point, derived_template(options, type, kept));

@@ -39,8 +39,7 @@ CK_OBJECT_HANDLE generate_pair(const Session& session, const KeyType& type, cons
 
 ExitCode generate_key(const Invocation& invocation, const GenerateOptions& options) {
   const KeyType type = parse_key_type(options.type);
-  const KeyNames names{
-      .label = options.label, .id = id_or_random(options.id), .token = !options.session_object};
+  const KeyNames names{.label = options.label, .id = id_or_random(options.id)};
   const Template changes = parse_attributes(options.attributes);
   const Template public_changes = parse_attributes(options.public_attributes);
   TokenAccess access(invocation);

@@ -15,7 +15,6 @@ struct GenerateOptions {
   std::vector<std::string> attributes;
   std::vector<std::string> public_attributes;
   bool allow_duplicate = false;
-  bool session_object = false;
 };
 ExitCode generate_key(const Invocation& invocation, const GenerateOptions& options);
 

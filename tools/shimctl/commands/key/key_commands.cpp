@@ -34,9 +34,11 @@ void add_generate(CLI::App& key, Invocation& invocation, const char* name, const
   app->add_option("--label", options->label, "Its name")->required()->option_text("LABEL");
   app->add_option("--id", options->id, "Its id in hexadecimal; random otherwise")->option_text("HEX");
   app->add_option("--attr", options->attributes, "Attributes: 'sign !extractable end-date=2031-12-31'")
-      ->option_text("WORDS");
+      ->option_text("WORDS")
+      ->allow_extra_args(false);
   app->add_option("--public-attr", options->public_attributes, "Attributes of the public half")
-      ->option_text("WORDS");
+      ->option_text("WORDS")
+      ->allow_extra_args(false);
   app->add_flag("--allow-duplicate", options->allow_duplicate, "Even if the label is taken");
   app->footer(std::string("Example:\n  shimctl --token test --pin-from prompt key ") + name + " --type " +
               type + " --label k");
@@ -86,7 +88,9 @@ void add_changes(CLI::App& key, Invocation& invocation) {
   add_class(*copy.app, copy.options->object_class);
   copy.app->add_option("--label", copy.options->label, "The copy's")->required()->option_text("LABEL");
   copy.app->add_option("--id", copy.options->id, "The copy's")->option_text("HEX");
-  copy.app->add_option("--attr", copy.options->attributes, "What is different")->option_text("WORDS");
+  copy.app->add_option("--attr", copy.options->attributes, "What is different")
+      ->option_text("WORDS")
+      ->allow_extra_args(false);
   copy.app->add_flag("--allow-duplicate", copy.options->allow_duplicate, "Even if the label is taken");
 
   const auto rename =

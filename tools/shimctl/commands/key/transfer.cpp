@@ -63,6 +63,25 @@ Template with_defaults(const Template& object, const KeyNames& names) {
       .set(CKA_ID, names.id);
 }
 
+// All of them or none. The changes are for the first, the half that is worth protecting.
+std::vector<Value> create_all(const Session& session, const std::vector<Template>& objects,
+                              const KeyNames& names, const Template& changes) {
+  std::vector<CK_OBJECT_HANDLE> made;
+  std::vector<Value> rows;
+  try {
+    for (const auto& object : objects) {
+      Template whole = with_defaults(object, names);
+      if (made.empty()) whole.set_all(changes);
+      made.push_back(session.create(std::move(whole)));
+      rows.push_back(key_row(made.back(), session.read(made.back(), key_row_attributes())));
+    }
+  } catch (const CallError& error) {
+    for (const auto object : made) session.module()->C_DestroyObject(session.handle(), object);
+    throw failure_of(error, "cannot import " + in_quotes(names.label));
+  }
+  return rows;
+}
+
 }  // namespace
 
 ExitCode import_key(const Invocation& invocation, const ImportOptions& options) {
@@ -76,18 +95,7 @@ ExitCode import_key(const Invocation& invocation, const ImportOptions& options) 
   const Session& session = access.session(Session::Access::kReadWrite);
   if (!options.allow_duplicate && !certificate) refuse_duplicate(session, options.label);
   Report report{.name = "key.import", .rows_key = "keys", .columns = key_columns()};
-  try {
-    bool first = true;
-    for (const auto& object : objects) {
-      if (invocation.dry_run) break;
-      Template whole = with_defaults(object, names);
-      if (std::exchange(first, false)) whole.set_all(changes);
-      const auto made = session.create(std::move(whole));
-      report.rows.push_back(key_row(made, session.read(made, key_row_attributes())));
-    }
-  } catch (const CallError& error) {
-    throw failure_of(error, "cannot import " + in_quotes(options.label));
-  }
+  if (!invocation.dry_run) report.rows = create_all(session, objects, names, changes);
   present(invocation, report);
   return ExitCode::kOk;
 }

@@ -17,7 +17,9 @@ template <class Options>
 void add_names(CLI::App& app, Options& options) {
   app.add_option("--label", options.label, "Its name")->required()->option_text("LABEL");
   app.add_option("--id", options.id, "Its id in hexadecimal; random otherwise")->option_text("HEX");
-  app.add_option("--attr", options.attributes, "Attributes: 'sign !extractable'")->option_text("WORDS");
+  app.add_option("--attr", options.attributes, "Attributes: 'sign !extractable'")
+      ->option_text("WORDS")
+      ->allow_extra_args(false);
   app.add_flag("--allow-duplicate", options.allow_duplicate, "Even if the label is taken");
 }
 
