@@ -93,6 +93,10 @@ void Applications::inherit(Application& child, const Application& parent) {
     if (!child.selected_by(access.allow)) state = {};
     if (state.login == LoginState::so && !(child.peer && child.selected_by(access.admin))) state.login = LoginState::none;
     Member& member = const_cast<Pool*>(pool)->member;
+    if (pool->balanced()) {
+      if (state.login == LoginState::user) const_cast<Pool*>(pool)->login.share();
+      continue;
+    }
     if (state.login == LoginState::user) member.user().share_login();
     if (state.login == LoginState::so) member.so().share_login();
   }
@@ -160,6 +164,7 @@ void Applications::log_out(Application& application, Pool& pool, std::function<v
   const LoginState login = application.token(pool).login;
   if (login == LoginState::none) return done();
   forget_login(application, pool);
+  if (pool.balanced()) return pool.login.leave(std::move(done));
   LoginDomain& domain = login == LoginState::user ? pool.member.user() : pool.member.so();
   domain.log_out(std::move(done));
 }
@@ -196,6 +201,7 @@ void Applications::end_private_operations(VirtualSession& session) {
       session.holds.erase(session.holds.begin() + static_cast<std::ptrdiff_t>(i));
       release_hold(session, hold);
     }
+  std::erase_if(session.replays, [&](const ReplayRecord& record) { return session.hold_with(record.operation) == nullptr; });
 }
 
 void Applications::register_object(Application& application, VirtualSession& session, std::uint64_t handle, std::shared_ptr<SessionObject> object) {
@@ -239,12 +245,14 @@ void Applications::worker_lost(Place& place) {
     application->session_objects_in.erase(&place.objects);
     for (auto& entry : application->sessions) {
       VirtualSession& session = *entry.second;
+      const bool balanced = session.pool.balanced();
       const auto lost = std::erase_if(session.holds, [&](const Hold& hold) {
         if (hold.place != &place) return false;
-        session.lost = session.lost | hold.active;
+        if (balanced) session.displace(hold.active);
+        else session.lost = session.lost | hold.active;
         return true;
       });
-      if (lost == 0) continue;
+      if (lost == 0 || balanced) continue;
       session.found.clear();
       session.found_next = 0;
     }
@@ -256,10 +264,20 @@ void Applications::worker_lost(Place& place) {
 }
 
 void Applications::login_lost(Member& member, CK_USER_TYPE user) {
+  for (auto& [id, application] : applications_)
+    for (auto& [pool, state] : application->tokens)
+      if (pool->balanced() && pool->has(member)) return pool_login_lost(const_cast<Pool&>(*pool), member);
   const LoginState lost = user == CKU_SO ? LoginState::so : LoginState::user;
   for (auto& [id, application] : applications_)
     for (auto& [pool, state] : application->tokens)
       if (&pool->member == &member && state.login == lost) forget_login(*application, const_cast<Pool&>(*pool));
+}
+
+void Applications::pool_login_lost(Pool& pool, Member& member) {
+  for (const auto& each : pool.members)
+    if (&each->member == &member && pool.login.lost(*each)) return;
+  for (auto& [id, application] : applications_)
+    if (application->token(pool).login != LoginState::none) forget_login(*application, pool);
 }
 
 bool Applications::reclaim(RealSessions& sessions, Bound pin) {

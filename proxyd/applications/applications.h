@@ -48,6 +48,7 @@ class Applications {
   void set_limit(std::uint32_t limit) { limit_ = limit; }
 
  private:
+  void pool_login_lost(Pool& pool, Member& member);
   Application* make(const Hello& hello, const std::optional<Peer>& peer);
   void end(Application& application);
   void end_private_operations(VirtualSession& session);

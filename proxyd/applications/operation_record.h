@@ -11,6 +11,8 @@
 
 namespace p11shim {
 
+class Member;
+
 // As far as they are known; a copy, since the object may be gone when the record is written.
 struct NamedKey {
   CK_OBJECT_CLASS object_class = 0;
@@ -27,6 +29,7 @@ struct OperationRecord {
   CK_RV rv = CKR_OK;           // its answer
   std::optional<CK_MECHANISM_TYPE> mechanism;
   std::optional<NamedKey> key;
+  const Member* member = nullptr;  // where it ran last
   std::uint64_t bytes_in = 0;
   std::uint64_t bytes_out = 0;
   AuditTimes times;            // sums
@@ -39,6 +42,7 @@ struct OperationRecord {
     rv = call.rv;
     if (!mechanism) mechanism = call.mechanism;
     if (!key) key = call.key;
+    if (call.member != nullptr) member = call.member;
     bytes_in += call.bytes_in;
     bytes_out += call.bytes_out;
     for (const auto stage : {&AuditTimes::queue, &AuditTimes::hsm, &AuditTimes::total})

@@ -9,6 +9,7 @@
 
 #include "calls/policy.h"
 #include "proxyd/applications/operation_record.h"
+#include "proxyd/applications/replay_record.h"
 #include "proxyd/tokens/pool.h"
 
 namespace p11shim {
@@ -30,7 +31,7 @@ struct VirtualSession {
   const bool read_write;
   bool busy = false;             // one call at a time; others wait in `turn`
   bool closing = false;
-  bool search_detached = false;  // its search is active for the application only; the real session was needed elsewhere
+  bool search_detached = false;  // its search is active for the application only; the real session was needed elsewhere, or is gone
   Operation lost = Operation::none;  // their worker died: the next call of such an operation says so, once
   std::unique_ptr<WaitList> turn;  // made when first needed
   std::vector<Hold> holds;         // almost always none or one
@@ -39,6 +40,29 @@ struct VirtualSession {
   std::unordered_set<std::uint64_t> objects;  // session objects made in it (virtual handles)
 
   std::vector<OperationRecord> records;  // of operations under way, for the audit log
+
+  // In balanced pools:
+  std::vector<ReplayRecord> replays;  // of operations that may go on elsewhere; without a hold: of those that must
+
+  [[nodiscard]] ReplayRecord* replay_of(Operation operations) {
+    for (ReplayRecord& record : replays)
+      if ((record.operation & operations) != Operation::none && operations != Operation::any) return &record;
+    return nullptr;
+  }
+  // These operations lose their hold. What cannot be taken over is lost: the next call of it says so.
+  void displace(Operation active) {
+    if ((active & Operation::find) != Operation::none) search_detached = true;
+    Operation left = active & ~Operation::find;
+    for (const ReplayRecord& record : replays)
+      if (record.replayable) left = left & ~record.operation;
+    std::erase_if(replays, [&](const ReplayRecord& record) { return (record.operation & left) != Operation::none; });
+    lost = lost | left;
+  }
+  void end_find() {
+    search_detached = false;
+    found.clear();
+    found_next = 0;
+  }
 
   [[nodiscard]] Hold* hold_in(const Place& place) {
     for (Hold& hold : holds)

@@ -8,7 +8,7 @@ void ClientCall::init_token() {
   step_ = &ClientCall::init_token;
   pool_ = visible_pool(request_.handles[0]);
   if (pool_ == nullptr) return finish(CKR_SLOT_ID_INVALID);
-  if (!may_administer()) return finish(CKR_FUNCTION_REJECTED);
+  if (!may_administer() || pool_->balanced()) return finish(CKR_FUNCTION_REJECTED);
   if (services_.applications.in_use(*pool_)) return finish(CKR_SESSION_EXISTS);
   place_ = &pool_->member.public_place();
   pool_->member.backend().renew_if_stale();  // it checks the SO's PIN
@@ -39,13 +39,14 @@ void ClientCall::token_initialized() {
 void ClientCall::init_pin() {
   step_ = &ClientCall::init_pin;
   if (!enter_session()) return;
-  if (!may_administer()) return finish(CKR_FUNCTION_REJECTED);
+  if (!may_administer() || pool_->balanced()) return finish(CKR_FUNCTION_REJECTED);
   go(&ClientCall::forward_session);
 }
 
 void ClientCall::set_pin() {
   step_ = &ClientCall::set_pin;
   if (!enter_session()) return;
+  if (pool_->balanced()) return finish(CKR_FUNCTION_REJECTED);
   const bool is_so = application_->token(*pool_).login == LoginState::so;
   if (is_so ? !may_administer() : !pool_->config.access.set_pin) return finish(CKR_FUNCTION_REJECTED);
   // The public worker may have been running when the PIN was changed elsewhere; then it would accept the old one.

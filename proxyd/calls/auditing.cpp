@@ -47,7 +47,7 @@ void write_record(AuditLog& audit, const Application& application, const Pool* p
   record.caller.program = application.program;
   if (pool != nullptr) {
     record.pool = pool->config.name;
-    record.member = pool->member.name();
+    record.member = from.member != nullptr ? from.member->name() : pool->member.name();
   }
   record.function = from.function;
   record.mechanism = from.mechanism;
@@ -81,6 +81,7 @@ OperationRecord ClientCall::record_of(CK_RV rv, std::span<const std::uint8_t> re
   record.rv = rv;
   if (request_.has_mechanism) record.mechanism = request_.mechanism;
   if (has_key_) record.key = key_;
+  if (place_ != nullptr) record.member = place_->member;
   if (record.audit_class == AuditClass::use) {
     record.bytes_in = data_size(request_.body);
     record.bytes_out = data_size(reply_body);

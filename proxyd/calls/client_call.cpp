@@ -89,6 +89,7 @@ bool ClientCall::begin(Application& application, std::span<const std::uint8_t> f
   state_refused_ = false;
   has_key_ = false;
   elsewhere_.clear();
+  attempts_.begin();
   reply_.handles.clear();
   reply_.init_rv = CKR_OK;
   scratch_.clear();
@@ -111,7 +112,7 @@ std::uint64_t ClientCall::cap_for_member(std::uint64_t limit_ms) {
   if (request_.handles.empty()) return limit_ms;
   const VirtualSession* session = info_->policy.slot ? nullptr : application_->session(request_.handles[0]);
   const Pool* pool = session != nullptr ? &session->pool : info_->policy.slot ? visible_pool(request_.handles[0]) : nullptr;
-  if (pool == nullptr || !pool->member.config().options.max_call) return limit_ms;
+  if (pool == nullptr || pool->balanced() || !pool->member.config().options.max_call) return limit_ms;
   return std::min<std::uint64_t>(limit_ms, static_cast<std::uint64_t>(pool->member.config().options.max_call->count()));
 }
 
@@ -119,24 +120,28 @@ std::uint64_t ClientCall::cap_for_member(std::uint64_t limit_ms) {
 void ClientCall::expired() {
   if (scarce_ != nullptr && waits() && !scarcity_ends()) return;
   stop_waiting();
-  if (worker_ != nullptr) {
-    RealSession* real = std::exchange(lease_, nullptr);
-    if (session_ != nullptr && place_ != nullptr)
-      if (Hold* hold = session_->hold_in(*place_)) {
-        real = hold->session;
-        std::erase_if(session_->holds, [&](const Hold& other) { return other.place == place_; });
-      }
-    if (real != nullptr) {
-      real->tainted = true;
-      real->pool->pin(*real, Bound::operation, application_);
-    }
-    Worker* worker = worker_;
-    worker->withdraw(*this, [real, worker, generation = worker->generation()] {
-      if (real != nullptr && generation == worker->generation()) real->pool->give_back(*real);
-    });
-    worker_ = nullptr;
-  }
+  if (worker_ != nullptr && lane_ != nullptr) attempt_failed("it has not answered before the deadline");
+  if (worker_ != nullptr) withdraw_from_worker();
   finish(CKR_DEVICE_ERROR);
+}
+
+// It is not told any more what becomes of it there. The real session is given back, tainted, when the module has answered.
+void ClientCall::withdraw_from_worker() {
+  RealSession* real = std::exchange(lease_, nullptr);
+  if (session_ != nullptr && place_ != nullptr)
+    if (Hold* hold = session_->hold_in(*place_)) {
+      real = hold->session;
+      std::erase_if(session_->holds, [&](const Hold& other) { return other.place == place_; });
+    }
+  if (real != nullptr) {
+    real->tainted = true;
+    real->pool->pin(*real, Bound::operation, application_);
+  }
+  Worker* worker = worker_;
+  worker->withdraw(*this, [real, worker, generation = worker->generation()] {
+    if (real != nullptr && generation == worker->generation()) real->pool->give_back(*real);
+  });
+  worker_ = nullptr;
 }
 
 void ClientCall::finish(CK_RV rv) { finish(rv, {}); }
@@ -144,7 +149,10 @@ void ClientCall::finish(CK_RV rv) { finish(rv, {}); }
 void ClientCall::finish(CK_RV rv, std::span<const std::uint8_t> body) {
   stop_waiting();
   disarm();
+  attempt_deadline_.disarm();
+  attempt_abandoned();
   settle_lease();
+  if (session_ != nullptr && pool_->balanced()) forget_failed_operation(rv);
   audit(rv, body);
   leave_session();
   head_.clear();
@@ -177,7 +185,7 @@ void ClientCall::account(CK_RV rv) {
   application_->failed += rv != CKR_OK;
   application_->last_call_ms = services_.runtime.now_ms();
   Sample sample;
-  sample.member = pool_ != nullptr ? pool_->statistics : services_.registry.member("", "");
+  sample.member = pool_ == nullptr ? services_.registry.member("", "") : attempts_.count != 0 ? member_statistics_ : pool_->statistics;
   sample.function = request_.call;
   if (request_.has_mechanism) sample.mechanism = request_.mechanism;
   sample.client = application_->client;

@@ -12,8 +12,10 @@
 #include <memory>
 
 #include "calls/table.h"
-#include "proxyd/calls/errand.h"
+#include "proxyd/balance/faults.h"
+#include "proxyd/calls/attempt.h"
 #include "proxyd/calls/services.h"
+#include "proxyd/tokens/errand.h"
 #include "proxyd/workers/lane_job.h"
 
 namespace p11shim {
@@ -48,6 +50,7 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   void finish(CK_RV rv, std::span<const std::uint8_t> body);
   void account(CK_RV rv);
   void leave_session();
+  void withdraw_from_worker();
   std::uint64_t cap_for_member(std::uint64_t limit_ms);
   template <class Fn>
   auto guarded(Fn fn);  // fn is called only if this call has not ended meanwhile
@@ -75,6 +78,57 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   void doubt_operations();
   void settle_lease();
   void after_success(Reply& reply);
+
+  // balanced.cpp: the same in a pool of several members
+  void forward_balanced();
+  [[nodiscard]] bool logged_in() const;
+  bool waits_for_members();
+  void run_on(Place& place);
+  template <class Fn>
+  void for_each_needed(Fn fn) const;
+  [[nodiscard]] bool has_all(Place& place) const;
+  Place* choose_member();
+  Place* bound_place();
+  void wait_for_member(std::uint64_t now);
+  [[nodiscard]] CK_RV missing_object() const;
+  void begin_attempt();
+  Membership* end_attempt();
+  void attempt_succeeded();
+  void attempt_failed(const std::string& why);
+  void attempt_abandoned();
+  void attempt_expired();
+  bool answered_badly(const Reply& reply);
+  bool worker_failed(JobFailure failure);
+  bool no_session(CK_RV rv);
+  bool ends_find();
+  bool resolve_again();
+  bool may_try_elsewhere(Reached reached, bool restarts = false);
+  void leave_place();
+
+  // replay.cpp
+  void record_operation(const Reply& reply);
+  void replay();
+  void send_recorded(const RecordedCall& call);
+  void replayed(const Reply& reply);
+  void operation_ends();
+  void forget_failed_operation(CK_RV rv);
+
+  // balanced_objects.cpp
+  void find_on_all(const Reply& reply);
+  void take_found(Survey& survey, Place& place, const Reply& reply, bool session_objects_only);
+  void found_one();
+  void finish_finding();
+  bool reaches_every_copy();
+  void change_copies(CK_RV rv);
+  void copy_changed();
+
+  // pool_calls.cpp
+  void answer_for_pool();
+  void pool_slot_info();
+  void pool_token_info();
+  void pool_mechanisms();
+  void wait_for_first_member();
+  void log_in_to_pool(LoginState wanted, Buffer pin, Buffer user_name);
 
   // objects.cpp: handles in both directions
   bool translate(Place& place);
@@ -150,6 +204,10 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   bool uses_private_key_ = false;
   bool state_refused_ = false;         // a saved state that is not this application's: the module sees an empty one
   std::vector<Place*> elsewhere_;      // places where a find goes on
+  Attempts attempts_;
+  AttemptDeadline attempt_deadline_{[this] { attempt_expired(); }};
+  MemberId member_statistics_{};  // of the member of the last attempt
+  CK_RV copies_rv_ = CKR_OK;
   Request forwarded_;
   Reply reply_;
   Buffer scratch_;

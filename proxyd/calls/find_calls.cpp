@@ -39,6 +39,7 @@ void ClientCall::add_found(Place& place, std::span<const std::uint64_t> reals, b
       const TokenObject* object = pool_->objects.find(handle);
       if (session_objects_only || object == nullptr || (object->is_private && !sees_private())) continue;
       if (object->is_private) state.private_handles.insert(handle);
+      if (pool_->balanced() && !attempts_.found.insert(handle).second) continue;  // another member has it too
       session_->found.push_back(handle);
       continue;
     }

@@ -78,7 +78,7 @@ void ClientCall::forward_sessionless() {
   pool_ = nullptr;
   for (const auto& pool : services_.catalog.pools())
     if (pool_ == nullptr && may(pool->config.access.allow)) pool_ = pool.get();
-  if (pool_ == nullptr) return finish(CKR_SESSION_HANDLE_INVALID);
+  if (pool_ == nullptr || pool_->balanced()) return finish(CKR_SESSION_HANDLE_INVALID);
   place_ = &pool_->member.public_place();
   if (place_->worker.state() == Worker::State::backoff) return finish(CKR_SESSION_HANDLE_INVALID);
   if (!place_->worker.require(*this)) return;
@@ -90,6 +90,7 @@ void ClientCall::forward_sessionless() {
 void ClientCall::forward_session() {
   step_ = &ClientCall::forward_session;
   if (!enter_session()) return;
+  if (pool_->balanced()) return go(&ClientCall::forward_balanced);
   const bool continues_or_ends = info_->policy.effect == Effect::continues || info_->policy.effect == Effect::ends;
   const bool lost = continues_or_ends && session_->take_lost(info_->policy.operation);
   if (lost && goes_on() && request_.call != kSessionCancel) return finish(CKR_DEVICE_ERROR);
@@ -131,7 +132,7 @@ bool ClientCall::borrow(Place& place) {
   if (lease_ != nullptr || session_->hold_in(place) != nullptr) return true;
   RealSessions& sessions = place.sessions(session_->read_write);
   const auto lease = sessions.borrow(*this, application_);
-  if (lease.outcome == RealSessions::Outcome::failed) finish(lease.rv);
+  if (lease.outcome == RealSessions::Outcome::failed && !(pool_->balanced() && no_session(lease.rv))) finish(lease.rv);
   if (lease.outcome == RealSessions::Outcome::waiting && waits()) watch_scarcity(sessions);
   if (lease.outcome != RealSessions::Outcome::lent) return false;
   lease_ = lease.session;
@@ -189,6 +190,7 @@ void ClientCall::forward_slot() {
   step_ = &ClientCall::forward_slot;
   pool_ = visible_pool(request_.handles[0]);
   if (pool_ == nullptr) return finish(CKR_SLOT_ID_INVALID);
+  if (pool_->balanced()) return go(&ClientCall::answer_for_pool);
   place_ = &pool_->member.public_place();
   if (!worker_ready(place_->worker)) return;
   forwarded_.handles.clear();
@@ -203,6 +205,7 @@ void ClientCall::on_failure(JobFailure failure) {
     if (request_.init != 0) doubt_operations();  // the Init may have been executed
     return finish(CKR_DEVICE_ERROR);
   }
+  if (attempts_.on != nullptr) return worker_failed(failure) ? void() : finish(CKR_DEVICE_ERROR);
   lease_ = nullptr;  // gone with its worker
   // Nothing was executed: as if the call had come while the worker was being restarted.
   if (failure == JobFailure::not_started && !goes_on()) return go(step_);
@@ -215,6 +218,7 @@ void ClientCall::on_reply(Reply& reply) {
   lane_ns_ = sent_ns_;
   hsm_us_ = reply.hsm_us;
   if (info_->policy.slot) return slot_reply(reply);
+  if (attempts_.on != nullptr && !attempts_.replaying && answered_badly(reply)) return;
   if (reply.init_rv != CKR_OK) {
     reply_.init_rv = reply.init_rv;
     return finish(reply.init_rv);
@@ -222,13 +226,17 @@ void ClientCall::on_reply(Reply& reply) {
   // What a module gives out without a session belongs to nobody.
   if (session_ == nullptr && !reply.handles.empty()) return finish(CKR_SESSION_HANDLE_INVALID);
   if (session_ == nullptr) return finish(reply.rv, reply.body);
+  if (attempts_.replaying) return replayed(reply);
   track_operations(reply);
+  if (pool_->balanced()) record_operation(reply);
   if (request_.call == number_of<&List::C_GetOperationState>()) remember_state(reply);
   if (state_refused_ && reply.rv == CKR_OK) return finish(CKR_SAVED_STATE_INVALID);
   if (reply.rv == CKR_OK) {
-    if (info_->policy.objects == Objects::lists) return collect_found(reply);
+    if (info_->policy.objects == Objects::lists) return pool_->balanced() ? find_on_all(reply) : collect_found(reply);
     if (!reply.handles.empty() && refuse_private(reply)) return;
     after_success(reply);
+    const bool has_copies = info_->policy.objects == Objects::changes || info_->policy.objects == Objects::destroys;
+    if (pool_->balanced() && has_copies && (request_.handles[1] & kSessionObjectBit) == 0) return settle_lease(), change_copies(reply.rv);
   }
   finish(reply.rv, reply.body);
 }
@@ -237,9 +245,10 @@ void ClientCall::after_success(Reply& reply) {
   if (!reply.handles.empty()) issue_created(reply);
   switch (info_->policy.objects) {
     case Objects::changes: return note_changed(reply);
-    case Objects::destroys: return note_destroyed();
+    case Objects::destroys: return pool_->balanced() && (request_.handles[1] & kSessionObjectBit) == 0 ? void() : note_destroyed();
     default: break;
   }
+  if (pool_->balanced()) return;
   const bool in_user = place_ == &pool_->member.user().place();
   if (request_.call == number_of<&List::C_SetPIN>() || request_.call == number_of<&List::C_InitPIN>()) {
     pool_->member.user().pin_changed(in_user);

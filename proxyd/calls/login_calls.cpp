@@ -43,6 +43,7 @@ void ClientCall::log_in() {
   TokenState& state = application_->token(*pool_);
   const LoginState wanted = arguments.user == CKU_SO ? LoginState::so : LoginState::user;
   if (state.login != LoginState::none) return finish(state.login == wanted ? CKR_USER_ALREADY_LOGGED_IN : CKR_USER_ANOTHER_ALREADY_LOGGED_IN);
+  if (pool_->balanced()) return log_in_to_pool(wanted, std::move(arguments.pin), std::move(arguments.user_name));
   Member& member = pool_->member;
   if (wanted == LoginState::so) {
     if (!may_administer()) return finish(CKR_FUNCTION_REJECTED);

@@ -52,6 +52,7 @@ bool ClientCall::resolve(Place& place, std::uint64_t handle, std::uint64_t& real
     return true;
   }
   real = kNoObject;
+  if (pool_->balanced()) return true;  // the member was chosen by what it has
   // Known elsewhere, or from before a restart: perhaps this worker has only not been asked yet.
   const std::uint64_t now = services_.runtime.now_ms();
   if (object != nullptr ? !place.objects.may_look_for(handle, now) : !place.objects.may_list(now)) return true;
@@ -80,23 +81,16 @@ void ClientCall::take_inventory(Place& place) {
 // Makes the token objects that an annex describes known, here and in the pool.
 void ClientCall::absorb(Place& place, std::span<const std::uint8_t> annex) {
   if (annex.empty()) return;
-  const std::string serial = pool_->member.serial();
   In in(annex);
   Description description;
-  while (in.remaining() != 0 && read_description(in, description)) {
-    if (!description.readable || !description.is_token) continue;
-    const auto taken = [&](const TokenObject& object) {
-      const std::uint64_t other = place.objects.real_of(object.handle);
-      return other != 0 && other != description.object;
-    };
-    const TokenObject& object = pool_->objects.identify(description, serial, taken);
-    place.objects.bind(description.object, object.handle);
-  }
+  while (in.remaining() != 0 && read_description(in, description))
+    if (description.readable && description.is_token) pool_->bind(place, description);
 }
 
 // Every handle that a module returns is registered before the application learns it.
 void ClientCall::issue_created(Reply& reply) {
-  absorb(*place_, reply.annex);
+  if (pool_->balanced()) pool_->of(*place_).survey_of(*place_).take_created(reply.annex);
+  else absorb(*place_, reply.annex);
   for (const std::uint64_t real : reply.handles) {
     if (real == CK_INVALID_HANDLE) {
       reply_.handles.add(CK_INVALID_HANDLE);
@@ -163,13 +157,15 @@ void ClientCall::note_changed(Reply& reply) {
   Description description;
   TokenObject* object = pool_->objects.find(request_.handles[1]);
   if (object == nullptr || !find_description(reply.annex, forwarded_.handles[1], description) || !description.readable) return;
+  if (pool_->balanced()) return;  // its copies are found again by what cannot change
   pool_->objects.changed(*object, description, pool_->member.serial());
 }
 
 void ClientCall::note_destroyed() {
   const std::uint64_t handle = request_.handles[1];
   if ((handle & kSessionObjectBit) != 0) return services_.applications.drop_object(*application_, handle, false);
-  for (Place* place : pool_->member.places()) place->objects.unbind_handle(handle);
+  for (const auto& each : pool_->members)
+    for (Place* place : each->member.places()) place->objects.unbind_handle(handle);
   pool_->objects.destroyed(handle);
   application_->token(*pool_).private_handles.erase(handle);
 }

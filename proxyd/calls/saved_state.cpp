@@ -33,8 +33,15 @@ void ClientCall::set_operation_state() {
   In in(request_.body);
   if (!in.next_is_uint()) {
     const auto& known = application_->saved_states;
-    const Identity hash = state_hash(application_->secret, pool_->member, in.bin());
-    state_refused_ = std::find(known.begin(), known.end(), hash) == known.end();
+    const auto state = in.bin();
+    state_refused_ = true;
+    for (const auto& each : pool_->members) {
+      const Identity hash = state_hash(application_->secret, each->member, state);
+      if (std::find(known.begin(), known.end(), hash) == known.end()) continue;
+      state_refused_ = false;
+      attempts_.only = &each->member;
+      break;
+    }
     if (state_refused_) {
       scratch_.clear();
       Out(scratch_).bin(nullptr, 0);
@@ -50,7 +57,7 @@ void ClientCall::remember_state(const Reply& reply) {
   if (in.remaining() == 0) return;  // a length query
   auto& known = application_->saved_states;
   if (known.size() == kMostStates) known.pop_front();
-  known.push_back(state_hash(application_->secret, pool_->member, in.bin()));
+  known.push_back(state_hash(application_->secret, *place_->member, in.bin()));
 }
 
 }  // namespace p11shim

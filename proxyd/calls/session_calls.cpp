@@ -17,10 +17,12 @@ void ClientCall::open_session() {
   if (application_->sessions.size() >= services_.limits.max_sessions_per_application) return finish(CKR_SESSION_COUNT);
 
   // The module itself says whether it would open such a session; once it did, no other is opened to ask.
-  place_ = &application_->place(*pool_);
-  if (!worker_ready(place_->worker)) return;
-  RealSessions& sessions = place_->sessions(read_write);
-  if (!sessions.proven()) {
+  if (!pool_->balanced()) {
+    place_ = &application_->place(*pool_);
+    if (!worker_ready(place_->worker)) return;
+  }
+  if (!pool_->balanced() && !place_->sessions(read_write).proven()) {
+    RealSessions& sessions = place_->sessions(read_write);
     const auto lease = sessions.borrow(*this);
     if (lease.outcome == RealSessions::Outcome::failed) return finish(lease.rv);
     if (lease.outcome == RealSessions::Outcome::waiting) return;
@@ -34,6 +36,7 @@ void ClientCall::open_session() {
   ++state.sessions;
   if (read_write) ++state.read_write_sessions;
   ++pool_->sessions;
+  pool_->tend(services_.runtime.now_ms());
   reply_.handles.add(handle);
   finish(CKR_OK);
 }

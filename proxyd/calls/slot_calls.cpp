@@ -45,7 +45,7 @@ void ClientCall::answer_slot_list() {
   for (const Pool* pool : services_.catalog.listed()) {
     if (!may(pool->config.access.allow)) continue;
     const SlotEntry* entry = pool->member.entry();
-    const bool absent = entry != nullptr && (entry->info.flags & CKF_TOKEN_PRESENT) == 0;
+    const bool absent = !pool->balanced() && entry != nullptr && (entry->info.flags & CKF_TOKEN_PRESENT) == 0;
     if (!with_token || !absent) slots.push_back(pool->slot);
   }
   Out out(scratch_);

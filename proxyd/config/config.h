@@ -149,7 +149,66 @@ struct MemberConfig {
   std::vector<std::string> pin_command;  // run without a shell; its first line of output
   std::uint32_t weight = 100;
   std::uint32_t priority = 0;  // tier: the lowest is used first
+  std::uint32_t max_concurrency = 0;  // calls of a pool at a time, those in the queue included; 0: no limit
   Environment environment;     // on top of the module's
+};
+
+inline constexpr std::size_t kMostMembers = 64;  // of one pool
+
+enum class Strategy : std::uint8_t {
+  least_latency,      // of two members picked at random, the one that would answer sooner
+  least_outstanding,  // fewest calls under way
+  round_robin,        // each in turn
+  failover,           // the first that can
+};
+
+enum class Mechanisms : std::uint8_t {
+  intersection,  // those that every member has
+  union_of_all,  // those that any has
+};
+
+// When a member is given nothing more (ejected), and when it is tried again.
+struct BreakerConfig {
+  std::uint32_t failures = 5;                  // in a row
+  std::uint32_t percent = 50;                  // of the calls of one window…
+  std::uint32_t least_calls = 20;              // …if there were that many
+  std::chrono::milliseconds window{10'000};
+  std::chrono::milliseconds slow_call{0};      // a call that takes longer is a failure; 0: none is
+  std::chrono::milliseconds open_min{1'000};   // doubled at each ejection that follows another…
+  std::chrono::milliseconds open_max{60'000};  // …up to this
+
+  friend bool operator==(const BreakerConfig&, const BreakerConfig&) = default;
+};
+
+// How many calls may be made again on another member.
+struct RetryBudgetConfig {
+  std::uint32_t percent = 20;     // of the calls of the last ten seconds
+  std::uint32_t per_second = 10;  // and so many on top
+
+  friend bool operator==(const RetryBudgetConfig&, const RetryBudgetConfig&) = default;
+};
+
+enum class ProbeCall : std::uint8_t { none, token_info, random };
+
+struct ProbeConfig {
+  ProbeCall call = ProbeCall::token_info;
+  std::chrono::milliseconds interval{2'000};
+  std::chrono::milliseconds timeout{2'000};
+
+  friend bool operator==(const ProbeConfig&, const ProbeConfig&) = default;
+};
+
+// How a pool of several members works.
+struct BalanceConfig {
+  Strategy strategy = Strategy::least_latency;
+  Mechanisms mechanisms = Mechanisms::intersection;
+  bool clones = false;                                // the operator says that members hold the same keys
+  std::chrono::milliseconds attempt_timeout{3'000};   // then a call that may be repeated goes to another member
+  std::uint32_t max_attempts = 4;                     // of one call, the first included
+  std::uint64_t replay_limit = std::uint64_t{1} << 20;  // input of one operation that is kept for another member
+  BreakerConfig breaker;
+  RetryBudgetConfig retry_budget;
+  ProbeConfig probe;
 };
 
 // [[pool]]: what applications see as one token.
@@ -158,10 +217,11 @@ struct PoolConfig {
   std::string label;  // at most 32 bytes
   std::vector<std::string> members;
   std::optional<std::uint32_t> slot;  // slot id; unset: proxyd gives one
-  std::string serial;                 // these three: empty is the member's own
+  std::string serial;                 // these three: empty is the member's own; a pool of several has its own
   std::string manufacturer;
   std::string model;
   PoolAccess access;
+  BalanceConfig balance;
 };
 
 struct Config {

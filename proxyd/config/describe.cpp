@@ -84,6 +84,10 @@ std::string describe(const Config& config) {
     text += line("pool", pool.name + ": token " + in_quotes(pool.label) +
                              ", members = " + ListKind<NameKind>{}.show(pool.members));
     text += line("", access(pool.access));
+    if (pool.members.size() > 1)
+      text += line("", "strategy = " + schema::kStrategy.show(pool.balance.strategy) +
+                           ", mechanisms = " + schema::kMechanisms.show(pool.balance.mechanisms) +
+                           (pool.balance.clones ? ", clones = true" : ""));
   }
   return text;
 }

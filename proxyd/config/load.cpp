@@ -87,6 +87,7 @@ class Reader {
   static void read_pool(ConfigSection& section, PoolConfig& pool) {
     section.read(pool, schema::kPool);
     section.read(pool.access, schema::kPoolAccess);
+    section.read(pool.balance, schema::kBalance);
   }
 
   ConfigSection root_;

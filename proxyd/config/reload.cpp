@@ -92,6 +92,7 @@ ReloadPlan compare(const Config& running, const Config& wanted) {
                    [&](const std::string& title, PoolConfig& pool, const PoolConfig& wish) {
                      comparison.fields(title, pool, wish, schema::kPool);
                      comparison.fields(title, pool.access, wish.access, schema::kPoolAccess);
+                     comparison.fields(title, pool.balance, wish.balance, schema::kBalance);
                    });
   plan.config = std::move(result);
   return plan;

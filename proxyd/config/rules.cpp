@@ -42,7 +42,7 @@ class Rules {
     check_unique_slots();
     check_unique_labels();
     check_everything_is_used();
-    refuse_pools_of_several_members();
+    for (std::size_t i = 0; i < config_.pools.size(); ++i) check_several(element("pool", i), config_.pools[i]);
   }
 
  private:
@@ -244,13 +244,41 @@ class Rules {
     }
   }
 
-  // Pools have one member until operations can be balanced over several.
-  void refuse_pools_of_several_members() {
-    for (std::size_t i = 0; i < config_.pools.size(); ++i) {
-      if (config_.pools[i].members.size() < 2) continue;
-      error(element("pool", i) + ".members",
-            "pools of several members are not available yet (expected one member)");
+  // What only pools of several members must heed.
+  void check_several(const std::string& path, const PoolConfig& pool) {
+    const BreakerConfig& breaker = pool.balance.breaker;
+    if (breaker.open_min > breaker.open_max)
+      error(path + ".breaker", "\"open_min\" of \"breaker\" is longer than \"open_max\"");
+    if (pool.members.size() < 2) return;
+    const std::string list = path + ".members";
+    if (pool.members.size() > kMostMembers)
+      error(list, "there are " + std::to_string(pool.members.size()) + " members (expected at most " +
+                      std::to_string(kMostMembers) + ')');
+    std::vector<const MemberConfig*> members;
+    for (std::size_t i = 0; i < pool.members.size(); ++i) {
+      const MemberConfig* member = config_.find_member(pool.members[i]);
+      if (member == nullptr) return;  // was said already
+      for (const MemberConfig* earlier : members)
+        if (same_token(*earlier, *member))
+          error(element(list, i), "member " + in_quotes(member->name) + " is the same token as member " +
+                                      in_quotes(earlier->name) + " (of the same module and environment)");
+      if (!members.empty() && members.front()->login != member->login)
+        error(element(list, i), "member " + in_quotes(member->name) + " and member " +
+                                    in_quotes(members.front()->name) +
+                                    " log in differently (expected one \"login\" for all members of a pool)");
+      if (member->options.isolation == Isolation::shared)
+        error(element(list, i), "member " + in_quotes(member->name) +
+                                    " has isolation = \"shared\" (expected \"process\" in a pool of several members)");
+      members.push_back(member);
     }
+  }
+
+  bool same_token(const MemberConfig& a, const MemberConfig& b) const {
+    const ModuleConfig* module_of_a = config_.find_module(a.module);
+    const ModuleConfig* module_of_b = config_.find_module(b.module);
+    if (module_of_a == nullptr || module_of_b == nullptr || module_of_a->path != module_of_b->path) return false;
+    return worker_environment(*module_of_a, a) == worker_environment(*module_of_b, b) &&
+           a.token_label == b.token_label && a.token_serial == b.token_serial && a.slot == b.slot;
   }
 
   Config& config_;

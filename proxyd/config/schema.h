@@ -162,7 +162,56 @@ inline constexpr auto kMember = std::tuple{
     config_field("pin_command", &MemberConfig::pin_command, CommandKind{}),
     config_field("weight", &MemberConfig::weight, WholeNumberKind{1, 10'000}),
     config_field("priority", &MemberConfig::priority, WholeNumberKind{0, 100}),
+    config_field("max_concurrency", &MemberConfig::max_concurrency, WholeNumberKind{0, 65'535}),
     config_field("environment", &MemberConfig::environment, EnvironmentKind{}),
+};
+
+inline constexpr ChoiceKind<Strategy, 4> kStrategy{{{{"least-latency", Strategy::least_latency},
+                                                     {"least-outstanding", Strategy::least_outstanding},
+                                                     {"round-robin", Strategy::round_robin},
+                                                     {"failover", Strategy::failover}}}};
+inline constexpr ChoiceKind<Mechanisms, 2> kMechanisms{
+    {{{"intersection", Mechanisms::intersection}, {"union", Mechanisms::union_of_all}}}};
+inline constexpr ChoiceKind<ProbeCall, 3> kProbeCall{{{{"none", ProbeCall::none},
+                                                       {"C_GetTokenInfo", ProbeCall::token_info},
+                                                       {"C_GenerateRandom", ProbeCall::random}}}};
+inline constexpr DurationKind kPause{milliseconds(10), hours(24)};
+
+inline constexpr auto kBreaker = std::tuple{
+    config_field("failures", &BreakerConfig::failures, WholeNumberKind{1, 10'000}),
+    config_field("percent", &BreakerConfig::percent, WholeNumberKind{1, 100}),
+    config_field("least_calls", &BreakerConfig::least_calls, WholeNumberKind{1, 1'000'000}),
+    config_field("window", &BreakerConfig::window, DurationKind{milliseconds(100), hours(1)}),
+    config_field("slow_call", &BreakerConfig::slow_call, kUpToADay),
+    config_field("open_min", &BreakerConfig::open_min, kPause),
+    config_field("open_max", &BreakerConfig::open_max, kPause),
+};
+using BreakerFields = decltype(kBreaker);
+
+inline constexpr auto kRetryBudget = std::tuple{
+    config_field("percent", &RetryBudgetConfig::percent, WholeNumberKind{0, 100}),
+    config_field("per_second", &RetryBudgetConfig::per_second, WholeNumberKind{0, 1'000'000}),
+};
+using RetryBudgetFields = decltype(kRetryBudget);
+
+inline constexpr auto kProbe = std::tuple{
+    config_field("call", &ProbeConfig::call, kProbeCall),
+    config_field("interval", &ProbeConfig::interval, DurationKind{milliseconds(100), hours(1)}),
+    config_field("timeout", &ProbeConfig::timeout, DurationKind{milliseconds(100), hours(1)}),
+};
+using ProbeFields = decltype(kProbe);
+
+inline constexpr auto kBalance = std::tuple{
+    config_field("strategy", &BalanceConfig::strategy, kStrategy),
+    config_field("mechanisms", &BalanceConfig::mechanisms, kMechanisms),
+    config_field("clones", &BalanceConfig::clones, FlagKind{}),
+    config_field("attempt_timeout", &BalanceConfig::attempt_timeout, DurationKind{milliseconds(10), hours(1)}),
+    config_field("max_attempts", &BalanceConfig::max_attempts, WholeNumberKind{1, 100}),
+    config_field("replay_limit", &BalanceConfig::replay_limit, SizeKind{0, std::uint64_t{1} << 30}),
+    config_field("breaker", &BalanceConfig::breaker, TableKind<BreakerFields>{kBreaker, "{ failures = 5 }"}),
+    config_field("retry_budget", &BalanceConfig::retry_budget,
+                 TableKind<RetryBudgetFields>{kRetryBudget, "{ percent = 20, per_second = 10 }"}),
+    config_field("probe", &BalanceConfig::probe, TableKind<ProbeFields>{kProbe, "{ interval = \"2s\" }"}),
 };
 
 inline constexpr auto kPool = std::tuple{

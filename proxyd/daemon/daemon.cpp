@@ -19,6 +19,7 @@ namespace p11shim {
 namespace {
 
 constexpr std::chrono::milliseconds kHousekeeping{1000};
+constexpr std::chrono::milliseconds kPoolCare{100};
 constexpr std::chrono::milliseconds kDrainTime{60'000};  // systemd's own limit is longer
 
 AuditClasses audit_classes(const AuditConfig& config) { return AuditClasses(std::span(config.classes)); }
@@ -52,6 +53,10 @@ Daemon::Daemon(uv_loop_t& loop, spdlog::logger& log, Config config, const std::s
       listener_(services_, config_),
       watchdog_(loop, [] { notify_watchdog(); }),
       housekeeping_(loop, [this] { housekeeping(); }),
+      pool_care_(loop,
+                 [this] {
+                   for (const auto& pool : catalog_.pools()) pool->tend(runtime_.now_ms());
+                 }),
       stop_timer_(loop, [this] { stop_now(); }),
       after_turn_(new uv_check_t),
       started_ms_(uv_now(&loop)) {
@@ -88,7 +93,12 @@ int Daemon::run(std::function<void(const Daemon&)> ready) {
 
 void Daemon::opened(const std::function<void(const Daemon&)>& ready) {
   if (stopping_) return;
-  catalog_.set_pool_added([this](Pool& pool) { pool.statistics = registry_.member(pool.config.name, pool.member.name()); });
+  catalog_.set_pool_added([this](Pool& pool) { 
+    pool.statistics = registry_.member(pool.config.name, pool.member.name());
+    for (const auto& each : pool.members) each->statistics = registry_.member(pool.config.name, each->member.name());
+  });
+  for (const auto& pool : catalog_.pools())
+    if (pool->balanced()) pool_care_.start(kPoolCare, kPoolCare);
   listener_.listen(passed_sockets());
   if (!config_.control.unix_path.empty())
     control_ = std::make_unique<Control>(loop_, log_, ControlOptions{config_.control.unix_path, config_.control.mode, group_id(config_.control.group)},

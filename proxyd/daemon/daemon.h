@@ -13,6 +13,9 @@
 
 namespace p11shim {
 
+// One member's state, in a pool of several by its health too.
+MemberReport pool_member_report(const Pool& pool, Membership& membership);
+
 class Daemon {
  public:
   // Throws std::runtime_error with words for the operator.
@@ -37,6 +40,10 @@ class Daemon {
   void housekeeping();
   ControlHandlers control_handlers();
   [[nodiscard]] StatusReport status() const;
+  // pool_control.cpp
+  [[nodiscard]] nlohmann::json pools_json() const;
+  void change_member(const nlohmann::json& arguments, ControlReply reply);
+  [[nodiscard]] std::string pool_of(const Member& member) const;
   void ping_member(const nlohmann::json& arguments, ControlReply reply);
 
   uv_loop_t& loop_;
@@ -54,6 +61,7 @@ class Daemon {
   std::unique_ptr<Control> control_;
   Timer watchdog_;
   Timer housekeeping_;
+  Timer pool_care_;  // runs while a pool of several members is configured
   Timer stop_timer_;
   HandlePtr<uv_check_t> after_turn_;  // hands the turn's audit records on
   std::vector<HandlePtr<uv_signal_t>> signals_;

@@ -93,6 +93,18 @@ ApplicationReport application_report(const Application& application, std::uint64
 
 }  // namespace
 
+MemberReport pool_member_report(const Pool& pool, Membership& membership) {
+  MemberReport report = member_report(pool.config.name, membership.member);
+  if (!pool.balanced()) return report;
+  const Breaker& breaker = membership.health.breaker;
+  if (report.state == "up" && pool.sessions != 0 && pool.place_of(membership, pool.login.applications() != 0) == nullptr) report.state = "starting";
+  if (!membership.quarantine.empty()) report.state = "down", report.reason = membership.quarantine;
+  if (breaker.state() != Breaker::State::closed) report.state = "ejected", report.reason = breaker.reason();
+  if (membership.health.wanted == Wanted::drain) report.state = "draining";
+  if (membership.health.wanted == Wanted::maint) report.state = "maintenance";
+  return report;
+}
+
 ControlHandlers Daemon::control_handlers() {
   ControlHandlers handlers;
   handlers["status"] = [this](const nlohmann::json&, ControlReply reply) { reply.ok(to_json(status())); };
@@ -100,6 +112,8 @@ ControlHandlers Daemon::control_handlers() {
     const bool raw = arguments.value("raw", false);
     reply.ok(registry_.snapshot(raw ? Registry::Detail::kRaw : Registry::Detail::kSummary));
   };
+  handlers["pools"] = [this](const nlohmann::json&, ControlReply reply) { reply.ok(pools_json()); };
+  handlers["member"] = [this](const nlohmann::json& arguments, ControlReply reply) { change_member(arguments, std::move(reply)); };
   handlers["ping"] = [this](const nlohmann::json& arguments, ControlReply reply) { ping_member(arguments, std::move(reply)); };
   return handlers;
 }
@@ -122,11 +136,17 @@ StatusReport Daemon::status() const {
       entry.logged_in_applications += state != application->tokens.end() && state->second.login != LoginState::none;
     }
     report.pools.push_back(entry);
-    report.members.push_back(member_report(pool->config.name, pool->member));
+    for (const auto& each : pool->members) report.members.push_back(pool_member_report(*pool, *each));
   }
   for (const auto& [id, application] : applications_.all()) report.applications.push_back(application_report(*application, now));
   report.audit = to_json(audit_.health());
   return report;
+}
+
+std::string Daemon::pool_of(const Member& member) const {
+  for (const auto& pool : catalog_.pools())
+    if (pool->has(member)) return pool->config.name;
+  return {};
 }
 
 // One C_GetTokenInfo through a lane of the member's public worker; without a member proxyd itself answers.
@@ -134,15 +154,15 @@ void Daemon::ping_member(const nlohmann::json& arguments, ControlReply reply) {
   const std::string wanted = arguments.value("member", "");
   if (wanted.empty()) return reply.ok(to_json(PingReport{kVersion, ::getpid()}));
   const std::string in_pool = arguments.value("pool", "");  // a member may be in several
-  for (const auto& pool : catalog_.pools()) {
-    Member& member = pool->member;
-    if (member.name() != wanted || (!in_pool.empty() && pool->config.name != in_pool)) continue;
+  for (const auto& owned : catalog_.members()) {
+    Member& member = *owned;
+    if (member.name() != wanted || (!in_pool.empty() && pool_of(member) != in_pool)) continue;
     Worker& worker = member.backend().worker();
     if (worker.state() != Worker::State::ready)
       return reply.fail({"member_not_up", "member " + wanted + " has no worker that is ready: " + state_name(worker.state()), "shimctl status says why"});
     const std::uint64_t slot = member.slot_in(worker);
     const std::uint64_t start = uv_hrtime();
-    OwnCall::start(worker, number_of<&CK_FUNCTION_LIST_3_0::C_GetTokenInfo>(), {&slot, 1}, {}, [reply, start, name = pool->config.name, wanted](Reply* answer) {
+    OwnCall::start(worker, number_of<&CK_FUNCTION_LIST_3_0::C_GetTokenInfo>(), {&slot, 1}, {}, [reply, start, name = pool_of(member), wanted](Reply* answer) {
       MemberPingReport report{name, wanted, CKR_DEVICE_ERROR, "", 0, 0};
       if (answer != nullptr) {
         report.rv = answer->rv;

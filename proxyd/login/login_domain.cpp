@@ -21,11 +21,6 @@ std::span<const std::uint8_t> pin_bytes(const Buffer& encoded) {
   In in(encoded.bytes());
   return in.next_is_uint() ? std::span<const std::uint8_t>{} : in.bin(limits::kMaxPin);
 }
-// What says that this PIN will never be accepted, as opposed to a token or a worker that is in trouble.
-bool refuses_pin(CK_RV rv) {
-  return rv == CKR_PIN_INCORRECT || rv == CKR_PIN_INVALID || rv == CKR_PIN_LEN_RANGE || rv == CKR_PIN_EXPIRED || rv == CKR_PIN_LOCKED ||
-         rv == CKR_USER_PIN_NOT_INITIALIZED;
-}
 bool is_null(const Buffer& encoded) { return In(encoded.bytes()).next_is_uint(); }
 
 Buffer login_body(CK_USER_TYPE user) {
@@ -53,6 +48,11 @@ void open_session(Worker& worker, CK_SLOT_ID slot, bool read_write, std::functio
 }
 
 }  // namespace
+
+bool LoginDomain::refuses_pin(CK_RV rv) {
+  return rv == CKR_PIN_INCORRECT || rv == CKR_PIN_INVALID || rv == CKR_PIN_LEN_RANGE || rv == CKR_PIN_EXPIRED || rv == CKR_PIN_LOCKED ||
+         rv == CKR_USER_PIN_NOT_INITIALIZED;
+}
 
 LoginDomain::LoginDomain(Runtime& runtime, StartGate& gate, WorkerSpec spec, CK_USER_TYPE user, std::function<CK_SLOT_ID(Worker&)> slot,
                          Hooks hooks, Place* shared)

@@ -50,6 +50,15 @@ class LoginDomain final : private Waiter {
   void leave_if_idle(std::uint64_t now_ms);
 
   KeptPin& own_pin() { return own_pin_; }
+  // What the token said to a PIN that it had accepted before, or to proxyd's own.
+  [[nodiscard]] CK_RV own_pin_refused() const { return own_pin_refused_; }
+  // Appends the PIN that is kept, encoded as for log_in(), for another member of the same pool. False: none is.
+  bool hand_kept_pin(Buffer& pin) const {
+    if (kept_.present()) kept_.hand_to(pin);
+    return kept_.present();
+  }
+  // Such an answer to C_Login says that this PIN will never be accepted, as opposed to a token that is in trouble.
+  static bool refuses_pin(CK_RV rv);
   [[nodiscard]] Place& place() { return shared_ != nullptr ? *shared_ : place_; }
   [[nodiscard]] bool is_shared() const { return shared_ != nullptr; }
   // The shared worker was lost, or is being started again; the latter calls back when the login is as it was.

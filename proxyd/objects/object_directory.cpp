@@ -3,6 +3,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 
@@ -121,6 +122,20 @@ bool ObjectDirectory::forget_record(std::uint64_t handle) {
   erase_entry(recorded_, found->second.identity, handle);
   aliases_.erase(found);
   return true;
+}
+
+bool ObjectDirectory::looks_like(const TokenObject& object, const Description& description) {
+  const std::span label(reinterpret_cast<const std::uint8_t*>(object.label.data()), object.label.size());
+  return std::ranges::equal(object.id, description.id) && std::ranges::equal(label, description.label);
+}
+
+void ObjectDirectory::adopt_proof(TokenObject& object, const Description& proven, const Origin& origin) {
+  const Identity identity = identity_of(proven, origin.serial);
+  if (handles_.contains(identity) || identity == object.identity) return;
+  erase_entry(handles_, object.identity, object.handle);
+  handles_.emplace(identity, object.handle);
+  object.identity = identity;
+  record(object);
 }
 
 TokenObject& ObjectDirectory::update(TokenObject& object, const Description& description) {

@@ -27,6 +27,14 @@ struct TokenObject {
   CK_KEY_TYPE key_type = 0;
   std::vector<std::uint8_t> id;
   std::string label;
+  std::uint64_t members = 0;  // of its pool, as bits: where it was seen
+};
+
+// Where a description comes from.
+struct Origin {
+  std::string_view serial;     // of the token, and what else tells its objects without proof from those of other members
+  std::uint32_t member = 0;    // its number in the pool
+  bool among_several = false;  // the pool has others: the same proven content there is the same object
 };
 
 class ObjectDirectory {
@@ -37,12 +45,18 @@ class ObjectDirectory {
   // The object that a description is about, made known if it is new. `taken(object)` says that this object is already
   // another one in the worker that described it: then it is a twin.
   template <class Taken>
-  TokenObject& identify(const Description& description, std::string_view serial, Taken taken) {
-    const Identity identity = identity_of(description, serial);
+  TokenObject& identify(const Description& description, const Origin& origin, Taken taken) {
+    const Identity identity = identity_of(description, origin.serial);
     const Identity features = features_of(description);
-    if (TokenObject* known = find_known(identity, features, taken)) return update(*known, description);
-    return add(description, identity, features);
+    TokenObject* known = find_known(identity, features, taken);
+    if (known == nullptr && origin.among_several && description.proof) known = find_on_others(description, identity, origin.member, taken);
+    TokenObject& object = known != nullptr ? update(*known, description) : add(description, identity, features);
+    object.members |= std::uint64_t{1} << origin.member;
+    return object;
   }
+  // A known object of one member was proven to be what `proven` says: it keeps its handle. Not if an object of another
+  // member is that already: then they stay two until proxyd starts again.
+  void adopt_proof(TokenObject& object, const Description& proven, const Origin& origin);
   // Attributes of a known object were changed through proxyd: it keeps its handle.
   void changed(TokenObject& object, const Description& now, std::string_view serial);
   void destroyed(std::uint64_t handle);
@@ -63,6 +77,21 @@ class ObjectDirectory {
       if (TokenObject* object = find(it->second); object != nullptr && object->features == features && !taken(*object)) return object;
     return nullptr;
   }
+  // The same object as seen on another member: of twins, the one with the same id and label first.
+  template <class Taken>
+  TokenObject* find_on_others(const Description& description, const Identity& identity, std::uint32_t member, Taken taken) {
+    TokenObject* best = nullptr;
+    const auto [first, last] = handles_.equal_range(identity);
+    for (auto it = first; it != last; ++it) {
+      TokenObject* object = find(it->second);
+      if (object == nullptr || (object->members >> member & 1) != 0 || taken(*object)) continue;
+      const bool better = best == nullptr || (looks_like(*object, description) && !looks_like(*best, description)) ||
+                          (looks_like(*object, description) == looks_like(*best, description) && object->handle < best->handle);
+      if (better) best = object;
+    }
+    return best;
+  }
+  static bool looks_like(const TokenObject& object, const Description& description);
   std::uint64_t free_handle(const Identity& identity, const Identity& features) const;
   std::size_t twins_of(const Identity& identity) const;
   TokenObject& add(const Description& description, const Identity& identity, const Identity& features);

@@ -118,6 +118,7 @@ void StateDirectory::open_database(const std::string& file) {
   execute(
       "CREATE TABLE IF NOT EXISTS alias (identity BLOB NOT NULL, features BLOB NOT NULL, handle INTEGER NOT NULL, "
       "PRIMARY KEY (identity, features)) WITHOUT ROWID");
+  execute("CREATE TABLE IF NOT EXISTS refused (hash BLOB PRIMARY KEY) WITHOUT ROWID");
 }
 
 void StateDirectory::execute(const char* sql) {
@@ -156,6 +157,26 @@ void StateDirectory::remove(std::uint64_t handle) {
   Statement remove(database_, "DELETE FROM alias WHERE handle = ?1");
   remove.bind(1, handle);
   remove.step();
+}
+
+bool StateDirectory::is_refused(const Identity& hash) {
+  Statement select(database_, "SELECT 1 FROM refused WHERE hash = ?1");
+  select.bind(1, hash);
+  return select.step();
+}
+
+void StateDirectory::remember_refused(const Identity& hash) { change_refused("INSERT OR IGNORE INTO refused (hash) VALUES (?1)", hash); }
+
+void StateDirectory::forget_refused(const Identity& hash) { change_refused("DELETE FROM refused WHERE hash = ?1", hash); }
+
+void StateDirectory::change_refused(const char* sql, const Identity& hash) {
+  try {
+    Statement change(database_, sql);
+    change.bind(1, hash);
+    change.step();
+  } catch (const std::runtime_error& error) {
+    complain_(error.what());
+  }
 }
 
 void StateDirectory::for_each(const std::function<void(const Alias&)>& visit) {

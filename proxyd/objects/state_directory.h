@@ -2,7 +2,8 @@
 // what it was computed from has changed. All proxyd of a fleet have the same `handle_key`; the operator copies it.
 //
 //   handle_key   32 random bytes, mode 0600, made at the first start
-//   objects.db   SQLite: identity → handle, for objects that were changed or have identical twins
+//   objects.db   SQLite: identity → handle, for objects that were changed or have identical twins; keyed hashes of PINs
+//                that a member of a pool refused
 #pragma once
 
 #include <array>
@@ -40,6 +41,10 @@ class StateDirectory {
   // are until the next start.
   void remember(const Alias& alias);
   void forget(std::uint64_t handle);
+  // PINs that a member refused, as keyed hashes: they are never shown to it again. Durable on return.
+  [[nodiscard]] bool is_refused(const Identity& hash);
+  void remember_refused(const Identity& hash);
+  void forget_refused(const Identity& hash);
   void for_each(const std::function<void(const Alias&)>& visit);
 
  private:
@@ -47,6 +52,7 @@ class StateDirectory {
   void execute(const char* sql);
   void insert(const Alias& alias);
   void remove(std::uint64_t handle);
+  void change_refused(const char* sql, const Identity& hash);
 
   const Complain complain_;
   HandleKey handle_key_{};

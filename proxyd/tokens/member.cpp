@@ -52,7 +52,9 @@ Member::Member(Runtime& runtime, StartGate& gate, Backend& backend, MemberConfig
       user_(runtime, gate, domain_spec("user"), CKU_USER, [this](Worker& worker) { return slot_in(worker); },
             {[this] { hooks_.worker_lost(user_.place()); }, [this] { hooks_.login_lost(CKU_USER); }}, shared_place()),
       so_(runtime, gate, domain_spec("so"), CKU_SO, [this](Worker& worker) { return slot_in(worker); },
-          {[this] { hooks_.worker_lost(so_.place()); }, [this] { hooks_.login_lost(CKU_SO); }}, shared_place()) {}
+          {[this] { hooks_.worker_lost(so_.place()); }, [this] { hooks_.login_lost(CKU_SO); }}, shared_place()) {
+  for (Place* place : {&public_place_, &user_.place(), &so_.place()}) place->member = this;
+}
 
 Place* Member::shared_place() { return config_.options.isolation == Isolation::shared ? &public_place_ : nullptr; }
 

@@ -6,6 +6,8 @@
 
 namespace p11shim {
 
+class Member;
+
 struct Place {
   Place(Worker& in, WorkerObjects& known, const MemberOptions& options, const std::function<CK_SLOT_ID()>& slot)
       : worker(in), objects(known), read_only(in, false, options.sessions_ro, options.max_sessions, slot), read_write(in, true, options.sessions_rw, options.max_sessions, slot) {}
@@ -25,6 +27,7 @@ struct Place {
     read_write.token_changed();
   }
 
+  Member* member = nullptr;  // whose it is; set when that is complete
   Worker& worker;
   WorkerObjects& objects;
   RealSessions read_only;

@@ -1,25 +1,76 @@
-// One virtual token: a slot as applications see it, over its member.
+// One virtual token: a slot as applications see it, over its members. With one member it adds nothing to what that one
+// does. With several it is *balanced*: docs/pools.md.
 #pragma once
 
 #include <string>
 
+#include "proxyd/balance/placement.h"
+#include "proxyd/balance/retry_budget.h"
 #include "proxyd/objects/object_directory.h"
 #include "proxyd/stats/registry.h"
-#include "proxyd/tokens/member.h"
+#include "proxyd/tokens/membership.h"
+#include "proxyd/tokens/pool_login.h"
 
 namespace p11shim {
 
 class Pool {
  public:
-  Pool(PoolConfig pool_config, CK_SLOT_ID virtual_slot, Member& only_member, StateDirectory& state)
-      : config(std::move(pool_config)), slot(virtual_slot), member(only_member), objects(config.name, state) {}
+  Pool(Runtime& runtime, PoolConfig pool_config, CK_SLOT_ID virtual_slot, const std::vector<Member*>& its_members, StateDirectory& state);
+
+  [[nodiscard]] bool balanced() const { return members.size() > 1; }
+  [[nodiscard]] bool has(const Member& wanted) const {
+    for (const auto& each : members)
+      if (&each->member == &wanted) return true;
+    return false;
+  }
+  [[nodiscard]] Membership& of(const Place& place) { return *members[number_of_member(place)]; }
+  [[nodiscard]] const HandleKey& handle_key() const { return state_.handle_key(); }
+  [[nodiscard]] StateDirectory& state() { return state_; }
+  [[nodiscard]] Runtime& runtime() { return runtime_; }
+
+  // Makes a described token object known, and which real handle it has there.
+  const TokenObject& bind(Place& place, const Description& description);
+  // The same after its check; `proof` null: nothing was proven.
+  void bind_checked(Place& place, const UnprovenKey& key, const ByteString* proof);
+  [[nodiscard]] Origin origin(const Place& place, std::string& memory) const;
+
+  // Where an application that is logged in, or not, works on this member; null while it cannot.
+  Place* place_of(Membership& membership, bool logged_in) const;
+  // Some member that may still show objects is on its way: it starts, logs in or is being surveyed.
+  [[nodiscard]] bool settling(bool logged_in) const;
+
+  // Several times a second: what members need to serve, or to come back. Only for balanced pools.
+  void tend(std::uint64_t now_ms);
+  // The worker answers as if its sessions or its login were gone.
+  void renew_worker(Place& place, CK_RV rv);
+  // Its mechanisms, combined as configured; empty while nothing is known of any member.
+  [[nodiscard]] Capabilities::Mechanisms mechanisms() const;
+  // What the token and its slot look like; false while no member was ever seen.
+  bool token_info(CK_TOKEN_INFO& info) const;
+  bool slot_info(CK_SLOT_INFO& info) const;
 
   PoolConfig config;
   const CK_SLOT_ID slot;
-  Member& member;
+  Member& member;  // the first; the only one unless balanced
   ObjectDirectory objects;
-  std::uint64_t sessions = 0;          // virtual ones, of all applications
-  MemberId statistics{};               // of its member, in the registry
+  std::uint64_t sessions = 0;  // virtual ones, of all applications
+  MemberId statistics{};       // of the first member, in the registry
+
+  std::vector<std::unique_ptr<Membership>> members;
+  Placement placement;
+  RetryBudget budget;
+  PoolLogin login;
+  WaitList changed;  // those whose call no member can take now
+
+ private:
+  [[nodiscard]] std::size_t number_of_member(const Place& place) const;
+  void probe(Membership& membership, std::uint64_t now_ms);
+  void send_probe(Membership& membership, Worker& worker, std::uint64_t now_ms);
+
+  Runtime& runtime_;
+  StateDirectory& state_;
+  std::uint64_t tended_ms_ = 0;
+  const std::shared_ptr<char> alive_ = std::make_shared<char>();
 };
 
 }  // namespace p11shim

@@ -50,12 +50,16 @@ TokenCatalog::TokenCatalog(Runtime& runtime, const Config& config, StateDirector
       login_lost_(std::move(login_lost)),
       reclaim_(std::move(reclaim)) {
   for (const PoolConfig& pool : config.pools) {
-    const MemberConfig& member = *config.find_member(pool.members.front());
-    const ModuleConfig& module = *config.find_module(member.module);
-    Backend& backend = add_backend(module, worker_environment(module, member), member.options, member.name + "/public");
-    TokenIdentity identity{member.token_label, member.token_serial, std::nullopt};
-    if (member.slot) identity.slot = *member.slot;
-    add_pool(pool, pool.slot ? std::optional<CK_SLOT_ID>(*pool.slot) : std::nullopt, add_member(backend, member, identity));
+    std::vector<Member*> members;
+    for (const std::string& name : pool.members) {
+      const MemberConfig& member = *config.find_member(name);
+      const ModuleConfig& module = *config.find_module(member.module);
+      Backend& backend = add_backend(module, worker_environment(module, member), member.options, member.name + "/public");
+      TokenIdentity identity{member.token_label, member.token_serial, std::nullopt};
+      if (member.slot) identity.slot = *member.slot;
+      members.push_back(&add_member(backend, member, identity));
+    }
+    add_pool(pool, pool.slot ? std::optional<CK_SLOT_ID>(*pool.slot) : std::nullopt, members);
   }
   for (const ModuleConfig& module : config.modules)
     if (module.every_token)
@@ -106,8 +110,8 @@ Member& TokenCatalog::add_member(Backend& backend, MemberConfig config, TokenIde
   return member;
 }
 
-void TokenCatalog::add_pool(PoolConfig config, std::optional<CK_SLOT_ID> wanted_slot, Member& member) {
-  pools_.push_back(std::make_unique<Pool>(std::move(config), free_slot(wanted_slot), member, state_));
+void TokenCatalog::add_pool(PoolConfig config, std::optional<CK_SLOT_ID> wanted_slot, const std::vector<Member*>& members) {
+  pools_.push_back(std::make_unique<Pool>(runtime_, std::move(config), free_slot(wanted_slot), members, state_));
   if (pool_added_) pool_added_(*pools_.back());
 }
 
@@ -172,7 +176,7 @@ void TokenCatalog::adopt_tokens(EveryToken& every) {
       pool.name += "/" + (identity.serial.empty() ? std::to_string(entry.slot) : identity.serial);
     pool.members = {member.name};
     pool.access = every.module.token_access;
-    add_pool(std::move(pool), entry.slot, add_member(*every.backend, std::move(member), std::move(identity)));
+    add_pool(std::move(pool), entry.slot, {&add_member(*every.backend, std::move(member), std::move(identity))});
   }
 }
 

@@ -42,7 +42,7 @@ class TokenCatalog {
   };
   Backend& add_backend(const ModuleConfig& module, Environment environment, const MemberOptions& options, const std::string& name);
   Member& add_member(Backend& backend, MemberConfig config, TokenIdentity identity);
-  void add_pool(PoolConfig config, std::optional<CK_SLOT_ID> wanted_slot, Member& member);
+  void add_pool(PoolConfig config, std::optional<CK_SLOT_ID> wanted_slot, const std::vector<Member*>& members);
   void adopt_tokens(EveryToken& every);
   [[nodiscard]] CK_SLOT_ID free_slot(std::optional<CK_SLOT_ID> wanted) const;
   void prepare_backend(Backend& backend, Worker& worker, Worker::Prepared prepared);

@@ -91,8 +91,12 @@ std::string PrivateProxyd::log() const {
   return text.str();
 }
 
+nlohmann::json PrivateProxyd::ask(const std::string& request) const {
+  return nlohmann::json::parse(p11shim::ask((path() / "control.sock").string(), request + "\n"), nullptr, false);
+}
+
 nlohmann::json PrivateProxyd::status() const {
-  const auto answer = nlohmann::json::parse(ask((path() / "control.sock").string(), "{\"command\":\"status\"}\n"), nullptr, false);
+  const auto answer = ask("{\"command\":\"status\"}");
   return answer.is_object() && answer.contains("result") ? answer["result"] : nlohmann::json{};
 }
 

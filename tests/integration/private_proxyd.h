@@ -54,6 +54,8 @@ class PrivateProxyd {
   [[nodiscard]] pid_t pid() const { return process_->pid(); }
   [[nodiscard]] std::string log() const;
 
+  // What the control socket answers to one request.
+  [[nodiscard]] nlohmann::json ask(const std::string& request) const;
   // What the control socket answers to {"command":"status"}.
   [[nodiscard]] nlohmann::json status() const;
   // Of the first member; null if it does not run.

@@ -63,7 +63,8 @@ TEST(Reference, HasEveryKeyWithItsDefault) {
   EXPECT_EQ(rows["How a member runs"], in_code<MemberOptions>(schema::kMemberOptions));
   EXPECT_EQ(rows["[[pool]]"], in_code<PoolConfig>(schema::kPool));
   EXPECT_EQ(rows["Who may use a pool"], in_code<PoolAccess>(schema::kPoolAccess));
-  EXPECT_EQ(rows.size(), 11u);
+  EXPECT_EQ(rows["How a pool balances"], in_code<BalanceConfig>(schema::kBalance));
+  EXPECT_EQ(rows.size(), 12u);
 }
 
 TEST(Examples, AreFreeOfProblems) {

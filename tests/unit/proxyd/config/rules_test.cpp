@@ -77,10 +77,31 @@ TEST(Rules, PoolsHaveMembers) {
                    "p.toml:10:11: \"members\" is empty (expected names of members)"}));
 }
 
-TEST(Rules, PoolsHaveOneMemberForNow) {
-  EXPECT_EQ(problems_of(kModule + kMember + "[[member]]\nname = \"n\"\nmodule = \"soft\"\nslot = 1\n" +
+TEST(Rules, APoolsMembersAreDifferentTokens) {
+  const std::string second = "[[member]]\nname = \"n\"\nmodule = \"soft\"\n";
+  const std::string pool = "[[pool]]\nname = \"p\"\nmembers = [\"m\", \"n\"]\n";
+  EXPECT_EQ(problems_of(kModule + kMember + second + "token_label = \"other\"\n" + pool), Lines{});
+  EXPECT_EQ(problems_of(kModule + kMember + second + "token_label = \"t\"\n" + pool),
+            Lines{"p.toml:14:17: member \"n\" is the same token as member \"m\" (of the same module and environment)"});
+  EXPECT_EQ(problems_of(kModule + kMember + second + "token_label = \"t\"\nenvironment = { SOFTHSM2_CONF = \"/b\" }\n" + pool), Lines{});
+  EXPECT_EQ(problems_of(kModule + kMember + "[[pool]]\nname = \"p\"\nmembers = [\"m\", \"m\"]\n"),
+            Lines{"p.toml:10:17: \"m\" is in \"members\" twice"});
+}
+
+TEST(Rules, APoolsMembersLogInTheSameWay) {
+  EXPECT_EQ(problems_of(kModule + kMember +
+                        "[[member]]\nname = \"n\"\nmodule = \"soft\"\nslot = 1\nlogin = \"daemon\"\npin_file = \"/a\"\n" +
                         "[[pool]]\nname = \"p\"\nmembers = [\"m\", \"n\"]\n"),
-            Lines{"p.toml:14:11: pools of several members are not available yet (expected one member)"});
+            Lines{"p.toml:16:17: member \"n\" and member \"m\" log in differently (expected one \"login\" for all "
+                  "members of a pool)"});
+}
+
+TEST(Rules, APoolsStrategyIsOneOfFour) {
+  EXPECT_EQ(problems_of(kModule + kMember + kPool + "strategy = \"least-latncy\"\n"),
+            Lines{"p.toml:11:12: \"strategy\" is \"least-latncy\" (expected \"least-latency\", \"least-outstanding\", "
+                  "\"round-robin\" or \"failover\"); did you mean \"least-latency\"?"});
+  EXPECT_EQ(problems_of(kModule + kMember + kPool + "breaker = { open_min = \"2m\" }\n"),
+            Lines{"p.toml:11:11: \"open_min\" of \"breaker\" is longer than \"open_max\""});
 }
 
 TEST(Rules, ATokensLabelHas32Bytes) {

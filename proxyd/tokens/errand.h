@@ -14,6 +14,8 @@ class Errand final : private Waiter {
 
   // Every object that matches `tmpl` (the encoded template of C_FindObjectsInit), with descriptions of those that are new.
   static void find(Place& place, Buffer tmpl, Done done);
+  // C_DestroyObject or C_SetAttributeValue of one object; `body` is the application's.
+  static void change(Place& place, std::uint32_t call, std::uint64_t object, Buffer body, Done done);
   // Descriptions of these objects.
   static void describe(Place& place, std::vector<std::uint64_t> objects, Done done);
 
@@ -25,6 +27,7 @@ class Errand final : private Waiter {
   void finish(Reply* reply);
 
   Place& place_;
+  bool read_write_ = false;
   const std::uint32_t call_;
   std::vector<std::uint64_t> objects_;
   Buffer body_;

@@ -1,4 +1,4 @@
-#include "proxyd/calls/errand.h"
+#include "proxyd/tokens/errand.h"
 
 #include "calls/table.h"
 
@@ -18,10 +18,16 @@ void Errand::describe(Place& place, std::vector<std::uint64_t> objects, Done don
   (new Errand(place, kDescribe, std::move(objects), {}, std::move(done)))->resume();
 }
 
+void Errand::change(Place& place, std::uint32_t call, std::uint64_t object, Buffer body, Done done) {
+  auto* errand = new Errand(place, call, {object}, std::move(body), std::move(done));
+  errand->read_write_ = true;
+  errand->resume();
+}
+
 void Errand::resume() {
   if (place_.worker.state() == Worker::State::backoff) return finish(nullptr);
   if (!place_.worker.require(*this)) return;
-  const auto lease = place_.read_only.borrow(*this);
+  const auto lease = place_.sessions(read_write_).borrow(*this);
   if (lease.outcome == RealSessions::Outcome::waiting) return;
   if (lease.outcome == RealSessions::Outcome::failed) return finish(nullptr);
   RealSession& session = *lease.session;

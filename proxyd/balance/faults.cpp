@@ -1,0 +1,67 @@
+#include "proxyd/balance/faults.h"
+
+namespace p11shim {
+
+Blame blame_of(CK_RV rv) {
+  switch (rv) {
+    case CKR_DEVICE_ERROR:
+    case CKR_DEVICE_REMOVED:
+    case CKR_TOKEN_NOT_PRESENT:
+    case CKR_TOKEN_NOT_RECOGNIZED:
+    case CKR_SESSION_HANDLE_INVALID:
+    case CKR_SESSION_CLOSED:
+    case CKR_USER_NOT_LOGGED_IN:
+    case CKR_CRYPTOKI_NOT_INITIALIZED: return Blame::member;
+    case CKR_GENERAL_ERROR:
+    case CKR_FUNCTION_FAILED:
+    case CKR_DEVICE_MEMORY:
+    case CKR_HOST_MEMORY:
+    case CKR_TOKEN_RESOURCE_EXCEEDED: return Blame::suspect;
+    default: return Blame::nobody;
+  }
+}
+
+bool needs_new_worker(CK_RV rv) {
+  switch (rv) {
+    case CKR_DEVICE_REMOVED:
+    case CKR_TOKEN_NOT_PRESENT:
+    case CKR_SESSION_HANDLE_INVALID:
+    case CKR_SESSION_CLOSED:
+    case CKR_USER_NOT_LOGGED_IN:
+    case CKR_CRYPTOKI_NOT_INITIALIZED: return true;
+    default: return false;
+  }
+}
+
+bool misses_object(CK_RV rv) {
+  switch (rv) {
+    case CKR_OBJECT_HANDLE_INVALID:
+    case CKR_KEY_HANDLE_INVALID:
+    case CKR_WRAPPING_KEY_HANDLE_INVALID:
+    case CKR_UNWRAPPING_KEY_HANDLE_INVALID: return true;
+    default: return false;
+  }
+}
+
+Recourse recourse(const CallInfo& call, Reached reached) {
+  const Policy& policy = call.policy;
+  if (policy.where == Where::shim) return Recourse::none;
+  const bool goes_on = policy.effect == Effect::continues || policy.effect == Effect::ends;
+  if (goes_on) {
+    constexpr Operation kMessages =
+        Operation::message_encrypt | Operation::message_decrypt | Operation::message_sign | Operation::message_verify;
+    // A module may make the nonces of messages by itself; C_SessionCancel and searches have nothing to go on with.
+    const bool replayable = policy.operation != Operation::any && (policy.operation & (kMessages | Operation::find)) == Operation::none;
+    return replayable ? Recourse::replay : Recourse::none;
+  }
+  if (reached == Reached::nothing) return Recourse::repeat;
+  return policy.retry == Retry::always ? Recourse::repeat : Recourse::none;
+}
+
+bool is_stateful(CK_MECHANISM_TYPE mechanism) {
+  return mechanism == CKM_HSS || mechanism == CKM_XMSS || mechanism == CKM_XMSSMT;
+}
+
+bool is_stateful_key(CK_KEY_TYPE type) { return type == CKK_HSS || type == CKK_XMSS || type == CKK_XMSSMT; }
+
+}  // namespace p11shim

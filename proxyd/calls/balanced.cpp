@@ -1,0 +1,332 @@
+// Calls in a pool of several members: where each attempt runs, and what follows when it fails. An attempt begins when a
+// member is chosen and ends with its answer, its failure or its time; docs/pools.md says what is done then.
+#include <algorithm>
+
+#include "proxyd/balance/faults.h"
+#include "proxyd/calls/client_call.h"
+#include "pkcs11/names.h"
+
+namespace p11shim {
+
+void ClientCall::forward_balanced() {
+  step_ = &ClientCall::forward_balanced;
+  if (!enter_session()) return;
+  const Policy& policy = info_->policy;
+  const bool continues_or_ends = policy.effect == Effect::continues || policy.effect == Effect::ends;
+  const bool lost = continues_or_ends && session_->take_lost(policy.operation);
+  if (lost && goes_on() && policy.operation != Operation::any) return finish(CKR_DEVICE_ERROR);
+  if (attempts_.on != nullptr && place_ != nullptr) return run_on(*place_);
+  if (!reaches_every_copy()) return finish(CKR_DEVICE_ERROR);
+  if (goes_on()) {
+    if (Hold* hold = session_->hold_with(policy.operation)) return run_on(*hold->place);
+    if (session_->replay_of(policy.operation) != nullptr) return go(&ClientCall::replay);
+  }
+  if (policy.objects == Objects::lists && waits_for_members()) return;
+  if (Place* place = choose_member()) run_on(*place);
+}
+
+// A search waits a little for members that are on their way, so that it finds what they have.
+bool ClientCall::waits_for_members() {
+  const auto longest = static_cast<std::uint64_t>(pool_->config.balance.attempt_timeout.count()) * 1'000'000;
+  if (!pool_->settling(logged_in()) || uv_hrtime() - started_ns_ > longest) return false;
+  pool_->changed.add(*this);
+  return true;
+}
+
+bool ClientCall::logged_in() const { return application_->token(*pool_).login == LoginState::user; }
+
+void ClientCall::run_on(Place& place) {
+  place_ = &place;
+  if (attempts_.on == nullptr) begin_attempt();
+  if (!translate(place) || !borrow(place)) return;
+  send(place);
+}
+
+// The token objects that this attempt needs: of the request, or of the operation that is to be begun again.
+template <class Fn>
+void ClientCall::for_each_needed(Fn fn) const {
+  const auto visit = [&](std::uint64_t handle) {
+    if (handle == CK_INVALID_HANDLE || (handle & kSessionObjectBit) != 0) return;
+    const TokenObject* object = pool_->objects.find(handle);
+    const bool hidden = object != nullptr && object->is_private && !(sees_private() && application_->token(*pool_).private_handles.contains(handle));
+    if (!hidden) fn(handle, object);
+  };
+  for (std::size_t i = 1; i < request_.handles.size(); ++i) visit(request_.handles[i]);
+  if (!goes_on()) return;
+  if (const ReplayRecord* record = session_->replay_of(info_->policy.operation))
+    for (const RecordedCall& call : record->calls)
+      for (const std::uint64_t handle : call.objects) visit(handle);
+}
+
+bool ClientCall::has_all(Place& place) const {
+  bool all = true;
+  for_each_needed([&](std::uint64_t handle, const TokenObject* object) {
+    if (object == nullptr && attempts_.looked_again) return;  // nobody knows it: the module will say so
+    all &= place.objects.real_of(handle) != 0;
+  });
+  return all;
+}
+
+// Null: the call waits, or is finished.
+Place* ClientCall::choose_member() {
+  if (Place* bound = bound_place()) return bound;
+  const std::uint64_t now = services_.runtime.now_ms();
+  for (const bool again : {false, true}) {
+    if (again && std::exchange(attempts_.tried, 0) == 0) break;
+    attempts_.candidates.clear();
+    for (const auto& each : pool_->members) {
+      Place* place = pool_->place_of(*each, logged_in());
+      if (place == nullptr || each->health.wanted != Wanted::ready || (attempts_.only != nullptr && attempts_.only != &each->member)) continue;
+      if ((attempts_.tried & each->bit()) != 0 || each->is_full() || !has_all(*place) || !each->health.breaker.admits(now)) continue;
+      attempts_.candidates.push_back({each->number, each->health.cost(now), each->health.outstanding, each->weight, each->member.config().priority});
+    }
+    if (attempts_.candidates.empty()) continue;
+    Membership& chosen = *pool_->members[pool_->placement.choose(attempts_.candidates)];
+    return pool_->place_of(chosen, logged_in());
+  }
+  return wait_for_member(now), nullptr;
+}
+
+// Where this call must run, whatever the health of that member: where its session objects are, or its other operations.
+Place* ClientCall::bound_place() {
+  for (std::size_t i = 1; i < request_.handles.size(); ++i) {
+    const auto found = application_->session_objects.find(request_.handles[i]);
+    if (found == application_->session_objects.end() || found->second->place == nullptr || found->second->pool != pool_) continue;
+    for (const auto& each : pool_->members)
+      for (Place* place : {&each->member.public_place(), &each->member.user().place()})
+        if (&place->objects == found->second->place) return place;
+  }
+  if (info_->policy.objects == Objects::creates || attempts_.only != nullptr) return nullptr;
+  for (const Hold& hold : session_->holds)
+    if ((attempts_.tried & pool_->of(*hold.place).bit()) == 0 && has_all(*hold.place)) return hold.place;
+  return nullptr;
+}
+
+// No member can take it now. If one may later the call waits, until its deadline.
+void ClientCall::wait_for_member(std::uint64_t now) {
+  bool known = true;
+  bool somewhere = true;
+  for_each_needed([&](std::uint64_t handle, const TokenObject* object) {
+    known &= object != nullptr;
+    bool may_be = false;
+    for (const auto& each : pool_->members) {
+      Place* place = pool_->place_of(*each, logged_in());
+      // A member that shows nothing yet may have what it had.
+      may_be |= place != nullptr ? place->objects.real_of(handle) != 0 || each->survey_of(*place).running() : object != nullptr && (object->members & each->bit()) != 0;
+    }
+    somewhere &= may_be;
+  });
+  if ((!known || !somewhere) && !pool_->settling(logged_in())) {
+    if (!std::exchange(attempts_.looked_again, true)) {
+      for (const auto& each : pool_->members)
+        if (Place* place = pool_->place_of(*each, logged_in())) each->survey_of(*place).look_again(now);
+    } else if (!somewhere && known) {
+      if (request_.init != 0) reply_.init_rv = missing_object();
+      return finish(missing_object());
+    }
+  }
+  pool_->changed.add(*this);
+}
+
+// Every member was asked, and none has it any more.
+CK_RV ClientCall::missing_object() const {
+  const bool is_key = info_->policy.effect == Effect::starts || request_.init != 0 || info_->policy.objects == Objects::creates;
+  return is_key ? CKR_KEY_HANDLE_INVALID : CKR_OBJECT_HANDLE_INVALID;
+}
+
+void ClientCall::begin_attempt() {
+  Membership& on = pool_->of(*place_);
+  attempts_.on = &on;
+  attempts_.trial = on.health.breaker.begin();
+  attempts_.began_ns = uv_hrtime();
+  attempts_.tried |= on.bit();
+  if (attempts_.count++ == 0) pool_->budget.call(services_.runtime.now_ms());
+  ++on.health.outstanding;
+  member_statistics_ = on.statistics;
+  if (recourse(*info_, Reached::unknown) != Recourse::none)
+    services_.deadlines.arm(attempt_deadline_, services_.runtime.now_ms() + static_cast<std::uint64_t>(pool_->config.balance.attempt_timeout.count()));
+}
+
+Membership* ClientCall::end_attempt() {
+  attempt_deadline_.disarm();
+  Membership* on = std::exchange(attempts_.on, nullptr);
+  if (on == nullptr) return nullptr;
+  --on->health.outstanding;
+  if (on->member.config().max_concurrency != 0) pool_->changed.resume_one();
+  return on;
+}
+
+// The member works, whatever it said.
+void ClientCall::attempt_succeeded() {
+  Membership* on = end_attempt();
+  if (on == nullptr) return;
+  const std::uint64_t now = services_.runtime.now_ms();
+  const double took_ms = static_cast<double>(uv_hrtime() - attempts_.began_ns) / 1e6;
+  on->health.took(now, took_ms);
+  on->health.breaker.succeeded(now, static_cast<std::uint64_t>(took_ms), attempts_.trial);
+  for (const Attempts::Suspect& suspect : attempts_.suspects)
+    if (suspect.member != on) suspect.member->health.breaker.failed(now, "it answered " + display(NameKind::ckr, suspect.rv), false);
+  attempts_.suspects.clear();
+}
+
+void ClientCall::attempt_failed(const std::string& why) {
+  if (Membership* on = end_attempt()) on->health.breaker.failed(services_.runtime.now_ms(), why, attempts_.trial);
+}
+
+void ClientCall::attempt_abandoned() {
+  if (Membership* on = end_attempt()) on->health.breaker.said_nothing(attempts_.trial);
+}
+
+// A member answered. True: this attempt is over and the call goes on elsewhere.
+bool ClientCall::answered_badly(const Reply& reply) {
+  const CK_RV rv = reply.init_rv != CKR_OK ? reply.init_rv : reply.rv;
+  Blame blame = blame_of(rv);
+  // Said to somebody who is not logged in, or of a key that wants a login for each use, it is the truth.
+  const bool continues_or_ends = info_->policy.effect == Effect::continues || info_->policy.effect == Effect::ends;
+  const bool needs_login = (continues_or_ends && reply.init_rv == CKR_OK) || place_ == &place_->member->public_place();
+  if (rv == CKR_USER_NOT_LOGGED_IN && needs_login) blame = Blame::nobody;
+  if (blame == Blame::nobody && misses_object(rv) && !attempts_.resolved_again) return resolve_again();
+  if (blame == Blame::nobody) {
+    attempt_succeeded();
+    return false;
+  }
+  Membership* on = attempts_.on;
+  if (blame == Blame::member) {
+    attempt_failed("it answered " + display(NameKind::ckr, rv));
+  } else {
+    attempts_.suspects.push_back({on, rv});
+    attempt_abandoned();
+  }
+  if (ends_find()) return finish(CKR_OK), true;
+  Place& place = *place_;
+  const bool goes_elsewhere = may_try_elsewhere(Reached::answer);
+  if (goes_elsewhere) leave_place();
+  if (needs_new_worker(rv)) {
+    if (!goes_elsewhere) leave_place();  // it goes with the worker
+    pool_->renew_worker(place, rv);
+    if (!goes_elsewhere) finish(rv);
+  }
+  if (goes_elsewhere) go(&ClientCall::forward_balanced);
+  return goes_elsewhere || needs_new_worker(rv);
+}
+
+// The module does not know an object that it showed: what we know of it is forgotten and looked up once more.
+bool ClientCall::resolve_again() {
+  attempts_.resolved_again = true;
+  bool any = false;
+  for_each_needed([&](std::uint64_t handle, const TokenObject*) {
+    any |= place_->objects.real_of(handle) != 0;
+    place_->objects.unbind_handle(handle);
+  });
+  if (!any) {
+    attempt_succeeded();
+    return false;
+  }
+  attempts_.on->survey_of(*place_).doubt(services_.runtime.now_ms());
+  attempt_abandoned();
+  attempts_.looked_again = false;
+  leave_place();
+  go(&ClientCall::forward_balanced);
+  return true;
+}
+
+// Whether this call, which did not succeed on place_, may be tried on another member.
+// `restarts`: its worker does, so that the same member will do as well.
+bool ClientCall::may_try_elsewhere(Reached reached, bool restarts) {
+  // A call that brings its Init along is a whole operation, or the begin of one.
+  const Recourse what = session_ == nullptr ? Recourse::none : request_.init != 0 ? Recourse::repeat : recourse(*info_, reached);
+  if (what == Recourse::none || attempts_.count >= pool_->config.balance.max_attempts) return false;
+  if (request_.has_mechanism && is_stateful(request_.mechanism)) return false;
+  for (std::size_t i = 1; i < request_.handles.size(); ++i)
+    if ((request_.handles[i] & kSessionObjectBit) != 0) return false;
+  if (what == Recourse::replay) {
+    const ReplayRecord* record = session_->replay_of(info_->policy.operation);
+    if (record == nullptr || !record->replayable) return false;
+  }
+  const bool others = std::any_of(pool_->members.begin(), pool_->members.end(), [&](const auto& each) {
+    if (each->health.wanted != Wanted::ready || (place_ != nullptr && &each->member == place_->member && !restarts)) return false;
+    if (Place* place = pool_->place_of(*each, logged_in())) return has_all(*place);
+    // It is on its way, and has what it had.
+    bool may_have = each->quarantine.empty();
+    for_each_needed([&](std::uint64_t, const TokenObject* object) { may_have &= object != nullptr && (object->members & each->bit()) != 0; });
+    return may_have;
+  });
+  return (others || reached == Reached::nothing) && pool_->budget.take(services_.runtime.now_ms());
+}
+
+// What this session has on the member is given up: it is begun again elsewhere when it is needed.
+void ClientCall::leave_place() {
+  if (RealSession* lease = std::exchange(lease_, nullptr)) {
+    lease->tainted = true;
+    lease->pool->give_back(*lease);
+  }
+  for (std::size_t i = session_->holds.size(); i-- > 0;) {
+    if (session_->holds[i].place != place_) continue;
+    Hold hold = session_->holds[i];
+    session_->holds.erase(session_->holds.begin() + static_cast<std::ptrdiff_t>(i));
+    session_->displace(hold.active);
+    hold.in_doubt = true;
+    services_.applications.release_hold(*session_, hold);
+  }
+  attempts_.replaying = false;
+  scarce_ = nullptr;
+  place_ = nullptr;
+}
+
+// The member opens no session. True: the call goes on elsewhere.
+bool ClientCall::no_session(CK_RV rv) {
+  blame_of(rv) != Blame::nobody ? attempt_failed("C_OpenSession: " + display(NameKind::ckr, rv)) : attempt_abandoned();
+  if (!may_try_elsewhere(Reached::nothing)) return false;
+  leave_place();
+  go(&ClientCall::forward_balanced);
+  return true;
+}
+
+// The result of a search is here: nobody needs the member to end it.
+bool ClientCall::ends_find() {
+  if (info_->policy.operation != Operation::find || info_->policy.effect != Effect::ends) return false;
+  leave_place();
+  session_->end_find();
+  return true;
+}
+
+// The worker died or was stopped. True: the call goes on elsewhere.
+bool ClientCall::worker_failed(JobFailure failure) {
+  const Reached reached = failure == JobFailure::not_started ? Reached::nothing : Reached::unknown;
+  reached == Reached::nothing ? attempt_abandoned() : attempt_failed("its worker died");
+  lease_ = nullptr;  // gone with the worker, as what the session held there
+  if (session_ == nullptr) return false;
+  if (info_->policy.operation == Operation::find && info_->policy.effect == Effect::ends) {
+    session_->end_find();
+    std::erase_if(session_->holds, [&](const Hold& hold) { return hold.place == place_; });
+    return finish(CKR_OK), true;
+  }
+  if (!may_try_elsewhere(reached, true)) return false;
+  for (const Hold& hold : session_->holds)
+    if (hold.place == place_) session_->displace(hold.active);
+  std::erase_if(session_->holds, [&](const Hold& hold) { return hold.place == place_; });
+  attempts_.replaying = false;
+  place_ = nullptr;
+  go(&ClientCall::forward_balanced);
+  return true;
+}
+
+// The member has not answered for attempt_timeout. If no other can help it may take as long as the call has.
+void ClientCall::attempt_expired() {
+  if (attempts_.on == nullptr || session_ == nullptr || attempts_.finding != 0) return attempts_.finding != 0 ? finish_finding() : void();
+  const bool runs = worker_ != nullptr && lane_ != nullptr;
+  if (!may_try_elsewhere(runs ? Reached::unknown : Reached::nothing)) return;
+  stop_waiting();
+  scarce_ = nullptr;
+  if (runs) attempt_failed("it has not answered in " + std::to_string(pool_->config.balance.attempt_timeout.count()) + " ms");
+  else attempt_abandoned();
+  if (worker_ != nullptr) {
+    for (const Hold& hold : session_->holds)
+      if (hold.place == place_) session_->displace(hold.active);
+    withdraw_from_worker();
+  }
+  if (place_ != nullptr) leave_place();
+  go(&ClientCall::forward_balanced);
+}
+
+}  // namespace p11shim

@@ -1,0 +1,122 @@
+// What a balanced pool shows of itself: one slot, one token, one list of mechanisms, whatever its members do meanwhile.
+#include <algorithm>
+
+#include "proxyd/calls/client_call.h"
+
+namespace p11shim {
+namespace {
+
+using List = CK_FUNCTION_LIST_3_0;
+
+template <std::size_t N>
+void put_text(CK_UTF8CHAR (&field)[N], const std::string& text) {
+  std::fill(std::begin(field), std::end(field), ' ');
+  std::copy_n(text.begin(), std::min(text.size(), N), field);
+}
+
+}  // namespace
+
+void ClientCall::answer_for_pool() {
+  step_ = &ClientCall::answer_for_pool;
+  pool_ = visible_pool(request_.handles[0]);
+  if (pool_ == nullptr) return finish(CKR_SLOT_ID_INVALID);
+  switch (request_.call) {
+    case number_of<&List::C_GetSlotInfo>(): return pool_slot_info();
+    case number_of<&List::C_GetTokenInfo>(): return pool_token_info();
+    case number_of<&List::C_GetMechanismList>():
+    case number_of<&List::C_GetMechanismInfo>(): return pool_mechanisms();
+    default: return finish(CKR_FUNCTION_NOT_SUPPORTED);
+  }
+}
+
+void ClientCall::pool_slot_info() {
+  CK_SLOT_INFO info{};
+  if (!pool_->slot_info(info)) return wait_for_first_member();
+  Out out(scratch_);
+  write_info(out, info);
+  finish(CKR_OK, scratch_.bytes());
+}
+
+void ClientCall::pool_token_info() {
+  CK_TOKEN_INFO info{};
+  if (!pool_->token_info(info)) return wait_for_first_member();
+  const TokenState& state = application_->token(*pool_);
+  if (info.ulSessionCount != CK_UNAVAILABLE_INFORMATION) info.ulSessionCount = state.sessions;
+  if (info.ulRwSessionCount != CK_UNAVAILABLE_INFORMATION) info.ulRwSessionCount = state.read_write_sessions;
+  put_text(info.label, pool_->config.label);
+  put_text(info.serialNumber, pool_->config.serial);
+  put_text(info.manufacturerID, pool_->config.manufacturer);
+  put_text(info.model, pool_->config.model);
+  Out out(scratch_);
+  write_info(out, info);
+  finish(CKR_OK, scratch_.bytes());
+}
+
+void ClientCall::pool_mechanisms() {
+  bool asked = false;
+  for (const auto& each : pool_->members) {
+    Worker& worker = each->member.backend().worker();
+    if (each->capabilities.known() || worker.state() != Worker::State::ready || each->health.breaker.state() == Breaker::State::open) continue;
+    asked = true;
+    Pool* pool = pool_;
+    each->capabilities.ask(worker, each->member.slot_in(worker), [pool] { pool->changed.resume_all(); });
+  }
+  const Capabilities::Mechanisms all = pool_->mechanisms();
+  const auto longest = static_cast<std::uint64_t>(pool_->config.balance.attempt_timeout.count()) * 1'000'000;
+  if (asked && uv_hrtime() - started_ns_ < longest) return pool_->changed.add(*this);
+  if (all.empty()) return wait_for_first_member();
+  In in(request_.body);
+  Out out(scratch_);
+  if (request_.call == number_of<&List::C_GetMechanismInfo>()) {
+    const auto found = all.find(in.uint());
+    if (!in.done()) return finish(CKR_ARGUMENTS_BAD);
+    if (found == all.end()) return finish(CKR_MECHANISM_INVALID);
+    write_info(out, found->second);
+    return finish(CKR_OK, scratch_.bytes());
+  }
+  const bool asks_count = in.nil_if();
+  const std::uint64_t capacity = asks_count ? 0 : in.uint();
+  if (!in.done()) return finish(CKR_ARGUMENTS_BAD);
+  out.uint(all.size());
+  if (!asks_count && capacity < all.size()) return finish(CKR_BUFFER_TOO_SMALL, scratch_.bytes());
+  if (!asks_count) {
+    out.array(all.size());
+    for (const auto& entry : all) out.uint(entry.first);
+  }
+  finish(CKR_OK, scratch_.bytes());
+}
+
+// None has been seen since proxyd started.
+void ClientCall::wait_for_first_member() {
+  for (const auto& each : pool_->members) each->member.backend().worker().start();
+  pool_->changed.add(*this);
+}
+
+// All members at once, or one after the other: docs/pools.md.
+void ClientCall::log_in_to_pool(LoginState wanted, Buffer pin, Buffer user_name) {
+  if (wanted == LoginState::so || !user_name.empty()) return finish(CKR_FUNCTION_REJECTED);
+  auto is_wanted = [this, alive = std::weak_ptr<char>(alive_), serial = serial_] { return !alive.expired() && active_ && serial == serial_; };
+  Pool* pool = pool_;
+  auto answered = [this, pool, is_wanted](CK_RV rv) {
+    if (!is_wanted()) {
+      if (rv == CKR_OK) pool->login.leave([] {});
+      return;
+    }
+    if (rv != CKR_OK) return finish(rv);
+    TokenState& state = application_->token(*pool);
+    if (state.login != LoginState::none || state.sessions == 0) {  // another thread was faster, or the session is gone
+      pool->login.leave([] {});
+      return finish(state.login == LoginState::user ? CKR_USER_ALREADY_LOGGED_IN : CKR_USER_ANOTHER_ALREADY_LOGGED_IN);
+    }
+    state.login = LoginState::user;
+    state.private_handles.clear();
+    finish(CKR_OK);
+  };
+  if (pool_->member.config().login == LoginMode::daemon) {
+    if (!application_->peer) return finish(CKR_FUNCTION_REJECTED);  // nobody attests who it is
+    return pool_->login.log_in_with_own_pin(std::move(answered));
+  }
+  pool_->login.log_in(std::move(pin), std::move(is_wanted), std::move(answered));
+}
+
+}  // namespace p11shim

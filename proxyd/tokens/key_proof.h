@@ -1,0 +1,36 @@
+// Performs the checks of a key in the worker that shows it. Owns itself and always calls back.
+#pragma once
+
+#include <functional>
+
+#include "proxyd/objects/key_check.h"
+#include "proxyd/tokens/place.h"
+
+namespace p11shim {
+
+class KeyProof final : private Waiter {
+ public:
+  // undecided: the member was in trouble; ask again another time.
+  enum class Outcome : std::uint8_t { proven, unproven, undecided };
+  using Done = std::function<void(Outcome outcome, const ByteString& proof)>;
+  static void run(Place& place, UnprovenKey key, std::vector<PublicKey> publics, const HandleKey& secret, Done done);
+
+ private:
+  KeyProof(Place& place, UnprovenKey key, std::vector<PublicKey> publics, const HandleKey& secret, Done done)
+      : place_(place), key_(std::move(key)), publics_(std::move(publics)), checks_(checks_for(key_, secret)), done_(std::move(done)) {}
+  void resume() override;
+  void begin();
+  void perform();
+  void failed(const Reply* reply);
+  void finish(Outcome outcome, const ByteString& proof = {});
+
+  Place& place_;
+  UnprovenKey key_;
+  std::vector<PublicKey> publics_;
+  std::vector<KeyCheck> checks_;
+  std::size_t next_ = 0;
+  RealSession* session_ = nullptr;
+  Done done_;
+};
+
+}  // namespace p11shim

@@ -1,0 +1,45 @@
+// A member's part in a pool of several: its health, what it can do, which objects it shows, whether it is logged in.
+#pragma once
+
+#include "proxyd/balance/health.h"
+#include "proxyd/tokens/capabilities.h"
+#include "proxyd/tokens/member.h"
+#include "proxyd/tokens/survey.h"
+
+namespace p11shim {
+
+struct Membership {
+  Membership(Pool& pool, Member& its_member, std::uint32_t its_number, const BreakerConfig& breaker, std::mt19937_64& random)
+      : member(its_member),
+        number(its_number),
+        weight(its_member.config().weight),
+        health(breaker, random),
+        public_objects(pool, its_member.public_place()),
+        user_objects(pool, its_member.user().place()) {}
+
+  [[nodiscard]] Survey& survey_of(const Place& place) { return &place == &member.user().place() ? user_objects : public_objects; }
+  [[nodiscard]] std::uint64_t bit() const { return std::uint64_t{1} << number; }
+  [[nodiscard]] bool is_full() const { return member.config().max_concurrency != 0 && health.outstanding >= member.config().max_concurrency; }
+
+  Member& member;
+  const std::uint32_t number;  // in its pool
+  std::uint32_t weight;
+  Health health;
+  Survey public_objects;
+  Survey user_objects;
+  Capabilities capabilities;
+  MemberId statistics{};
+
+  std::uint64_t wanted_ms = 0;  // when the operator last said what is wanted
+
+  // The pool's login: see PoolLogin.
+  bool logged_in = false;
+  bool joining = false;
+  std::string quarantine;  // why it is not shown the PIN; empty: it may be
+
+  // The probe under way.
+  std::uint64_t probed_ms = 0;
+  std::uint32_t probes_open = 0;
+};
+
+}  // namespace p11shim

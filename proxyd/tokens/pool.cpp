@@ -1,0 +1,244 @@
+#include "proxyd/tokens/pool.h"
+
+#include <openssl/evp.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "calls/table.h"
+#include "pkcs11/names.h"
+#include "proxyd/balance/faults.h"
+
+namespace p11shim {
+namespace {
+
+constexpr std::uint64_t kTendEveryMs = 100;
+constexpr std::size_t kSerialSize = 16;
+
+// The same for this name for ever, whatever its members are.
+std::string serial_from(const std::string& name) {
+  std::uint8_t digest[EVP_MAX_MD_SIZE];
+  EVP_Digest(name.data(), name.size(), digest, nullptr, EVP_sha256(), nullptr);
+  std::string serial;
+  for (std::size_t i = 0; i < kSerialSize / 2; ++i) {
+    serial += "0123456789abcdef"[digest[i] >> 4];
+    serial += "0123456789abcdef"[digest[i] & 15];
+  }
+  return serial;
+}
+
+// The content by which a pool of several compares: the same for equal keys, whichever attributes the modules show.
+Description normalised(const Description& description, ByteString& memory) {
+  Description normal = description;
+  if (!description.proof || !description.has_key_type) return normal;
+  if (const auto key = PublicKey::read(description.content)) {
+    memory = key->normal_form();
+    normal.content = memory;
+  }
+  return normal;
+}
+
+}  // namespace
+
+Pool::Pool(Runtime& runtime, PoolConfig pool_config, CK_SLOT_ID virtual_slot, const std::vector<Member*>& its_members, StateDirectory& state)
+    : config(std::move(pool_config)),
+      slot(virtual_slot),
+      member(*its_members.front()),
+      objects(config.name, state),
+      placement(config.balance.strategy, runtime.random),
+      budget(config.balance.retry_budget),
+      login(*this),
+      runtime_(runtime),
+      state_(state) {
+  for (Member* each : its_members)
+    members.push_back(std::make_unique<Membership>(*this, *each, static_cast<std::uint32_t>(members.size()), config.balance.breaker, runtime.random));
+  if (!balanced()) return;
+  if (config.serial.empty()) config.serial = serial_from(config.name);
+  if (config.manufacturer.empty()) config.manufacturer = "proxyd";
+  if (config.model.empty()) config.model = "pool";
+}
+
+std::size_t Pool::number_of_member(const Place& place) const {
+  for (const auto& each : members)
+    if (&each->member == place.member) return each->number;
+  return 0;
+}
+
+// The first member's objects without proof are what they are in a pool of that member alone.
+Origin Pool::origin(const Place& place, std::string& memory) const {
+  const std::size_t number = number_of_member(place);
+  memory = place.member->serial();
+  if (number != 0) memory += "\n" + place.member->name();
+  return {memory, static_cast<std::uint32_t>(number), balanced()};
+}
+
+const TokenObject& Pool::bind(Place& place, const Description& description) {
+  const auto taken = [&](const TokenObject& object) {
+    const std::uint64_t other = place.objects.real_of(object.handle);
+    return other != 0 && other != description.object;
+  };
+  std::string memory;
+  const Origin from = origin(place, memory);
+  ByteString content;
+  Description seen = balanced() ? normalised(description, content) : description;
+  const bool stateful = seen.has_key_type && is_stateful_key(seen.key_type);
+  if (balanced() && stateful) seen.proof = false;
+  if (balanced() && config.balance.clones && !seen.proof && !stateful) {  // the operator's word
+    static constexpr std::uint8_t kClone[] = "clone";
+    seen.proof = true;
+    content.assign(std::begin(kClone), std::end(kClone));
+    content.insert(content.end(), seen.id.begin(), seen.id.end());
+    content.push_back(static_cast<std::uint8_t>(seen.key_type));
+    content.insert(content.end(), seen.label.begin(), seen.label.end());
+    seen.content = content;
+  }
+  const TokenObject& object = objects.identify(seen, from, taken);
+  place.objects.bind(description.object, object.handle);
+  return object;
+}
+
+void Pool::bind_checked(Place& place, const UnprovenKey& key, const ByteString* proof) {
+  const Description description = key.described(proof);
+  const std::uint64_t handle = place.objects.handle_of(description.object);
+  TokenObject* known = handle != 0 ? objects.find(handle) : nullptr;
+  if (known == nullptr) {
+    bind(place, description);
+    return;
+  }
+  std::string memory;
+  if (proof != nullptr) objects.adopt_proof(*known, description, origin(place, memory));
+}
+
+Place* Pool::place_of(Membership& membership, bool logged_in) const {
+  if (membership.health.wanted == Wanted::maint || (logged_in && !membership.logged_in)) return nullptr;
+  Place& place = logged_in ? membership.member.user().place() : membership.member.public_place();
+  const Survey& survey = membership.survey_of(place);
+  return survey.current() ? &place : nullptr;
+}
+
+bool Pool::settling(bool logged_in) const {
+  return std::any_of(members.begin(), members.end(), [&](const auto& each) {
+    if (each->health.wanted == Wanted::maint || each->health.breaker.state() == Breaker::State::open || !each->quarantine.empty()) return false;
+    Worker& worker = logged_in ? each->member.user().worker() : each->member.backend().worker();
+    if (worker.state() == Worker::State::backoff || worker.state() == Worker::State::pausing) return false;
+    return each->joining || place_of(*each, logged_in) == nullptr;
+  });
+}
+
+void Pool::tend(std::uint64_t now_ms) {
+  if (!balanced() || (sessions == 0 && changed.empty())) return;
+  if (now_ms - tended_ms_ < kTendEveryMs) return;
+  tended_ms_ = now_ms;
+  login.tend();
+  for (const auto& each : members) {
+    if (each->health.wanted == Wanted::maint) continue;
+    for (Survey* survey : {&each->public_objects, &each->user_objects}) {
+      if (survey == &each->user_objects && !each->logged_in) continue;
+      if (!survey->current()) survey->begin();
+      else if (survey->incomplete()) survey->look_again(now_ms);
+    }
+    Worker& worker = each->member.backend().worker();
+    if (worker.state() == Worker::State::ready)
+      each->capabilities.ask(worker, each->member.slot_in(worker), [this] { changed.resume_all(); });
+    probe(*each, now_ms);
+  }
+  changed.resume_all();
+}
+
+// Both workers, since either may hang alone.
+void Pool::probe(Membership& membership, std::uint64_t now_ms) {
+  const ProbeConfig& settings = config.balance.probe;
+  if (settings.call == ProbeCall::none) return;
+  const std::uint64_t since = now_ms - membership.probed_ms;
+  if (membership.probes_open != 0) {
+    if (since < static_cast<std::uint64_t>(settings.timeout.count())) return;
+    membership.health.breaker.hold_open(true);
+    membership.health.breaker.trip(now_ms, "a probe got no answer");
+    membership.probed_ms = now_ms;
+    return;
+  }
+  if (since < static_cast<std::uint64_t>(settings.interval.count())) return;
+  membership.probed_ms = now_ms;
+  std::vector<Worker*> workers{&membership.member.backend().worker()};
+  if (membership.logged_in) workers.push_back(&membership.member.user().worker());
+  for (Worker* worker : workers)
+    if (worker->state() == Worker::State::ready) send_probe(membership, *worker, now_ms);
+}
+
+void Pool::send_probe(Membership& membership, Worker& worker, std::uint64_t) {
+  using List = CK_FUNCTION_LIST_3_0;
+  const std::uint64_t slot_id = membership.member.slot_in(worker);
+  ++membership.probes_open;
+  OwnCall::start(worker, number_of<&List::C_GetTokenInfo>(), {&slot_id, 1}, {}, [this, &membership, alive = std::weak_ptr<char>(alive_)](Reply* reply) {
+    if (alive.expired()) return;
+    --membership.probes_open;
+    if (reply == nullptr) return;  // its worker died; that is seen otherwise
+    const bool bad = blame_of(reply->rv) != Blame::nobody;
+    if (membership.probes_open == 0 || bad) membership.health.breaker.hold_open(bad);
+    if (bad) membership.health.breaker.failed(runtime_.now_ms(), "a probe was answered with " + display(NameKind::ckr, reply->rv), false);
+    changed.resume_all();
+  });
+}
+
+void Pool::renew_worker(Place& place, CK_RV rv) {
+  if (rv == CKR_USER_NOT_LOGGED_IN && &place != &place.member->user().place()) return;  // nobody said that it was
+  if (place.worker.state() == Worker::State::ready) place.worker.stop("its module answered " + display(NameKind::ckr, rv));
+}
+
+Capabilities::Mechanisms Pool::mechanisms() const {
+  Capabilities::Mechanisms all;
+  bool first = true;
+  for (const auto& each : members) {
+    if (!each->capabilities.known()) continue;
+    const auto& theirs = each->capabilities.mechanisms();
+    const bool everybody = config.balance.mechanisms == Mechanisms::intersection;
+    if (everybody && !first) std::erase_if(all, [&](const auto& entry) { return !theirs.contains(entry.first); });
+    for (const auto& [type, info] : theirs) {
+      const auto known = all.find(type);
+      if (known == all.end()) {
+        if (first || !everybody) all.emplace(type, info);
+        continue;
+      }
+      CK_MECHANISM_INFO& mine = known->second;
+      mine.ulMinKeySize = everybody ? std::max(mine.ulMinKeySize, info.ulMinKeySize) : std::min(mine.ulMinKeySize, info.ulMinKeySize);
+      mine.ulMaxKeySize = everybody ? std::min(mine.ulMaxKeySize, info.ulMaxKeySize) : std::max(mine.ulMaxKeySize, info.ulMaxKeySize);
+      mine.flags = everybody ? mine.flags & info.flags : mine.flags | info.flags;
+    }
+    first = false;
+  }
+  return all;
+}
+
+// What all have in common; what is counted comes from the first that was seen.
+bool Pool::token_info(CK_TOKEN_INFO& info) const {
+  bool seen = false;
+  constexpr CK_FLAGS kAny = CKF_LOGIN_REQUIRED | CKF_WRITE_PROTECTED;
+  for (const auto& each : members) {
+    const SlotEntry* entry = each->member.entry();
+    if (entry == nullptr || entry->token_rv != CKR_OK) continue;
+    if (!std::exchange(seen, true)) {
+      info = entry->token;
+      continue;
+    }
+    info.flags = (info.flags & entry->token.flags & ~kAny) | ((info.flags | entry->token.flags) & kAny);
+    info.ulMaxPinLen = std::min(info.ulMaxPinLen, entry->token.ulMaxPinLen);
+    info.ulMinPinLen = std::max(info.ulMinPinLen, entry->token.ulMinPinLen);
+  }
+  return seen;
+}
+
+bool Pool::slot_info(CK_SLOT_INFO& info) const {
+  for (const auto& each : members) {
+    const SlotEntry* entry = each->member.entry();
+    if (entry == nullptr) continue;
+    info = entry->info;
+    info.flags |= CKF_TOKEN_PRESENT;
+    const std::string text = "pool " + config.name;
+    std::fill(std::begin(info.slotDescription), std::end(info.slotDescription), ' ');
+    std::copy_n(text.begin(), std::min(text.size(), sizeof info.slotDescription), info.slotDescription);
+    return true;
+  }
+  return false;
+}
+
+}  // namespace p11shim

@@ -1,0 +1,187 @@
+#include "proxyd/tokens/pool_login.h"
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "pkcs11/names.h"
+#include "proxyd/balance/faults.h"
+#include "proxyd/tokens/pool.h"
+
+namespace p11shim {
+namespace {
+
+Buffer copy_of(const Buffer& pin) {
+  Buffer copy;
+  copy.mark_secret();
+  copy.append(pin.data(), pin.size());
+  return copy;
+}
+
+bool is_useless(LoginDomain& domain) { return domain.worker().state() == Worker::State::backoff; }
+
+}  // namespace
+
+// Members in the order in which they are asked.
+struct PoolLogin::Attempt {
+  std::vector<Membership*> members;
+  std::size_t next = 0;
+  bool own_pin = false;
+  Buffer pin;
+  Wanted wanted;
+  Done done;
+  CK_RV rv = CKR_DEVICE_ERROR;
+};
+
+void PoolLogin::log_in(Buffer pin, Wanted wanted, Done done) {
+  auto attempt = std::make_shared<Attempt>();
+  for (const auto& each : pool_.members)
+    if (each->health.wanted != p11shim::Wanted::maint && !pool_.state().is_refused(hash(*each, pin))) attempt->members.push_back(each.get());
+  const auto rank = [&](const Membership* each) {
+    const bool healthy = each->health.breaker.state() == Breaker::State::closed && each->health.wanted == p11shim::Wanted::ready;
+    return (each->logged_in ? 0 : 1) + (healthy ? 0 : 2) + (is_useless(each->member.user()) ? 4 : 0);
+  };
+  std::ranges::stable_sort(attempt->members, {}, rank);
+  if (attempt->members.empty()) return done(CKR_PIN_INCORRECT);
+  attempt->pin = std::move(pin);
+  attempt->wanted = std::move(wanted);
+  attempt->done = std::move(done);
+  try_next(attempt);
+}
+
+void PoolLogin::log_in_with_own_pin(Done done) {
+  auto attempt = std::make_shared<Attempt>();
+  for (const auto& each : pool_.members) attempt->members.push_back(each.get());
+  std::ranges::stable_sort(attempt->members, {}, [](const Membership* each) { return each->logged_in ? 0 : 1; });
+  attempt->own_pin = true;
+  attempt->done = std::move(done);
+  try_next(attempt);
+}
+
+// A member that is in trouble says nothing about the PIN: the next one is asked. Any other answer is the answer.
+void PoolLogin::try_next(const std::shared_ptr<Attempt>& attempt) {
+  if (attempt->next == attempt->members.size()) return attempt->done(attempt->rv);
+  Membership& asked = *attempt->members[attempt->next++];
+  const Identity pin_hash = attempt->own_pin ? Identity{} : hash(asked, attempt->pin);
+  auto answered = [this, attempt, &asked, pin_hash](CK_RV rv) {
+    attempt->rv = rv;
+    if (blame_of(rv) != Blame::nobody || (attempt->own_pin && rv != CKR_OK)) return try_next(attempt);
+    if (rv == CKR_OK) accepted(asked, pin_hash);
+    attempt->done(rv);
+  };
+  if (attempt->own_pin) return asked.member.user().log_in_with_own_pin(std::move(answered));
+  asked.member.user().log_in(copy_of(attempt->pin), {}, attempt->wanted, std::move(answered));
+}
+
+void PoolLogin::accepted(Membership& by, const Identity& pin_hash) {
+  ++applications_;
+  if (by.logged_in) by.member.user().log_out([] {});  // the pool is counted there already
+  by.logged_in = true;
+  if (!by.quarantine.empty()) {
+    pool_.state().forget_refused(pin_hash);
+    by.quarantine.clear();
+  }
+  by.user_objects.begin();
+  tend();
+}
+
+void PoolLogin::leave(std::function<void()> done) {
+  if (applications_ != 0 && --applications_ != 0) return done();
+  auto left = std::make_shared<std::size_t>(1);
+  const auto one_done = [left, done = std::move(done)] {
+    if (--*left == 0) done();
+  };
+  for (const auto& each : pool_.members) {
+    if (!std::exchange(each->logged_in, false)) continue;
+    ++*left;
+    each->member.user().log_out(one_done);
+  }
+  one_done();
+}
+
+void PoolLogin::tend() {
+  if (applications_ == 0) return;
+  for (const auto& each : pool_.members)
+    if (!each->logged_in && !each->joining && each->health.wanted != p11shim::Wanted::maint) join(*each);
+}
+
+void PoolLogin::join(Membership& membership) {
+  LoginDomain& domain = membership.member.user();
+  if (is_useless(domain)) return;
+  if (membership.member.config().login == LoginMode::daemon) {
+    if (!membership.quarantine.empty()) return;
+    membership.joining = true;
+    return domain.log_in_with_own_pin([this, &membership](CK_RV rv) { joined(membership, rv, {}, true); });
+  }
+  Buffer pin = kept_pin();
+  if (pin.empty()) return;
+  const Identity pin_hash = hash(membership, pin);
+  if (pool_.state().is_refused(pin_hash)) {
+    if (membership.quarantine.empty()) membership.quarantine = "it refused the PIN that other members accept";
+    return;
+  }
+  membership.joining = true;
+  domain.log_in(std::move(pin), {}, nullptr, [this, &membership, pin_hash](CK_RV rv) { joined(membership, rv, pin_hash, false); });
+}
+
+void PoolLogin::joined(Membership& membership, CK_RV rv, const Identity& pin_hash, bool own_pin) {
+  membership.joining = false;
+  if (rv == CKR_OK) {
+    if (applications_ == 0 || membership.logged_in) return membership.member.user().log_out([] {});
+    membership.logged_in = true;
+    membership.quarantine.clear();
+    return membership.user_objects.begin();
+  }
+  if (LoginDomain::refuses_pin(rv)) {
+    if (own_pin) membership.quarantine = "it refused proxyd's PIN: " + display(NameKind::ckr, rv);
+    else quarantine(membership, pin_hash, rv);
+  }
+  pool_.changed.resume_all();
+}
+
+void PoolLogin::quarantine(Membership& membership, const Identity& pin_hash, CK_RV rv) {
+  pool_.state().remember_refused(pin_hash);
+  membership.quarantine = "it refused the PIN that other members accept: " + display(NameKind::ckr, rv);
+  pool_.runtime().log.error("pool {}: member {} is quarantined: {}; it is not shown this PIN again", pool_.config.name,
+                            membership.member.name(), membership.quarantine);
+}
+
+bool PoolLogin::lost(Membership& membership) {
+  membership.logged_in = false;
+  Buffer pin = kept_pin();
+  if (const CK_RV rv = membership.member.user().own_pin_refused(); rv != CKR_OK && !pin.empty()) quarantine(membership, hash(membership, pin), rv);
+  const bool others = std::any_of(pool_.members.begin(), pool_.members.end(), [](const auto& each) { return each->logged_in; });
+  if (others || !pin.empty()) return true;
+  applications_ = 0;
+  return false;
+}
+
+void PoolLogin::clear_quarantine(Membership& membership) {
+  membership.quarantine.clear();
+  const Buffer pin = kept_pin();
+  if (!pin.empty()) pool_.state().forget_refused(hash(membership, pin));
+}
+
+Buffer PoolLogin::kept_pin() const {
+  Buffer pin;
+  for (const auto& each : pool_.members)
+    if (each->logged_in && each->member.user().hand_kept_pin(pin)) break;
+  return pin;
+}
+
+// Of (member, PIN), by a key that only this proxyd has.
+Identity PoolLogin::hash(const Membership& membership, const Buffer& pin) const {
+  Buffer message;
+  message.mark_secret();
+  const std::string who = "refused PIN\n" + membership.member.name() + "\n";
+  message.append(who.data(), who.size());
+  message.append(pin.data(), pin.size());
+  Identity digest{};
+  const HandleKey& key = pool_.handle_key();
+  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), message.data(), message.size(), digest.data(), nullptr);
+  return digest;
+}
+
+}  // namespace p11shim
