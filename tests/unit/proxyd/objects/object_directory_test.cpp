@@ -34,11 +34,23 @@ class ObjectDirectoryTest : public PrivateDirectory {
     directory = std::make_unique<ObjectDirectory>("pool", *state);
   }
   std::uint64_t see(const Description& description, std::set<std::uint64_t> taken = {}) {
-    return directory->identify(description, "serial", [&](const TokenObject& object) { return taken.contains(object.handle); }).handle;
+    return directory->identify(description, Origin{"serial"}, [&](const TokenObject& object) { return taken.contains(object.handle); }).handle;
   }
   std::unique_ptr<StateDirectory> state;
   std::unique_ptr<ObjectDirectory> directory;
 };
+
+TEST_F(ObjectDirectoryTest, MembersShareWhatIsProvenAndNothingElse) {
+  const auto see_on = [&](const Description& description, std::uint32_t member, std::set<std::uint64_t> taken = {}) {
+    const std::string serial = member == 0 ? "serial" : "serial\nb";
+    return directory->identify(description, Origin{serial, member, true}, [&](const TokenObject& object) { return taken.contains(object.handle); }).handle;
+  };
+  const std::uint64_t key = see_on(described("key", "modulus"), 0);
+  EXPECT_EQ(see_on(described("another label", "modulus"), 1), key);
+  EXPECT_EQ(directory->find(key)->members, 3u);
+  EXPECT_NE(see_on(described("key", "modulus"), 1, {key}), key);  // a twin there is another object
+  EXPECT_NE(see_on(described("secret"), 0), see_on(described("secret"), 1));
+}
 
 TEST_F(ObjectDirectoryTest, HandleIsTheSameAfterARestart) {
   const std::uint64_t key = see(described("key", "modulus"));
@@ -54,7 +66,7 @@ TEST_F(ObjectDirectoryTest, HandleIsTheSameAfterARestart) {
   EXPECT_EQ(see(described("secret")), secret);
   EXPECT_EQ(see(described("key", "modulus")), key);
   ObjectDirectory other("another pool", *state);
-  EXPECT_NE(other.identify(described("key", "modulus"), "serial", [](const TokenObject&) { return false; }).handle, key);
+  EXPECT_NE(other.identify(described("key", "modulus"), Origin{"serial"}, [](const TokenObject&) { return false; }).handle, key);
 }
 
 TEST_F(ObjectDirectoryTest, ChangedObjectKeepsItsHandleAlsoAfterARestart) {
