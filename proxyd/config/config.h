@@ -188,7 +188,7 @@ struct RetryBudgetConfig {
   friend bool operator==(const RetryBudgetConfig&, const RetryBudgetConfig&) = default;
 };
 
-enum class ProbeCall : std::uint8_t { none, token_info, random };
+enum class ProbeCall : std::uint8_t { none, token_info };
 
 struct ProbeConfig {
   ProbeCall call = ProbeCall::token_info;

@@ -172,9 +172,8 @@ inline constexpr ChoiceKind<Strategy, 4> kStrategy{{{{"least-latency", Strategy:
                                                      {"failover", Strategy::failover}}}};
 inline constexpr ChoiceKind<Mechanisms, 2> kMechanisms{
     {{{"intersection", Mechanisms::intersection}, {"union", Mechanisms::union_of_all}}}};
-inline constexpr ChoiceKind<ProbeCall, 3> kProbeCall{{{{"none", ProbeCall::none},
-                                                       {"C_GetTokenInfo", ProbeCall::token_info},
-                                                       {"C_GenerateRandom", ProbeCall::random}}}};
+inline constexpr ChoiceKind<ProbeCall, 2> kProbeCall{
+    {{{"none", ProbeCall::none}, {"C_GetTokenInfo", ProbeCall::token_info}}}};
 inline constexpr DurationKind kPause{milliseconds(10), hours(24)};
 
 inline constexpr auto kBreaker = std::tuple{
