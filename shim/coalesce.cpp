@@ -1,9 +1,9 @@
 #include "shim/coalesce.h"
 
-#include "shim/application.h"
-
 namespace p11shim {
 namespace {
+
+constexpr std::size_t kMostToWait = 4096;  // bytes of an Init's body: more is not kept with a session
 
 std::uint64_t hash_of(std::uint64_t init, std::uint32_t call, bool has_input, CK_ULONG size) {
   return Signature().add(init).add(call).add(has_input).add(size).value();
@@ -33,16 +33,26 @@ void Coalescing::learn(CK_SESSION_HANDLE session, const Query& query, CK_ULONG l
 void Coalescing::send(CK_SESSION_HANDLE session) {
   WaitingInit init;
   const bool waited = application_.sessions().with(session, [&](SessionOperations& operations, KnownInits& known, const OpenSession&) {
-    return take_waiting(operations, known, Operation::any, init);
+    if (operations.is_sending || !take_waiting(operations, known, Operation::any, init)) return false;
+    operations.is_sending = true;
+    return true;
   });
   if (!waited) return;
-  const CK_RV rv = exchange_.perform_alone(session, init);
+  CK_RV rv = CKR_HOST_MEMORY;
+  try {
+    rv = exchange_.perform_alone(session, init);
+  } catch (...) {  // told to the call that was to use it
+    exchange_.socket().close();
+    exchange_.end(true);
+  }
   application_.sessions().with(session, [&](SessionOperations& operations, KnownInits& known, const OpenSession&) {
     if (rv == CKR_OK) return operation_began(operations, init.operation, init.signature);
     known.forget(init.signature);
     operations.lost = init.operation;
     operations.lost_rv = rv;
+    operations.in_doubt = operations.in_doubt | init.operation;
   });
+  application_.sessions().sent(session);
 }
 
 void Coalescing::send_all(bool only_session_objects) {
@@ -54,12 +64,6 @@ void Coalescing::send_all(bool only_session_objects) {
   }
 }
 
-void Coalescing::drop(CK_SESSION_HANDLE session) {
-  application_.sessions().with(session, [](SessionOperations& operations, KnownInits& known, const OpenSession&) {
-    drop_waiting(operations, known);
-  });
-}
-
 void Coalescing::forget() {
   application_.sessions().forget_inits();
 }
@@ -67,14 +71,19 @@ void Coalescing::forget() {
 // Takes along what waits for this call. Something: its Init was sent meanwhile, and failed with this.
 std::optional<CK_RV> Coalescing::take(CK_SESSION_HANDLE session, Operation operation) {
   send_if_other(session, operation);
+  if (const auto lost = take_lost(session, operation)) return lost;
+  application_.sessions().with(session, [&](SessionOperations& operations, KnownInits& known, const OpenSession&) {
+    take_waiting(operations, known, operation, exchange_.lead());
+  });
+  return std::nullopt;
+}
+
+std::optional<CK_RV> Coalescing::take_lost(CK_SESSION_HANDLE session, Operation operation) {
   return application_.sessions().with(
-      session, [&](SessionOperations& operations, KnownInits& known, const OpenSession&) -> std::optional<CK_RV> {
-        if ((operations.lost & operation) != Operation::none) {
-          operations.lost = Operation::none;
-          return operations.lost_rv;
-        }
-        take_waiting(operations, known, operation, exchange_.lead());
-        return std::nullopt;
+      session, [&](SessionOperations& operations, KnownInits&, const OpenSession&) -> std::optional<CK_RV> {
+        if ((operations.lost & operation) == Operation::none) return std::nullopt;
+        operations.lost = Operation::none;
+        return operations.lost_rv;
       });
 }
 
@@ -88,7 +97,7 @@ void Coalescing::send_if_other(CK_SESSION_HANDLE session, Operation operation) {
 
 bool Coalescing::defer(std::uint32_t call, Operation operation, const CK_MECHANISM& mechanism) {
   const Request& request = exchange_.request();
-  if (request.handles.empty() || exchange_.body().is_secret()) return false;
+  if (request.handles.empty() || exchange_.body().is_secret() || exchange_.body().size() > kMostToWait) return false;
   return application_.sessions().with(
       request.handles[0], [&](SessionOperations& operations, KnownInits& known, const OpenSession& session) {
         Signature signature;
@@ -115,10 +124,11 @@ bool Coalescing::defer(std::uint32_t call, Operation operation, const CK_MECHANI
 
 void Coalescing::began(CK_SESSION_HANDLE session, Operation operation, CK_RV rv, bool cancels) {
   application_.sessions().with(session, [&](SessionOperations& operations, KnownInits& known, const OpenSession&) {
-    if (rv == CKR_OPERATION_ACTIVE) operations.in_doubt = true;
+    if (rv == CKR_OPERATION_ACTIVE) operations.in_doubt = operations.in_doubt | operation;
     if (rv != CKR_OK) return;
     if (cancels) {
       operations.active = operations.active & ~operation;
+      operations.is_fresh = false;
       return;
     }
     operation_began(operations, operation, signature_);
@@ -144,7 +154,9 @@ void Coalescing::went_on(CK_SESSION_HANDLE session, const Policy& policy, CK_RV 
 
 void Coalescing::doubt(CK_SESSION_HANDLE session) {
   application_.sessions().with(session, [](SessionOperations& operations, KnownInits&, const OpenSession&) {
-    operations.in_doubt = true;
+    operations.in_doubt = Operation::any;
+    operations.is_fresh = false;
+    operations.lost = Operation::none;
   });
 }
 

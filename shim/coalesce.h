@@ -5,7 +5,7 @@
 #pragma once
 
 #include "calls/stub.h"
-#include "shim/call_exchange.h"
+#include "shim/application.h"
 #include "shim/sessions.h"
 
 namespace p11shim {
@@ -42,13 +42,17 @@ inline constexpr bool kIsIndifferent = Call::policy.slot ||
                                        Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_GetSlotList>() ||
                                        Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_GetSessionInfo>();
 
+// Where the length of the result follows from the length of the input. When decrypting, a module may look at the contents.
+inline constexpr Operation kSizedByInput = Operation::encrypt | Operation::digest | Operation::sign;
+
 // The C parameters of a single-part call that returns bytes: session, input, its length, output, its length.
 template <class Call>
 inline constexpr bool kAnswersLengthQuery = false;
 template <std::uint32_t Number, CallName Text, auto Member, Policy PolicyValue>
 inline constexpr bool
     kAnswersLengthQuery<p11shim::Call<Number, Text, Member, PolicyValue, Session, InBytes, OutBytes>> =
-        PolicyValue.effect == Effect::ends && (PolicyValue.operation & kLedOperations) == PolicyValue.operation;
+        PolicyValue.effect == Effect::ends &&
+        (PolicyValue.operation & kSizedByInput) == PolicyValue.operation;
 
 template <class Call, class... C>
 bool asks_for_length(C... arguments) {
@@ -70,16 +74,26 @@ class Coalescing {
   Coalescing(Application& application, CallExchange& exchange) : application_(application), exchange_(exchange) {
     exchange.lead().clear();  // of a call that was left by an exception
   }
+  Coalescing(const Coalescing&) = delete;
+  Coalescing& operator=(const Coalescing&) = delete;
+  // A call that was left by an exception may have done anything to the operations of its session.
+  ~Coalescing() {
+    if (session_ != CK_INVALID_HANDLE && !is_done_) doubt(session_);
+  }
+
+  // The call returns in good order.
+  void done() { is_done_ = true; }
 
   // Sends what must not wait beyond this call, or takes along what waits for it. Something: the answer of this call.
   template <class Call, class... C>
   std::optional<CK_RV> settle(C... arguments) {
     const auto first = static_cast<CK_ULONG>(std::get<0>(std::tuple(arguments...)));
+    if constexpr (Call::policy.operation != Operation::none) session_ = first;
+    if constexpr (!Call::policy.slot) application_.sessions().wait_until_sent(first);
     if constexpr (kUnsettlesInits<Call>) {
-      send_all(false);
       forget();
+      send_all(false);
     } else if constexpr (kClosesSession<Call>) {
-      drop(first);
       send_all(true);
     } else if constexpr (kTakesInit<Call>) {
       if constexpr (kAnswersLengthQuery<Call>)
@@ -87,6 +101,9 @@ class Coalescing {
       if (const auto lost = take(first, Call::policy.operation)) return lost;
     } else if constexpr (!kIsIndifferent<Call> && !kClosesAll<Call>) {
       send(first);
+      if constexpr (Call::policy.effect == Effect::continues || Call::policy.effect == Effect::ends)
+        if (const auto lost = take_lost(first, Call::policy.operation); lost && Call::policy.operation != Operation::any)
+          return lost;
     }
     return std::nullopt;
   }
@@ -150,9 +167,9 @@ class Coalescing {
   void learn(CK_SESSION_HANDLE session, const Query& query, CK_ULONG length);
   void send(CK_SESSION_HANDLE session);
   void send_all(bool only_session_objects);
-  void drop(CK_SESSION_HANDLE session);
   void forget();
   std::optional<CK_RV> take(CK_SESSION_HANDLE session, Operation operation);
+  std::optional<CK_RV> take_lost(CK_SESSION_HANDLE session, Operation operation);
   void send_if_other(CK_SESSION_HANDLE session, Operation operation);
   bool defer(std::uint32_t call, Operation operation, const CK_MECHANISM& mechanism);
   void began(CK_SESSION_HANDLE session, Operation operation, CK_RV rv, bool cancels);
@@ -163,6 +180,8 @@ class Coalescing {
   CallExchange& exchange_;
   std::uint64_t signature_ = 0;  // of the Init that this call is
   std::uint64_t epoch_ = 0;
+  CK_SESSION_HANDLE session_ = CK_INVALID_HANDLE;  // whose operations this call is about
+  bool is_done_ = false;
 };
 
 }  // namespace p11shim

@@ -94,6 +94,7 @@ std::string Dialer::greet(Socket& socket, Line& line, bool& resumed) {
 }
 
 std::string Dialer::restore(Socket& socket) {
+  sessions_.forget_inits();  // the logins are gone
   for (const OpenSession& session : sessions_.list())
     if (!restore(socket, session)) return "the connection broke while sessions were restored";
   return {};

@@ -46,7 +46,7 @@ CK_RV forward(C... arguments) noexcept {
     Coalescing coalescing(*application, *exchange);
     const bool coalesces = application->config().coalesce;
     if (coalesces)
-      if (const auto answer = coalescing.settle<Call>(arguments...)) return *answer;
+      if (const auto answer = coalescing.settle<Call>(arguments...)) return coalescing.done(), *answer;
     exchange->begin(Call::policy.slow ? std::chrono::milliseconds(0) : application->config().deadline);
     encode_call<Call>(*exchange, message_mechanism<Call>(application->sessions(), arguments...), arguments...);
     CK_RV rv = CKR_OK;
@@ -61,6 +61,7 @@ CK_RV forward(C... arguments) noexcept {
       }
     }
     exchange->end(kSecretAnswer<Call>);
+    coalescing.done();
     return rv;
   });
 }

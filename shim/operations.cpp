@@ -53,7 +53,7 @@ void WaitingInit::clear() {
 }
 
 bool defer(SessionOperations& operations, KnownInits& known, WaitingInit& init) {
-  if (operations.waiting.call != 0 || operations.active != Operation::none || operations.in_doubt) return false;
+  if (operations.waiting.call != 0 || (operations.active | operations.in_doubt) != Operation::none) return false;
   if (!known.contains(init.signature)) return false;
   operations.lost = Operation::none;
   operations.waiting.swap(init);
@@ -75,10 +75,10 @@ void drop_waiting(SessionOperations& operations, KnownInits& known) {
   --known.waiting;
 }
 
-// If there was a doubt, the module has settled it: had anything been active that excludes this, it would have refused.
+// It settles a doubt about this operation, and about no other: some modules have several at once.
 void operation_began(SessionOperations& operations, Operation operation, std::uint64_t signature) {
-  operations.active = operations.in_doubt ? operation : operations.active | operation;
-  operations.in_doubt = false;
+  operations.active = operations.active | operation;
+  operations.in_doubt = operations.in_doubt & ~operation;
   operations.is_fresh = true;
   operations.signature = signature;
   operations.lost = Operation::none;
@@ -88,7 +88,7 @@ void operation_went_on(SessionOperations& operations, Operation operation, Effec
   if (rv == CKR_BUFFER_TOO_SMALL || (rv == CKR_OK && is_query)) return;
   operations.is_fresh = false;
   if (effect == Effect::ends || rv != CKR_OK) operations.active = operations.active & ~operation;
-  operations.in_doubt |= rv != CKR_OK && rv != CKR_SIGNATURE_INVALID;
+  if (rv != CKR_OK && rv != CKR_SIGNATURE_INVALID) operations.in_doubt = operations.in_doubt | operation;
 }
 
 void KnownInits::add(std::uint64_t signature, bool names_session_object) {

@@ -30,11 +30,12 @@ struct WaitingInit {
 struct SessionOperations {
   WaitingInit waiting;
   Operation active = Operation::none;  // in the module, as far as its answers tell
-  bool in_doubt = false;               // a call failed, or did what is not followed here
+  Operation in_doubt = Operation::none;  // a call failed, or did what is not followed here: perhaps active
   bool is_fresh = false;               // nothing but length queries since the Init
   std::uint64_t signature = 0;         // of the Init that began `active`
   Operation lost = Operation::none;    // its Init, sent late, failed:
   CK_RV lost_rv = CKR_OK;              // with this, which the operation's next call is told
+  bool is_sending = false;             // what waited is under way, on the connection of some thread
 };
 
 // The Inits that have succeeded in this application, and the lengths that length queries gave for them. What is remembered

@@ -88,6 +88,21 @@ void Sessions::forget_inits() noexcept {
   known_.forget_all();
 }
 
+void Sessions::wait_until_sent(CK_SESSION_HANDLE handle) noexcept {
+  std::unique_lock lock(mutex_);
+  sent_.wait(lock, [&] {
+    const auto found = sessions_.find(handle);
+    return found == sessions_.end() || !found->second.operations.is_sending;
+  });
+}
+
+void Sessions::sent(CK_SESSION_HANDLE handle) noexcept {
+  const std::lock_guard lock(mutex_);
+  const auto found = sessions_.find(handle);
+  if (found != sessions_.end()) found->second.operations.is_sending = false;
+  sent_.notify_all();
+}
+
 void Sessions::inherit(Sessions& parent) noexcept {
   const std::unique_lock lock(parent.mutex_, std::try_to_lock);
   if (!lock) return;

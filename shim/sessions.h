@@ -4,6 +4,7 @@
 // C_MessageEncryptInit), and the Inits that wait for the call that uses them.
 #pragma once
 
+#include <condition_variable>
 #include <mutex>
 #include <unordered_map>
 #include <vector>
@@ -49,6 +50,9 @@ class Sessions {
   // A session whose Init waits; with `only_session_objects`, one whose Init names a session object.
   [[nodiscard]] CK_SESSION_HANDLE waiting(bool only_session_objects) const noexcept;
   void forget_inits() noexcept;
+  // Returns when nothing of this session is being sent by another thread (SessionOperations::is_sending).
+  void wait_until_sent(CK_SESSION_HANDLE handle) noexcept;
+  void sent(CK_SESSION_HANDLE handle) noexcept;
 
   // In a forked child: takes over the parent's open sessions, unless the fork came in the middle of a change
   // to them.
@@ -61,6 +65,7 @@ class Sessions {
     SessionOperations operations;
   };
   mutable std::mutex mutex_;
+  std::condition_variable sent_;
   std::unordered_map<CK_SESSION_HANDLE, Entry> sessions_;
   std::unordered_map<CK_SLOT_ID, std::size_t> open_;  // how many, by slot
   KnownInits known_;

@@ -304,7 +304,10 @@ void ClientCall::track_operations(const Reply& reply) {
 
 void ClientCall::doubt_operations() {
   if (lease_ != nullptr) lease_->tainted = true;
-  if (Hold* hold = session_ != nullptr ? session_->hold_in(*place_) : nullptr) hold->in_doubt = true;
+  if (Hold* hold = session_ != nullptr ? session_->hold_in(*place_) : nullptr) {
+    hold->in_doubt = true;
+    hold->uses_private_key |= uses_private_key_;
+  }
 }
 
 void ClientCall::settle_lease() {

@@ -1,5 +1,7 @@
 // Which calls travel, alone or together, and that nobody can tell from the answers.
+#include <atomic>
 #include <mutex>
+#include <thread>
 
 #include "shim_test.h"
 
@@ -194,6 +196,39 @@ TEST_F(Coalesce, AnInitThatFailsLateGivesItsCode) {
   EXPECT_EQ(init(), CKR_OK);
   EXPECT_EQ(random(session_), CKR_OK);
   EXPECT_EQ(sign(), CKR_KEY_HANDLE_INVALID) << "also if it was sent alone";
+}
+
+TEST_F(Coalesce, AnOperationInDoubtIsAskedFor) {
+  sign_in_three_calls();
+  EXPECT_EQ(encrypt(1), CKR_OK);
+  proxyd_.on(number_of<&F::C_Encrypt>(), [](const Request&) { return FakeProxyd::Answer{.rv = CKR_DEVICE_ERROR}; });
+  EXPECT_EQ(encrypt(1), CKR_DEVICE_ERROR);
+  seen();
+  sign_in_three_calls();
+  EXPECT_EQ(seen(), (Seen{"C_SignInit 77", "C_Sign", "C_Sign"})) << "the module may have kept the encryption";
+}
+
+// What one thread waits for, another may be sending.
+TEST_F(Coalesce, ACallWaitsForItsInitOnAnotherConnection) {
+  sign_in_three_calls();
+  const CK_SESSION_HANDLE other = open_session();
+  EXPECT_EQ(init(), CKR_OK);
+  seen();
+  std::atomic<bool> is_sent{false}, may_go_on{false};
+  proxyd_.on(number_of<&F::C_SignInit>(), [&](const Request& request) {
+    is_sent = true;
+    EXPECT_TRUE(proxyd_.wait_until([&] { return may_go_on.load(); }));
+    return note(request, {.body = {0xc0}});
+  });
+  std::thread destroyer([&] { EXPECT_EQ(C_DestroyObject(other, 5), CKR_OK); });
+  EXPECT_TRUE(proxyd_.wait_until([&] { return is_sent.load(); }));
+  std::thread signer([&] { EXPECT_EQ(sign(), CKR_OK); });
+  may_go_on = true;
+  signer.join();
+  destroyer.join();
+  const Seen all = seen();
+  ASSERT_EQ(all.size(), 3u);
+  EXPECT_EQ(all[0], "C_SignInit 77") << "before the C_Sign that uses it";
 }
 
 TEST_F(Coalesce, AClosedSessionTakesWhatWaitsWithIt) {
