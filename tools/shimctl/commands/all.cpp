@@ -2,6 +2,7 @@
 
 #include "tools/shimctl/commands/complete.h"
 #include "tools/shimctl/commands/crypto/crypto_commands.h"
+#include "tools/shimctl/commands/explain/explain_commands.h"
 #include "tools/shimctl/commands/info/info_commands.h"
 #include "tools/shimctl/commands/key/key_commands.h"
 #include "tools/shimctl/commands/ping.h"
@@ -16,6 +17,7 @@ void add_all_commands(CLI::App& root, Invocation& invocation) {
   add_key_commands(root, invocation);
   add_crypto_commands(root, invocation);
   add_complete(root, invocation);
+  add_explain_commands(root, invocation);
   add_ping(root, invocation);
   add_status(root, invocation);
   add_stats(root, invocation);

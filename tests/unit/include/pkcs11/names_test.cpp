@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <set>
+#include <sstream>
 
 #include "header_constants.h"
 
@@ -82,6 +84,20 @@ TEST(Names, AgreeWithTheHeaderOfP11Kit) {
 TEST(Names, CoverTheHeadersOfNss) {
   EXPECT_GT(compare(read_header_constants({NSS_INCLUDE_DIR "/pkcs11t.h", NSS_INCLUDE_DIR "/pkcs11n.h"})),
             950U);
+}
+
+TEST(Names, OfVersion3AgreeWithTheHeaderOfOasis) {
+  std::ifstream golden(P11TEST_SOURCE_DIR "/tests/unit/include/pkcs11/oasis_3.golden");
+  std::size_t compared = 0;
+  for (std::string line; std::getline(golden, line);) {
+    if (line.starts_with('#')) continue;
+    std::istringstream words(line);
+    CK_ULONG value = 0;
+    words >> std::hex >> value;
+    for (std::string name; words >> name; ++value, ++compared)
+      EXPECT_TRUE(values_of_text(name).contains(value)) << name << " is " << std::hex << value;
+  }
+  EXPECT_GT(compared, 200U);
 }
 
 TEST(Names, EveryNameIsFoundByItsValueAndBack) {

@@ -1,0 +1,11 @@
+# Writes the texts of data/*.toml into one .cpp: cmake -DOUTPUT=file -DFILES=list -P embed.cmake
+set(code "#include \"tools/shimctl/explain/embedded.h\"\n\nnamespace p11shim {\n")
+string(APPEND code "namespace {\nconstexpr EmbeddedText kTexts[] = {\n")
+string(REPLACE "|" ";" files "${FILES}")
+foreach(path IN LISTS files)
+  cmake_path(GET path FILENAME name)
+  file(READ "${path}" text)
+  string(APPEND code "{\"${name}\", R\"toml(${text})toml\"},\n")
+endforeach()
+string(APPEND code "};\n}  // namespace\nstd::span<const EmbeddedText> embedded_texts() { return kTexts; }\n}  // namespace p11shim\n")
+file(WRITE "${OUTPUT}" "${code}")
