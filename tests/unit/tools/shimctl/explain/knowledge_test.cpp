@@ -88,7 +88,7 @@ TEST(Knowledge, EveryReturnCodeSaysWhatItMeansAndWhatToDo) {
   }
 }
 
-// DESIGN: only faults of the member count for the breaker; nothing that a caller does may eject one.
+// Only faults of the member count for the breaker; nothing that a caller does may eject one.
 TEST(Knowledge, CallersNeverOpenTheBreaker) {
   for (const auto& text : known_return_codes())
     EXPECT_TRUE(!text.breaker || text.fault == "token" || text.fault == "vendor") << text.name;
