@@ -20,7 +20,7 @@ bool KeptPin::keep(std::span<const std::uint8_t> pin, std::uint64_t now_ms) {
     return false;
   }
   memory_ = static_cast<std::uint8_t*>(memory);
-  std::memcpy(memory_, pin.data(), pin.size());
+  if (!pin.empty()) std::memcpy(memory_, pin.data(), pin.size());
   size_ = pin.size();
   kept_since_ms_ = now_ms;
   return true;

@@ -99,10 +99,17 @@ class Statement {
 StateDirectory::StateDirectory(const std::string& path, Complain complain) : complain_(std::move(complain)) {
   make_directory(path);
   handle_key_ = read_key(path + "/handle_key");
-  open_database(path + "/objects.db");
+  try {
+    open_database(path + "/objects.db");
+  } catch (...) {
+    release();
+    throw;
+  }
 }
 
-StateDirectory::~StateDirectory() {
+StateDirectory::~StateDirectory() { release(); }
+
+void StateDirectory::release() {
   wipe(handle_key_.data(), handle_key_.size());
   sqlite3_close(database_);
 }

@@ -48,6 +48,7 @@ class StateDirectory {
   void for_each(const std::function<void(const Alias&)>& visit);
 
  private:
+  void release();
   void open_database(const std::string& file);
   void execute(const char* sql);
   void insert(const Alias& alias);
