@@ -27,10 +27,10 @@ constexpr std::size_t kLongestLog = 1 << 20, kMostCodes = 64;
 void load_profile(const std::string& path, std::vector<ReturnCodeText>& codes) {
   const TextFile file = read_text_file(path);
   if (file.error != 0)
-    throw Failure(ExitCode::kConfiguration, path + ": " + file.message, "docs/explain.md says what a profile is");
+    throw Failure(ExitCode::kConfiguration, path + ": " + file.message, "docs/shimctl.md says what a profile is");
   const auto problems = add_profile(path, file.text, codes);
   if (!problems.empty())
-    throw Failure(ExitCode::kConfiguration, to_string(problems.front()), "docs/explain.md says what a profile is");
+    throw Failure(ExitCode::kConfiguration, to_string(problems.front()), "docs/shimctl.md says what a profile is");
 }
 
 std::vector<std::string> profiles_of(const std::vector<std::string>& named) {
