@@ -59,8 +59,10 @@ std::string check_object(const json& value, const json& schema, const std::strin
     std::string error;
     if (properties.contains(key)) {
       error = check(member, properties[key], where + "." + key);
-    } else if (schema.value("additionalProperties", json(true)) == false) {
+    } else if (const json others = schema.value("additionalProperties", json(true)); others == false) {
       error = where + "." + key + " is not described";
+    } else if (others.is_object()) {
+      error = check(member, others, where + "." + key);
     }
     if (!error.empty()) return error;
   }

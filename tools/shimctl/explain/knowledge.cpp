@@ -85,7 +85,6 @@ void read_return_code(TextTable& table, ReturnCodeText& text, ConfigReport& repo
   text.fix = table.list("fix");
   text.retry = table.choice("retry", kRetries);
   text.retry_why = table.text("retry_why");
-  text.breaker = table.flag("breaker");
   text.proxy = table.list("proxy");
   text.shim = table.text("shim");
   text.section = table.text("section");

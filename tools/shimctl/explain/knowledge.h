@@ -36,7 +36,6 @@ struct ReturnCodeText {
   std::vector<std::string> fix;
   std::string retry;
   std::string retry_why;
-  bool breaker = false;            // counts as a fault of the member
   std::vector<std::string> proxy;  // when proxyd makes it itself
   std::string shim;                // what the shim does with it, if it is more than passing it on
   std::string section;

@@ -100,6 +100,39 @@ TEST(Names, OfVersion3AgreeWithTheHeaderOfOasis) {
   EXPECT_GT(compared, 200U);
 }
 
+// Each name's number is vouched for by somebody else: p11-kit's header, NSS's, or OASIS's for what is newer than both.
+TEST(Names, EveryNumberHasAnIndependentWitness) {
+  std::map<std::string, std::set<unsigned long>> witnesses;
+  for (const auto& header :
+       {read_header_constants({P11KIT_INCLUDE_DIR "/p11-kit/pkcs11.h"}),
+        read_header_constants({NSS_INCLUDE_DIR "/pkcs11t.h", NSS_INCLUDE_DIR "/pkcs11n.h"})})
+    for (const auto& [name, value] : header) witnesses[name].insert(value);
+  std::ifstream golden(P11TEST_SOURCE_DIR "/tests/unit/include/pkcs11/oasis_3.golden");
+  for (std::string line; std::getline(golden, line);) {
+    if (line.starts_with('#')) continue;
+    std::istringstream words(line);
+    unsigned long value = 0;
+    words >> std::hex >> value;
+    for (std::string name; words >> name; ++value) witnesses[name].insert(value);
+  }
+  std::map<std::string, std::size_t> vouched;
+  for (const Name& name : kNames) {
+    const std::string text(name.text);
+    const std::string kind = text.substr(0, 3);
+    if (kind != "CKR" && kind != "CKM" && kind != "CKA" && kind != "CKK" && kind != "CKO" && kind != "CKF") continue;
+    std::set<unsigned long> values = witnesses[text];
+    if (text.starts_with("CKA_NSS_TRUST_")) values.merge(std::set(witnesses["CKA_TRUST_" + text.substr(14)]));
+    EXPECT_TRUE(values.contains(name.value)) << text << " is " << std::hex << name.value << " for us alone";
+    ++vouched[kind];
+  }
+  EXPECT_GE(vouched["CKR"], 103U);
+  EXPECT_GT(vouched["CKM"], 400U);
+  EXPECT_GT(vouched["CKA"], 150U);
+  EXPECT_GT(vouched["CKK"], 50U);
+  EXPECT_GT(vouched["CKO"], 8U);
+  EXPECT_GT(vouched["CKF"], 40U);
+}
+
 TEST(Names, EveryNameIsFoundByItsValueAndBack) {
   for (const Name& name : kNames) {
     EXPECT_EQ(name_of(name.kind, name.value), name.text);

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "fixture.h"
+#include "schema.h"
 
 namespace p11shim {
 namespace {
@@ -52,6 +53,7 @@ class CommandsTest : public ShimctlTest {
     EXPECT_EQ(answer.err, "");
     const auto envelope = json::parse(answer.out, nullptr, false);
     EXPECT_EQ(envelope.value("schema", ""), schema) << answer.out;
+    EXPECT_EQ(schema_error(envelope), "") << answer.out;
     return envelope.value("data", json());
   }
 
@@ -148,6 +150,7 @@ TEST_F(CommandsTest, WatchShowsOnlyWhatHappensMeanwhile) {
   for (std::string line; std::getline(lines, line); ++intervals) {
     const auto interval = json::parse(line);
     EXPECT_EQ(interval["schema"], "p11shim.stats.interval/1");
+    EXPECT_EQ(schema_error(interval), "");
     ASSERT_EQ(interval["data"]["rows"].size(), 1u);
     const auto& row = interval["data"]["rows"][0];
     EXPECT_EQ(row["name"], "C_Sign");

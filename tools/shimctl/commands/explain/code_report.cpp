@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "pkcs11/names.h"
+#include "proxyd/balance/faults.h"
 #include "tools/shimctl/commands/explain/prose.h"
 #include "tools/shimctl/output/present.h"
 #include "tools/shimctl/output/terminal.h"
@@ -10,6 +11,10 @@
 namespace p11shim {
 
 namespace {
+
+bool is_repeated(CK_RV rv) {
+  return blame_of(rv) != Blame::nobody || misses_object(rv);
+}
 
 std::string fault_text(const std::string& fault) {
   if (fault == "none") return "nobody: this is an answer, not a fault";
@@ -30,9 +35,24 @@ std::string retry_text(const ReturnCodeText& code) {
   return code.retry_why.empty() ? text : text + " " + code.retry_why;
 }
 
-std::string breaker_text(const ReturnCodeText& code) {
-  return code.breaker ? "counts against the member: enough of them and it gets no calls for a while."
-                      : "does not count: the member is not to blame.";
+// What a pool of several members makes of the answer: the rules are proxyd's own.
+std::string breaker_text(CK_RV rv) {
+  std::string text = "does not count: the member is not to blame.";
+  if (blame_of(rv) == Blame::member)
+    text = "a member that answers so is to blame: enough of them and it gets no calls for a while.";
+  if (blame_of(rv) == Blame::suspect) text = "counts against the member if another does better with the same call.";
+  if (misses_object(rv)) text += " The object is looked for there once more.";
+  if (is_repeated(rv)) text += " proxyd makes the call on another member, as far as the function allows.";
+  if (needs_new_worker(rv)) text += " The worker is started anew.";
+  return text;
+}
+
+Value member_value(CK_RV rv) {
+  const Blame blame = blame_of(rv);
+  Value value;
+  value.set("blame", blame == Blame::member ? "yes" : blame == Blame::suspect ? "if another does better" : "no");
+  value.set("repeated_elsewhere", is_repeated(rv)).set("new_worker", needs_new_worker(rv));
+  return value.set("looked_up_again", misses_object(rv));
 }
 
 std::string shim_text(const ReturnCodeText& code) {
@@ -88,7 +108,8 @@ Value code_value(const ExplainedCode& code, const std::string& context) {
   for (const auto& [name, causes] : text.in)
     if (context.empty() || context == name) contexts.set(name, texts(causes));
   value.set("causes_in", contexts).set("fix", texts(text.fix));
-  value.set("retry", text.retry).set("retry_text", retry_text(text)).set("breaker", text.breaker);
+  value.set("retry", text.retry).set("retry_text", retry_text(text)).set("breaker", blame_of(text.value) != Blame::nobody);
+  value.set("member", member_value(text.value));
   value.set("made_by_proxyd", texts(text.proxy)).set("shim", shim_text(text));
   value.set("functions", texts(text.functions)).set("section", or_null(text.section));
   value.set("clients", Value(Value::Record{{"openssl", openssl_text(text)},
@@ -130,7 +151,7 @@ void write_code(Prose& prose, const ExplainedCode& code, const std::string& cont
     if (context.empty() || context == name) prose.list("Likely causes in " + name, causes);
   prose.list("What to do", text.fix);
   prose.field("Retry", retry_text(text));
-  prose.field("Breaker", breaker_text(text));
+  prose.field("In a pool", breaker_text(text.value));
   prose.list("proxyd makes it itself when", text.proxy);
   prose.field("The shim", shim_text(text));
   prose.list("How it appears", {"OpenSSL: " + openssl_text(text), "Java: " + java_text(text),

@@ -1,9 +1,13 @@
 // The built `shimctl explain…`: what it answers, in which form, and with which exit code.
+#include <array>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <regex>
 
 #include "fixture.h"
+#include "schema.h"
 
 namespace p11shim {
 namespace {
@@ -29,6 +33,7 @@ class ExplainTest : public ShimctlTest {
     arguments.insert(arguments.end(), {"-o", "json"});
     const auto envelope = json::parse(ask(arguments, input).out, nullptr, false);
     EXPECT_EQ(envelope.value("schema", ""), "p11shim.explain.error/1") << asked->out << asked->err;
+    EXPECT_EQ(schema_error(envelope), "") << asked->out;
     return envelope["data"]["codes"];
   }
   std::string name(const std::string& spelling) {
@@ -56,6 +61,30 @@ TEST_F(ExplainTest, JsonHasEverything) {
   for (const char* list : {"causes", "fix", "functions", "made_by_proxyd"}) EXPECT_FALSE(found[0][list].empty()) << list;
   for (const char* client : {"openssl", "java", "gnutls", "python"})
     EXPECT_TRUE(found[0]["clients"][client].is_string()) << client;
+}
+
+// The same words as docs/pools.md, which proxyd's own rules write.
+TEST_F(ExplainTest, WhatAPoolMakesOfACodeIsWhatTheTableSays) {
+  std::ifstream document(std::string(P11TEST_SOURCE_DIR) + "/docs/pools.md");
+  std::map<std::string, std::array<std::string, 4>> rows;
+  static const std::regex kRow(R"(\| `(CKR_\w+)` \| (.*?) \| (.*?) \| (.*?) \| (.*?) \|)");
+  std::smatch row;
+  for (std::string line; std::getline(document, line);)
+    if (std::regex_match(line, row, kRow)) rows[row[1]] = {row[2], row[3], row[4], row[5]};
+  const auto found = codes({"explain-error", "--list"});
+  std::size_t compared = 0;
+  for (const auto& each : found) {
+    if (!rows.contains(each["name"])) continue;
+    const auto& [blame, elsewhere, anew, again] = rows[each["name"]];
+    EXPECT_EQ(each["member"]["blame"], blame) << each["name"];
+    EXPECT_EQ(each["member"]["repeated_elsewhere"], elsewhere != "no") << each["name"];
+    EXPECT_EQ(each["member"]["new_worker"], anew != "no") << each["name"];
+    EXPECT_EQ(each["member"]["looked_up_again"], again != "no") << each["name"];
+    EXPECT_EQ(each["breaker"], blame != "no") << each["name"];
+    ++compared;
+  }
+  EXPECT_EQ(compared, rows.size());
+  EXPECT_GT(compared, 100U);
 }
 
 TEST_F(ExplainTest, AContextLimitsTheCauses) {
@@ -125,6 +154,12 @@ TEST_F(ExplainTest, MechanismsAttributesAndFunctions) {
   const auto all = json::parse(ask({"explain", "fn", "-o", "json"}).out, nullptr, false);
   EXPECT_EQ(all.value("schema", ""), "p11shim.explain.fn/1");
   EXPECT_GE(all["data"]["functions"].size(), 104U);
+  for (const char* what : {"fn", "mech", "attr"}) {
+    const auto envelope = json::parse(ask({"explain", what, "-o", "json"}).out, nullptr, false);
+    EXPECT_EQ(schema_error(envelope), "") << what;
+  }
+  const auto every = json::parse(ask({"explain", "error", "--list", "-o", "json"}).out, nullptr, false);
+  EXPECT_EQ(schema_error(every), "");
 }
 
 TEST_F(ExplainTest, FitsANarrowTerminal) {

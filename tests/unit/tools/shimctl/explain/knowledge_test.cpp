@@ -13,6 +13,7 @@
 
 #include "calls/table.h"
 #include "pkcs11/names.h"
+#include "proxyd/balance/faults.h"
 
 namespace p11shim {
 namespace {
@@ -88,10 +89,33 @@ TEST(Knowledge, EveryReturnCodeSaysWhatItMeansAndWhatToDo) {
   }
 }
 
-// Only faults of the member count for the breaker; nothing that a caller does may eject one.
-TEST(Knowledge, CallersNeverOpenTheBreaker) {
-  for (const auto& text : known_return_codes())
-    EXPECT_TRUE(!text.breaker || text.fault == "token" || text.fault == "vendor") << text.name;
+// Where proxyd blames a member, an application has no reason to give up; and nothing is promised of another member that
+// proxyd would not try by itself.
+TEST(Knowledge, AdviceToRetryFollowsTheRulesOfPools) {
+  for (const auto& text : known_return_codes()) {
+    const bool blamed = blame_of(text.value) != Blame::nobody;
+    EXPECT_TRUE(!blamed || text.retry != "no") << text.name;
+    EXPECT_TRUE(blamed || text.retry != "other-member") << text.name;
+    EXPECT_TRUE(!blamed || text.fault != "authentication") << text.name;
+  }
+}
+
+// Sections of chapter 5.1 in version 3.2; whatever is not in 5.1.1 to 5.1.5 is in 5.1.6.
+TEST(Knowledge, NamesTheSectionOfTheStandard) {
+  const std::map<std::string, std::set<std::string>> sections = {
+      {"5.1.1", {"CKR_GENERAL_ERROR", "CKR_HOST_MEMORY", "CKR_FUNCTION_FAILED", "CKR_OPERATION_NOT_VALIDATED", "CKR_OK"}},
+      {"5.1.2", {"CKR_SESSION_HANDLE_INVALID", "CKR_SESSION_CLOSED"}},
+      {"5.1.3",
+       {"CKR_DEVICE_MEMORY", "CKR_DEVICE_ERROR", "CKR_TOKEN_NOT_PRESENT", "CKR_DEVICE_REMOVED", "CKR_TOKEN_NOT_INITIALIZED"}},
+      {"5.1.4", {"CKR_CANCEL"}},
+      {"5.1.5", {"CKR_MUTEX_BAD", "CKR_MUTEX_NOT_LOCKED"}},
+      {"NSS", {"CKR_NSS_CERTDB_FAILED", "CKR_NSS_KEYDB_FAILED"}}};
+  for (const auto& text : known_return_codes()) {
+    std::string wanted = "5.1.6";
+    for (const auto& [section, codes] : sections)
+      if (codes.contains(text.name)) wanted = section;
+    EXPECT_EQ(text.section, wanted) << text.name;
+  }
 }
 
 TEST(Knowledge, SaysWhenProxydMakesACodeItself) {
