@@ -141,10 +141,10 @@ void Applications::close_session(Application& application, VirtualSession& sessi
 
 void Applications::release_hold(VirtualSession&, Hold& hold) {
   RealSession* real = hold.session;
-  if (hold.active == Operation::none && !hold.in_doubt) return real->pool->give_back(*real);
+  if (hold.active == Operation::none && hold.in_doubt == Operation::none) return real->pool->give_back(*real);
   // 3.0 modules can end an operation; older ones only with the session.
   Worker& worker = hold.place->worker;
-  if (worker.module().has_3_0 && !hold.in_doubt) {
+  if (worker.module().has_3_0 && hold.in_doubt == Operation::none) {
     Buffer body;
     Out(body).uint(CKF_ENCRYPT | CKF_DECRYPT | CKF_DIGEST | CKF_SIGN | CKF_SIGN_RECOVER | CKF_VERIFY | CKF_VERIFY_RECOVER |
                    CKF_MESSAGE_ENCRYPT | CKF_MESSAGE_DECRYPT | CKF_MESSAGE_SIGN | CKF_MESSAGE_VERIFY | CKF_FIND_OBJECTS);
@@ -174,11 +174,6 @@ void Applications::forget_login(Application& application, Pool& pool) {
   state.login = LoginState::none;
   state.private_handles.clear();
   ++state.logins_ended;
-  for (auto& [handle, session] : application.sessions) {
-    if (&session->pool != &pool) continue;
-    if (!session->busy) end_private_operations(*session);
-    else for (Hold& hold : session->holds) hold.in_doubt |= hold.uses_private_key;  // a call is under way
-  }
   std::vector<std::uint64_t> private_objects;
   for (const auto& [handle, object] : application.session_objects)
     if (object->is_private && object->pool == &pool) private_objects.push_back(handle);
@@ -186,22 +181,11 @@ void Applications::forget_login(Application& application, Pool& pool) {
 }
 
 void Applications::login_ended_meanwhile(Application& application, VirtualSession& session) {
-  end_private_operations(session);
   std::vector<std::uint64_t> private_objects;
   for (const std::uint64_t handle : session.objects)
     if (const auto found = application.session_objects.find(handle); found != application.session_objects.end() && found->second->is_private)
       private_objects.push_back(handle);
   for (const std::uint64_t handle : private_objects) drop_object(application, handle, true);
-}
-
-void Applications::end_private_operations(VirtualSession& session) {
-  for (std::size_t i = session.holds.size(); i-- > 0;)
-    if (session.holds[i].uses_private_key) {
-      Hold hold = session.holds[i];
-      session.holds.erase(session.holds.begin() + static_cast<std::ptrdiff_t>(i));
-      release_hold(session, hold);
-    }
-  std::erase_if(session.replays, [&](const ReplayRecord& record) { return session.hold_with(record.operation) == nullptr; });
 }
 
 void Applications::register_object(Application& application, VirtualSession& session, std::uint64_t handle, std::shared_ptr<SessionObject> object) {

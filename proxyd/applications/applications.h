@@ -30,7 +30,7 @@ class Applications {
   void log_out(Application& application, Pool& pool, std::function<void()> done);
   // The application is no longer logged in; the domain knows already.
   void forget_login(Application& application, Pool& pool);
-  // The login ended while a call was under way in this session: what that call left behind goes too.
+  // The login ended while a call was under way in this session: private objects that it made go too.
   void login_ended_meanwhile(Application& application, VirtualSession& session);
   void register_object(Application& application, VirtualSession& session, std::uint64_t handle, std::shared_ptr<SessionObject> object);
   // Lets go of a session object; the last one to do so destroys it in the module.
@@ -51,7 +51,6 @@ class Applications {
   void pool_login_lost(Pool& pool, Member& member);
   Application* make(const Hello& hello, const std::optional<Peer>& peer);
   void end(Application& application);
-  void end_private_operations(VirtualSession& session);
   static void adopt(Application& application, std::uint64_t handle, std::shared_ptr<SessionObject> object);
   void inherit(Application& child, const Application& parent);
   static void end_search(RealSession& session);

@@ -18,8 +18,7 @@ struct Hold {
   RealSession* session = nullptr;
   Place* place = nullptr;
   Operation active = Operation::none;
-  bool in_doubt = false;          // a call failed; the module may or may not have ended its operation
-  bool uses_private_key = false;  // it ends when the application logs out
+  Operation in_doubt = Operation::none;  // a call failed; the module may or may not have ended its operation
   std::uint64_t since_ms = 0;
 };
 
@@ -68,6 +67,13 @@ struct VirtualSession {
     for (Hold& hold : holds)
       if (hold.place == &place) return &hold;
     return nullptr;
+  }
+  // Where the operations of this session are, if it has any: rather where one is active than where one may be, the latest.
+  [[nodiscard]] Place* begun() const {
+    const Hold* best = nullptr;
+    for (const Hold& hold : holds)
+      if (best == nullptr || best->active == Operation::none || hold.active != Operation::none) best = &hold;
+    return best == nullptr ? nullptr : best->place;
   }
   // True once for operations that died with their worker.
   bool take_lost(Operation operations) {

@@ -50,8 +50,24 @@ void ClientCall::set_pin() {
   const bool is_so = application_->token(*pool_).login == LoginState::so;
   if (is_so ? !may_administer() : !pool_->config.access.set_pin) return finish(CKR_FUNCTION_REJECTED);
   // The public worker may have been running when the PIN was changed elsewhere; then it would accept the old one.
-  if (&application_->place(*pool_) == &pool_->member.public_place()) pool_->member.backend().renew_if_stale();
-  go(&ClientCall::forward_session);
+  Member& member = pool_->member;
+  if (&application_->place(*pool_) != &member.public_place() || !member.backend().stale()) return go(&ClientCall::forward_session);
+  if (member.user().is_shared()) {
+    member.backend().renew_if_stale();
+    return go(&ClientCall::forward_session);
+  }
+  Buffer pins;
+  Out(pins).mark_secret();
+  pins.append(request_.body.data(), request_.body.size());
+  // Whoever asked may be gone when the answer comes; the PIN is another one all the same.
+  member.user().set_pin(std::move(pins), session_->read_write, still_active(),
+                        [&member, answer = guarded([this](CK_RV rv) { finish(rv); })](CK_RV rv) mutable {
+                          if (rv == CKR_OK) {
+                            member.user().pin_changed(false);
+                            member.so().pin_changed(false);
+                          }
+                          answer(rv);
+                        });
 }
 
 }  // namespace p11shim

@@ -265,7 +265,7 @@ void ClientCall::leave_place() {
     Hold hold = session_->holds[i];
     session_->holds.erase(session_->holds.begin() + static_cast<std::ptrdiff_t>(i));
     session_->displace(hold.active);
-    hold.in_doubt = true;
+    hold.in_doubt = Operation::any;
     services_.applications.release_hold(*session_, hold);
   }
   attempts_.replaying = false;

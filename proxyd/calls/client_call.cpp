@@ -85,7 +85,7 @@ bool ClientCall::begin(Application& application, std::span<const std::uint8_t> f
   pool_ = nullptr;
   session_ = nullptr;
   place_ = nullptr;
-  uses_private_key_ = false;
+  only_asks_ = asked_ = false;
   state_refused_ = false;
   has_key_ = false;
   elsewhere_.clear();

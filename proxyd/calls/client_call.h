@@ -54,12 +54,14 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   std::uint64_t cap_for_member(std::uint64_t limit_ms);
   template <class Fn>
   auto guarded(Fn fn);  // fn is called only if this call has not ended meanwhile
+  LoginDomain::Wanted still_active();
 
   // forward.cpp: calls that go to a worker
   void forward_session();
   void forward_sessionless();
   void forward_slot();
   Place* choose_place();
+  Place* place_of_session_objects();
   bool names_private_object();
   bool worker_ready(Worker& worker);
   bool borrow(Place& place);
@@ -201,7 +203,8 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   RealSessions* scarce_ = nullptr;     // what it waits for may never come
   std::uint64_t deadline_at_ms_ = 0;
   std::uint64_t logins_ended_ = 0;     // when it entered its session
-  bool uses_private_key_ = false;
+  bool only_asks_ = false;             // where operations are under way, whether one more may begin: without its key
+  bool asked_ = false;
   bool state_refused_ = false;         // a saved state that is not this application's: the module sees an empty one
   std::vector<Place*> elsewhere_;      // places where a find goes on
   Attempts attempts_;
@@ -215,6 +218,11 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   bool has_key_ = false;
   NamedKey key_;  // for the audit record
 };
+
+// Says whether this call is still the one that is active here.
+inline LoginDomain::Wanted ClientCall::still_active() {
+  return [this, alive = std::weak_ptr<char>(alive_), serial = serial_] { return !alive.expired() && active_ && serial == serial_; };
+}
 
 template <class Fn>
 auto ClientCall::guarded(Fn fn) {

@@ -2,6 +2,7 @@
 // itself stays active in the real session until the application ends it, so that the module's own rules about operations
 // at the same time hold. Of session objects an application sees its own, wherever they are.
 #include <algorithm>
+#include <unordered_set>
 
 #include "proxyd/calls/client_call.h"
 
@@ -20,6 +21,9 @@ void ClientCall::collect_found(Reply& reply) {
     if (place != place_ && application_->session_objects_in.contains(&place->objects) &&
         std::find(elsewhere_.begin(), elsewhere_.end(), place) == elsewhere_.end())
       elsewhere_.push_back(place);
+  // A search beside an operation from before the login does not see what the login shows.
+  if (Place* own = &application_->place(*pool_); own != place_ && sees_private() && std::ranges::find(elsewhere_, own) == elsewhere_.end())
+    elsewhere_.push_back(own);
   if (unknown.empty()) {
     add_found(*place_, reals, false);
     return find_elsewhere();
@@ -34,10 +38,11 @@ void ClientCall::collect_found(Reply& reply) {
 
 void ClientCall::add_found(Place& place, std::span<const std::uint64_t> reals, bool session_objects_only) {
   TokenState& state = application_->token(*pool_);
+  const std::unordered_set<std::uint64_t> known(session_->found.begin(), session_->found.end());
   for (const std::uint64_t real : reals) {
     if (const std::uint64_t handle = place.objects.handle_of(real); handle != 0) {
       const TokenObject* object = pool_->objects.find(handle);
-      if (session_objects_only || object == nullptr || (object->is_private && !sees_private())) continue;
+      if (session_objects_only || object == nullptr || known.contains(handle) || (object->is_private && !sees_private())) continue;
       if (object->is_private) state.private_handles.insert(handle);
       if (pool_->balanced() && !attempts_.found.insert(handle).second) continue;  // another member has it too
       session_->found.push_back(handle);
@@ -61,7 +66,7 @@ void ClientCall::find_elsewhere() {
     if (reply != nullptr && reply->rv == CKR_OK) {
       absorb(place, reply->annex);
       const std::vector<std::uint64_t> reals(reply->handles.begin(), reply->handles.end());
-      add_found(place, reals, true);
+      add_found(place, reals, &place != &application_->place(*pool_));
     }
     find_elsewhere();
   }));

@@ -37,6 +37,11 @@ constexpr CancelFlag kCancelFlags[] = {
     {CKF_MESSAGE_VERIFY, Operation::message_verify},
 };
 
+// These mean the application as it is now, whatever goes on in its session.
+bool concerns_login(std::uint32_t call) {
+  return call == number_of<&List::C_Logout>() || call == number_of<&List::C_SetPIN>() || call == number_of<&List::C_InitPIN>();
+}
+
 Operation cancelled(std::span<const std::uint8_t> body) {
   In in(body);
   const CK_FLAGS flags = in.uint();
@@ -102,18 +107,29 @@ void ClientCall::forward_session() {
 // An operation that is under way decides; then a session object that the call names; then the application's login.
 Place* ClientCall::choose_place() {
   const Policy& policy = info_->policy;
+  only_asks_ = false;
   if (goes_on())
     if (Hold* hold = session_->hold_with(policy.operation)) return hold->place;
+  Place* named = place_of_session_objects();
+  Place* wanted = named != nullptr ? named : &application_->place(*pool_);
+  Place* begun = session_->begun();
+  if (begun == nullptr || policy.objects == Objects::creates || concerns_login(request_.call)) return wanted;
+  // Operations begun before a login or logout go on where they are, and the module's rules about operations at the same
+  // time hold there; but an object can be used nowhere but in a domain that sees it.
+  if (named == nullptr && !names_private_object()) return begun;
+  const bool starts = policy.effect == Effect::starts || request_.init != 0;
+  only_asks_ = begun != wanted && !asked_ && starts && request_.has_mechanism;
+  return only_asks_ ? begun : wanted;
+}
+
+Place* ClientCall::place_of_session_objects() {
   for (std::size_t i = 1; i < request_.handles.size(); ++i) {
     const auto found = application_->session_objects.find(request_.handles[i]);
     if (found == application_->session_objects.end() || found->second->place == nullptr || found->second->pool != pool_) continue;
     for (Place* place : pool_->member.places())
       if (&place->objects == found->second->place) return place;
   }
-  // Operations begun before a login or logout go on where they are, and the module's rules about operations at the same
-  // time hold there; only a private object can be used nowhere but in the domain that sees it.
-  if (!session_->holds.empty() && policy.objects != Objects::creates && !names_private_object()) return session_->holds.front().place;
-  return &application_->place(*pool_);
+  return nullptr;
 }
 
 bool ClientCall::names_private_object() {
@@ -219,6 +235,11 @@ void ClientCall::on_reply(Reply& reply) {
   hsm_us_ = reply.hsm_us;
   if (info_->policy.slot) return slot_reply(reply);
   if (attempts_.on != nullptr && !attempts_.replaying && answered_badly(reply)) return;
+  const CK_RV begin_rv = request_.init != 0 ? reply.init_rv : reply.rv;
+  if (only_asks_ && begin_rv != CKR_OK && begin_rv != CKR_OPERATION_ACTIVE) {
+    asked_ = true;
+    return go(step_);
+  }
   if (reply.init_rv != CKR_OK) {
     reply_.init_rv = reply.init_rv;
     return finish(reply.init_rv);
@@ -267,46 +288,47 @@ void ClientCall::track_operations(const Reply& reply) {
   const bool restores = request_.call == kSetOperationState && reply.rv == CKR_OK;
   const bool starts = request_.init != 0 || (policy.effect == Effect::starts && reply.rv == CKR_OK);
   if (hold == nullptr && (starts || restores)) {
-    session_->holds.push_back({lease_, place_, Operation::none, false, false, services_.runtime.now_ms()});
+    session_->holds.push_back({lease_, place_, Operation::none, Operation::none, services_.runtime.now_ms()});
     lease_ = nullptr;
     hold = &session_->holds.back();
   }
   if (hold == nullptr) return;
   hold->since_ms = services_.runtime.now_ms();
-  if (restores) hold->in_doubt = true;
+  if (restores) hold->in_doubt = Operation::any;
   if (starts) {
     session_->take_lost(policy.operation);  // a new one takes its place
     // C_…Init without a mechanism cancels (3.0 §5.8.1); a search has none and starts all the same.
     const bool cancels = !request_.has_mechanism && policy.operation != Operation::find;
     hold->active = cancels ? hold->active & ~policy.operation : hold->active | policy.operation;
-    hold->uses_private_key |= uses_private_key_;
+    hold->in_doubt = hold->in_doubt & ~policy.operation;
   }
   // What a module says of an operation that we believe to be active is not believed when it says that there is none: NSS
   // keeps one that it refuses parts of.
   const bool was_active = (hold->active & policy.operation) != Operation::none;
   if (policy.effect == Effect::continues && reply.rv != CKR_OK && reply.rv != CKR_BUFFER_TOO_SMALL) {
     hold->active = hold->active & ~policy.operation;
-    hold->in_doubt |= was_active;
+    if (was_active) hold->in_doubt = hold->in_doubt | policy.operation;
   }
   if (policy.effect == Effect::ends && reply.rv != CKR_BUFFER_TOO_SMALL && !(reply.rv == CKR_OK && answers_length_query(reply.body))) {
     const Operation ended = request_.call == kSessionCancel ? cancelled(request_.body) : policy.operation;
+    if (request_.call == kSessionCancel && reply.rv == CKR_FUNCTION_NOT_SUPPORTED) return;
     hold->active = hold->active & ~ended;
-    hold->in_doubt |= was_active && reply.rv != CKR_OK && reply.rv != CKR_SIGNATURE_INVALID;
+    if (reply.rv == CKR_OK || reply.rv == CKR_SIGNATURE_INVALID) hold->in_doubt = hold->in_doubt & ~ended;
+    else if (was_active) hold->in_doubt = hold->in_doubt | policy.operation;
   }
-  if (hold->active == Operation::none && !hold->in_doubt) {
+  if (hold->active == Operation::none && hold->in_doubt == Operation::none) {
     lease_ = hold->session;
     std::erase_if(session_->holds, [&](const Hold& other) { return other.place == place_; });
     return;
   }
-  const Bound pin = hold->active == Operation::none ? Bound::doubt : hold->active == Operation::find && !hold->in_doubt ? Bound::search : Bound::operation;
+  const Bound pin = hold->active == Operation::none ? Bound::doubt : hold->active == Operation::find && hold->in_doubt == Operation::none ? Bound::search : Bound::operation;
   if (hold->session->pin != pin) hold->session->pool->pin(*hold->session, pin, application_);
 }
 
 void ClientCall::doubt_operations() {
   if (lease_ != nullptr) lease_->tainted = true;
   if (Hold* hold = session_ != nullptr ? session_->hold_in(*place_) : nullptr) {
-    hold->in_doubt = true;
-    hold->uses_private_key |= uses_private_key_;
+    hold->in_doubt = hold->in_doubt | info_->policy.operation;
   }
 }
 

@@ -64,8 +64,7 @@ void ClientCall::log_in() {
     if (!application_->peer) return finish(CKR_FUNCTION_REJECTED);  // nobody attests who it is
     return domain.log_in_with_own_pin(std::move(answered));
   }
-  auto is_wanted = [this, alive = std::weak_ptr<char>(alive_), serial = serial_] { return !alive.expired() && active_ && serial == serial_; };
-  domain.log_in(std::move(arguments.pin), std::move(arguments.user_name), std::move(is_wanted), std::move(answered));
+  domain.log_in(std::move(arguments.pin), std::move(arguments.user_name), still_active(), std::move(answered));
 }
 
 void ClientCall::logged_in(LoginState wanted, LoginDomain& domain) {
@@ -85,8 +84,6 @@ void ClientCall::log_out() {
   if (!enter_session()) return;
   // Modules differ in what they say to somebody who is not logged in.
   if (application_->token(*pool_).login == LoginState::none) return go(&ClientCall::forward_session);
-  // What this session has begun itself goes on, where the module lets it.
-  logins_ended_ = application_->token(*pool_).logins_ended + 1;
   services_.applications.log_out(*application_, *pool_, guarded([this] { finish(CKR_OK); }));
 }
 

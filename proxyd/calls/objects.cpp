@@ -26,7 +26,7 @@ bool ClientCall::translate(Place& place) {
   forwarded_.handles.add(0);  // the real session, once there is one
   for (std::size_t i = 1; i < request_.handles.size(); ++i) {
     std::uint64_t real = kNoObject;
-    if (!resolve(place, request_.handles[i], real)) return false;
+    if (!only_asks_ && !resolve(place, request_.handles[i], real)) return false;
     forwarded_.handles.add(real);
   }
   return true;
@@ -39,7 +39,6 @@ bool ClientCall::resolve(Place& place, std::uint64_t handle, std::uint64_t& real
     const auto found = application_->session_objects.find(handle);
     if (found == application_->session_objects.end() || found->second->place != &place.objects) return true;
     real = found->second->real;
-    uses_private_key_ |= found->second->is_private;
     note_key(nullptr, found->second.get());
     return true;
   }
@@ -47,7 +46,6 @@ bool ClientCall::resolve(Place& place, std::uint64_t handle, std::uint64_t& real
   if (object != nullptr && object->is_private && !(sees_private() && application_->token(*pool_).private_handles.contains(handle))) return true;
   real = place.objects.real_of(handle);
   if (real != kNoObject && object != nullptr) {
-    uses_private_key_ |= object->is_private;
     note_key(object, nullptr);
     return true;
   }

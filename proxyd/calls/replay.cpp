@@ -135,11 +135,10 @@ void ClientCall::replayed(const Reply& reply) {
   attempts_.replay_next = 0;
   Hold* hold = session_->hold_in(*place_);
   if (hold == nullptr) {
-    session_->holds.push_back({std::exchange(lease_, nullptr), place_, Operation::none, false, false, services_.runtime.now_ms()});
+    session_->holds.push_back({std::exchange(lease_, nullptr), place_, Operation::none, Operation::none, services_.runtime.now_ms()});
     hold = &session_->holds.back();
   }
   hold->active = hold->active | record->operation;
-  hold->uses_private_key |= uses_private_key_;
   go(&ClientCall::forward_balanced);
 }
 

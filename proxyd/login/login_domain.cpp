@@ -12,6 +12,7 @@ namespace {
 constexpr auto kLogin = number_of<&CK_FUNCTION_LIST_3_0::C_Login>();
 constexpr auto kLoginUser = number_of<&CK_FUNCTION_LIST_3_0::C_LoginUser>();
 constexpr auto kLogout = number_of<&CK_FUNCTION_LIST_3_0::C_Logout>();
+constexpr auto kSetPin = number_of<&CK_FUNCTION_LIST_3_0::C_SetPIN>();
 constexpr auto kOpenSession = number_of<&CK_FUNCTION_LIST_3_0::C_OpenSession>();
 
 constexpr std::uint32_t kSharedMismatches = 3;  // then nobody may guess until the last application has left
@@ -74,13 +75,25 @@ LoginDomain::LoginDomain(Runtime& runtime, StartGate& gate, WorkerSpec spec, CK_
       place_(worker_, objects_, spec_.options, [this] { return slot_(worker_); }),
       checker_(runtime, gate, checking_spec(spec_),
                Worker::Hooks{[this](Worker& checker, Worker::Prepared prepared) { prepare_check(checker, std::move(prepared)); }, nullptr}),
-      check_waiter_(*this) {}
+      check_waiter_(*this) {
+  place_.only_read_write = user == CKU_SO;
+}
 
 void LoginDomain::log_in(Buffer pin, Buffer user_name, Wanted wanted, Done done) {
   Order& order = orders_.emplace_back();
   order.wanted = std::move(wanted);
   order.pin = std::move(pin);
   order.user_name = std::move(user_name);
+  order.done = std::move(done);
+  run();
+}
+
+void LoginDomain::set_pin(Buffer pins, bool read_write, Wanted wanted, Done done) {
+  Order& order = orders_.emplace_back();
+  order.wanted = std::move(wanted);
+  order.set_pin = true;
+  order.read_write = read_write;
+  order.pin = std::move(pins);
   order.done = std::move(done);
   run();
 }
@@ -116,6 +129,9 @@ bool LoginDomain::serve() {
     if (applications_ > 0) --applications_;
     running_ = true;
     applications_ != 0 ? finish(CKR_OK) : log_out_last();
+  } else if (order.set_pin) {
+    running_ = true;
+    check();
   } else if (applications_ != 0) {
     running_ = true;
     log_in_again(order);
@@ -133,7 +149,7 @@ void LoginDomain::finish(CK_RV rv) {
   Order order = std::move(orders_.front());
   orders_.pop_front();
   running_ = false;
-  if (!order.log_out && rv == CKR_OK) ++applications_;
+  if (!order.log_out && !order.set_pin && rv == CKR_OK) ++applications_;
   order.done(rv);
   run();
 }
@@ -189,6 +205,7 @@ void LoginDomain::log_in_again(Order& order) {
 void LoginDomain::check() {
   if (checker_.state() == Worker::State::backoff) return finish(checker_.failure().rv);
   if (!checker_.require(check_waiter_)) return;
+  if (orders_.front().set_pin) return set_pin_in_checker();
   send_login(checker_, check_session_, orders_.front(), [this, changes = pin_changes_](CK_RV rv) {
     checker_.stop("the check is done");
     // Meanwhile the PIN was changed, or the worker that was logged in was lost for good: what was checked proves nothing now.
@@ -203,8 +220,18 @@ void LoginDomain::check() {
   });
 }
 
+void LoginDomain::set_pin_in_checker() {
+  const std::uint64_t session = check_session_;
+  OwnCall::start(checker_, kSetPin, {&session, 1}, std::move(orders_.front().pin), [this](Reply* reply) {
+    const CK_RV rv = reply != nullptr ? reply->rv : CKR_DEVICE_ERROR;
+    checker_.stop("the PIN is set");
+    finish(rv);
+  });
+}
+
 void LoginDomain::prepare_check(Worker& checker, Worker::Prepared prepared) {
-  open_session(checker, slot_(checker), user_ == CKU_SO, [this, prepared = std::move(prepared)](CK_RV rv, CK_SESSION_HANDLE session) {
+  const bool read_write = user_ == CKU_SO || (!orders_.empty() && orders_.front().read_write);
+  open_session(checker, slot_(checker), read_write, [this, prepared = std::move(prepared)](CK_RV rv, CK_SESSION_HANDLE session) {
     if (rv != CKR_OK) return prepared(WorkerFailure{rv, "C_OpenSession failed", true});
     check_session_ = session;
     prepared(std::nullopt);
@@ -232,9 +259,7 @@ void LoginDomain::keep(const Order& order) {
 void LoginDomain::pin_changed(bool in_this_worker) {
   ++pin_changes_;
   kept_.wipe_and_release();
-  if (in_this_worker || shared_ != nullptr) return;
-  if (applications_ == 0) return worker_.stop("a PIN was changed");
-  stale_ = true;
+  if (!in_this_worker && shared_ == nullptr) stale_ = true;  // an operation from before a logout may go on there
 }
 
 void LoginDomain::stop(const std::string& reason) {

@@ -36,6 +36,8 @@ class LoginDomain final : private Waiter {
   // its caller was answered or is gone, is dropped: its PIN is not shown to the HSM.
   using Wanted = std::function<bool()>;
   void log_in(Buffer pin, Buffer user_name, Wanted wanted, Done done);
+  // C_SetPIN of somebody who is not logged in, by a process that has seen no other PIN. `pins`: its encoded arguments.
+  void set_pin(Buffer pins, bool read_write, Wanted wanted, Done done);
   // proxyd's own PIN, for login = "daemon".
   void log_in_with_own_pin(Done done);
   // A forked child starts as logged in as its parent is.
@@ -72,6 +74,8 @@ class LoginDomain final : private Waiter {
  private:
   struct Order {
     bool log_out = false;
+    bool set_pin = false;     // `pin` holds both
+    bool read_write = false;  // the session that it is called in
     bool use_own_pin = false;
     Buffer pin;
     Buffer user_name;
@@ -85,6 +89,7 @@ class LoginDomain final : private Waiter {
   void log_in_first();
   void log_in_again(Order& order);
   void check();
+  void set_pin_in_checker();
   void prepare_check(Worker& checker, Worker::Prepared prepared);
   void log_out_last();
   bool comparable() const;

@@ -24,6 +24,7 @@ class Backend {
 
   // A PIN was changed by another worker: this one may not check PINs any more until it was started anew.
   void note_pin_changed() { stale_ = true; }
+  [[nodiscard]] bool stale() const { return stale_; }
   void renew_if_stale() {
     if (std::exchange(stale_, false)) worker_.renew("a PIN was changed while it was running");
   }

@@ -12,7 +12,7 @@ struct Place {
   Place(Worker& in, WorkerObjects& known, const MemberOptions& options, const std::function<CK_SLOT_ID()>& slot)
       : worker(in), objects(known), read_only(in, false, options.sessions_ro, options.max_sessions, slot), read_write(in, true, options.sessions_rw, options.max_sessions, slot) {}
 
-  RealSessions& sessions(bool want_read_write) { return want_read_write ? read_write : read_only; }
+  RealSessions& sessions(bool want_read_write) { return want_read_write || only_read_write ? read_write : read_only; }
   void worker_lost() {
     read_only.forget_all();
     read_write.forget_all();
@@ -32,6 +32,7 @@ struct Place {
   WorkerObjects& objects;
   RealSessions read_only;
   RealSessions read_write;
+  bool only_read_write = false;  // an SO cannot log in, or stay, beside a session that is read-only
 };
 
 }  // namespace p11shim

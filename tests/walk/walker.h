@@ -114,6 +114,7 @@ class Walker {
   unsigned labels_ = 0;
   std::uint64_t now_ = 0;
   std::vector<Session> sessions_, closed_;
+  std::vector<Session> crossed_;  // were open when somebody logged in or out
   std::deque<Key> keys_;
   std::vector<std::pair<Session, CK_SLOT_ID>> slots_of_;
   std::vector<Bytes> sealed_, signatures_;

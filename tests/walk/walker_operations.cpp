@@ -134,7 +134,11 @@ void Walker::digest(Choice& choice) {
   }
 }
 
-void Walker::digest_key(Choice& choice) { app_.digest_key(any_session(choice), any_object(choice)); }
+// A digest from before a login takes no key that the login shows; docs/differences.md says so.
+void Walker::digest_key(Choice& choice) {
+  const Session session = any_session(choice);
+  if (std::ranges::find(crossed_, session) == crossed_.end()) app_.digest_key(session, any_object(choice));
+}
 
 void Walker::sign_init(Choice& choice) {
   const Key* key = any_key(choice);

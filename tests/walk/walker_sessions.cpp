@@ -18,6 +18,7 @@ Walker::Session Walker::any_session(Choice& choice) {
 // Numbers of objects that the module would issue anew: to use the old ones compares nothing.
 void Walker::forget_private_objects() {
   logged_in_ = false;
+  crossed_ = sessions_;
   std::erase_if(keys_, [](const Key& key) { return key.is_private || key.dead; });
 }
 
@@ -93,11 +94,13 @@ void Walker::elsewhere(Choice& choice) {
 }
 
 void Walker::login(Choice& choice) {
-  // An operation that goes on across a login keeps its session where it began; docs/differences.md says so.
-  if (!logged_in_) start_afresh();
+  // NSS lets operations go on side by side, also those from before a login: docs/differences.md says what differs.
+  if (app_.on("nss")) start_afresh();
   const CK_USER_TYPE user = choice.one_in(8) ? CKU_SO : choice.one_in(20) ? CKU_CONTEXT_SPECIFIC : CKU_USER;
   const char* right = user == CKU_SO ? kSoPin : kUserPin;
-  logged_in_ |= app_.login(any_session(choice), user, choice.one_in(8) ? "wrong" : right) == CKR_OK;
+  if (app_.login(any_session(choice), user, choice.one_in(8) ? "wrong" : right) != CKR_OK) return;
+  logged_in_ = true;
+  crossed_ = sessions_;
 }
 
 void Walker::start_afresh() {
@@ -119,6 +122,8 @@ void Walker::logout(Choice& choice) {
 }
 
 void Walker::change_pin(Choice& choice) {
+  // What stays in the user's worker beyond the logout ends with a PIN change; docs/differences.md says so.
+  if (!logged_in_) start_afresh();
   // To the same PIN: what a restarted worker or another session believes must not matter.
   app_.set_pin(any_session(choice), choice.one_in(4) ? "wrong" : kUserPin, choice.one_in(8) ? "abc" : kUserPin);
 }
@@ -129,6 +134,7 @@ void Walker::start_over(Choice& choice) {
   if (choice.one_in(2)) app_.finalize();
   sessions_.clear();
   closed_.clear();
+  crossed_.clear();
   slots_of_.clear();
   keys_.clear();
   logged_in_ = false;
