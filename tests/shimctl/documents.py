@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the examples of docs/shimctl.md that are marked to be run.
+"""Runs the examples of shimctl's documents that are marked to be run.
 
 A block of the language "sh run" runs in a directory of its own with a fresh token "test" (PINs 1234 and 5678),
 "shimctl" in PATH and P11_MODULE set; one that ends in "sh run proxied" runs behind a proxyd. Each must succeed.
@@ -14,6 +14,7 @@ import tempfile
 BUILD = os.environ["P11TEST_BUILD_DIR"]
 SOURCE = os.environ["P11TEST_SOURCE_DIR"]
 MODULE = os.environ.get("SOFTHSM2_MODULE", "/usr/lib/softhsm/libsofthsm2.so")
+DOCUMENTS = ["shimctl.md", "bench.md"]
 BLOCK = re.compile(r"^```sh run( proxied)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 if not os.path.exists(MODULE) or not shutil.which("softhsm2-util"):
@@ -43,11 +44,13 @@ def run(number, proxied, script):
 
 
 def main():
-    with open(os.path.join(SOURCE, "docs/shimctl.md"), encoding="utf-8") as document:
-        blocks = BLOCK.findall(document.read())
-    if not blocks:
-        sys.exit("docs/shimctl.md has no examples to run")
-    results = [run(i + 1, bool(proxied), script) for i, (proxied, script) in enumerate(blocks)]
+    results = []
+    for name in DOCUMENTS:
+        with open(os.path.join(SOURCE, "docs", name), encoding="utf-8") as document:
+            blocks = BLOCK.findall(document.read())
+        if not blocks:
+            sys.exit(f"docs/{name} has no examples to run")
+        results += [run(f"{i + 1} of {name}", bool(proxied), script) for i, (proxied, script) in enumerate(blocks)]
     print(f"{sum(results)} of {len(results)} examples work")
     sys.exit(not all(results))
 

@@ -39,14 +39,14 @@ class ToolboxTest : public testing::TestWithParam<Way> {
   std::string write(const std::string& name, const std::string& content) const;
   std::string read(const std::string& name) const;
 
+  Variables variables() const;
+
   const std::filesystem::path folder;
   std::string out;
   std::string err;
   int code = -1;
 
  private:
-  Variables variables() const;
-
   std::unique_ptr<Process> proxyd_;
   std::string endpoint_;
 };

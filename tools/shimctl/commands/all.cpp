@@ -1,5 +1,6 @@
 #include "tools/shimctl/commands/all.h"
 
+#include "tools/shimctl/commands/bench/bench_commands.h"
 #include "tools/shimctl/commands/complete.h"
 #include "tools/shimctl/commands/crypto/crypto_commands.h"
 #include "tools/shimctl/commands/explain/explain_commands.h"
@@ -16,6 +17,7 @@ void add_all_commands(CLI::App& root, Invocation& invocation) {
   add_info_commands(root, invocation);
   add_key_commands(root, invocation);
   add_crypto_commands(root, invocation);
+  add_bench_commands(root, invocation);
   add_complete(root, invocation);
   add_explain_commands(root, invocation);
   add_ping(root, invocation);

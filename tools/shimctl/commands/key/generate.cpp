@@ -3,6 +3,7 @@
 #include "config/problem.h"
 #include "tools/shimctl/keys/attribute_text.h"
 #include "tools/shimctl/keys/hex.h"
+#include "tools/shimctl/keys/key_maker.h"
 #include "tools/shimctl/keys/key_row.h"
 #include "tools/shimctl/keys/key_templates.h"
 #include "tools/shimctl/keys/key_type.h"
@@ -12,30 +13,6 @@
 #include "tools/shimctl/token/token_access.h"
 
 namespace p11shim {
-
-namespace {
-
-CK_OBJECT_HANDLE generate_secret(const Session& session, const KeyType& type, const KeyNames& names,
-                                 const Template& changes) {
-  Template secret = secret_key_template(names, type.type);
-  if (type.type != CKK_DES3) secret.set(CKA_VALUE_LEN, type.bits / 8);
-  return session.generate({type.generate, nullptr, 0}, secret.set_all(changes));
-}
-
-CK_OBJECT_HANDLE generate_pair(const Session& session, const KeyType& type, const KeyNames& names,
-                               const Template& private_changes, const Template& public_changes) {
-  Template public_key = public_key_template(names, type.type);
-  if (type.type == CKK_RSA) {
-    public_key.set(CKA_MODULUS_BITS, type.bits).set(CKA_PUBLIC_EXPONENT, std::string_view("\x01\x00\x01", 3));
-  } else {
-    public_key.set(CKA_EC_PARAMS, type.ec_params);
-  }
-  Template private_key = private_key_template(names, type.type).set_all(private_changes);
-  return session.generate_pair({type.generate, nullptr, 0}, public_key.set_all(public_changes), private_key)
-      .private_key;
-}
-
-}  // namespace
 
 ExitCode generate_key(const Invocation& invocation, const GenerateOptions& options) {
   const KeyType type = parse_key_type(options.type);
@@ -58,8 +35,7 @@ ExitCode generate_key(const Invocation& invocation, const GenerateOptions& optio
   }
   CK_OBJECT_HANDLE key = CK_INVALID_HANDLE;
   try {
-    key = type.pair ? generate_pair(session, type, names, changes, public_changes)
-                    : generate_secret(session, type, names, changes);
+    key = make_key(session, type, names, changes, public_changes).key;
   } catch (const CallError& error) {
     throw failure_of(error, "cannot make the key " + in_quotes(options.label));
   }

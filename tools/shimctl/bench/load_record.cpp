@@ -1,0 +1,211 @@
+#include "tools/shimctl/bench/load_record.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "pkcs11/names.h"
+
+namespace p11shim {
+
+using nlohmann::json;
+
+namespace {
+
+constexpr std::array kPercentiles{50.0, 90.0, 95.0, 99.0, 99.9, 99.99};
+constexpr double kAlpha = 0.01;
+constexpr double kNoisy = 10;  // per cent of doubt
+
+json latency_json(const std::vector<Histogram>& slices) {
+  Histogram all;
+  for (const auto& slice : slices) all.merge(slice);
+  json percentiles = json::array();
+  json unsupported = json::array();
+  for (const double percent : kPercentiles) {
+    if (!supports_percentile(all.count(), percent)) {
+      unsupported.push_back(percent);
+      continue;
+    }
+    const Interval interval = bootstrap_percentile(slices, percent);
+    percentiles.push_back({{"percent", percent},
+                           {"ns", all.percentile(percent)},
+                           {"low_ns", interval.low},
+                           {"high_ns", interval.high}});
+  }
+  return {{"count", all.count()},   {"mean_ns", all.mean()},        {"min_ns", all.min()},
+          {"max_ns", all.max()},    {"percentiles", percentiles},   {"unsupported", unsupported},
+          {"raw", all.raw()}};
+}
+
+double rate_of(const LaneRecord& lane, double seconds, const LoadPlan& plan) {
+  const auto count = static_cast<double>(lane.service.count());
+  if (plan.rate > 0 || !plan.weights.empty()) return seconds > 0 ? count / seconds : 0;
+  return lane.busy_ns > 0 ? 1e9 * count * plan.threads / static_cast<double>(lane.busy_ns) : 0;
+}
+
+json slices_json(const LoadResult& load, std::size_t lane, const LoadPlan& plan) {
+  json slices = json::array();
+  for (const auto& slice : load.slices) {
+    const LaneRecord& record = slice.lanes[lane];
+    const Histogram& times = plan.rate > 0 ? record.response : record.service;
+    if (times.count() == 0 && record.errors == 0) continue;
+    slices.push_back({{"start_s", slice.start_s},
+                      {"seconds", slice.seconds},
+                      {"count", times.count()},
+                      {"errors", record.errors},
+                      {"rate", rate_of(record, slice.seconds, plan)},
+                      {"median_ns", fine_percentile(record.service, 50)},
+                      {"p90_ns", times.percentile(90)},
+                      {"p99_ns", times.percentile(99)},
+                      {"max_ns", times.max()}});
+  }
+  return slices;
+}
+
+// How much the run differs from itself: every other slice against its neighbour.
+json noise_json(const LoadResult& load, std::size_t lane) {
+  std::vector<double> medians;
+  for (const auto& slice : load.slices) {
+    const double median = fine_percentile(slice.lanes[lane].service, 50);
+    if (median > 0) medians.push_back(std::log(median));
+  }
+  std::vector<double> differences;
+  for (std::size_t i = 0; i + 1 < medians.size(); i += 2) differences.push_back(medians[i + 1] - medians[i]);
+  if (differences.size() < 4) return nullptr;
+  const Difference self = paired_difference(differences, kAlpha);
+  const double doubt = 100 * std::expm1(std::abs(self.half_width));
+  return {{"aa_percent", 100 * std::expm1(self.value)},
+          {"aa_half_width_percent", doubt},
+          {"slice_deviation_percent", 100 * deviation_of(medians)},
+          {"too_noisy", doubt > kNoisy}};
+}
+
+}  // namespace
+
+double fine_percentile(const Histogram& histogram, double percent) {
+  if (histogram.count() == 0) return 0;
+  const double rank = percent / 100 * static_cast<double>(histogram.count());
+  double seen = 0;
+  const json raw = histogram.raw();
+  for (const auto& bucket : raw["buckets"]) {
+    const auto low = bucket[0].get<std::uint64_t>();
+    const auto count = bucket[1].get<double>();
+    if (seen + count < rank) {
+      seen += count;
+      continue;
+    }
+    const int width_bits = std::max(0, static_cast<int>(std::bit_width(low)) - 1 -
+                                           static_cast<int>(Histogram::kSubBucketBits));
+    return static_cast<double>(low) + std::ldexp(1.0, width_bits) * (rank - seen) / count;
+  }
+  return static_cast<double>(histogram.max());
+}
+
+void record_lane(json& test, const LoadResult& load, std::size_t lane, const LoadPlan& plan) {
+  std::vector<Histogram> service;
+  std::vector<Histogram> response;
+  std::vector<double> rates;
+  LaneRecord all;
+  double seconds = 0;
+  for (const auto& slice : load.slices) {
+    seconds += slice.seconds;
+    const LaneRecord& record = slice.lanes[lane];
+    if (record.service.count() == 0) continue;
+    all.merge(record);
+    service.push_back(record.service);
+    response.push_back(record.response);
+    rates.push_back(rate_of(record, slice.seconds, plan));
+  }
+  std::uint64_t failed = 0;
+  json errors = json::object();
+  for (const auto& [rv, count] : load.errors[lane]) {
+    errors[display(NameKind::ckr, rv)] = count;
+    failed += count;
+  }
+  const Interval rate = bootstrap_mean(rates);
+  const double mean_rate = rate_of(all, seconds, plan);
+  test["count"] = all.service.count();
+  test["failed"] = failed;
+  test["errors"] = std::move(errors);
+  test["wrong"] = load.wrong[lane];
+  test["seconds"] = seconds;
+  test["rate"] = {{"per_second", mean_rate},
+                  {"low", std::min(rate.low, mean_rate)},
+                  {"high", std::max(rate.high, mean_rate)}};
+  test["latency"] = latency_json(service);
+  test["response"] = plan.rate > 0 ? latency_json(response) : json();
+  test["slices"] = slices_json(load, lane, plan);
+  test["noise"] = noise_json(load, lane);
+  if (test["count"] == 0) {
+    test["status"] = "failed";
+  } else {
+    test["status"] = failed + load.wrong[lane] > 0 ? "errors" : "ok";
+  }
+}
+
+void record_load(json& test, const LoadResult& load) {
+  json threads = json::array();
+  double slowest = 0;
+  double fastest = 0;
+  double sum = 0;
+  double count = 0;
+  for (const auto& thread : load.threads) {
+    const double rate = thread.busy_ns > 0 ? 1e9 * static_cast<double>(thread.count) / static_cast<double>(thread.busy_ns) : 0;
+    slowest = threads.empty() ? rate : std::min(slowest, rate);
+    fastest = std::max(fastest, rate);
+    sum += static_cast<double>(thread.sum_ns);
+    count += static_cast<double>(thread.count);
+    threads.push_back({{"count", thread.count},
+                       {"errors", thread.errors},
+                       {"rate", rate},
+                       {"mean_ns", thread.count > 0 ? static_cast<double>(thread.sum_ns) / static_cast<double>(thread.count) : 0}});
+  }
+  test["per_thread"] = std::move(threads);
+  test["checked"] = load.checked;
+  if (!load.first_wrong.empty()) test["first_wrong"] = load.first_wrong;
+  test["warmup"] = {{"seconds", load.warmup_s}, {"steady", load.steady}};
+  test["contention"] = nullptr;
+  if (load.alone_ns > 0 && count > 0) {
+    test["contention"] = {{"alone_ns", load.alone_ns},
+                          {"slower_by", sum / count / load.alone_ns},
+                          {"slowest_to_fastest_thread", fastest > 0 ? slowest / fastest : 0}};
+  }
+  test["cooldown_ns"] = load.cooldown_ns > 0 ? json(load.cooldown_ns) : json();
+  test["interrupted"] = load.interrupted;
+  if (load.gave_up) test["reason"] = "every operation failed; it was given up";
+}
+
+Comparison compare_lanes(const LoadResult& load, const LoadPlan& plan, double alpha) {
+  std::vector<double> differences;
+  for (std::size_t i = 0; i + 1 < load.slices.size(); i += 2) {
+    std::array<double, 2> medians{};
+    for (const std::size_t slice : {i, i + 1}) {
+      const std::size_t lane = plan.operation_of_slice[slice];
+      medians[lane] = fine_percentile(load.slices[slice].lanes[lane].service, 50);
+    }
+    if (medians[0] > 0 && medians[1] > 0) differences.push_back(std::log(medians[1] / medians[0]));
+  }
+  const Difference found = paired_difference(differences, alpha);
+  return {.ratio = std::exp(found.value),
+          .low = std::exp(found.value - found.half_width),
+          .high = std::exp(found.value + found.half_width),
+          .p = found.p,
+          .pairs = differences.size()};
+}
+
+std::string verdict_of(const Comparison& comparison, double alpha, double tolerance) {
+  if (comparison.p < alpha) return comparison.ratio > 1 ? "slower" : "faster";
+  const bool could_hide = comparison.pairs < 3 || comparison.high > 1 + tolerance || comparison.low < 1 - tolerance;
+  return could_hide ? "noisy" : "~";
+}
+
+json comparison_json(const Comparison& comparison, double alpha, double tolerance) {
+  return {{"ratio", comparison.ratio}, {"low", comparison.low},
+          {"high", comparison.high},   {"p", comparison.p},
+          {"pairs", comparison.pairs}, {"alpha", alpha},
+          {"verdict", verdict_of(comparison, alpha, tolerance)}};
+}
+
+}  // namespace p11shim

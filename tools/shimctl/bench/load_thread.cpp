@@ -1,0 +1,169 @@
+#include "tools/shimctl/bench/load_thread.h"
+
+#include <sys/prctl.h>
+#include <time.h>
+
+#include <algorithm>
+
+namespace p11shim {
+
+namespace {
+
+// Checks take at most this part of a thread's time.
+constexpr int kCheckShare = 50;
+
+std::uint64_t nanoseconds(std::chrono::steady_clock::duration duration) {
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(
+      0, std::chrono::duration_cast<std::chrono::nanoseconds>(duration).count()));
+}
+
+}  // namespace
+
+LoadThread::LoadThread(const LoadPlan& plan, unsigned number,
+                       const std::vector<std::unique_ptr<Operation>>& operations, LoadPhase& phase)
+    : records(plan.slices, std::vector<LaneRecord>(operations.size())),
+      errors(operations.size()),
+      wrong(operations.size()),
+      plan_(plan),
+      number_(number),
+      operations_(operations),
+      phase_(phase),
+      random_(static_cast<std::minstd_rand::result_type>(plan.seed * 1000003 + number + 1)),
+      quota_(plan.iterations / plan.threads + (number < plan.iterations % plan.threads ? 1 : 0)) {
+  const double gap = plan.rate > 0 ? plan.threads / plan.rate : 0;
+  next_turn_s_ = gap * number / plan.threads;
+}
+
+void LoadThread::run() {
+  ::prctl(PR_SET_TIMERSLACK, 1UL);  // whoever keeps to a rate wakes up in time
+  for (int phase = phase_.now.load(); phase < 0; phase = phase_.now.load()) {
+    if (phase == LoadPhase::kWait || (phase == LoadPhase::kAlone && number_ != 0)) {
+      phase_.now.wait(phase);
+    } else {
+      prepare(phase);
+    }
+  }
+  measure();
+  done = true;
+}
+
+void LoadThread::prepare(int phase) {
+  std::size_t turn = 0;
+  while (phase_.now.load(std::memory_order_relaxed) == phase) {
+    auto& operation = *operations_[turn++ % operations_.size()];
+    const auto begin = Clock::now();
+    const CK_RV rv = operation.run();
+    const auto took = nanoseconds(Clock::now() - begin);
+    if (rv == CKR_OK) operation.tidy();
+    seen_ns.fetch_add(took, std::memory_order_relaxed);
+    seen_count.fetch_add(1, std::memory_order_relaxed);
+    if (rv != CKR_OK) seen_errors.fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
+std::size_t LoadThread::slice_of(int phase) const {
+  if (plan_.duration) return static_cast<std::size_t>(phase);
+  return std::min(plan_.slices - 1, static_cast<std::size_t>(turns_ * plan_.slices / std::max<std::uint64_t>(quota_, 1)));
+}
+
+std::size_t LoadThread::choose(std::size_t slice) {
+  if (!plan_.weights.empty()) {
+    return std::discrete_distribution<std::size_t>(plan_.weights.begin(), plan_.weights.end())(random_);
+  }
+  return plan_.operation_of_slice.empty() ? 0 : plan_.operation_of_slice[slice];
+}
+
+void LoadThread::measure() {
+  auto former = Clock::now();
+  for (;;) {
+    if (!plan_.duration && turns_ >= quota_) return;
+    std::optional<Clock::time_point> intended;
+    if (plan_.rate > 0 && !wait_for_turn(intended.emplace())) return;
+    const int phase = phase_.now.load(std::memory_order_relaxed);
+    if (phase == LoadPhase::kStop) {
+      if (intended) ++not_begun;
+      return;
+    }
+    const std::size_t slice = slice_of(phase);
+    const std::size_t lane = choose(slice);
+    untimed_ns_ = 0;
+    once(slice, lane, intended);
+    const auto now = Clock::now();
+    const std::uint64_t elapsed = nanoseconds(now - former);
+    const std::uint64_t busy = elapsed - std::min(elapsed, untimed_ns_);
+    records[slice][lane].busy_ns += busy;
+    summary.busy_ns += busy;
+    former = now;
+    ++turns_;
+    measured.store(true, std::memory_order_relaxed);
+  }
+}
+
+// False if the run ends before.
+bool LoadThread::wait_for_turn(Clock::time_point& intended) {
+  const double gap = plan_.threads / plan_.rate;
+  intended = phase_.begin + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(next_turn_s_));
+  const double step = plan_.poisson ? std::exponential_distribution<double>(1 / gap)(random_) : gap;
+  next_turn_s_ += step;
+  while (Clock::now() < intended) {
+    if (phase_.now.load(std::memory_order_relaxed) == LoadPhase::kStop) return false;
+    const auto until = std::min(intended, Clock::now() + std::chrono::milliseconds(20));
+    const auto since = until.time_since_epoch();
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(since);
+    const timespec time{.tv_sec = seconds.count(),
+                        .tv_nsec = std::chrono::duration_cast<std::chrono::nanoseconds>(since - seconds).count()};
+    ::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, nullptr);
+  }
+  return true;
+}
+
+void LoadThread::once(std::size_t slice, std::size_t lane, std::optional<Clock::time_point> intended) {
+  Operation& operation = *operations_[lane];
+  LaneRecord& record = records[slice][lane];
+  const auto begin = Clock::now();
+  const CK_RV rv = operation.run();
+  const auto end = Clock::now();
+  const std::uint64_t took = nanoseconds(end - begin);
+  seen_count.fetch_add(1, std::memory_order_relaxed);
+  seen_ns.fetch_add(took, std::memory_order_relaxed);
+  if (rv != CKR_OK) {
+    ++errors[lane][rv];
+    ++record.errors;
+    ++summary.errors;
+    seen_errors.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  const std::uint64_t wrong_before = wrong[lane];
+  check_if_due(operation, lane);
+  operation.tidy();
+  untimed_ns_ = nanoseconds(Clock::now() - end);
+  if (wrong[lane] != wrong_before) {
+    ++record.errors;
+    return;
+  }
+  record.service.record(took);
+  if (intended) record.response.record(nanoseconds(end - *intended));
+  ++summary.count;
+  summary.sum_ns += took;
+}
+
+void LoadThread::check_if_due(Operation& operation, std::size_t lane) {
+  const auto begin = Clock::now();
+  if (begin < next_check_ && checked != 0) return;
+  std::string reason;
+  try {
+    reason = operation.check();
+  } catch (const CallError& error) {
+    reason = std::string("the result cannot be checked: ") + error.what();
+  }
+  ++checked;
+  if (!reason.empty()) {
+    ++wrong[lane];
+    ++summary.errors;
+    if (first_wrong.empty()) first_wrong = reason;
+  }
+  const auto end = Clock::now();
+  next_check_ = end + kCheckShare * (end - begin);
+}
+
+}  // namespace p11shim

@@ -1,0 +1,207 @@
+#include "tools/shimctl/bench/statistics.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <random>
+
+namespace p11shim {
+
+namespace {
+
+constexpr int kResamples = 200;
+
+Interval middle_95(std::vector<double>& drawn) {
+  std::sort(drawn.begin(), drawn.end());
+  const auto at = [&](double share) {
+    return drawn[static_cast<std::size_t>(share * static_cast<double>(drawn.size() - 1))];
+  };
+  return {at(0.025), at(0.975)};
+}
+
+// Of neighbours, between 0 and 0.9.
+double autocorrelation(std::span<const double> values) {
+  if (values.size() < 4) return 0;
+  const double mean = mean_of(values);
+  double with_next = 0;
+  double all = 0;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    all += (values[i] - mean) * (values[i] - mean);
+    if (i + 1 < values.size()) with_next += (values[i] - mean) * (values[i + 1] - mean);
+  }
+  return all > 0 ? std::clamp(with_next / all, 0.0, 0.9) : 0;
+}
+
+// How many independent values these are worth.
+double effective_size(std::span<const double> values) {
+  const double r = autocorrelation(values);
+  return std::max(2.0, static_cast<double>(values.size()) * (1 - r) / (1 + r));
+}
+
+// Half of how far the halves of a run are apart: what it would be off by, had it been run at another time.
+double drift(std::span<const double> values) {
+  const auto half = values.size() / 2;
+  return half == 0 ? 0 : std::abs(mean_of(values.first(half)) - mean_of(values.subspan(half))) / 2;
+}
+
+// The continued fraction of the incomplete beta function (Lentz).
+double beta_fraction(double a, double b, double x) {
+  constexpr double kTiny = 1e-300;
+  double c = 1;
+  double d = 1 / std::max(std::abs(1 - (a + b) * x / (a + 1)), kTiny);
+  double h = d;
+  for (int m = 1; m <= 300; ++m) {
+    for (const double term : {m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
+                              -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))}) {
+      d = 1 + term * d;
+      d = 1 / (std::abs(d) < kTiny ? kTiny : d);
+      c = 1 + term / c;
+      if (std::abs(c) < kTiny) c = kTiny;
+      h *= d * c;
+    }
+    if (std::abs(d * c - 1) < 1e-12) break;
+  }
+  return h;
+}
+
+double incomplete_beta(double a, double b, double x) {
+  if (x <= 0) return 0;
+  if (x >= 1) return 1;
+  const double front =
+      std::exp(std::lgamma(a + b) - std::lgamma(a) - std::lgamma(b) + a * std::log(x) + b * std::log(1 - x));
+  return x < (a + 1) / (a + b + 2) ? front * beta_fraction(a, b, x) / a
+                                   : 1 - front * beta_fraction(b, a, 1 - x) / b;
+}
+
+Difference judged(double value, double error, double degrees, double alpha) {
+  if (error <= 0) return {.value = value, .half_width = 0, .p = value == 0 ? 1.0 : 0.0};
+  return {.value = value,
+          .half_width = student_t(alpha, degrees) * error,
+          .p = student_p(value / error, degrees)};
+}
+
+}  // namespace
+
+double mean_of(std::span<const double> values) {
+  if (values.empty()) return 0;
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+double median_of(std::vector<double> values) {
+  if (values.empty()) return 0;
+  std::sort(values.begin(), values.end());
+  const auto middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+double deviation_of(std::span<const double> values) {
+  if (values.size() < 2) return 0;
+  const double mean = mean_of(values);
+  double sum = 0;
+  for (const double value : values) sum += (value - mean) * (value - mean);
+  return std::sqrt(sum / static_cast<double>(values.size() - 1));
+}
+
+double geometric_mean(std::span<const double> ratios) {
+  if (ratios.empty()) return 1;
+  double sum = 0;
+  for (const double ratio : ratios) sum += std::log(ratio);
+  return std::exp(sum / static_cast<double>(ratios.size()));
+}
+
+bool supports_percentile(std::uint64_t count, double percent) {
+  return static_cast<double>(count) * (100 - percent) / 100 >= 10 - 1e-6;
+}
+
+Interval bootstrap_percentile(std::span<const Histogram> slices, double percent) {
+  if (slices.empty()) return {};
+  std::minstd_rand random(1);
+  std::uniform_int_distribution<std::size_t> pick(0, slices.size() - 1);
+  std::vector<double> drawn;
+  for (int i = 0; i < kResamples; ++i) {
+    Histogram all;
+    for (std::size_t j = 0; j < slices.size(); ++j) all.merge(slices[pick(random)]);
+    drawn.push_back(static_cast<double>(all.percentile(percent)));
+  }
+  return middle_95(drawn);
+}
+
+Interval bootstrap_mean(std::span<const double> values) {
+  if (values.empty()) return {};
+  std::minstd_rand random(1);
+  std::uniform_int_distribution<std::size_t> pick(0, values.size() - 1);
+  std::vector<double> drawn;
+  for (int i = 0; i < 5 * kResamples; ++i) {
+    double sum = 0;
+    for (std::size_t j = 0; j < values.size(); ++j) sum += values[pick(random)];
+    drawn.push_back(sum / static_cast<double>(values.size()));
+  }
+  return middle_95(drawn);
+}
+
+Fit fit_line(std::span<const double> x, std::span<const double> y) {
+  const double mean_x = mean_of(x);
+  const double mean_y = mean_of(y);
+  double xx = 0;
+  double xy = 0;
+  double yy = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    xx += (x[i] - mean_x) * (x[i] - mean_x);
+    xy += (x[i] - mean_x) * (y[i] - mean_y);
+    yy += (y[i] - mean_y) * (y[i] - mean_y);
+  }
+  if (xx == 0) return {.fixed = mean_y};
+  const double slope = xy / xx;
+  return {.fixed = mean_y - slope * mean_x, .slope = slope, .r2 = yy > 0 ? xy * xy / (xx * yy) : 1};
+}
+
+Trend trend_of(std::span<const double> x, std::span<const double> y) {
+  if (x.size() < 4) return {};
+  const Fit line = fit_line(x, y);
+  std::vector<double> rests;
+  double squares = 0;
+  double spread = 0;
+  const double mean_x = mean_of(x);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    rests.push_back(y[i] - line.fixed - line.slope * x[i]);
+    squares += rests.back() * rests.back();
+    spread += (x[i] - mean_x) * (x[i] - mean_x);
+  }
+  const double degrees = std::max(1.0, effective_size(rests) - 2);
+  const double error = std::sqrt(squares / degrees / spread);
+  if (error == 0) return {.slope = line.slope, .p = line.slope == 0 ? 1.0 : 0.0};
+  return {.slope = line.slope, .p = student_p(line.slope / error, degrees)};
+}
+
+double student_p(double t, double degrees) {
+  return incomplete_beta(degrees / 2, 0.5, degrees / (degrees + t * t));
+}
+
+double student_t(double p, double degrees) {
+  double low = 0;
+  double high = 1e4;
+  for (int i = 0; i < 100; ++i) {
+    const double middle = (low + high) / 2;
+    (student_p(middle, degrees) > p ? low : high) = middle;
+  }
+  return high;
+}
+
+Difference paired_difference(std::span<const double> values, double alpha) {
+  if (values.size() < 3) return {};
+  const double n = effective_size(values);
+  return judged(mean_of(values), deviation_of(values) / std::sqrt(n), n - 1, alpha);
+}
+
+Difference separate_difference(std::span<const double> a, std::span<const double> b, double alpha) {
+  if (a.size() < 3 || b.size() < 3) return {};
+  const double n_a = effective_size(a);
+  const double n_b = effective_size(b);
+  const double drifts = drift(a) + drift(b);
+  const double error_a = deviation_of(a) * deviation_of(a) / n_a;
+  const double error_b = deviation_of(b) * deviation_of(b) / n_b;
+  const double error = std::sqrt(error_a + error_b + drifts * drifts);
+  return judged(mean_of(b) - mean_of(a), error, std::max(2.0, n_a + n_b - 2), alpha);
+}
+
+}  // namespace p11shim
