@@ -43,7 +43,7 @@ bool CallExchange::perform() {
   if (lead_.call != 0) {
     request_.init = lead_.call;
     request_.init_body = lead_.body.bytes();
-    request_.has_mechanism = true;
+    request_.has_mechanism = lead_.operation != Operation::find;
     request_.mechanism = lead_.mechanism;
     for (const std::uint64_t object : lead_.objects) request_.handles.add(object);
   }
@@ -70,7 +70,7 @@ CK_RV CallExchange::perform_alone(CK_SESSION_HANDLE session, const WaitingInit& 
   begin(application_.config().deadline);
   if (!application_.connect(*this)) return codes::kProxydLost;
   request_.call = init.call;
-  request_.has_mechanism = true;
+  request_.has_mechanism = init.operation != Operation::find;
   request_.mechanism = init.mechanism;
   request_.handles.add(session);
   for (const std::uint64_t object : init.objects) request_.handles.add(object);

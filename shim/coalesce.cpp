@@ -3,8 +3,6 @@
 namespace p11shim {
 namespace {
 
-constexpr std::size_t kMostToWait = 4096;  // bytes of an Init's body: more is not kept with a session
-
 std::uint64_t hash_of(std::uint64_t init, std::uint32_t call, bool has_input, CK_ULONG size) {
   return Signature().add(init).add(call).add(has_input).add(size).value();
 }
@@ -30,9 +28,10 @@ void Coalescing::learn(CK_SESSION_HANDLE session, const Query& query, CK_ULONG l
 }
 
 // What waits goes alone. Its failure is told to the call that was to use it.
-void Coalescing::send(CK_SESSION_HANDLE session) {
+void Coalescing::send(CK_SESSION_HANDLE session, bool also_search) {
   WaitingInit init;
   const bool waited = application_.sessions().with(session, [&](SessionOperations& operations, KnownInits& known, const OpenSession&) {
+    if (!also_search && operations.waiting.operation == Operation::find) return false;
     if (operations.is_sending || !take_waiting(operations, known, Operation::any, init)) return false;
     operations.is_sending = true;
     return true;
@@ -126,6 +125,7 @@ void Coalescing::began(CK_SESSION_HANDLE session, Operation operation, CK_RV rv,
   application_.sessions().with(session, [&](SessionOperations& operations, KnownInits& known, const OpenSession&) {
     if (rv == CKR_OPERATION_ACTIVE) operations.in_doubt = operations.in_doubt | operation;
     if (rv != CKR_OK) return;
+    if (operation == Operation::find) operations.has_found = false;  // another search has taken its place
     if (cancels) {
       operations.active = operations.active & ~operation;
       operations.is_fresh = false;

@@ -36,6 +36,12 @@ inline constexpr bool kClosesSession = Call::number == number_of<&CK_FUNCTION_LI
 template <class Call>
 inline constexpr bool kClosesAll = Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_CloseAllSessions>();
 
+// A search that is active makes no difference to it, in any module.
+template <class Call>
+inline constexpr bool kIgnoresSearch = Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_GetAttributeValue>() ||
+                                       Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_GetObjectSize>() ||
+                                       Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_GenerateRandom>();
+
 // Neither sees nor changes anything of a session's operations.
 template <class Call>
 inline constexpr bool kIsIndifferent = Call::policy.slot ||
@@ -68,6 +74,8 @@ bool asks_for_length(C... arguments) {
   }
 }
 
+inline constexpr std::size_t kMostToWait = 4096;  // bytes of an Init's body: more is not kept with a session
+
 // Part of one call. The order: settle → (answered) → request encoded → (waits) → performed → follow.
 class Coalescing {
  public:
@@ -93,13 +101,18 @@ class Coalescing {
     if constexpr (kUnsettlesInits<Call>) {
       forget();
       send_all(false);
+      if constexpr (!Call::policy.slot) send(first);  // a search
     } else if constexpr (kClosesSession<Call>) {
       send_all(true);
     } else if constexpr (kTakesInit<Call>) {
       if constexpr (kAnswersLengthQuery<Call>)
         if (asks_for_length<Call>(arguments...) && answer_length<Call>(arguments...)) return CKR_OK;
       if (const auto lost = take(first, Call::policy.operation)) return lost;
+    } else if constexpr (kIgnoresSearch<Call>) {
+      send(first, false);
     } else if constexpr (!kIsIndifferent<Call> && !kClosesAll<Call>) {
+      if constexpr (Call::policy.operation == Operation::find)
+        if (const auto answer = settle_search<Call>(arguments...)) return answer;
       send(first);
       if constexpr (Call::policy.effect == Effect::continues || Call::policy.effect == Effect::ends)
         if (const auto lost = take_lost(first, Call::policy.operation); lost && Call::policy.operation != Operation::any)
@@ -126,6 +139,8 @@ class Coalescing {
     if constexpr (Call::policy.operation == Operation::any ||
                   Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_SetOperationState>()) {
       doubt(first);
+      if constexpr (Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_SessionCancel>())
+        if (rv == CKR_OK && (std::get<1>(std::tuple(arguments...)) & CKF_FIND_OBJECTS) != 0) end_search(first, true);
     } else if constexpr (Call::policy.operation != Operation::none) {
       if constexpr (kMayWait<Call>) {
         began(first, Call::policy.operation, rv, std::get<1>(std::tuple(arguments...)) == nullptr);
@@ -143,6 +158,21 @@ class Coalescing {
   }
 
  private:
+  template <class Call, class... C>
+  std::optional<CK_RV> settle_search(C... arguments) {
+    const std::tuple all(arguments...);
+    const CK_SESSION_HANDLE session = std::get<0>(all);
+    if constexpr (Call::policy.effect == Effect::starts) {
+      send(session);
+      return search(session, std::get<1>(all), std::get<2>(all));
+    } else if constexpr (Call::policy.effect == Effect::continues) {
+      if (give_found(session, std::get<1>(all), std::get<2>(all), std::get<3>(all))) return CKR_OK;
+    } else {
+      if (end_search(session, true)) return CKR_OK;
+    }
+    return std::nullopt;
+  }
+
   // What, beside the Init, the answer to a length query depends on.
   struct Query {
     std::uint32_t call;
@@ -165,7 +195,12 @@ class Coalescing {
 
   std::optional<CK_ULONG> known_length(CK_SESSION_HANDLE session, Operation operation, const Query& query);
   void learn(CK_SESSION_HANDLE session, const Query& query, CK_ULONG length);
-  void send(CK_SESSION_HANDLE session);
+  void send(CK_SESSION_HANDLE session, bool also_search = true);
+  std::optional<CK_RV> search(CK_SESSION_HANDLE session, const CK_ATTRIBUTE* attributes, CK_ULONG count);
+  CK_RV perform_search(CK_SESSION_HANDLE session, WaitingInit& init);
+  bool give_found(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE_PTR objects, CK_ULONG most, CK_ULONG_PTR count);
+  bool end_search(CK_SESSION_HANDLE session, bool is_ended);
+  void doubt_search(CK_SESSION_HANDLE session);
   void send_all(bool only_session_objects);
   void forget();
   std::optional<CK_RV> take(CK_SESSION_HANDLE session, Operation operation);

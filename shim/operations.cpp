@@ -47,6 +47,8 @@ void WaitingInit::swap(WaitingInit& other) noexcept {
 
 void WaitingInit::clear() {
   call = 0;
+  mechanism = 0;
+  signature = 0;
   operation = Operation::none;
   objects.clear();
   body.clear();

@@ -35,6 +35,10 @@ struct SessionOperations {
   std::uint64_t signature = 0;         // of the Init that began `active`
   Operation lost = Operation::none;    // its Init, sent late, failed:
   CK_RV lost_rv = CKR_OK;              // with this, which the operation's next call is told
+  // A search that came as one message is active for the application while has_found; its Init waits until it is sent.
+  bool has_found = false;
+  std::vector<std::uint64_t> found;  // from found_next on not handed out yet
+  std::size_t found_next = 0;
   bool is_sending = false;             // what waited is under way, on the connection of some thread
 };
 

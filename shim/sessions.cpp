@@ -78,7 +78,7 @@ CK_SESSION_HANDLE Sessions::waiting(bool only_session_objects) const noexcept {
   if (known_.waiting == 0) return CK_INVALID_HANDLE;
   for (const auto& [handle, entry] : sessions_) {
     const WaitingInit& init = entry.operations.waiting;
-    if (init.call != 0 && (!only_session_objects || init.names_session_object())) return handle;
+    if (init.call != 0 && init.operation != Operation::find && (!only_session_objects || init.names_session_object())) return handle;
   }
   return CK_INVALID_HANDLE;
 }

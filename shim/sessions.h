@@ -47,7 +47,7 @@ class Sessions {
       return found == sessions_.end() ? Result{} : fn(found->second.operations, known_, found->second.session);
     }
   }
-  // A session whose Init waits; with `only_session_objects`, one whose Init names a session object.
+  // A session whose Init waits, other than a search's; with `only_session_objects`, one whose Init names a session object.
   [[nodiscard]] CK_SESSION_HANDLE waiting(bool only_session_objects) const noexcept;
   void forget_inits() noexcept;
   // Returns when nothing of this session is being sent by another thread (SessionOperations::is_sending).

@@ -78,8 +78,11 @@ constexpr Operation operator~(Operation a) { return static_cast<Operation>(~stat
 inline constexpr Operation kLedOperations = Operation::encrypt | Operation::decrypt | Operation::digest | Operation::sign |
                                             Operation::verify | Operation::sign_recover | Operation::verify_recover;
 
-// Whether a call may be sent with that Init in front of it, as one step (Request::init).
+// Whether a call may be sent with that Init in front of it, as one step (Request::init). C_FindObjects with its Init is a
+// whole search.
 constexpr bool may_lead(const Policy& init, const Policy& call) {
+  if (init.operation == Operation::find)
+    return init.effect == Effect::starts && call.effect == Effect::continues && call.operation == Operation::find;
   return init.effect == Effect::starts && (call.effect == Effect::continues || call.effect == Effect::ends) &&
          (init.operation & kLedOperations) == init.operation && init.operation == call.operation &&
          call.objects == Objects::none;

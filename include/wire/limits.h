@@ -10,6 +10,7 @@ inline constexpr std::size_t kMaxFrame = std::size_t{64} << 20;         // bytes
 inline constexpr std::size_t kFrameOverhead = 64 << 10;                 // kept free in a frame for everything but bulk data
 inline constexpr std::size_t kMaxBulk = kMaxFrame - kFrameOverhead;     // data in, data out, and the capacity told to a module
 inline constexpr std::size_t kMaxHandles = std::size_t{1} << 20;        // handles in one message (a find's result)
+inline constexpr std::size_t kMaxSearch = 65536;                        // objects of a search that is done in one step
 inline constexpr std::size_t kMaxRequestHandles = 4096;                 // handles that one request may name
 inline constexpr std::size_t kMaxAttributes = 4096;                     // attributes in one template
 inline constexpr std::size_t kMaxTemplateDepth = 3;                     // CKA_WRAP_TEMPLATE inside CKA_DERIVE_TEMPLATE inside …

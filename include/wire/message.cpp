@@ -7,8 +7,8 @@ namespace {
 
 constexpr std::size_t kHelloFields = 9;
 constexpr std::size_t kWelcomeFields = 8;
-constexpr std::size_t kRequestFields = 9;
-constexpr std::size_t kReplyFields = 9;
+constexpr std::size_t kRequestFields = 10;
+constexpr std::size_t kReplyFields = 10;
 
 void store_length(std::uint8_t* prefix, std::size_t length) {
   for (std::size_t i = 0; i < kLengthPrefix; ++i) prefix[i] = static_cast<std::uint8_t>(length >> (8 * i));
@@ -52,6 +52,15 @@ void take_id(In& in, Id128& id) {
   const auto bytes = in.bin(id.size());
   if (bytes.size() != id.size()) return in.fail();
   std::copy(bytes.begin(), bytes.end(), id.begin());
+}
+
+void put_optional(Out& out, std::span<const std::uint8_t> bytes) {
+  if (bytes.empty()) return out.nil();
+  out.bin(bytes);
+}
+
+std::span<const std::uint8_t> take_optional(In& in) {
+  return in.nil_if() ? std::span<const std::uint8_t>{} : in.bin();
 }
 
 In open(std::span<const std::uint8_t> frame, MessageKind kind, std::size_t fields) {
@@ -143,6 +152,7 @@ void write_request_head(Buffer& to, const Request& request) {
   } else {
     frame.out.nil();
   }
+  put_optional(frame.out, request.wanted);
   request.handles.write(frame.out);
   bin_header(to, request.body.size());
   frame.finish(request.body.size());
@@ -164,6 +174,7 @@ bool read_request(std::span<const std::uint8_t> frame, Request& request) {
     request.init_body = in.bin();
     if (request.init == 0) in.fail();
   }
+  request.wanted = take_optional(in);
   request.handles.read(in, limits::kMaxRequestHandles);
   request.body = in.bin();
   return in.done();
@@ -177,8 +188,8 @@ void write_reply_head(Buffer& to, const Reply& reply) {
   frame.out.uint(reply.queue_us);
   frame.out.uint(reply.hsm_us);
   reply.handles.write(frame.out);
-  if (reply.annex.empty()) frame.out.nil();
-  else frame.out.bin(reply.annex);
+  put_optional(frame.out, reply.annex);
+  put_optional(frame.out, reply.values);
   bin_header(to, reply.body.size());
   frame.finish(reply.body.size());
 }
@@ -191,7 +202,8 @@ bool read_reply(std::span<const std::uint8_t> frame, Reply& reply) {
   reply.queue_us = static_cast<std::uint32_t>(in.uint_max(UINT32_MAX));
   reply.hsm_us = static_cast<std::uint32_t>(in.uint_max(UINT32_MAX));
   reply.handles.read(in, limits::kMaxHandles);
-  reply.annex = in.nil_if() ? std::span<const std::uint8_t>{} : in.bin();
+  reply.annex = take_optional(in);
+  reply.values = take_optional(in);
   reply.body = in.bin();
   return in.done();
 }

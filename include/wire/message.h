@@ -38,6 +38,9 @@ struct Request {
   // the session are then the Init's: the call itself has none.
   std::uint32_t init = 0;
   std::span<const std::uint8_t> init_body;
+  // Types of attributes whose values the sender would like along with the objects that the call names or finds; they may
+  // come or not (calls/values.h). Empty = none.
+  std::span<const std::uint8_t> wanted;
   Handles handles;
   std::span<const std::uint8_t> body;
 };
@@ -51,6 +54,7 @@ struct Reply {
   Handles handles;
   std::span<const std::uint8_t> body;
   std::span<const std::uint8_t> annex;       // lane → proxyd only: descriptions of objects new to this worker
+  std::span<const std::uint8_t> values;      // of attributes that were wanted (calls/values.h)
 };
 
 // First message of each connection, from the shim.

@@ -98,7 +98,7 @@ OperationRecord ClientCall::record_of(CK_RV rv, std::span<const std::uint8_t> re
 // A call that brought its Init along: the whole operation, or its begin.
 void ClientCall::audit_led(OperationRecord own) {
   const bool is_refused = reply_.init_rv != CKR_OK;
-  if (is_refused) own.function = request_.init;
+  if (is_refused || is_whole_search()) own.function = request_.init;
   std::erase_if(session_->records, [&](const OperationRecord& record) {
     if (is_refused || !has(record.operation, own.operation)) return false;
     write_record(services_.audit, *application_, pool_, record, true);

@@ -21,7 +21,7 @@ void ClientCall::forward_balanced() {
     if (Hold* hold = session_->hold_with(policy.operation)) return run_on(*hold->place);
     if (session_->replay_of(policy.operation) != nullptr) return go(&ClientCall::replay);
   }
-  if (policy.objects == Objects::lists && waits_for_members()) return;
+  if (is_search() && waits_for_members()) return;
   if (Place* place = choose_member()) run_on(*place);
 }
 
@@ -143,7 +143,7 @@ void ClientCall::begin_attempt() {
   if (attempts_.count++ == 0) pool_->budget.call(services_.runtime.now_ms());
   ++on.health.outstanding;
   member_statistics_ = on.statistics;
-  if (recourse(*info_, Reached::unknown) != Recourse::none)
+  if (request_.init != 0 || recourse(*info_, Reached::unknown) != Recourse::none)
     services_.deadlines.arm(attempt_deadline_, services_.runtime.now_ms() + static_cast<std::uint64_t>(pool_->config.balance.attempt_timeout.count()));
 }
 

@@ -18,7 +18,7 @@ void ClientCall::find_on_all(const Reply& reply) {
   const auto ask = [&](Place& place, bool session_objects_only) {
     ++attempts_.finding;
     Buffer tmpl;
-    tmpl.append(request_.body.data(), request_.body.size());
+    tmpl.append(search_template().data(), search_template().size());
     Survey& survey = pool_->of(place).survey_of(place);
     Errand::find(place, std::move(tmpl), guarded([this, &place, &survey, session_objects_only](Reply* found) {
       if (found == nullptr || found->rv != CKR_OK) return found_one();
@@ -53,7 +53,7 @@ void ClientCall::found_one() {
 void ClientCall::finish_finding() {
   attempts_.finding = 0;
   attempt_deadline_.disarm();
-  finish(CKR_OK);
+  search_done();
 }
 
 // Changes and destruction reach every copy or are not begun: a copy that is out of reach would come back as it was.

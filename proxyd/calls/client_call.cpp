@@ -89,6 +89,8 @@ bool ClientCall::begin(Application& application, std::span<const std::uint8_t> f
   state_refused_ = false;
   has_key_ = false;
   elsewhere_.clear();
+  search_is_over_ = false;
+  values_.clear();
   attempts_.begin();
   reply_.handles.clear();
   reply_.init_rv = CKR_OK;
@@ -154,6 +156,8 @@ void ClientCall::finish(CK_RV rv, std::span<const std::uint8_t> body) {
   settle_lease();
   if (session_ != nullptr && pool_->balanced()) forget_failed_operation(rv);
   audit(rv, body);
+  reply_.values = {};
+  if (rv == CKR_OK && !values_.empty()) name_values();
   leave_session();
   head_.clear();
   account(rv);

@@ -33,7 +33,7 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   [[nodiscard]] bool active() const { return active_; }
   // Gives back what a large call took; not while one is active.
   void trim() {
-    for (Buffer* buffer : {&head_, &scratch_}) buffer->clear(), buffer->trim(512);
+    for (Buffer* buffer : {&head_, &scratch_, &values_}) buffer->clear(), buffer->trim(512);
   }
   // Of the call that was answered last: its arguments could not be read.
   [[nodiscard]] bool malformed() const { return malformed_; }
@@ -143,6 +143,7 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   std::uint64_t issue_session_object(const Description& description);
   void note_changed(Reply& reply);
   void note_destroyed();
+  void name_values();
   void note_key(const TokenObject* object, const SessionObject* session_object);
 
   // auditing.cpp
@@ -159,6 +160,11 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   void add_found(Place& place, std::span<const std::uint64_t> reals, bool session_objects_only);
   void find_elsewhere();
   void find_objects_init();
+  void search_in_one_step();
+  void search_done();
+  [[nodiscard]] bool is_whole_search() const;
+  [[nodiscard]] bool is_search() const { return info_->policy.objects == Objects::lists || is_whole_search(); }
+  [[nodiscard]] std::span<const std::uint8_t> search_template() const { return is_whole_search() ? request_.init_body : request_.body; }
   void find_objects();
   void find_objects_final();
 
@@ -205,6 +211,7 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   std::uint64_t logins_ended_ = 0;     // when it entered its session
   bool only_asks_ = false;             // where operations are under way, whether one more may begin: without its key
   bool asked_ = false;
+  bool search_is_over_ = false;        // of one that came as one step: in the module too
   bool state_refused_ = false;         // a saved state that is not this application's: the module sees an empty one
   std::vector<Place*> elsewhere_;      // places where a find goes on
   Attempts attempts_;
@@ -214,6 +221,7 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   Request forwarded_;
   Reply reply_;
   Buffer scratch_;
+  Buffer values_;  // of attributes that were wanted along
 
   bool has_key_ = false;
   NamedKey key_;  // for the audit record

@@ -1,5 +1,5 @@
-// Searches. The worker returns the whole result with C_FindObjectsInit; C_FindObjects hands it out from here. The search
-// itself stays active in the real session until the application ends it, so that the module's own rules about operations
+// Searches. The worker returns the whole result with C_FindObjectsInit; C_FindObjects hands it out from here, or it goes to
+// the application at once, if its shim brings the Init along with C_FindObjects. A search that came call by call stays active in the real session until the application ends it, so that the module's own rules about operations
 // at the same time hold. Of session objects an application sees its own, wherever they are.
 #include <algorithm>
 #include <unordered_set>
@@ -57,11 +57,11 @@ void ClientCall::add_found(Place& place, std::span<const std::uint64_t> reals, b
 
 // Session objects that were made under another login state live in another worker.
 void ClientCall::find_elsewhere() {
-  if (elsewhere_.empty()) return finish(CKR_OK);
+  if (elsewhere_.empty()) return search_done();
   Place& place = *elsewhere_.back();
   elsewhere_.pop_back();
   Buffer tmpl;
-  tmpl.append(request_.body.data(), request_.body.size());
+  tmpl.append(search_template().data(), search_template().size());
   Errand::find(place, std::move(tmpl), guarded([this, &place](Reply* reply) {
     if (reply != nullptr && reply->rv == CKR_OK) {
       absorb(place, reply->annex);
@@ -89,7 +89,29 @@ void ClientCall::find_objects_final() {
   finish(CKR_OK);
 }
 
+bool ClientCall::is_whole_search() const { return request_.init == number_of<&CK_FUNCTION_LIST_3_0::C_FindObjectsInit>(); }
+
+void ClientCall::search_in_one_step() {
+  step_ = &ClientCall::search_in_one_step;
+  if (!enter_session()) return;
+  if (!session_->search_detached) return go(&ClientCall::forward_session);
+  reply_.init_rv = CKR_OPERATION_ACTIVE;
+  finish(CKR_OPERATION_ACTIVE);
+}
+
+// What was found stays here until it is asked for, or goes out at once, if the search is over in the module as well.
+void ClientCall::search_done() {
+  if (!is_whole_search()) return finish(CKR_OK);
+  if (search_is_over_) {
+    for (const std::uint64_t object : session_->found) reply_.handles.add(object);
+    session_->found = {};
+  }
+  Out(scratch_).boolean(search_is_over_);
+  finish(CKR_OK, scratch_.bytes());
+}
+
 void ClientCall::find_objects() {
+  if (is_whole_search()) return go(&ClientCall::search_in_one_step);
   step_ = &ClientCall::find_objects;
   if (!enter_session()) return;
   if (!session_->search_detached && session_->hold_with(Operation::find) == nullptr)

@@ -194,6 +194,7 @@ void ClientCall::submit(Place& place) {
   forwarded_.mechanism = request_.mechanism;
   forwarded_.init = request_.init;
   forwarded_.init_body = request_.init_body;
+  forwarded_.wanted = request_.wanted;
   forwarded_.body = state_refused_ ? scratch_.bytes() : request_.body;
   head_.clear();
   if (secret_) head_.mark_secret();  // a small body is sent from it
@@ -248,12 +249,14 @@ void ClientCall::on_reply(Reply& reply) {
   if (session_ == nullptr && !reply.handles.empty()) return finish(CKR_SESSION_HANDLE_INVALID);
   if (session_ == nullptr) return finish(reply.rv, reply.body);
   if (attempts_.replaying) return replayed(reply);
+  search_is_over_ = is_whole_search() && In(reply.body).boolean();
   track_operations(reply);
   if (pool_->balanced()) record_operation(reply);
   if (request_.call == number_of<&List::C_GetOperationState>()) remember_state(reply);
   if (state_refused_ && reply.rv == CKR_OK) return finish(CKR_SAVED_STATE_INVALID);
   if (reply.rv == CKR_OK) {
-    if (info_->policy.objects == Objects::lists) return pool_->balanced() ? find_on_all(reply) : collect_found(reply);
+    values_.append(reply.values.data(), reply.values.size());
+    if (is_search()) return pool_->balanced() ? find_on_all(reply) : collect_found(reply);
     if (!reply.handles.empty() && refuse_private(reply)) return;
     after_success(reply);
     const bool has_copies = info_->policy.objects == Objects::changes || info_->policy.objects == Objects::destroys;
@@ -286,7 +289,7 @@ void ClientCall::track_operations(const Reply& reply) {
     session_->search_detached = false;
   Hold* hold = session_->hold_in(*place_);
   const bool restores = request_.call == kSetOperationState && reply.rv == CKR_OK;
-  const bool starts = request_.init != 0 || (policy.effect == Effect::starts && reply.rv == CKR_OK);
+  const bool starts = (request_.init != 0 && !search_is_over_) || (policy.effect == Effect::starts && reply.rv == CKR_OK);
   if (hold == nullptr && (starts || restores)) {
     session_->holds.push_back({lease_, place_, Operation::none, Operation::none, services_.runtime.now_ms()});
     lease_ = nullptr;

@@ -151,6 +151,30 @@ std::uint64_t ClientCall::issue_session_object(const Description& description) {
   return handle;
 }
 
+// The lane has named the objects as the module does. Those that the application does not learn of now are left out.
+void ClientCall::name_values() {
+  Buffer named;
+  In in(values_.bytes());
+  Out out(named);
+  while (in.ok() && in.remaining() != 0) {
+    const std::uint64_t real = in.uint();
+    const auto values = in.bin();
+    if (request_.handles.size() > 1) {  // the one that the call names
+      if (real != forwarded_.handles[1]) continue;
+      out.uint(request_.handles[1]);
+    } else {
+      std::uint64_t handle = place_->objects.handle_of(real);
+      if (handle == 0)
+        if (const auto object = place_->objects.session_object(real)) handle = object->handle;
+      if (std::find(reply_.handles.begin(), reply_.handles.end(), handle) == reply_.handles.end()) continue;
+      out.uint(handle);
+    }
+    out.bin(values);
+  }
+  values_.swap(named);
+  if (in.ok()) reply_.values = values_.bytes();
+}
+
 void ClientCall::note_changed(Reply& reply) {
   Description description;
   TokenObject* object = pool_->objects.find(request_.handles[1]);

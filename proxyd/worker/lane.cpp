@@ -7,6 +7,8 @@
 #include <array>
 #include <cerrno>
 
+#include "proxyd/worker/read_along.h"
+
 namespace p11shim {
 namespace {
 
@@ -14,6 +16,8 @@ constexpr std::size_t kReadAhead = 64 << 10;
 constexpr std::size_t kKeptBuffer = 2 << 20;
 constexpr std::size_t kSmallBody = 4096;  // sent in one piece with the head
 constexpr CK_ULONG kFindBatch = 512;
+constexpr auto kFindObjectsInit = number_of<&CK_FUNCTION_LIST_3_0::C_FindObjectsInit>();
+constexpr auto kGetAttributeValue = number_of<&CK_FUNCTION_LIST_3_0::C_GetAttributeValue>();
 constexpr CK_ULONG kUsualSlots = 256;  // modules with more are asked again
 
 bool carries_secrets(const Policy& policy) {
@@ -112,6 +116,7 @@ bool Lane::execute() {
   }
   reply_.body = body_.bytes();
   reply_.annex = annex_.bytes();
+  reply_.values = values_.bytes();
   return true;
 }
 
@@ -151,6 +156,7 @@ bool Lane::execute_function(const CallInfo& info) {
     reply_.rv = CKR_OK;
     reply_.hsm_us = microseconds(init.duration);
     if (init.rv != CKR_OK) return true;
+    if (request_.init == kFindObjectsInit) return search_in_one_step();
     request_.handles.clear();
     request_.handles.add(session);
   }
@@ -159,6 +165,7 @@ bool Lane::execute_function(const CallInfo& info) {
   reply_.rv = served.rv;
   reply_.hsm_us += microseconds(served.duration);
   if (served.rv != CKR_OK) return true;
+  if (request_.call == kGetAttributeValue && object != 0) read_wanted(session, {&object, 1});
 
   switch (info.policy.objects) {
     case Objects::lists: find_all(); break;
@@ -200,6 +207,35 @@ void Lane::find_all() {
   }
   for (const std::uint64_t object : returned_) reply_.handles.add(object);
   describe_returned(session, Describer::Which::unknown_only);
+}
+
+// C_FindObjects that brought its Init along: the search is over with this reply, unless it found too many.
+bool Lane::search_in_one_step() {
+  In in(request_.body);
+  const std::uint64_t most = in.uint();
+  if (!in.done()) return false;
+  find_all();
+  if (reply_.rv != CKR_OK) {
+    reply_.init_rv = std::exchange(reply_.rv, CKR_OK);
+    return true;
+  }
+  const std::uint64_t session = request_.handles[0];
+  const auto end = module_.functions().C_FindObjectsFinal;
+  const bool is_over = returned_.size() <= most && end != nullptr && end(session) == CKR_OK;
+  Out(body_).boolean(is_over);
+  if (is_over) read_wanted(session, returned_objects());
+  return true;
+}
+
+void Lane::read_wanted(std::uint64_t session, std::span<const std::uint64_t> objects) {
+  if (request_.wanted.empty()) return;
+  const auto start = std::chrono::steady_clock::now();
+  try {
+    read_along(module_.functions(), session, objects, request_.wanted, arena_, values_);
+  } catch (const std::bad_alloc&) {
+    values_.clear();
+  }
+  reply_.hsm_us += microseconds(std::chrono::steady_clock::now() - start);
 }
 
 void Lane::describe_returned(CK_SESSION_HANDLE session, Describer::Which which) {
@@ -247,10 +283,11 @@ void Lane::clear() {
   head_.clear();
   body_.clear();
   annex_.clear();
+  values_.clear();
   arena_.clear();
   returned_.clear();
   reply_.handles.clear();
-  for (Buffer* buffer : {&frame_, &head_, &body_, &annex_}) buffer->trim(kKeptBuffer);
+  for (Buffer* buffer : {&frame_, &head_, &body_, &annex_, &values_}) buffer->trim(kKeptBuffer);
 }
 
 }  // namespace p11shim

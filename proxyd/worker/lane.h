@@ -29,6 +29,8 @@ class Lane {
   void load();
   void list_slots();
   void find_all();
+  bool search_in_one_step();
+  void read_wanted(std::uint64_t session, std::span<const std::uint64_t> objects);
   std::span<const std::uint64_t> returned_objects() const { return {returned_.data(), returned_.size()}; }
   void describe_returned(CK_SESSION_HANDLE session, Describer::Which which);
   void clear();
@@ -41,6 +43,7 @@ class Lane {
   Buffer head_;     // of the reply
   Buffer body_;     // of the reply
   Buffer annex_;
+  Buffer values_;   // that were wanted along
   Arena arena_;
   Request request_;
   Reply reply_;

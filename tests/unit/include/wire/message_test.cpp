@@ -16,6 +16,8 @@ Id128 id_of(std::uint8_t first) {
   return id;
 }
 
+const std::vector<std::uint8_t> kBody(300, 0xab);
+
 Request some_request(std::span<const std::uint8_t> body) {
   Request request;
   request.id = 1234567;
@@ -24,6 +26,7 @@ Request some_request(std::span<const std::uint8_t> body) {
   request.trace = id_of(1);
   request.has_mechanism = true;
   request.mechanism = 0x1041;
+  request.wanted = std::span(kBody).first(4);
   request.handles.add(5);
   request.handles.add(1ull << 62);
   request.body = body;
@@ -50,8 +53,6 @@ std::vector<std::uint8_t> frame_of(const Buffer& buffer, std::span<const std::ui
   return frame;
 }
 
-const std::vector<std::uint8_t> kBody(300, 0xab);
-
 std::vector<std::uint8_t> request_frame() {
   Buffer buffer;
   write_request_head(buffer, some_request(kBody));
@@ -67,6 +68,7 @@ std::vector<std::uint8_t> reply_frame() {
   reply.hsm_us = 345;
   reply.handles.add(8);
   reply.annex = std::span(kBody).first(3);
+  reply.values = std::span(kBody).first(7);
   reply.body = kBody;
   Buffer buffer;
   write_reply_head(buffer, reply);
@@ -103,6 +105,7 @@ TEST(Message, RequestSurvivesItsRoundTrip) {
   EXPECT_EQ(request.trace, id_of(1));
   EXPECT_TRUE(request.has_mechanism);
   EXPECT_EQ(request.mechanism, 0x1041u);
+  EXPECT_EQ(request.wanted.size(), 4u);
   ASSERT_EQ(request.handles.size(), 2u);
   EXPECT_EQ(request.handles[1], 1ull << 62);
   EXPECT_TRUE(std::equal(request.body.begin(), request.body.end(), kBody.begin(), kBody.end()));
@@ -147,6 +150,8 @@ TEST(Message, ReplySurvivesItsRoundTrip) {
   ASSERT_TRUE(read_reply(frame, reply));
   EXPECT_EQ(reply.id, 99u);
   EXPECT_EQ(reply.init_rv, 0x54u);
+  EXPECT_EQ(reply.annex.size(), 3u);
+  EXPECT_EQ(reply.values.size(), 7u);
   EXPECT_EQ(reply.rv, 0x150u);
   EXPECT_EQ(reply.queue_us, 12u);
   EXPECT_EQ(reply.hsm_us, 345u);
@@ -225,8 +230,8 @@ TEST(Message, RequestHasTheDocumentedBytes) {
   Buffer buffer;
   write_request_head(buffer, request);
   const std::vector<std::uint8_t> all(buffer.data(), buffer.data() + buffer.size());
-  EXPECT_EQ(all, (std::vector<std::uint8_t>{15, 0, 0, 0, 0x99, 1, 1, 14, 0xcd, 0x75, 0x30, 0xc0, 0xc0, 0xc0,
-                                            0x91, 5, 0xc4, 1}));
+  EXPECT_EQ(all, (std::vector<std::uint8_t>{16, 0, 0, 0, 0x9a, 1, 1, 14, 0xcd, 0x75, 0x30, 0xc0, 0xc0, 0xc0,
+                                            0xc0, 0x91, 5, 0xc4, 1}));
 }
 
 TEST(Message, MsgpackReadsEveryFrame) {
