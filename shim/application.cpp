@@ -11,12 +11,13 @@ constexpr std::chrono::milliseconds kNoTime{0};
 }  // namespace
 
 Application::Application(ShimConfig config)
-    : config_(std::move(config)), dialer_(config_, identity_, sessions_) {}
+    : config_(std::move(config)), remembered_(config_.remember), dialer_(config_, identity_, sessions_, remembered_) {}
 
 Application::Application(Application& parent)
     : config_(parent.config_),
       identity_(parent.identity_),
-      dialer_(config_, identity_, sessions_),
+      remembered_(config_.remember),
+      dialer_(config_, identity_, sessions_, remembered_),
       parent_(&parent) {
   sessions_.inherit(parent.sessions_);
 }

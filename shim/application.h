@@ -12,6 +12,7 @@
 #include "shim/config.h"
 #include "shim/dialer.h"
 #include "shim/identity.h"
+#include "shim/remembered.h"
 #include "shim/sessions.h"
 
 namespace p11shim {
@@ -28,6 +29,7 @@ class Application {
 
   [[nodiscard]] const ShimConfig& config() const { return config_; }
   [[nodiscard]] Sessions& sessions() { return sessions_; }
+  [[nodiscard]] Remembered& remembered() { return remembered_; }
   // Some proxyd has known this application; if now none answers, something is lost.
   [[nodiscard]] bool is_known() const { return identity_.is_known(); }
 
@@ -49,6 +51,7 @@ class Application {
   const ShimConfig config_;
   Identity identity_;
   Sessions sessions_;
+  Remembered remembered_;
   Dialer dialer_;
   std::atomic<bool> shut_down_{false};
   std::atomic<Application*> parent_{nullptr};  // whose connections are still to be closed

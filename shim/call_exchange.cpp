@@ -32,6 +32,7 @@ void CallExchange::end(bool secret) {
   in_flight_ = false;
   if (secret) answer_.mark_secret();
   lead_.clear();
+  wanted_.clear();
   for (Buffer* buffer : {&body_, &answer_}) {
     buffer->clear();
     buffer->trim(kKeptMemory);
@@ -47,6 +48,7 @@ bool CallExchange::perform() {
     request_.mechanism = lead_.mechanism;
     for (const std::uint64_t object : lead_.objects) request_.handles.add(object);
   }
+  request_.wanted = wanted_.bytes();
   head_.clear();
   write_request_head(head_, request_);
   if (head_.size() - kLengthPrefix + request_.body.size() > line_.max_frame) {
@@ -66,6 +68,17 @@ bool CallExchange::perform() {
   return false;
 }
 
+int CallExchange::ask_for_generations() {
+  const milliseconds patience = application_.config().connect_timeout;
+  int descriptor = -1;
+  head_.clear();
+  write_generations_request(head_);
+  const bool is_answered = socket_.send(head_.bytes(), {}, patience) == Transfer::done && socket_.receive(answer_, patience, descriptor) == Transfer::done;
+  if (!is_answered || message_kind(answer_.bytes().subspan(kLengthPrefix)) != MessageKind::generations_answer) socket_.close();
+  answer_.clear();
+  return descriptor;
+}
+
 CK_RV CallExchange::perform_alone(CK_SESSION_HANDLE session, const WaitingInit& init) {
   begin(application_.config().deadline);
   if (!application_.connect(*this)) return codes::kProxydLost;
@@ -75,6 +88,19 @@ CK_RV CallExchange::perform_alone(CK_SESSION_HANDLE session, const WaitingInit& 
   request_.handles.add(session);
   for (const std::uint64_t object : init.objects) request_.handles.add(object);
   request_.body = init.body.bytes();
+  const CK_RV rv = perform() ? reply_.rv : failure_;
+  end(false);
+  return rv;
+}
+
+CK_RV CallExchange::perform_part(CK_SESSION_HANDLE session, std::uint32_t call, std::span<const std::uint8_t> part) {
+  begin(application_.config().deadline);
+  if (!application_.connect(*this)) return codes::kProxydLost;
+  request_.call = call;
+  request_.handles.add(session);
+  body_.mark_secret();
+  Out(body_).bin(part);
+  request_.body = body_.bytes();
   const CK_RV rv = perform() ? reply_.rv : failure_;
   end(false);
   return rv;

@@ -36,6 +36,13 @@ class CallExchange final : public Exchange {
   // An Init that waited, as a call of its own; before begin().
   CK_RV perform_alone(CK_SESSION_HANDLE session, const WaitingInit& init);
 
+  // Types of attributes that the next request asks for along with its objects. Forgotten at the call's end.
+  [[nodiscard]] Buffer& wanted() { return wanted_; }
+  // A descriptor of proxyd's page of generations, or -1. Not during a call.
+  int ask_for_generations();
+  // Parts that were gathered, as a call of their own; before begin().
+  CK_RV perform_part(CK_SESSION_HANDLE session, std::uint32_t call, std::span<const std::uint8_t> part);
+
   [[nodiscard]] Socket& socket() { return socket_; }
   [[nodiscard]] const Dialer::Line& line() const { return line_; }
   void connected(const Dialer::Line& line) { line_ = line; }
@@ -56,7 +63,7 @@ class CallExchange final : public Exchange {
   Reply reply_;
   WaitingInit lead_;
   bool init_failed_ = false;
-  Buffer head_, body_, answer_;
+  Buffer head_, body_, answer_, wanted_;
   CK_RV failure_ = CKR_OK;
   bool in_flight_ = false;  // a request was sent whose reply has not been read to its end
 };

@@ -27,8 +27,9 @@ void Coalescing::learn(CK_SESSION_HANDLE session, const Query& query, CK_ULONG l
   });
 }
 
-// What waits goes alone. Its failure is told to the call that was to use it.
+// Parts that were gathered, and what waits, go alone. Its failure is told to the call that was to use it.
 void Coalescing::send(CK_SESSION_HANDLE session, bool also_search) {
+  send_gathered(session);
   WaitingInit init;
   const bool waited = application_.sessions().with(session, [&](SessionOperations& operations, KnownInits& known, const OpenSession&) {
     if (!also_search && operations.waiting.operation == Operation::find) return false;
@@ -45,7 +46,7 @@ void Coalescing::send(CK_SESSION_HANDLE session, bool also_search) {
     exchange_.end(true);
   }
   application_.sessions().with(session, [&](SessionOperations& operations, KnownInits& known, const OpenSession&) {
-    if (rv == CKR_OK) return operation_began(operations, init.operation, init.signature);
+    if (rv == CKR_OK) return operation_began(operations, init.operation, init.mechanism, init.signature);
     known.forget(init.signature);
     operations.lost = init.operation;
     operations.lost_rv = rv;
@@ -65,6 +66,7 @@ void Coalescing::send_all(bool only_session_objects) {
 
 void Coalescing::forget() {
   application_.sessions().forget_inits();
+  application_.remembered().clear();
 }
 
 // Takes along what waits for this call. Something: its Init was sent meanwhile, and failed with this.
@@ -129,9 +131,10 @@ void Coalescing::began(CK_SESSION_HANDLE session, Operation operation, CK_RV rv,
     if (cancels) {
       operations.active = operations.active & ~operation;
       operations.is_fresh = false;
+      operations.gathers = 0;
       return;
     }
-    operation_began(operations, operation, signature_);
+    operation_began(operations, operation, exchange_.request().has_mechanism ? exchange_.request().mechanism : 0, signature_);
     // An Init that returned something, an IV of the module's, must ask the module each time.
     In outputs(exchange_.reply().body);
     if (signature_ == 0 || known.epoch() != epoch_ || !outputs.nil_if()) return;
@@ -146,7 +149,7 @@ void Coalescing::went_on(CK_SESSION_HANDLE session, const Policy& policy, CK_RV 
   application_.sessions().with(session, [&](SessionOperations& operations, KnownInits& known, const OpenSession&) {
     if (lead.call != 0) {
       if (exchange_.init_failed()) return known.forget(lead.signature);
-      operation_began(operations, lead.operation, lead.signature);
+      operation_began(operations, lead.operation, lead.mechanism, lead.signature);
     }
     operation_went_on(operations, policy.operation, policy.effect, rv, is_query);
   });
@@ -156,6 +159,7 @@ void Coalescing::doubt(CK_SESSION_HANDLE session) {
   application_.sessions().with(session, [](SessionOperations& operations, KnownInits&, const OpenSession&) {
     operations.in_doubt = Operation::any;
     operations.is_fresh = false;
+    operations.gathers = 0;
     operations.lost = Operation::none;
   });
 }

@@ -31,6 +31,20 @@ inline constexpr bool kUnsettlesInits =
     Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_InitPIN>() ||
     Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_SetPIN>();
 
+// A part of an operation's input, with no output.
+template <class Call>
+inline constexpr bool kIsPart = Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_DigestUpdate>() ||
+                                Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_SignUpdate>() ||
+                                Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_VerifyUpdate>();
+
+// Calls that may be answered here.
+template <class Call>
+inline constexpr bool kReadsAttributes = Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_GetAttributeValue>();
+template <class Call>
+inline constexpr bool kReadsSessionInfo = Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_GetSessionInfo>();
+template <class Call>
+inline constexpr bool kReadsMechanismInfo = Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_GetMechanismInfo>();
+
 template <class Call>
 inline constexpr bool kClosesSession = Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_CloseSession>();
 template <class Call>
@@ -81,6 +95,7 @@ class Coalescing {
  public:
   Coalescing(Application& application, CallExchange& exchange) : application_(application), exchange_(exchange) {
     exchange.lead().clear();  // of a call that was left by an exception
+    exchange.wanted().clear();
   }
   Coalescing(const Coalescing&) = delete;
   Coalescing& operator=(const Coalescing&) = delete;
@@ -98,6 +113,12 @@ class Coalescing {
     const auto first = static_cast<CK_ULONG>(std::get<0>(std::tuple(arguments...)));
     if constexpr (Call::policy.operation != Operation::none) session_ = first;
     if constexpr (!Call::policy.slot) application_.sessions().wait_until_sent(first);
+    if constexpr (kReadsAttributes<Call>)
+      if (answer_attributes(arguments...)) return CKR_OK;
+    if constexpr (kReadsSessionInfo<Call>)
+      if (answer_session_info(arguments...)) return CKR_OK;
+    if constexpr (kReadsMechanismInfo<Call>)
+      if (answer_mechanism_info(arguments...)) return CKR_OK;
     if constexpr (kUnsettlesInits<Call>) {
       forget();
       send_all(false);
@@ -105,11 +126,15 @@ class Coalescing {
     } else if constexpr (kClosesSession<Call>) {
       send_all(true);
     } else if constexpr (kTakesInit<Call>) {
+      if constexpr (kIsPart<Call>)
+        if (gather(first, Call::number, std::get<1>(std::tuple(arguments...)), std::get<2>(std::tuple(arguments...)))) return CKR_OK;
+      send_gathered(first);
       if constexpr (kAnswersLengthQuery<Call>)
         if (asks_for_length<Call>(arguments...) && answer_length<Call>(arguments...)) return CKR_OK;
       if (const auto lost = take(first, Call::policy.operation)) return lost;
     } else if constexpr (kIgnoresSearch<Call>) {
       send(first, false);
+      if constexpr (kReadsAttributes<Call>) want_attributes(arguments...);
     } else if constexpr (!kIsIndifferent<Call> && !kClosesAll<Call>) {
       if constexpr (Call::policy.operation == Operation::find)
         if (const auto answer = settle_search<Call>(arguments...)) return answer;
@@ -151,10 +176,22 @@ class Coalescing {
         if constexpr (kAnswersLengthQuery<Call>)
           if (is_query && rv == CKR_OK) learn(first, query_of<Call>(arguments...), *std::get<4>(std::tuple(arguments...)));
         went_on(first, Call::policy, rv, is_query);
+        if constexpr (kIsPart<Call>)
+          if (rv == CKR_OK) may_gather(first, Call::number, Call::policy.operation);
       }
     } else if constexpr (kUnsettlesInits<Call>) {
       forget();
     }
+  }
+
+  // After a call that succeeded.
+  template <class Call, class... C>
+  void remember(C... arguments) {
+    const std::tuple all(arguments...);
+    if constexpr (kReadsAttributes<Call>) learn_attributes(arguments...);
+    else if constexpr (kReadsSessionInfo<Call>) learn_session_info(std::get<0>(all), *std::get<1>(all));
+    else if constexpr (kReadsMechanismInfo<Call>) learn_mechanism_info(std::get<0>(all), std::get<1>(all), *std::get<2>(all));
+    else if constexpr (kClosesSession<Call> || kClosesAll<Call>) forget_values();
   }
 
  private:
@@ -201,6 +238,23 @@ class Coalescing {
   bool give_found(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE_PTR objects, CK_ULONG most, CK_ULONG_PTR count);
   bool end_search(CK_SESSION_HANDLE session, bool is_ended);
   void doubt_search(CK_SESSION_HANDLE session);
+
+  // coalesce_updates.cpp
+  bool gather(CK_SESSION_HANDLE session, std::uint32_t call, const CK_BYTE* part, CK_ULONG size);
+  void may_gather(CK_SESSION_HANDLE session, std::uint32_t call, Operation operation);
+  void send_gathered(CK_SESSION_HANDLE session);
+
+  // coalesce_reading.cpp
+  std::optional<CK_SLOT_ID> slot_of(CK_SESSION_HANDLE session);
+  bool answer_attributes(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE* attributes, CK_ULONG count);
+  void want_attributes(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, const CK_ATTRIBUTE* attributes, CK_ULONG count);
+  bool answer_session_info(CK_SESSION_HANDLE session, CK_SESSION_INFO* info);
+  bool answer_mechanism_info(CK_SLOT_ID slot, CK_MECHANISM_TYPE type, CK_MECHANISM_INFO* info);
+  void asks(CK_SLOT_ID slot);
+  void learn_attributes(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, const CK_ATTRIBUTE* attributes, CK_ULONG count);
+  void learn_session_info(CK_SESSION_HANDLE session, const CK_SESSION_INFO& info);
+  void learn_mechanism_info(CK_SLOT_ID slot, CK_MECHANISM_TYPE type, const CK_MECHANISM_INFO& info);
+  void forget_values() { application_.remembered().clear(); }
   void send_all(bool only_session_objects);
   void forget();
   std::optional<CK_RV> take(CK_SESSION_HANDLE session, Operation operation);
@@ -217,6 +271,7 @@ class Coalescing {
   std::uint64_t epoch_ = 0;
   CK_SESSION_HANDLE session_ = CK_INVALID_HANDLE;  // whose operations this call is about
   bool is_done_ = false;
+  std::optional<Stamp> asked_;
 };
 
 }  // namespace p11shim

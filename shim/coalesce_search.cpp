@@ -40,11 +40,15 @@ std::optional<CK_RV> Coalescing::search(CK_SESSION_HANDLE session, const CK_ATTR
     exchange_.end(false);
     return std::nullopt;
   }
+  const auto slot = slot_of(session);
+  if (slot) asks(*slot);
+  application_.remembered().values.wanted(exchange_.wanted());
   exchange_.request().call = kFindObjects;
   exchange_.request().handles.add(session);
   Out(exchange_.body()).uint(limits::kMaxSearch);
   exchange_.request().body = exchange_.body().bytes();
   const CK_RV rv = perform_search(session, init);
+  if (rv == CKR_OK && slot) application_.remembered().values.take(*slot, exchange_.reply().values, *asked_);
   exchange_.end(false);
   return rv;
 }
@@ -65,7 +69,7 @@ CK_RV Coalescing::perform_search(CK_SESSION_HANDLE session, WaitingInit& init) {
     return exchange_.failure();
   }
   application_.sessions().with(session, [&](SessionOperations& operations, KnownInits& known, const OpenSession&) {
-    if (!is_over) return operation_began(operations, Operation::find, 0);
+    if (!is_over) return operation_began(operations, Operation::find, 0, 0);
     operations.found.assign(reply.handles.begin(), reply.handles.end());
     operations.found_next = 0;
     operations.has_found = true;

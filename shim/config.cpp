@@ -69,12 +69,15 @@ constexpr ChoiceKind<ForkMode, 2> kFork{{{{"inherit", ForkMode::inherit}, {"stri
 constexpr ChoiceKind<bool, 2> kSwitch{{{{"on", true}, {"off", false}}}};
 constexpr DurationKind kPatience{std::chrono::milliseconds(1), std::chrono::hours(24)};
 
+constexpr DurationKind kRemember{std::chrono::milliseconds(0), std::chrono::hours(24)};
+
 constexpr auto kFields = std::tuple{
     config_field("endpoint", &ShimConfig::endpoints, EndpointsKind{}),
     config_field("connect_timeout", &ShimConfig::connect_timeout, kPatience),
     config_field("deadline", &ShimConfig::deadline, kPatience),
     config_field("on_unreachable", &ShimConfig::on_unreachable, kOnUnreachable),
     config_field("fork", &ShimConfig::fork, kFork),
+    config_field("remember", &ShimConfig::remember, kRemember),
     config_field("coalesce", &ShimConfig::coalesce, kSwitch),
     config_field("log", &ShimConfig::log, LogSinkKind{}),
     config_field("log_level", &ShimConfig::log_level, kLogLevel),

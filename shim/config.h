@@ -58,6 +58,7 @@ struct ShimConfig {
   std::chrono::milliseconds deadline{30'000};                             // for one call
   OnUnreachable on_unreachable = OnUnreachable::empty;
   ForkMode fork = ForkMode::inherit;
+  std::chrono::milliseconds remember{1'000};  // how long an answer may be given again without asking; 0: never
   bool coalesce = true;  // calls that belong together travel as one message
   ShimLogSink log;
   LogLevel log_level = LogLevel::warning;

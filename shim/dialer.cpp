@@ -18,8 +18,8 @@ constexpr milliseconds kBetweenTries{20};  // while an application waits for a p
 
 }  // namespace
 
-Dialer::Dialer(const ShimConfig& config, Identity& identity, Sessions& sessions)
-    : config_(config), identity_(identity), sessions_(sessions) {}
+Dialer::Dialer(const ShimConfig& config, Identity& identity, Sessions& sessions, Remembered& remembered)
+    : config_(config), identity_(identity), sessions_(sessions), remembered_(remembered) {}
 
 std::optional<Dialer::Line> Dialer::dial(Socket& socket, const std::atomic<bool>& given_up) {
   const std::lock_guard lock(mutex_);
@@ -95,6 +95,8 @@ std::string Dialer::greet(Socket& socket, Line& line, bool& resumed) {
 
 std::string Dialer::restore(Socket& socket) {
   sessions_.forget_inits();  // the logins are gone
+  remembered_.generations.drop();
+  remembered_.clear();
   for (const OpenSession& session : sessions_.list())
     if (!restore(socket, session)) return "the connection broke while sessions were restored";
   return {};

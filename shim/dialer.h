@@ -11,6 +11,7 @@
 
 #include "shim/config.h"
 #include "shim/identity.h"
+#include "shim/remembered.h"
 #include "shim/sessions.h"
 #include "shim/socket.h"
 
@@ -18,8 +19,8 @@ namespace p11shim {
 
 class Dialer {
  public:
-  // All three outlive the dialer.
-  Dialer(const ShimConfig& config, Identity& identity, Sessions& sessions);
+  // All four outlive the dialer.
+  Dialer(const ShimConfig& config, Identity& identity, Sessions& sessions, Remembered& remembered);
 
   // An established connection to proxyd.
   struct Line {
@@ -44,6 +45,7 @@ class Dialer {
   const ShimConfig& config_;
   Identity& identity_;
   Sessions& sessions_;
+  Remembered& remembered_;
   std::atomic<std::size_t> endpoint_{0};
 
   std::mutex mutex_;                // guards what follows

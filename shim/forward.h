@@ -54,7 +54,10 @@ CK_RV forward(C... arguments) noexcept {
       if (application->connect(*exchange)) {
         rv = complete_call<Call>(*exchange, arguments...);
         follow<Call>(application->sessions(), rv, arguments...);
-        if (coalesces) coalescing.follow<Call>(rv, arguments...);
+        if (coalesces) {
+          coalescing.follow<Call>(rv, arguments...);
+          if (rv == CKR_OK) coalescing.remember<Call>(arguments...);
+        }
       } else {
         rv = application->is_shut_down() ? codes::kNotInitialised
                                          : answer_without_proxyd<Call>(*application, arguments...);

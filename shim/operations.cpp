@@ -78,7 +78,10 @@ void drop_waiting(SessionOperations& operations, KnownInits& known) {
 }
 
 // It settles a doubt about this operation, and about no other: some modules have several at once.
-void operation_began(SessionOperations& operations, Operation operation, std::uint64_t signature) {
+void operation_began(SessionOperations& operations, Operation operation, CK_MECHANISM_TYPE mechanism, std::uint64_t signature) {
+  operations.began = operation;
+  operations.mechanism = mechanism;
+  operations.gathers = 0;
   operations.active = operations.active | operation;
   operations.in_doubt = operations.in_doubt & ~operation;
   operations.is_fresh = true;
@@ -89,8 +92,54 @@ void operation_began(SessionOperations& operations, Operation operation, std::ui
 void operation_went_on(SessionOperations& operations, Operation operation, Effect effect, CK_RV rv, bool is_query) {
   if (rv == CKR_BUFFER_TOO_SMALL || (rv == CKR_OK && is_query)) return;
   operations.is_fresh = false;
+  if (effect == Effect::ends || rv != CKR_OK) operations.gathers = 0;
   if (effect == Effect::ends || rv != CKR_OK) operations.active = operations.active & ~operation;
   if (rv != CKR_OK && rv != CKR_SIGNATURE_INVALID) operations.in_doubt = operations.in_doubt | operation;
+}
+
+bool hashes_all(CK_MECHANISM_TYPE mechanism) {
+  switch (mechanism) {
+    case CKM_MD5:
+    case CKM_SHA_1:
+    case CKM_SHA224:
+    case CKM_SHA256:
+    case CKM_SHA384:
+    case CKM_SHA512:
+    case CKM_SHA512_224:
+    case CKM_SHA512_256:
+    case CKM_SHA3_224:
+    case CKM_SHA3_256:
+    case CKM_SHA3_384:
+    case CKM_SHA3_512:
+    case CKM_MD5_HMAC:
+    case CKM_SHA_1_HMAC:
+    case CKM_SHA224_HMAC:
+    case CKM_SHA256_HMAC:
+    case CKM_SHA384_HMAC:
+    case CKM_SHA512_HMAC:
+    case CKM_AES_CMAC:
+    case CKM_SHA1_RSA_PKCS:
+    case CKM_SHA224_RSA_PKCS:
+    case CKM_SHA256_RSA_PKCS:
+    case CKM_SHA384_RSA_PKCS:
+    case CKM_SHA512_RSA_PKCS:
+    case CKM_SHA1_RSA_PKCS_PSS:
+    case CKM_SHA224_RSA_PKCS_PSS:
+    case CKM_SHA256_RSA_PKCS_PSS:
+    case CKM_SHA384_RSA_PKCS_PSS:
+    case CKM_SHA512_RSA_PKCS_PSS:
+    case CKM_DSA_SHA1:
+    case CKM_DSA_SHA224:
+    case CKM_DSA_SHA256:
+    case CKM_DSA_SHA384:
+    case CKM_DSA_SHA512:
+    case CKM_ECDSA_SHA1:
+    case CKM_ECDSA_SHA224:
+    case CKM_ECDSA_SHA256:
+    case CKM_ECDSA_SHA384:
+    case CKM_ECDSA_SHA512: return true;
+    default: return false;
+  }
 }
 
 void KnownInits::add(std::uint64_t signature, bool names_session_object) {

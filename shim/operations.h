@@ -33,6 +33,10 @@ struct SessionOperations {
   Operation in_doubt = Operation::none;  // a call failed, or did what is not followed here: perhaps active
   bool is_fresh = false;               // nothing but length queries since the Init
   std::uint64_t signature = 0;         // of the Init that began `active`
+  Operation began = Operation::none;   // the one that began last
+  CK_MECHANISM_TYPE mechanism = 0;     // its
+  std::uint32_t gathers = 0;           // the C_…Update whose parts may be gathered; 0: none
+  Buffer gathered;                     // parts that have not been sent
   Operation lost = Operation::none;    // its Init, sent late, failed:
   CK_RV lost_rv = CKR_OK;              // with this, which the operation's next call is told
   // A search that came as one message is active for the application while has_found; its Init waits until it is sent.
@@ -72,9 +76,12 @@ bool defer(SessionOperations& operations, KnownInits& known, WaitingInit& init);
 bool take_waiting(SessionOperations& operations, KnownInits& known, Operation wanted, WaitingInit& init);
 void drop_waiting(SessionOperations& operations, KnownInits& known);
 // An Init was executed and succeeded.
-void operation_began(SessionOperations& operations, Operation operation, std::uint64_t signature);
+void operation_began(SessionOperations& operations, Operation operation, CK_MECHANISM_TYPE mechanism, std::uint64_t signature);
 // A call that goes on with `operation`, or ends it, gave `rv`. `is_query`: it asked for a length.
 void operation_went_on(SessionOperations& operations, Operation operation, Effect effect, CK_RV rv, bool is_query);
+
+// The mechanism hashes everything that it is given and looks at it no further, whatever the sizes of the parts.
+bool hashes_all(CK_MECHANISM_TYPE mechanism);
 
 // 64 bits that stand for a value; good against accidents, not against an application that means to fool itself.
 class Signature {

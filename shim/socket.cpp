@@ -99,6 +99,22 @@ int connect_to(int descriptor, const Address& address, Limit& limit) {
   }
 }
 
+ssize_t receive_descriptor(int socket, void* place, std::size_t size, int& descriptor) {
+  iovec part{place, size};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof descriptor)];
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  const ssize_t got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+  const cmsghdr* header = got > 0 ? CMSG_FIRSTHDR(&message) : nullptr;
+  if (header == nullptr || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) return got;
+  if (descriptor >= 0) ::close(descriptor);
+  std::memcpy(&descriptor, CMSG_DATA(header), sizeof descriptor);
+  return got;
+}
+
 int open_socket(int family) {
   const int descriptor = ::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (descriptor < 0 || descriptor >= kFirstDescriptor) return descriptor;
@@ -177,7 +193,14 @@ Transfer Socket::send(std::span<const std::uint8_t> head, std::span<const std::u
   return Transfer::done;
 }
 
-Transfer Socket::receive(Buffer& message, milliseconds limit) {
+Transfer Socket::receive(Buffer& message, milliseconds limit) { return receive(message, limit, nullptr); }
+
+Transfer Socket::receive(Buffer& message, milliseconds limit, int& descriptor) {
+  descriptor = -1;
+  return receive(message, limit, &descriptor);
+}
+
+Transfer Socket::receive(Buffer& message, milliseconds limit, int* came) {
   message.clear();
   if (set_limit(SO_RCVTIMEO, limit) != 0) return Transfer::broken;
   std::size_t wanted = std::max(kFirstRead, message.capacity());
@@ -185,7 +208,9 @@ Transfer Socket::receive(Buffer& message, milliseconds limit) {
   for (;;) {
     const std::size_t before = message.size();
     std::uint8_t* place = message.extend(wanted - before);
-    const ssize_t got = recv(descriptor_.load(std::memory_order_relaxed), place, wanted - before, 0);
+    const int descriptor = descriptor_.load(std::memory_order_relaxed);
+    const ssize_t got = came == nullptr ? recv(descriptor, place, wanted - before, 0)
+                                        : receive_descriptor(descriptor, place, wanted - before, *came);
     const int error = errno;
     message.resize_down(before + (got > 0 ? static_cast<std::size_t>(got) : 0));
     // A unix socket says so when its peer closed it without having read everything.

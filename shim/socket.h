@@ -33,6 +33,7 @@ class Socket {
   // Gives 0 or an errno.
   int connect(const ShimEndpoint& endpoint, std::chrono::milliseconds limit);
   [[nodiscard]] bool is_open() const { return descriptor_.load(std::memory_order_relaxed) >= 0; }
+  [[nodiscard]] bool is_local() const { return is_local_; }
 
   // Sends a frame that is in two parts.
   Transfer send(std::span<const std::uint8_t> head, std::span<const std::uint8_t> body,
@@ -40,6 +41,8 @@ class Socket {
   // Receives one frame of at most limits::kMaxFrame bytes into `message`, length prefix included, and nothing
   // behind it. Throws std::bad_alloc.
   Transfer receive(Buffer& message, std::chrono::milliseconds limit);
+  // The same, with a descriptor that came along: the caller's to close, -1 if there was none.
+  Transfer receive(Buffer& message, std::chrono::milliseconds limit, int& descriptor);
   // Waits for proxyd to close the connection, and closes this end. False: it had not in time.
   bool wait_until_closed(std::chrono::milliseconds limit);
 
@@ -50,6 +53,7 @@ class Socket {
   void close_inherited();
 
  private:
+  Transfer receive(Buffer& message, std::chrono::milliseconds limit, int* descriptor);
   int set_limit(int option, std::chrono::milliseconds limit);
   [[nodiscard]] bool is_stale() const;
 

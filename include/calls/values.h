@@ -23,6 +23,9 @@ inline constexpr std::size_t kMaxValuesAlong = std::size_t{64} << 10;  // bytes 
 constexpr bool may_come_along(CK_ATTRIBUTE_TYPE type) {
   if (type == CKA_VALUE) return true;
   if (is_secret_attribute(type)) return false;
+  // These change by themselves, or by the key's use.
+  if (type == CKA_KEYS_REMAINING || type == CKA_OTP_TIME) return false;
+  if (type >= CKA_X2RATCHET_BAG && type <= CKA_X2RATCHET_RK) return false;
   switch (attribute_kind(type)) {
     case AttributeKind::attribute_template:
     case AttributeKind::mechanism_list:

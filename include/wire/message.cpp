@@ -137,6 +137,10 @@ void write_goodbye(Buffer& to) { FrameWriter(to, MessageKind::goodbye, 1).finish
 
 void write_refusal(Buffer& to) { FrameWriter(to, MessageKind::refusal, 1).finish(); }
 
+void write_generations_request(Buffer& to) { FrameWriter(to, MessageKind::generations_request, 1).finish(); }
+
+void write_generations_answer(Buffer& to) { FrameWriter(to, MessageKind::generations_answer, 1).finish(); }
+
 void write_request_head(Buffer& to, const Request& request) {
   FrameWriter frame(to, MessageKind::request, kRequestFields);
   frame.out.uint(request.id);

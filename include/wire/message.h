@@ -22,6 +22,8 @@ enum class MessageKind : std::uint8_t {
   welcome = 4,
   goodbye = 5,
   refusal = 6,  // lane → proxyd only: the request's body is malformed, nothing was called
+  generations_request = 9,
+  generations_answer = 10,
 };
 
 using Id128 = std::array<std::uint8_t, 16>;
@@ -85,6 +87,8 @@ void write_hello(Buffer& to, const Hello& hello);
 void write_welcome(Buffer& to, const Welcome& welcome);
 void write_goodbye(Buffer& to);
 void write_refusal(Buffer& to);
+void write_generations_request(Buffer& to);
+void write_generations_answer(Buffer& to);
 void write_request_head(Buffer& to, const Request& request);
 void write_reply_head(Buffer& to, const Reply& reply);
 

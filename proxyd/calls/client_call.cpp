@@ -148,7 +148,16 @@ void ClientCall::withdraw_from_worker() {
 
 void ClientCall::finish(CK_RV rv) { finish(rv, {}); }
 
+// What other applications remember of this slot may have changed by this call, whatever came of it.
+void ClientCall::move_generation() {
+  const Policy& policy = info_->policy;
+  const bool changes = policy.objects == Objects::changes || policy.objects == Objects::destroys;
+  const bool administers = policy.audit == AuditClass::admin && policy.objects == Objects::none;
+  if (pool_ != nullptr && (changes || administers)) services_.generations.moved(pool_->slot);
+}
+
 void ClientCall::finish(CK_RV rv, std::span<const std::uint8_t> body) {
+  move_generation();
   stop_waiting();
   disarm();
   attempt_deadline_.disarm();

@@ -48,6 +48,7 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   void go(Step step) { step_ = step, (this->*step_)(); }
   void finish(CK_RV rv);
   void finish(CK_RV rv, std::span<const std::uint8_t> body);
+  void move_generation();
   void account(CK_RV rv);
   void leave_session();
   void withdraw_from_worker();

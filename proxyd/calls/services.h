@@ -2,6 +2,7 @@
 #pragma once
 
 #include "proxyd/applications/applications.h"
+#include "proxyd/applications/generations.h"
 #include "proxyd/audit/audit_log.h"
 #include "proxyd/calls/deadlines.h"
 
@@ -14,6 +15,7 @@ struct Services {
   Registry& registry;
   AuditLog& audit;
   Deadlines& deadlines;
+  Generations& generations;
   LimitsConfig limits;  // changed by a reload
 };
 

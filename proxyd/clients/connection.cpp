@@ -94,6 +94,11 @@ bool Connection::take_frame(std::span<const std::uint8_t> frame) {
   switch (message_kind(frame)) {
     case MessageKind::request:
       return call_.begin(*application_, frame);
+    case MessageKind::generations_request:
+      if (frame_size_ != kLengthPrefix + 2) return false;
+      give_generations();
+      input_.consume(frame_size_);
+      return true;
     case MessageKind::goodbye:
       ends_for_good_ = true;
       close(nullptr);
@@ -139,6 +144,14 @@ void Connection::refuse(const Hello& hello, CK_RV rv, const std::string& reason)
   write_welcome(output_, welcome);
   send_parts({socket_, socket_}, output_, {}, unsent_);
   close(nullptr);
+}
+
+// Over TCP there is nothing to share.
+void Connection::give_generations() {
+  output_.clear();
+  write_generations_answer(output_);
+  if (!send_with_descriptor(socket_, output_.data(), output_.size(), peer_ ? services_.generations.descriptor() : -1)) close(nullptr);
+  output_.clear();
 }
 
 void Connection::send_reply(const Reply& reply) {

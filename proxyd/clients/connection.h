@@ -35,6 +35,7 @@ class Connection {
   void next_frame();
   bool take_frame(std::span<const std::uint8_t> frame);
   bool take_hello(std::span<const std::uint8_t> frame);
+  void give_generations();
   void send_reply(const Reply& reply);
   void refuse(const Hello& hello, CK_RV rv, const std::string& reason);
 

@@ -47,9 +47,9 @@ Daemon::Daemon(uv_loop_t& loop, spdlog::logger& log, Config config, const std::s
       applications_(runtime_, registry_, config_.limits.max_applications),
       catalog_(
           runtime_, config_, state_, [this](Member&, Place& place) { applications_.worker_lost(place); },
-          [this](Member& member, CK_USER_TYPE user) { applications_.login_lost(member, user); },
+          [this](Member& member, CK_USER_TYPE user) { applications_.login_lost(member, user), generations_.all_moved(); },
           [this](RealSessions& sessions, Bound pin) { return applications_.reclaim(sessions, pin); }),
-      services_{runtime_, catalog_, applications_, registry_, audit_, deadlines_, config_.limits},
+      services_{runtime_, catalog_, applications_, registry_, audit_, deadlines_, generations_, config_.limits},
       listener_(services_, config_),
       watchdog_(loop, [] { notify_watchdog(); }),
       housekeeping_(loop, [this] { housekeeping(); }),
@@ -167,6 +167,7 @@ void Daemon::reload() {
 void Daemon::apply(const Config& config) {
   config_ = config;
   services_.limits = config.limits;
+  generations_.all_moved();
   applications_.set_limit(config.limits.max_applications);
   audit_.set_classes(audit_classes(config.audit));
   log_.set_level(spdlog_level(config.log.level));

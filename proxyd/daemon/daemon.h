@@ -54,6 +54,7 @@ class Daemon {
   Registry registry_;
   AuditLog audit_;
   Deadlines deadlines_;
+  Generations generations_;
   Applications applications_;
   TokenCatalog catalog_;
   Services services_;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "wire/message.h"
@@ -49,6 +50,27 @@ bool send_parts(const Stream& stream, Buffer& head, std::span<const std::uint8_t
   const std::size_t of_body = sent > head.size() ? sent - head.size() : 0;
   unsent.append(body.data() + of_body, body.size() - of_body);
   return true;
+}
+
+bool send_with_descriptor(int socket, const void* bytes, std::size_t size, int descriptor) {
+  iovec part{const_cast<void*>(bytes), size};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof descriptor)] = {};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  if (descriptor >= 0) {
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof descriptor);
+    std::memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
+  }
+  ssize_t sent;
+  do sent = ::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+  while (sent < 0 && errno == EINTR);
+  return sent == static_cast<ssize_t>(size);
 }
 
 void enlarge_buffers(int socket) {

@@ -21,6 +21,9 @@ bool send_parts(const Stream& stream, Buffer& head, std::span<const std::uint8_t
 // Sends on what is left. False: the peer is gone.
 bool send_buffered(const Stream& stream, Buffer& unsent);
 
+// One message with a descriptor, or without if that is -1, at once and whole. False: it was not sent.
+bool send_with_descriptor(int socket, const void* bytes, std::size_t size, int descriptor);
+
 // Lets large messages pass with few wake-ups: as much as the system allows.
 void enlarge_buffers(int socket);
 

@@ -63,8 +63,8 @@ class Coalesce : public ShimTest {
     refused_ = rv;
   }
 
-  CK_RV init(CK_OBJECT_HANDLE key = kKey) {
-    CK_MECHANISM mechanism{CKM_ECDSA, nullptr, 0};
+  CK_RV init(CK_OBJECT_HANDLE key = kKey, CK_MECHANISM_TYPE type = CKM_ECDSA) {
+    CK_MECHANISM mechanism{type, nullptr, 0};
     return C_SignInit(session_, &mechanism, key);
   }
   CK_RV sign(CK_ULONG room = kLength, bool query = false) {
@@ -150,6 +150,58 @@ TEST_F(Coalesce, AMultiPartOperationTakesItsInitAlongOnce) {
   EXPECT_EQ(C_SignUpdate(session_, part, sizeof part), CKR_OK);
   EXPECT_EQ(C_SignFinal(session_, signature, &length_), CKR_OK);
   EXPECT_EQ(seen(), (Seen{"C_SignInit+C_SignUpdate 77", "C_SignUpdate", "C_SignFinal"}));
+}
+
+// All parts of an operation, as they arrived.
+TEST_F(Coalesce, SmallPartsAreGathered) {
+  std::mutex mutex;
+  std::string parts;
+  proxyd_.on(number_of<&F::C_SignUpdate>(), [&](const Request& request) {
+    In in(request.body);
+    const auto part = in.bin();
+    const std::lock_guard lock(mutex);
+    parts.append(part.begin(), part.end());
+    return note(request, {});
+  });
+  EXPECT_EQ(init(kKey, CKM_ECDSA_SHA256), CKR_OK);
+  std::string all;
+  for (int i = 0; i < 1000; ++i) {
+    std::string part = "part " + std::to_string(10000 + i);
+    all += part;
+    EXPECT_EQ(C_SignUpdate(session_, reinterpret_cast<CK_BYTE_PTR>(part.data()), part.size()), CKR_OK);
+  }
+  CK_BYTE signature[kLength];
+  length_ = sizeof signature;
+  EXPECT_EQ(C_SignFinal(session_, signature, &length_), CKR_OK);
+  EXPECT_EQ(seen(), (Seen{"C_SignInit 77", "C_SignUpdate", "C_SignUpdate", "C_SignFinal"}));
+  EXPECT_EQ(parts, all);
+}
+
+TEST_F(Coalesce, WhatWasGatheredGoesBeforeWhatComesNext) {
+  EXPECT_EQ(init(kKey, CKM_ECDSA_SHA256), CKR_OK);
+  CK_BYTE part[4] = {};
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(C_SignUpdate(session_, part, sizeof part), CKR_OK);
+  EXPECT_EQ(random(session_), CKR_OK);
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(C_SignUpdate(session_, part, sizeof part), CKR_OK);
+  EXPECT_EQ(C_DestroyObject(session_, 5), CKR_OK);
+  EXPECT_EQ(seen(), (Seen{"C_SignInit 77", "C_SignUpdate", "C_SignUpdate", "C_SignUpdate", "C_DestroyObject 5"}));
+}
+
+TEST_F(Coalesce, PartsThatFailLateGiveTheirCode) {
+  EXPECT_EQ(init(kKey, CKM_ECDSA_SHA256), CKR_OK);
+  CK_BYTE part[4] = {}, signature[kLength];
+  EXPECT_EQ(C_SignUpdate(session_, part, sizeof part), CKR_OK);
+  proxyd_.on(number_of<&F::C_SignUpdate>(), [](const Request&) { return FakeProxyd::Answer{.rv = CKR_DEVICE_REMOVED}; });
+  EXPECT_EQ(C_SignUpdate(session_, part, sizeof part), CKR_OK);
+  length_ = sizeof signature;
+  EXPECT_EQ(C_SignFinal(session_, signature, &length_), CKR_DEVICE_REMOVED);
+}
+
+TEST_F(Coalesce, PartsOfWhatLooksAtThemTravelOneByOne) {
+  EXPECT_EQ(init(), CKR_OK);
+  CK_BYTE part[4] = {};
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(C_SignUpdate(session_, part, sizeof part), CKR_OK);
+  EXPECT_EQ(seen(), (Seen{"C_SignInit 77", "C_SignUpdate", "C_SignUpdate"}));
 }
 
 TEST_F(Coalesce, WhatComesInBetweenSendsWhatWaits) {

@@ -4,8 +4,10 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
 #include <stdexcept>
 
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -61,6 +63,8 @@ FakeProxyd::FakeProxyd() {
 
 FakeProxyd::~FakeProxyd() {
   stop();
+  if (page_ != nullptr) munmap(page_, sizeof(GenerationPage));
+  if (page_descriptor_ >= 0) close(page_descriptor_);
   std::filesystem::remove_all(directory_);
 }
 
@@ -132,6 +136,10 @@ void FakeProxyd::serve(Connection& connection) {
       greet(descriptor, hello);
       continue;
     }
+    if (message_kind(frame.bytes()) == MessageKind::generations_request) {
+      give_page(descriptor);
+      continue;
+    }
     if (message_kind(frame.bytes()) == MessageKind::goodbye) {
       const std::lock_guard lock(mutex_);
       ++goodbyes_;
@@ -151,6 +159,7 @@ void FakeProxyd::serve(Connection& connection) {
     reply.init_rv = given->init_rv;
     for (const std::uint64_t handle : given->handles) reply.handles.add(handle);
     reply.body = given->body;
+    reply.values = given->values;
     Buffer out;
     write_reply_head(out, reply);
     out.append(given->body.data(), given->body.size());
@@ -160,6 +169,37 @@ void FakeProxyd::serve(Connection& connection) {
   close(descriptor);
   connection.descriptor = -1;
   --open_;
+}
+
+GenerationPage& FakeProxyd::share_generations() {
+  page_descriptor_ = memfd_create("generations", MFD_CLOEXEC);
+  if (page_descriptor_ < 0 || ftruncate(page_descriptor_, sizeof(GenerationPage)) != 0) throw std::runtime_error("no memory to share");
+  void* memory = mmap(nullptr, sizeof(GenerationPage), PROT_READ | PROT_WRITE, MAP_SHARED, page_descriptor_, 0);
+  if (memory == MAP_FAILED) throw std::runtime_error("no memory to share");
+  page_ = new (memory) GenerationPage{};
+  for (auto& number : page_->numbers) number = 1;
+  page_->is_alive = 1;
+  return *page_;
+}
+
+void FakeProxyd::give_page(int descriptor) {
+  Buffer answer;
+  write_generations_answer(answer);
+  iovec part{answer.data(), answer.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof page_descriptor_)] = {};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  if (page_descriptor_ >= 0) {
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof page_descriptor_);
+    std::memcpy(CMSG_DATA(header), &page_descriptor_, sizeof page_descriptor_);
+  }
+  sendmsg(descriptor, &message, MSG_NOSIGNAL);
 }
 
 void FakeProxyd::greet(int descriptor, const Hello& hello) {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "pkcs11/cryptoki.h"
+#include "wire/generations.h"
 #include "wire/message.h"
 
 namespace p11shim {
@@ -25,6 +26,7 @@ class FakeProxyd {
     CK_RV init_rv = CKR_OK;
     std::vector<std::uint64_t> handles;
     std::vector<std::uint8_t> body;
+    std::vector<std::uint8_t> values = {};
     std::uint64_t id_offset = 0;    // of the reply's id: anything but 0 is wrong
     bool is_last = false;           // the connection is closed after it
     std::vector<std::uint8_t> raw;  // if not empty, these bytes are sent instead of a reply
@@ -49,6 +51,9 @@ class FakeProxyd {
   void on(std::uint32_t call, Handler handler);
   void on_hello(std::function<void(const Hello&, Welcome&)> change);
 
+  // From now on whoever asks is given this page.
+  GenerationPage& share_generations();
+
   // Nobody listens from here on, and nothing that was known is known any more.
   void stop();
   void start();
@@ -72,6 +77,7 @@ class FakeProxyd {
 
   void accept_all();
   void serve(Connection& connection);
+  void give_page(int descriptor);
   void greet(int descriptor, const Hello& hello);
   std::optional<Answer> answer(const Request& request);
   std::optional<Answer> usual_answer(const Request& request);
@@ -79,6 +85,9 @@ class FakeProxyd {
   std::filesystem::path directory_;
   std::thread acceptor_;
   int listener_ = -1;
+
+  int page_descriptor_ = -1;
+  GenerationPage* page_ = nullptr;
 
   mutable std::mutex mutex_;  // guards what follows
   std::list<Connection> connections_;

@@ -1,0 +1,266 @@
+// Which answers are given again without asking, and when no longer.
+#include <cstring>
+#include <mutex>
+
+#include "calls/values.h"
+#include "shim_test.h"
+
+namespace p11shim {
+namespace {
+
+constexpr CK_SLOT_ID kSlot = 5;  // of ShimTest::open_session()
+constexpr CK_OBJECT_HANDLE kObject = 11;
+
+class RememberedTest : public ShimTest {
+ protected:
+  void SetUp() override {
+    page_ = &proxyd_.share_generations();
+    start();
+  }
+  void start(const std::string& more = "remember = \"24h\"\n") {
+    configure(more);
+    proxyd_.on(number_of<&F::C_GetAttributeValue>(), [this](const Request& request) { return read(request); });
+    proxyd_.on(number_of<&F::C_FindObjects>(), [this](const Request& request) { return find(request); });
+    proxyd_.on(number_of<&F::C_GetSessionInfo>(), [this](const Request& request) {
+      note(request);
+      CK_SESSION_INFO info{};
+      info.slotID = kSlot;
+      return answer_with(info);
+    });
+    proxyd_.on(number_of<&F::C_GetMechanismInfo>(), [this](const Request& request) {
+      note(request);
+      return answer_with(CK_MECHANISM_INFO{1, 2, 3});
+    });
+    for (const auto call : {number_of<&F::C_SetAttributeValue>(), number_of<&F::C_Login>()})
+      proxyd_.on(call, [this](const Request& request) { return note(request), FakeProxyd::Answer{}; });
+    ASSERT_EQ(C_Initialize(nullptr), CKR_OK);
+    session_ = open_session();
+  }
+  template <class Info>
+  static FakeProxyd::Answer answer_with(const Info& info) {
+    Buffer body;
+    Out out(body);
+    write_info(out, info);
+    FakeProxyd::Answer answer;
+    answer.body.assign(body.data(), body.data() + body.size());
+    return answer;
+  }
+  // The label is "abc", the class 3, the value "k"; nothing else is known.
+  FakeProxyd::Answer read(const Request& request) {
+    note(request);
+    In in(request.body);
+    Buffer body;
+    Out out(body);
+    FakeProxyd::Answer answer;
+    const std::size_t count = in.array(16);
+    out.array(count);
+    for (std::size_t i = 0; i < count; ++i) {
+      in.array_of(2);
+      const CK_ATTRIBUTE_TYPE type = in.uint();
+      const bool is_query = in.nil_if();
+      if (!is_query) in.uint();
+      out.array(2);
+      if (type == CKA_LABEL || type == CKA_VALUE) {
+        out.uint(type == CKA_LABEL ? 3 : 1);
+        if (is_query) out.nil();
+        else out.bin("abc", type == CKA_LABEL ? 3 : 1);
+      } else if (type == CKA_CLASS) {
+        out.uint(sizeof(CK_ULONG));
+        if (is_query) out.nil();
+        else out.uint(3);
+      } else {
+        out.nil(), out.nil();
+        answer.rv = CKR_ATTRIBUTE_TYPE_INVALID;
+      }
+    }
+    answer.body.assign(body.data(), body.data() + body.size());
+    answer.values = values_of(request, kObject);
+    return answer;
+  }
+  std::optional<FakeProxyd::Answer> find(const Request& request) {
+    note(request);
+    FakeProxyd::Answer answer;
+    answer.handles = {kObject};
+    answer.body = {0xc3};
+    answer.values = values_of(request, kObject);
+    return answer;
+  }
+  static std::vector<std::uint8_t> values_of(const Request& request, CK_OBJECT_HANDLE object) {
+    Buffer pairs, values;
+    Out to(pairs), out(values);
+    In in(request.wanted);
+    while (in.remaining() != 0) {
+      const CK_ATTRIBUTE_TYPE type = in.uint();
+      const CK_ULONG object_class = 3;
+      if (type == CKA_LABEL) write_value(to, type, std::span(reinterpret_cast<const std::uint8_t*>("abc"), 3));
+      if (type == CKA_CLASS) write_value(to, type, {reinterpret_cast<const std::uint8_t*>(&object_class), sizeof object_class});
+    }
+    if (pairs.empty()) return {};
+    out.uint(object);
+    out.bin(pairs.bytes());
+    return {values.data(), values.data() + values.size()};
+  }
+  void note(const Request&) {
+    const std::lock_guard lock(mutex_);
+    ++messages_;
+  }
+  // Since it was asked last.
+  int messages() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(messages_, 0);
+  }
+
+  CK_RV get(CK_ATTRIBUTE_TYPE type, void* place, CK_ULONG& size) {
+    CK_ATTRIBUTE attribute{type, place, size};
+    const CK_RV rv = C_GetAttributeValue(session_, kObject, &attribute, 1);
+    size = attribute.ulValueLen;
+    return rv;
+  }
+  void expect_label(CK_ULONG room = 10) {
+    char label[10] = "";
+    CK_ULONG size = room;
+    EXPECT_EQ(get(CKA_LABEL, label, size), CKR_OK);
+    EXPECT_EQ(std::string(label, std::min<CK_ULONG>(size, sizeof label)), "abc");
+  }
+  void expect_length() {
+    CK_ULONG size = 0;
+    EXPECT_EQ(get(CKA_LABEL, nullptr, size), CKR_OK);
+    EXPECT_EQ(size, 3u);
+  }
+
+  CK_SESSION_HANDLE session_ = 0;
+  GenerationPage* page_ = nullptr;
+
+ private:
+  std::mutex mutex_;
+  int messages_ = 0;
+};
+
+TEST_F(RememberedTest, OneMessageForALengthAndItsValue) {
+  expect_length();
+  expect_label();
+  EXPECT_EQ(messages(), 1);
+}
+
+TEST_F(RememberedTest, WhatWasReadIsNotAskedForAgain) {
+  for (int i = 0; i < 3; ++i) expect_label();
+  expect_length();
+  EXPECT_EQ(messages(), 1);
+}
+
+TEST_F(RememberedTest, AnotherApplicationsChangeIsSeenAtOnce) {
+  expect_label();
+  ++page_->of(kSlot);
+  expect_label();
+  EXPECT_EQ(messages(), 2);
+  ++page_->of(kSlot + 1);
+  expect_label();
+  EXPECT_EQ(messages(), 0) << "of another slot";
+}
+
+TEST_F(RememberedTest, OwnChangesAndLoginsBeginAnew) {
+  expect_label();
+  CK_ATTRIBUTE attribute{CKA_LABEL, nullptr, 0};
+  EXPECT_EQ(C_SetAttributeValue(session_, kObject, &attribute, 1), CKR_OK);
+  expect_label();
+  EXPECT_EQ(messages(), 3);
+  CK_BYTE pin[] = {'1'};
+  EXPECT_EQ(C_Login(session_, CKU_USER, pin, sizeof pin), CKR_OK);
+  expect_label();
+  EXPECT_EQ(messages(), 2);
+}
+
+TEST_F(RememberedTest, WhatDoesNotFitIsTheModulesToJudge) {
+  expect_label();
+  CK_ULONG size = 8, number = 0;
+  EXPECT_EQ(get(CKA_CLASS, &number, size), CKR_OK);
+  messages();
+  expect_label(4);
+  EXPECT_EQ(messages(), 0);
+  char large[16];
+  size = sizeof large;
+  EXPECT_EQ(get(CKA_CLASS, large, size), CKR_OK);
+  EXPECT_EQ(messages(), 1) << "some modules refuse a number a buffer that is too large";
+  CK_BBOOL unknown = CK_FALSE;
+  size = sizeof unknown;
+  EXPECT_EQ(get(CKA_SIGN, &unknown, size), CKR_ATTRIBUTE_TYPE_INVALID);
+  EXPECT_EQ(get(CKA_SIGN, &unknown, size), CKR_ATTRIBUTE_TYPE_INVALID);
+  EXPECT_EQ(messages(), 2);
+}
+
+TEST_F(RememberedTest, SecretsAreNeverRemembered) {
+  for (int i = 0; i < 2; ++i) {
+    char key = 0;
+    CK_ULONG size = 1;
+    EXPECT_EQ(get(CKA_VALUE, &key, size), CKR_OK);
+  }
+  EXPECT_EQ(messages(), 2);
+}
+
+TEST_F(RememberedTest, ASearchBringsAlongWhatIsUsuallyRead) {
+  expect_label();
+  CK_ULONG size = 8, number = 0;
+  EXPECT_EQ(get(CKA_CLASS, &number, size), CKR_OK);
+  ++page_->of(kSlot);
+  messages();
+  CK_OBJECT_HANDLE object = 0;
+  CK_ULONG count = 0;
+  EXPECT_EQ(C_FindObjectsInit(session_, nullptr, 0), CKR_OK);
+  EXPECT_EQ(C_FindObjects(session_, &object, 1, &count), CKR_OK);
+  EXPECT_EQ(C_FindObjectsFinal(session_), CKR_OK);
+  expect_length();
+  expect_label();
+  EXPECT_EQ(get(CKA_CLASS, &number, size), CKR_OK);
+  EXPECT_EQ(number, 3u);
+  EXPECT_EQ(messages(), 1);
+}
+
+TEST_F(RememberedTest, SessionAndMechanismInfo) {
+  for (int i = 0; i < 3; ++i) {
+    CK_SESSION_INFO info{};
+    EXPECT_EQ(C_GetSessionInfo(session_, &info), CKR_OK);
+    EXPECT_EQ(info.slotID, kSlot);
+    CK_MECHANISM_INFO mechanism{};
+    EXPECT_EQ(C_GetMechanismInfo(kSlot, CKM_ECDSA, &mechanism), CKR_OK);
+    EXPECT_EQ(mechanism.flags, 3u);
+  }
+  EXPECT_EQ(messages(), 2);
+  CK_BYTE pin[] = {'1'};
+  EXPECT_EQ(C_Login(session_, CKU_USER, pin, sizeof pin), CKR_OK);
+  CK_SESSION_INFO info{};
+  EXPECT_EQ(C_GetSessionInfo(session_, &info), CKR_OK);
+  EXPECT_EQ(messages(), 2) << "the login is another state";
+}
+
+TEST_F(RememberedTest, AProxydThatStopsTakesItAllAlong) {
+  expect_label();
+  page_->is_alive = 0;
+  expect_label();
+  EXPECT_EQ(messages(), 2);
+}
+
+TEST_F(RememberedTest, NothingIsRememberedForNoTime) {
+  C_Finalize(nullptr);
+  start("remember = \"0s\"\n");
+  for (int i = 0; i < 2; ++i) expect_label();
+  expect_length();
+  EXPECT_EQ(messages(), 3);
+}
+
+// As over TCP.
+TEST_F(RememberedTest, WithoutThePageWhatCanChangeIsGivenOutOnce) {
+  C_Finalize(nullptr);
+  page_->is_alive = 0;
+  start();
+  expect_length();
+  expect_label();
+  EXPECT_EQ(messages(), 1);
+  expect_label();
+  EXPECT_EQ(messages(), 1);
+  CK_ULONG size = 8, number = 0;
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(get(CKA_CLASS, &number, size), CKR_OK);
+  EXPECT_EQ(messages(), 1) << "the class can never change";
+}
+
+}  // namespace
+}  // namespace p11shim
