@@ -2,7 +2,7 @@
 # The worker, which only proxyd starts, sits beside it: proxyd finds it there in the build
 # tree and when installed, without a compiled-in path.
 
-install(TARGETS pkcs11-shim proxyd proxyd-worker shimctl
+install(TARGETS pkcs11-shim pkcs11-trace proxyd proxyd-worker shimctl
         RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR}
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 

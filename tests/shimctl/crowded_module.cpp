@@ -1,7 +1,10 @@
 // A PKCS#11 module whose one token has a hundred thousand keys and knows no PIN. CROWDED_FLAGS adds flags to
-// its CK_TOKEN_INFO; each C_Login leaves a byte in the file CROWDED_LOGINS. Only what shimctl calls to list
-// keys is there.
+// its CK_TOKEN_INFO, CROWDED_INITIALIZE spoils C_Initialize; each C_Login leaves a byte in the file CROWDED_LOGINS. Only what shimctl calls to list
+// keys and to examine the token is there; random bytes are not random.
+#include <unistd.h>
+
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -20,7 +23,34 @@ void pad(CK_UTF8CHAR (&field)[N], const char* text) {
   std::memcpy(field, text, std::strlen(text));
 }
 
+// CROWDED_INITIALIZE: "crash", "hang".
 CK_RV initialize(CK_VOID_PTR) {
+  const char* chosen = std::getenv("CROWDED_INITIALIZE");
+  const std::string how = chosen == nullptr ? "" : chosen;
+  if (how == "crash") std::raise(SIGKILL);
+  while (how == "hang") ::pause();
+  return CKR_OK;
+}
+
+CK_RV finalize(CK_VOID_PTR) {
+  return CKR_OK;
+}
+
+CK_RV get_info(CK_INFO* info) {
+  *info = {};
+  info->cryptokiVersion = {2, 40};
+  pad(info->manufacturerID, "tests");
+  pad(info->libraryDescription, "crowd");
+  return CKR_OK;
+}
+
+CK_RV mechanism_list(CK_SLOT_ID, CK_MECHANISM_TYPE*, CK_ULONG* count) {
+  *count = 0;
+  return CKR_OK;
+}
+
+CK_RV generate_random(CK_SESSION_HANDLE, CK_BYTE* bytes, CK_ULONG size) {
+  std::memset(bytes, 7, size);
   return CKR_OK;
 }
 
@@ -110,7 +140,10 @@ CK_FUNCTION_LIST make_list() {
   CK_FUNCTION_LIST list{};
   list.version = {2, 40};
   list.C_Initialize = initialize;
-  list.C_Finalize = initialize;
+  list.C_Finalize = finalize;
+  list.C_GetInfo = get_info;
+  list.C_GetMechanismList = mechanism_list;
+  list.C_GenerateRandom = generate_random;
   list.C_GetSlotList = slot_list;
   list.C_GetTokenInfo = token_info;
   list.C_OpenSession = open_session;

@@ -1,4 +1,5 @@
-// Every form of JSON that shimctl's sources can write has a schema in docs/schemas, and every schema a source.
+// Every form of JSON that shimctl's sources can write has a schema in docs/schemas, and every schema a
+// source.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -42,7 +43,9 @@ TEST(Published, EveryFormOfJsonHasASchema) {
   for (std::sregex_iterator name(all.begin(), all.end(), kName), end; name != end; ++name)
     EXPECT_TRUE(schemas.contains((*name)[1])) << "docs/schemas/" << (*name)[1] << ".json is missing";
   for (const auto& name : schemas)
-    EXPECT_NE(all.find('"' + name + '"'), std::string::npos) << "nothing writes " << name;
+    EXPECT_TRUE(all.find("\"" + name + "\"") != std::string::npos ||
+                all.find("\"p11shim." + name + "/") != std::string::npos)
+        << "nothing writes " << name;
 }
 
 }  // namespace

@@ -49,16 +49,19 @@ void ToolboxTest::SetUp() {
   ASSERT_EQ(init.wait(), 0) << init.err;
   if (GetParam() == Way::kDirect) return;
   proxyd_ = std::make_unique<Process>(Words{kShimctl, "run", "--module", module_path(), "--", "sh", "-c",
-                                            "echo \"$P11SHIM_ENDPOINT;\"; read line"},
+                                            "echo \"$P11SHIM_ENDPOINT $P11SHIM_CONTROL;\"; read line"},
                                       configured);
   ASSERT_TRUE(proxyd_->wait_for_output(";")) << proxyd_->err;
-  endpoint_ = proxyd_->out.substr(0, proxyd_->out.find(';'));
+  const auto blank = proxyd_->out.find(' ');
+  endpoint_ = proxyd_->out.substr(0, blank);
+  control_ = proxyd_->out.substr(blank + 1, proxyd_->out.find(';') - blank - 1);
 }
 
 Variables ToolboxTest::variables() const {
   Variables all{
       {"SOFTHSM2_CONF", path("softhsm2.conf")}, {"PIN", "1234"}, {"SOPIN", "5678"}, {"TMPDIR", folder}};
   all["P11SHIM_ENDPOINT"] = endpoint_.empty() ? "unix:" + path("none.sock") : endpoint_;
+  all["P11SHIM_CONTROL"] = control_.empty() ? path("none.control") : control_;
   all["P11_MODULE"] = module_path();
   return all;
 }

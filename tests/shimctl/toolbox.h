@@ -49,6 +49,7 @@ class ToolboxTest : public testing::TestWithParam<Way> {
  private:
   std::unique_ptr<Process> proxyd_;
   std::string endpoint_;
+  std::string control_;
 };
 
 std::string name_of(const testing::TestParamInfo<Way>& info);

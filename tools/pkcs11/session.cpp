@@ -76,6 +76,8 @@ ObjectAttributes Session::read(CK_OBJECT_HANDLE object, std::span<const CK_ATTRI
     attributes.push_back({types[i], buffers[i].data(), buffers[i].size()});
   }
   const CK_RV rv = module_->C_GetAttributeValue(handle_, object, attributes.data(), attributes.size());
+  // A module may stumble over one of them (SoftHSM over a private object's dates) and then has none to give.
+  if (rv == CKR_GENERAL_ERROR || rv == CKR_FUNCTION_FAILED) return read_each(object, types);
   if (!is_per_attribute(rv)) check("C_GetAttributeValue", rv);
   ObjectAttributes read;
   for (std::size_t i = 0; i < types.size(); ++i) {
@@ -88,6 +90,19 @@ ObjectAttributes Session::read(CK_OBJECT_HANDLE object, std::span<const CK_ATTRI
       if (read_one(object, types[i], value) == CKR_OK) read.set(types[i], std::move(value));
     }
   }
+  return read;
+}
+
+ObjectAttributes Session::read_each(CK_OBJECT_HANDLE object, std::span<const CK_ATTRIBUTE_TYPE> types) const {
+  ObjectAttributes read;
+  CK_RV last = CKR_OK;
+  for (const auto type : types) {
+    std::string value;
+    const CK_RV rv = read_one(object, type, value);
+    if (rv == CKR_OK) read.set(type, std::move(value));
+    else last = rv;
+  }
+  if (read.all().empty()) check("C_GetAttributeValue", last);
   return read;
 }
 

@@ -49,6 +49,8 @@ class Session {
   Pair generate_pair(CK_MECHANISM mechanism, Template public_key, Template private_key) const;
 
  private:
+  ObjectAttributes read_each(CK_OBJECT_HANDLE object, std::span<const CK_ATTRIBUTE_TYPE> types) const;
+
   Module& module_;
   CK_SLOT_ID slot_;
   CK_SESSION_HANDLE handle_ = CK_INVALID_HANDLE;

@@ -65,7 +65,8 @@ ExitCode parse_and_run(CLI::App& app, Invocation& invocation, std::vector<std::s
     return ExitCode::kOk;
   }
   // A reader that goes away is an error of a write; programs that we run have the signal as it was.
-  if (!app.get_subcommands().front()->get_prefix_command()) std::signal(SIGPIPE, SIG_IGN);
+  const auto* chosen = app.get_subcommands().front();
+  if (!chosen->get_prefix_command() || !chosen->get_subcommands().empty()) std::signal(SIGPIPE, SIG_IGN);
   const ExitCode code = invocation.command();
   if (!invocation.out.flush()) {
     throw Failure(ExitCode::kPartial, "not all of the output could be written; whoever reads it went away",

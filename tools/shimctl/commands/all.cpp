@@ -1,8 +1,10 @@
 #include "tools/shimctl/commands/all.h"
 
+#include "tools/shimctl/commands/audit/audit_commands.h"
 #include "tools/shimctl/commands/bench/bench_commands.h"
 #include "tools/shimctl/commands/complete.h"
 #include "tools/shimctl/commands/crypto/crypto_commands.h"
+#include "tools/shimctl/commands/doctor/doctor.h"
 #include "tools/shimctl/commands/explain/explain_commands.h"
 #include "tools/shimctl/commands/info/info_commands.h"
 #include "tools/shimctl/commands/key/key_commands.h"
@@ -10,6 +12,7 @@
 #include "tools/shimctl/commands/run.h"
 #include "tools/shimctl/commands/stats.h"
 #include "tools/shimctl/commands/status.h"
+#include "tools/shimctl/commands/trace/trace.h"
 
 namespace p11shim {
 
@@ -20,10 +23,13 @@ void add_all_commands(CLI::App& root, Invocation& invocation) {
   add_bench_commands(root, invocation);
   add_complete(root, invocation);
   add_explain_commands(root, invocation);
+  add_doctor(root, invocation);
+  add_audit_commands(root, invocation);
   add_ping(root, invocation);
   add_status(root, invocation);
   add_stats(root, invocation);
   add_run(root, invocation);
+  add_trace(root, invocation);
 }
 
 }  // namespace p11shim

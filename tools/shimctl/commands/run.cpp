@@ -70,6 +70,7 @@ int run_command(const Options& options, const PrivatePlaces& places, const fs::p
   ChildOptions child;
   child.arguments = options.command;
   child.variables["P11SHIM_ENDPOINT"] = "unix:" + places.endpoint.string();
+  child.variables["P11SHIM_CONTROL"] = places.control.string();
   child.variables["P11_MODULE"] = shim.string();
   child.blocked_signals = signals.blocked_before();
   ChildProcess command(child);
@@ -144,7 +145,7 @@ void add_run(CLI::App& root, Invocation& invocation) {
   command->fallthrough(false);
   command->prefix_command();
   command->footer(
-      "The command finds P11SHIM_ENDPOINT and P11_MODULE (the shim's path) in its environment, which is "
+      "The command finds P11SHIM_ENDPOINT, P11SHIM_CONTROL and P11_MODULE (the shim's path) in its environment, which is "
       "otherwise ours.\n"
       "Its exit code becomes shimctl's.\n\n"
       "Examples:\n"

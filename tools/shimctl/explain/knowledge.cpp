@@ -199,6 +199,32 @@ std::vector<MechanismText> known_mechanisms() {
   return texts;
 }
 
+std::vector<CheckText> known_checks() {
+  std::vector<CheckText> texts;
+  for (const std::string of : {"doctor", "readiness", "audit"})
+    read_files("checks_" + of, [&](const ConfigEntry& entry, ConfigReport& report) {
+      TextTable table(entry, report);
+      CheckText text;
+      text.name = entry.name;
+      text.of = of;
+      const ConfigValue* number = table.number("number");
+      const auto* value = number == nullptr ? nullptr : number->get<std::int64_t>();
+      if (value == nullptr) return report.error(entry.place, entry.name + " has no number");
+      text.number = static_cast<unsigned>(*value);
+      text.area = table.required("area");
+      text.looks_at = table.required("looks_at");
+      text.why = table.required("why");
+      text.fix = table.list("fix");
+      if (of == "audit") text.severity = table.choice("severity", kSeverities);
+      text.code = table.text("code");
+      table.finish();
+      texts.push_back(std::move(text));
+    });
+  std::sort(texts.begin(), texts.end(),
+            [](const CheckText& a, const CheckText& b) { return a.number < b.number; });
+  return texts;
+}
+
 std::vector<AttributeText> known_attributes() {
   std::vector<AttributeText> texts;
   read_files("attributes", [&](const ConfigEntry& entry, ConfigReport& report) {

@@ -1,4 +1,4 @@
-// What is known about return codes, mechanisms, attributes and functions: the texts of data/, joined with the
+// What is known about return codes, mechanisms, attributes, functions and checks: the texts of data/, joined with the
 // numbers of include/pkcs11. Read when asked for; a text that does not fit its form is a defect (std::logic_error).
 #pragma once
 
@@ -77,6 +77,21 @@ struct AttributeText {
   std::string pitfall;
 };
 
+// What doctor and audit keys look at.
+struct CheckText {
+  std::string name;  // "user-pin"
+  unsigned number = 0;
+  std::string of;  // "doctor", "readiness", "audit"
+  std::string area;
+  std::string looks_at;
+  std::string why;
+  std::vector<std::string> fix;
+  std::string severity;  // of audit's
+  std::string code;      // that a failure goes with: "CKR_PIN_LOCKED"
+};
+inline constexpr std::string_view kSeverities = "info low medium high critical";
+
+std::vector<CheckText> known_checks();             // ascending by number
 std::vector<ReturnCodeText> known_return_codes();  // ascending by value
 std::vector<FunctionText> known_functions();       // by name
 std::vector<MechanismText> known_mechanisms();     // ascending by value

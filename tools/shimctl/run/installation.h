@@ -13,6 +13,7 @@ struct Installation {
   // Throws Failure naming what is missing and where it was looked for.
   static Installation find();
   static std::filesystem::path find_shim();
+  static std::filesystem::path find_trace();  // libpkcs11-trace.so
 };
 
 }  // namespace p11shim

@@ -65,7 +65,7 @@ TEST_F(RunTest, LeavesInputAndOutputAlone) {
   EXPECT_EQ(process.out, bytes);
 }
 
-TEST_F(RunTest, AddsTwoVariablesAndNothingElse) {
+TEST_F(RunTest, AddsItsVariablesAndNothingElse) {
   const auto lines = [](const std::string& text) {
     std::istringstream stream(text);
     std::set<std::string> result;
@@ -83,7 +83,7 @@ TEST_F(RunTest, AddsTwoVariablesAndNothingElse) {
     if (expected.erase(line) == 0) added.insert(line.substr(0, line.find('=')));
   }
   EXPECT_TRUE(expected.empty());
-  EXPECT_EQ(added, (std::set<std::string>{"P11SHIM_ENDPOINT", "P11_MODULE"}));
+  EXPECT_EQ(added, (std::set<std::string>{"P11SHIM_CONTROL", "P11SHIM_ENDPOINT", "P11_MODULE"}));
 }
 
 TEST_F(RunTest, NamesTheShimBesideIt) {

@@ -46,6 +46,7 @@ void add_explain_commands(CLI::App& root, Invocation& invocation) {
   add_explain_name(explain, invocation, "mech", "A mechanism", &explain_mechanism);
   add_explain_name(explain, invocation, "attr", "An attribute", &explain_attribute);
   add_explain_name(explain, invocation, "fn", "A function", &explain_function);
+  add_explain_name(explain, invocation, "check", "A check of doctor or audit keys", &explain_check);
 }
 
 }  // namespace p11shim

@@ -154,4 +154,36 @@ ExitCode explain_function(const Invocation& invocation, const ExplainNameOptions
   return ExitCode::kOk;
 }
 
+ExitCode explain_check(const Invocation& invocation, const ExplainNameOptions& options) {
+  struct Check : CheckText {
+    unsigned value = number;  // by which it may be asked for
+  };
+  std::vector<Check> checks;
+  for (CheckText& text : known_checks()) {
+    const unsigned number = text.number;
+    checks.push_back({std::move(text), number});
+  }
+  const auto texts = choose(invocation, std::move(checks), options.name, "", "check");
+  Report report{.name = "explain.check",
+                .rows_key = "checks",
+                .columns = {{"NUMBER", "number", Align::kRight}, {"CHECK", "name"}, {"OF", "of"}, {"LOOKS AT", "looks_at"}}};
+  show(
+      invocation, texts, options.name.empty(), std::move(report),
+      [](Prose& prose, const Check& text) {
+        prose.title(text.name, std::to_string(text.number) + ", of " + (text.of == "audit" ? "audit keys" : "doctor"));
+        prose.field("Looks at", text.looks_at);
+        prose.field("Why", text.why);
+        prose.list("What to do", text.fix);
+        prose.field("Severity", text.severity);
+        if (!text.code.empty()) prose.field("See also", "shimctl explain-error " + text.code);
+      },
+      [](const Check& text) {
+        Value value;
+        value.set("number", text.number).set("name", text.name).set("of", text.of).set("area", text.area);
+        value.set("looks_at", text.looks_at).set("why", text.why).set("fix", list_of(text.fix));
+        return value.set("severity", or_null(text.severity)).set("code", or_null(text.code));
+      });
+  return ExitCode::kOk;
+}
+
 }  // namespace p11shim

@@ -1,4 +1,4 @@
-// shimctl explain mech|attr|fn: what a mechanism, an attribute or a function is.
+// shimctl explain mech|attr|fn|check: what a mechanism, an attribute, a function or a check of doctor and audit is.
 #pragma once
 
 #include <string>
@@ -13,6 +13,7 @@ struct ExplainNameOptions {
 
 ExitCode explain_mechanism(const Invocation& invocation, const ExplainNameOptions& options);
 ExitCode explain_attribute(const Invocation& invocation, const ExplainNameOptions& options);
+ExitCode explain_check(const Invocation& invocation, const ExplainNameOptions& options);
 ExitCode explain_function(const Invocation& invocation, const ExplainNameOptions& options);
 
 }  // namespace p11shim

@@ -18,6 +18,8 @@ class Prose {
   // A heading and one paragraph beside it; nothing if `text` is empty.
   void field(const std::string& heading, const std::string& text);
   void list(const std::string& heading, const std::vector<std::string>& items);  // nothing if there are none
+  // The line has `indent` columns already.
+  void hanging(const std::string& text, std::size_t indent) { fill(text, indent, indent); }
   void words(const std::string& heading, const std::vector<std::string>& words);
 
  private:
