@@ -297,6 +297,16 @@ void Applications::end_search(RealSession& session) {
   });
 }
 
+bool Applications::needs(Member& member) const {
+  for (const Place* place : member.places())
+    for (const auto& [id, application] : applications_) {
+      if (application->session_objects_in.contains(&place->objects)) return true;
+      for (const auto& [handle, session] : application->sessions)
+        if (session->hold_in(*place) != nullptr) return true;
+    }
+  return false;
+}
+
 bool Applications::in_use(const Pool& pool) const { return pool.sessions != 0; }
 
 }  // namespace p11shim

@@ -41,6 +41,8 @@ class Applications {
   // Takes a real session from the virtual session that has pinned it for this reason (doubt or search) the longest. A search
   // goes on from what proxyd knows. False: nobody.
   bool reclaim(RealSessions& sessions, Bound pin);
+  // An operation or a session object of some application is on this member.
+  [[nodiscard]] bool needs(Member& member) const;
   // Applications that have a session on this token.
   [[nodiscard]] bool in_use(const Pool& pool) const;
 

@@ -1,15 +1,16 @@
 #include "proxyd/balance/breaker.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace p11shim {
 
 bool Breaker::admits(std::uint64_t now_ms) {
   if (state_ == State::open && now_ms >= open_until_ms_ && !held_) {
-    state_ = State::half_open;
     changed_ms_ = now_ms;
     good_trials_ = 0;
     trial_ = false;
+    set_state(State::half_open);
   }
   return state_ == State::closed || (state_ == State::half_open && !trial_);
 }
@@ -45,11 +46,11 @@ void Breaker::failed(std::uint64_t now_ms, const std::string& why, bool trial) {
 }
 
 void Breaker::reset() {
-  state_ = State::closed;
   buckets_ = {};
   in_a_row_ = good_trials_ = openings_ = 0;
   trial_ = held_ = false;
   reason_.clear();
+  set_state(State::closed);
 }
 
 Breaker::Bucket& Breaker::bucket(std::uint64_t now_ms) {
@@ -76,7 +77,6 @@ void Breaker::open(std::uint64_t now_ms, const std::string& why) {
   const auto longest = static_cast<std::uint64_t>(config_.open_max.count());
   const std::uint64_t doubled = std::min(shortest << std::min<std::uint32_t>(openings_, 30), longest);
   std::uniform_int_distribution<std::uint64_t> jitter(doubled - doubled / 4, doubled);
-  state_ = State::open;
   open_until_ms_ = now_ms + jitter(random_);
   changed_ms_ = now_ms;
   reason_ = why;
@@ -85,6 +85,11 @@ void Breaker::open(std::uint64_t now_ms, const std::string& why) {
   in_a_row_ = good_trials_ = 0;
   trial_ = false;
   buckets_ = {};
+  set_state(State::open);
+}
+
+void Breaker::set_state(State state) {
+  if (std::exchange(state_, state) != state && on_change_) on_change_();
 }
 
 }  // namespace p11shim

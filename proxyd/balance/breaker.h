@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <random>
 #include <string>
 
@@ -38,6 +39,9 @@ class Breaker {
   // A probe failed, or one succeeded again.
   void hold_open(bool hold) { held_ = hold; }
 
+  // Told of each change of its state.
+  void set_changed(std::function<void()> changed) { on_change_ = std::move(changed); }
+
   [[nodiscard]] State state() const { return state_; }
   [[nodiscard]] const std::string& reason() const { return reason_; }
   [[nodiscard]] std::uint64_t changed_ms() const { return changed_ms_; }
@@ -54,6 +58,7 @@ class Breaker {
   Bucket& bucket(std::uint64_t now_ms);
   [[nodiscard]] bool window_is_bad(std::uint64_t now_ms) const;
   void open(std::uint64_t now_ms, const std::string& why);
+  void set_state(State state);
   [[nodiscard]] std::uint64_t bucket_ms() const { return std::max<std::uint64_t>(1, static_cast<std::uint64_t>(config_.window.count()) / kBuckets); }
 
   const BreakerConfig config_;
@@ -69,6 +74,7 @@ class Breaker {
   std::uint64_t open_until_ms_ = 0;
   std::uint64_t changed_ms_ = 0;
   std::string reason_;
+  std::function<void()> on_change_;
 };
 
 }  // namespace p11shim

@@ -12,6 +12,7 @@ enum class Wanted : std::uint8_t {
   ready,
   drain,  // nothing new; what has begun goes on
   maint,  // nothing at all
+  removed,  // as drain, until nothing needs it; then it leaves its pool
 };
 
 class Health {

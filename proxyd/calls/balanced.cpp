@@ -81,7 +81,7 @@ Place* ClientCall::choose_member() {
       attempts_.candidates.push_back({each->number, each->health.cost(now), each->health.outstanding, each->weight, each->member.config().priority});
     }
     if (attempts_.candidates.empty()) continue;
-    Membership& chosen = *pool_->members[pool_->placement.choose(attempts_.candidates)];
+    Membership& chosen = *pool_->numbered(pool_->placement.choose(attempts_.candidates));
     return pool_->place_of(chosen, logged_in());
   }
   return wait_for_member(now), nullptr;

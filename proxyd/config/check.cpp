@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <system_error>
 
 #include "config/quantity.h"
@@ -77,10 +79,51 @@ class MachineCheck {
     for (std::size_t i = 0; i < config_.members.size(); ++i) {
       check_pin_source("member[" + std::to_string(i) + ']', config_.members[i]);
     }
+    for (std::size_t i = 0; i < config_.pools.size(); ++i)
+      check_members("pool[" + std::to_string(i) + ']', config_.pools[i]);
     return report_.take_problems();
   }
 
  private:
+  // One token that is a member twice gives no safety, and what is made on it would be there twice.
+  void check_members(const std::string& path, const PoolConfig& pool) {
+    for (std::size_t i = 0; i < pool.members.size(); ++i)
+      for (std::size_t j = 0; j < i; ++j) {
+        const MemberConfig* a = config_.find_member(pool.members[j]);
+        const MemberConfig* b = config_.find_member(pool.members[i]);
+        if (a == nullptr || b == nullptr || a->name == b->name || !same_token(*a, *b)) continue;
+        error(path + ".members[" + std::to_string(i) + ']',
+              "member " + in_quotes(b->name) + " is the same token as member " + in_quotes(a->name) +
+                  ", by another path");
+      }
+  }
+
+  bool same_token(const MemberConfig& a, const MemberConfig& b) const {
+    if (a.token_label != b.token_label || a.token_serial != b.token_serial || a.slot != b.slot) return false;
+    const ModuleConfig* of_a = config_.find_module(a.module);
+    const ModuleConfig* of_b = config_.find_module(b.module);
+    if (of_a == nullptr || of_b == nullptr || !same_file(of_a->path, of_b->path)) return false;
+    if (of_a->library_parameters != of_b->library_parameters) return false;
+    const Environment its = worker_environment(*of_a, a), other = worker_environment(*of_b, b);
+    return std::equal(its.begin(), its.end(), other.begin(), other.end(), [](const auto& x, const auto& y) {
+             return x.first == y.first && (x.second == y.second || same_file(x.second, y.second));
+           });
+  }
+
+  // One file by two paths, or a copy of it.
+  static bool same_file(const std::string& a, const std::string& b) {
+    struct stat facts_of_a {}, facts_of_b {};
+    if (a == b) return true;
+    if (stat(a.c_str(), &facts_of_a) != 0 || stat(b.c_str(), &facts_of_b) != 0) return false;
+    if (facts_of_a.st_dev == facts_of_b.st_dev && facts_of_a.st_ino == facts_of_b.st_ino) return true;
+    const bool files = S_ISREG(facts_of_a.st_mode) && S_ISREG(facts_of_b.st_mode);
+    if (!files || facts_of_a.st_size != facts_of_b.st_size || facts_of_a.st_size > kLargestCompared) return false;
+    std::ifstream first(a, std::ios::binary), second(b, std::ios::binary);
+    return first && second &&
+           std::equal(std::istreambuf_iterator<char>(first), {}, std::istreambuf_iterator<char>(second), {});
+  }
+  static constexpr off_t kLargestCompared = 64 << 20;  // modules and their configuration
+
   void error(const std::string& path, std::string message) {
     report_.error(report_.place_of(path), std::move(message));
   }

@@ -28,7 +28,7 @@ struct WorkerReport {
 struct MemberReport {
   std::string pool;
   std::string member;
-  std::string state;   // "up", "starting", "ejected", "down", "draining", "maintenance"
+  std::string state;   // "up", "starting", "trial", "ejected", "down", "draining", "leaving", "maintenance"
   std::string reason;  // why it is not up; empty if it is
   std::string module;  // path
   std::string token;   // label

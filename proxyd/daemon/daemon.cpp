@@ -56,6 +56,7 @@ Daemon::Daemon(uv_loop_t& loop, spdlog::logger& log, Config config, const std::s
       pool_care_(loop,
                  [this] {
                    for (const auto& pool : catalog_.pools()) pool->tend(runtime_.now_ms());
+                   let_members_go();
                  }),
       stop_timer_(loop, [this] { stop_now(); }),
       after_turn_(new uv_check_t),
@@ -112,12 +113,14 @@ void Daemon::opened(const std::function<void(const Daemon&)>& ready) {
 
 // Those that proxyd logs in with by itself.
 void Daemon::load_own_pins() {
-  for (const auto& member : catalog_.members())
-    if (member->config().login == LoginMode::daemon) {
-      Buffer pin = read_own_pin(member->config());
-      if (!member->user().own_pin().keep(pin.bytes(), runtime_.now_ms()))
-        throw std::runtime_error("no memory can be locked for the PIN of member " + member->name() + "; raise the limit (LimitMEMLOCK)");
-    }
+  for (const auto& member : catalog_.members()) load_own_pin(*member);
+}
+
+void Daemon::load_own_pin(Member& member) {
+  if (member.config().login != LoginMode::daemon) return;
+  Buffer pin = read_own_pin(member.config());
+  if (!member.user().own_pin().keep(pin.bytes(), runtime_.now_ms()))
+    throw std::runtime_error("no memory can be locked for the PIN of member " + member.name() + "; raise the limit (LimitMEMLOCK)");
 }
 
 void Daemon::watch_signal(int number, std::function<void()> received) {
@@ -158,6 +161,7 @@ void Daemon::reload() {
     for (const std::string& line : plan.restart) log_.warn("reload: {}", line);
     if (plan.is_empty()) log_.info("reload: nothing has changed");
     apply(plan.config);
+    follow_members(*read);
   } else {
     log_.error("reload: the configuration stays as it was");
   }
@@ -178,6 +182,7 @@ void Daemon::apply(const Config& config) {
 void Daemon::housekeeping() {
   const std::uint64_t now = runtime_.now_ms();
   listener_.trim_idle(now);
+  for (const auto& pool : catalog_.pools()) pool->tell_problems();
   for (const auto& member : catalog_.members()) {
     for (Place* place : member->places()) place->trim(now);
     member->backend().worker().lose_if_hung(config_.limits.deadline);

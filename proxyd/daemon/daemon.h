@@ -32,6 +32,7 @@ class Daemon {
  private:
   void opened(const std::function<void(const Daemon&)>& ready);
   void load_own_pins();
+  void load_own_pin(Member& member);
   void watch_signal(int number, std::function<void()> received);
   void stop();
   void stop_now();
@@ -41,8 +42,14 @@ class Daemon {
   ControlHandlers control_handlers();
   [[nodiscard]] StatusReport status() const;
   // pool_control.cpp
-  [[nodiscard]] nlohmann::json pools_json() const;
-  void change_member(const nlohmann::json& arguments, ControlReply reply);
+  [[nodiscard]] nlohmann::json pools_json();
+  Pool* pool_named(const nlohmann::json& arguments, const ControlReply& reply);
+  void diff_pool(const nlohmann::json& arguments, const ControlReply& reply);
+  void change_member(const nlohmann::json& arguments, const ControlReply& reply);
+  void add_member(const nlohmann::json& arguments, const ControlReply& reply);
+  Membership* take_member(Pool& pool, const Config& described, const std::string& name);
+  void let_members_go();
+  void follow_members(const Config& described);
   [[nodiscard]] std::string pool_of(const Member& member) const;
   void ping_member(const nlohmann::json& arguments, ControlReply reply);
 

@@ -96,12 +96,15 @@ ApplicationReport application_report(const Application& application, std::uint64
 MemberReport pool_member_report(const Pool& pool, Membership& membership) {
   MemberReport report = member_report(pool.config.name, membership.member);
   if (!pool.balanced()) return report;
-  const Breaker& breaker = membership.health.breaker;
-  if (report.state == "up" && pool.sessions != 0 && pool.place_of(membership, pool.login.applications() != 0) == nullptr) report.state = "starting";
-  if (!membership.quarantine.empty()) report.state = "down", report.reason = membership.quarantine;
-  if (breaker.state() != Breaker::State::closed) report.state = "ejected", report.reason = breaker.reason();
-  if (membership.health.wanted == Wanted::drain) report.state = "draining";
-  if (membership.health.wanted == Wanted::maint) report.state = "maintenance";
+  const Pool::Operational health = pool.health_of(membership);
+  report.state = health.state;
+  if (!health.reason.empty()) report.reason = health.reason;
+  switch (membership.health.wanted) {
+    case Wanted::ready: break;
+    case Wanted::drain: report.state = "draining"; break;
+    case Wanted::removed: report.state = "leaving"; break;
+    case Wanted::maint: report.state = "maintenance"; break;
+  }
   return report;
 }
 
@@ -113,7 +116,8 @@ ControlHandlers Daemon::control_handlers() {
     reply.ok(registry_.snapshot(raw ? Registry::Detail::kRaw : Registry::Detail::kSummary));
   };
   handlers["pools"] = [this](const nlohmann::json&, ControlReply reply) { reply.ok(pools_json()); };
-  handlers["member"] = [this](const nlohmann::json& arguments, ControlReply reply) { change_member(arguments, std::move(reply)); };
+  handlers["member"] = [this](const nlohmann::json& arguments, ControlReply reply) { change_member(arguments, reply); };
+  handlers["pool-diff"] = [this](const nlohmann::json& arguments, const ControlReply& reply) { diff_pool(arguments, reply); };
   handlers["ping"] = [this](const nlohmann::json& arguments, ControlReply reply) { ping_member(arguments, std::move(reply)); };
   return handlers;
 }
@@ -156,7 +160,7 @@ void Daemon::ping_member(const nlohmann::json& arguments, ControlReply reply) {
   const std::string in_pool = arguments.value("pool", "");  // a member may be in several
   for (const auto& owned : catalog_.members()) {
     Member& member = *owned;
-    if (member.name() != wanted || (!in_pool.empty() && pool_of(member) != in_pool)) continue;
+    if (member.name() != wanted || pool_of(member).empty() || (!in_pool.empty() && pool_of(member) != in_pool)) continue;
     Worker& worker = member.backend().worker();
     if (worker.state() != Worker::State::ready)
       return reply.fail({"member_not_up", "member " + wanted + " has no worker that is ready: " + state_name(worker.state()), "shimctl status says why"});

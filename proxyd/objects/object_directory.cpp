@@ -135,6 +135,7 @@ void ObjectDirectory::adopt_proof(TokenObject& object, const Description& proven
   erase_entry(handles_, object.identity, object.handle);
   handles_.emplace(identity, object.handle);
   object.identity = identity;
+  object.proven = true;
   record(object);
 }
 
@@ -142,6 +143,7 @@ TokenObject& ObjectDirectory::update(TokenObject& object, const Description& des
   object.object_class = description.object_class;
   object.is_private = description.is_private;
   object.has_key_type = description.has_key_type;
+  object.proven |= description.proof;
   object.key_type = description.key_type;
   object.id.assign(description.id.begin(), description.id.end());
   object.label.assign(description.label.begin(), description.label.end());
@@ -169,6 +171,14 @@ void ObjectDirectory::destroyed(std::uint64_t handle) {
   erase_entry(handles_, found->second.identity, handle);
   if (forget_record(handle)) state_.forget(handle);
   objects_.erase(found);
+}
+
+void ObjectDirectory::unseen(std::uint64_t handle, std::uint32_t member) {
+  if (TokenObject* object = find(handle)) object->members &= ~(std::uint64_t{1} << member);
+}
+
+void ObjectDirectory::forget_member(std::uint32_t member) {
+  for (auto& entry : objects_) entry.second.members &= ~(std::uint64_t{1} << member);
 }
 
 std::uint64_t ObjectDirectory::compute_handle(const Identity& identity, std::uint32_t ordinal) const {

@@ -28,6 +28,7 @@ struct TokenObject {
   std::vector<std::uint8_t> id;
   std::string label;
   std::uint64_t members = 0;  // of its pool, as bits: where it was seen
+  bool proven = false;        // its identity is its content
 };
 
 // Where a description comes from.
@@ -61,7 +62,16 @@ class ObjectDirectory {
   void changed(TokenObject& object, const Description& now, std::string_view serial);
   void destroyed(std::uint64_t handle);
 
+  // A member does not show it any more.
+  void unseen(std::uint64_t handle, std::uint32_t member);
+  // A member has left the pool.
+  void forget_member(std::uint32_t member);
+
   [[nodiscard]] TokenObject* find(std::uint64_t handle);
+  template <class Fn>
+  void for_each(Fn fn) const {
+    for (const auto& entry : objects_) fn(entry.second);
+  }
   [[nodiscard]] std::size_t size() const { return objects_.size(); }
 
  private:

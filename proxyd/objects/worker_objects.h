@@ -49,6 +49,12 @@ class WorkerObjects {
     }
   }
 
+  [[nodiscard]] std::vector<std::uint64_t> reals() const {
+    std::vector<std::uint64_t> all;
+    for (const auto& entry : handle_) all.push_back(entry.first);
+    return all;
+  }
+
   // Session objects, by real handle.
   [[nodiscard]] std::shared_ptr<SessionObject> session_object(std::uint64_t real) const {
     const auto found = session_objects_.find(real);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "proxyd/balance/health.h"
+#include "proxyd/balance/history.h"
 #include "proxyd/tokens/capabilities.h"
 #include "proxyd/tokens/member.h"
 #include "proxyd/tokens/survey.h"
@@ -30,7 +31,7 @@ struct Membership {
   Capabilities capabilities;
   MemberId statistics{};
 
-  std::uint64_t wanted_ms = 0;  // when the operator last said what is wanted
+  History history{"starting", "ready"};
 
   // The pool's login: see PoolLogin.
   bool logged_in = false;

@@ -12,7 +12,6 @@
 namespace p11shim {
 namespace {
 
-constexpr std::uint64_t kTendEveryMs = 100;
 constexpr std::size_t kSerialSize = 16;
 
 // The same for this name for ever, whatever its members are.
@@ -50,18 +49,28 @@ Pool::Pool(Runtime& runtime, PoolConfig pool_config, CK_SLOT_ID virtual_slot, co
       login(*this),
       runtime_(runtime),
       state_(state) {
-  for (Member* each : its_members)
-    members.push_back(std::make_unique<Membership>(*this, *each, static_cast<std::uint32_t>(members.size()), config.balance.breaker, runtime.random));
+  for (Member* each : its_members) enroll(*each);
   if (!balanced()) return;
   if (config.serial.empty()) config.serial = serial_from(config.name);
   if (config.manufacturer.empty()) config.manufacturer = "proxyd";
   if (config.model.empty()) config.model = "pool";
 }
 
+Membership* Pool::membership_of(const Place& place) const {
+  for (const auto* list : {&members, &retired_})
+    for (const auto& each : *list)
+      if (&each->member == place.member) return each.get();
+  return nullptr;
+}
+
+Membership& Pool::of(const Place& place) {
+  Membership* found = membership_of(place);
+  return found != nullptr ? *found : *members.front();
+}
+
 std::size_t Pool::number_of_member(const Place& place) const {
-  for (const auto& each : members)
-    if (&each->member == place.member) return each->number;
-  return 0;
+  const Membership* found = membership_of(place);
+  return found != nullptr ? found->number : 0;
 }
 
 // The first member's objects without proof are what they are in a pool of that member alone.
@@ -122,61 +131,6 @@ bool Pool::settling(bool logged_in) const {
     Worker& worker = logged_in ? each->member.user().worker() : each->member.backend().worker();
     if (worker.state() == Worker::State::backoff || worker.state() == Worker::State::pausing) return false;
     return each->joining || place_of(*each, logged_in) == nullptr;
-  });
-}
-
-void Pool::tend(std::uint64_t now_ms) {
-  if (!balanced() || (sessions == 0 && changed.empty())) return;
-  if (now_ms - tended_ms_ < kTendEveryMs) return;
-  tended_ms_ = now_ms;
-  login.tend();
-  for (const auto& each : members) {
-    if (each->health.wanted == Wanted::maint) continue;
-    for (Survey* survey : {&each->public_objects, &each->user_objects}) {
-      if (survey == &each->user_objects && !each->logged_in) continue;
-      if (!survey->current()) survey->begin();
-      else if (survey->incomplete()) survey->look_again(now_ms);
-    }
-    Worker& worker = each->member.backend().worker();
-    if (worker.state() == Worker::State::ready)
-      each->capabilities.ask(worker, each->member.slot_in(worker), [this] { changed.resume_all(); });
-    probe(*each, now_ms);
-  }
-  changed.resume_all();
-}
-
-// Both workers, since either may hang alone.
-void Pool::probe(Membership& membership, std::uint64_t now_ms) {
-  const ProbeConfig& settings = config.balance.probe;
-  if (settings.call == ProbeCall::none) return;
-  const std::uint64_t since = now_ms - membership.probed_ms;
-  if (membership.probes_open != 0) {
-    if (since < static_cast<std::uint64_t>(settings.timeout.count())) return;
-    membership.health.breaker.hold_open(true);
-    membership.health.breaker.trip(now_ms, "a probe got no answer");
-    membership.probed_ms = now_ms;
-    return;
-  }
-  if (since < static_cast<std::uint64_t>(settings.interval.count())) return;
-  membership.probed_ms = now_ms;
-  std::vector<Worker*> workers{&membership.member.backend().worker()};
-  if (membership.logged_in) workers.push_back(&membership.member.user().worker());
-  for (Worker* worker : workers)
-    if (worker->state() == Worker::State::ready) send_probe(membership, *worker, now_ms);
-}
-
-void Pool::send_probe(Membership& membership, Worker& worker, std::uint64_t) {
-  using List = CK_FUNCTION_LIST_3_0;
-  const std::uint64_t slot_id = membership.member.slot_in(worker);
-  ++membership.probes_open;
-  OwnCall::start(worker, number_of<&List::C_GetTokenInfo>(), {&slot_id, 1}, {}, [this, &membership, alive = std::weak_ptr<char>(alive_)](Reply* reply) {
-    if (alive.expired()) return;
-    --membership.probes_open;
-    if (reply == nullptr) return;  // its worker died; that is seen otherwise
-    const bool bad = blame_of(reply->rv) != Blame::nobody;
-    if (membership.probes_open == 0 || bad) membership.health.breaker.hold_open(bad);
-    if (bad) membership.health.breaker.failed(runtime_.now_ms(), "a probe was answered with " + display(NameKind::ckr, reply->rv), false);
-    changed.resume_all();
   });
 }
 

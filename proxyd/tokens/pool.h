@@ -23,7 +23,7 @@ class Pool {
       if (&each->member == &wanted) return true;
     return false;
   }
-  [[nodiscard]] Membership& of(const Place& place) { return *members[number_of_member(place)]; }
+  [[nodiscard]] Membership& of(const Place& place);
   [[nodiscard]] const HandleKey& handle_key() const { return state_.handle_key(); }
   [[nodiscard]] StateDirectory& state() { return state_; }
   [[nodiscard]] Runtime& runtime() { return runtime_; }
@@ -38,6 +38,28 @@ class Pool {
   Place* place_of(Membership& membership, bool logged_in) const;
   // Some member that may still show objects is on its way: it starts, logs in or is being surveyed.
   [[nodiscard]] bool settling(bool logged_in) const;
+
+  // What a member's health amounts to, whatever the operator wants of it: up, starting, trial, ejected or down, and why.
+  struct Operational {
+    const char* state;
+    std::string reason;
+  };
+  [[nodiscard]] Operational health_of(Membership& membership) const;
+  // What the operator wants of a member from now on.
+  void set_wanted(Membership& membership, Wanted wanted, const std::string& reason);
+
+  // Takes in one more. At most kMostMembers are ever enrolled, those that have left included.
+  Membership& add_member(Member& its_member);
+  [[nodiscard]] std::size_t enrolled() const { return members.size() + retired_.size(); }
+  // Lets go of one that the operator wants removed, once nothing needs it: its workers stop.
+  void retire(Membership& membership);
+  // Objects that are served by this member alone, as far as is known.
+  [[nodiscard]] std::vector<const TokenObject*> only_on(const Membership& membership) const;
+  [[nodiscard]] Membership* numbered(std::size_t number);
+
+  // What is wrong with its members as they are seen; told to the log when it is new.
+  [[nodiscard]] std::vector<std::string> problems() const;
+  void tell_problems();
 
   // Several times a second: what members need to serve, or to come back. Only for balanced pools.
   void tend(std::uint64_t now_ms);
@@ -64,11 +86,18 @@ class Pool {
 
  private:
   [[nodiscard]] std::size_t number_of_member(const Place& place) const;
+  void note_health(Membership& membership);
   void probe(Membership& membership, std::uint64_t now_ms);
   void send_probe(Membership& membership, Worker& worker, std::uint64_t now_ms);
 
+  Membership& enroll(Member& its_member);
+  [[nodiscard]] Membership* membership_of(const Place& place) const;
+
   Runtime& runtime_;
   StateDirectory& state_;
+  std::vector<std::unique_ptr<Membership>> retired_;  // what still runs may name them
+  std::vector<std::string> told_problems_;
+  bool no_healthy_member_ = false;
   std::uint64_t tended_ms_ = 0;
   const std::shared_ptr<char> alive_ = std::make_shared<char>();
 };

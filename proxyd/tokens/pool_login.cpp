@@ -129,7 +129,7 @@ void PoolLogin::join(Membership& membership) {
 void PoolLogin::joined(Membership& membership, CK_RV rv, const Identity& pin_hash, bool own_pin) {
   membership.joining = false;
   if (rv == CKR_OK) {
-    if (applications_ == 0 || membership.logged_in) return membership.member.user().log_out([] {});
+    if (applications_ == 0 || membership.logged_in || !pool_.has(membership.member)) return membership.member.user().log_out([] {});
     membership.logged_in = true;
     membership.quarantine.clear();
     return membership.user_objects.begin();

@@ -1,6 +1,7 @@
 #include "proxyd/tokens/survey.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "proxyd/tokens/errand.h"
 #include "proxyd/tokens/key_proof.h"
@@ -30,14 +31,30 @@ void Survey::resume() {
   incomplete_ = false;
   Buffer everything;
   Out(everything).array(0);
-  Errand::find(place_, std::move(everything), [this, alive = std::weak_ptr<char>(alive_), generation = place_.worker.generation()](Reply* reply) {
+  Errand::find(place_, std::move(everything), [this, alive = std::weak_ptr<char>(alive_), generation = place_.worker.generation(), known = place_.objects.reals()](Reply* reply) {
     if (alive.expired()) return;
     if (reply == nullptr || reply->rv != CKR_OK || generation != place_.worker.generation()) return finished();
-    take(*reply, [this, generation](const auto&) {
-      if (generation == place_.worker.generation()) listed_ = generation;
+    take(*reply, [this, generation, known](const std::vector<std::uint64_t>& reals) {
+      if (generation == place_.worker.generation()) {
+        listed_ = generation;
+        forget_missing(known, reals);
+      }
       finished();
     });
   });
+}
+
+// What was known before the listing and is not in it was destroyed by others than proxyd.
+void Survey::forget_missing(const std::vector<std::uint64_t>& known, const std::vector<std::uint64_t>& reals) {
+  const std::unordered_set<std::uint64_t> listed(reals.begin(), reals.end());
+  const std::uint32_t number = pool_.of(place_).number;
+  for (const std::uint64_t real : known) {
+    if (listed.contains(real)) continue;
+    const std::uint64_t handle = place_.objects.handle_of(real);
+    if (handle == 0) continue;
+    place_.objects.unbind_handle(handle);
+    pool_.objects.unseen(handle, number);
+  }
 }
 
 void Survey::finished() {

@@ -53,6 +53,7 @@ class Survey final : private Waiter {
   };
   void resume() override;
   void finished();
+  void forget_missing(const std::vector<std::uint64_t>& known, const std::vector<std::uint64_t>& reals);
   void absorb(std::span<const std::uint8_t> annex, Round& round, bool bind_now);
   void describe_unknown(const std::shared_ptr<Round>& round);
   void prove_next(const std::shared_ptr<Round>& round);

@@ -51,19 +51,21 @@ TokenCatalog::TokenCatalog(Runtime& runtime, const Config& config, StateDirector
       reclaim_(std::move(reclaim)) {
   for (const PoolConfig& pool : config.pools) {
     std::vector<Member*> members;
-    for (const std::string& name : pool.members) {
-      const MemberConfig& member = *config.find_member(name);
-      const ModuleConfig& module = *config.find_module(member.module);
-      Backend& backend = add_backend(module, worker_environment(module, member), member.options, member.name + "/public");
-      TokenIdentity identity{member.token_label, member.token_serial, std::nullopt};
-      if (member.slot) identity.slot = *member.slot;
-      members.push_back(&add_member(backend, member, identity));
-    }
+    for (const std::string& name : pool.members) members.push_back(&add_configured(config, name));
     add_pool(pool, pool.slot ? std::optional<CK_SLOT_ID>(*pool.slot) : std::nullopt, members);
   }
   for (const ModuleConfig& module : config.modules)
     if (module.every_token)
       every_token_.push_back({module, &add_backend(module, module.environment, module.token_options, module.name + "/public")});
+}
+
+Member& TokenCatalog::add_configured(const Config& config, const std::string& name) {
+  const MemberConfig& member = *config.find_member(name);
+  const ModuleConfig& module = *config.find_module(member.module);
+  Backend& backend = add_backend(module, worker_environment(module, member), member.options, member.name + "/public");
+  TokenIdentity identity{member.token_label, member.token_serial, std::nullopt};
+  if (member.slot) identity.slot = *member.slot;
+  return add_member(backend, member, identity);
 }
 
 Backend& TokenCatalog::add_backend(const ModuleConfig& module, Environment environment, const MemberOptions& options, const std::string& name) {

@@ -24,6 +24,8 @@ class TokenCatalog {
   void stop();
   // Who may use the pools, as the configuration says now.
   void apply_access(const Config& config);
+  // A member that the configuration names, for a pool that serves already.
+  Member& add_configured(const Config& config, const std::string& name);
   // Told of every pool, also of those that appear later.
   void set_pool_added(std::function<void(Pool&)> added);
 

@@ -26,7 +26,8 @@ std::string reason(int error) {
 
 ExitCode exit_code_of(const std::string& error_code) {
   if (error_code == "not_permitted") return ExitCode::kPermission;
-  if (error_code == "not_found") return ExitCode::kNotFound;
+  for (const char* not_found : {"not_found", "unknown_member", "ambiguous_member", "not_configured"})
+    if (error_code == not_found) return ExitCode::kNotFound;
   if (error_code == "deadline") return ExitCode::kDeadline;
   return ExitCode::kNegative;
 }

@@ -9,6 +9,7 @@
 #include "tools/shimctl/commands/info/info_commands.h"
 #include "tools/shimctl/commands/key/key_commands.h"
 #include "tools/shimctl/commands/ping.h"
+#include "tools/shimctl/commands/pool/pool_commands.h"
 #include "tools/shimctl/commands/run.h"
 #include "tools/shimctl/commands/stats.h"
 #include "tools/shimctl/commands/status.h"
@@ -26,6 +27,7 @@ void add_all_commands(CLI::App& root, Invocation& invocation) {
   add_doctor(root, invocation);
   add_audit_commands(root, invocation);
   add_ping(root, invocation);
+  add_pool_commands(root, invocation);
   add_status(root, invocation);
   add_stats(root, invocation);
   add_run(root, invocation);

@@ -4,9 +4,11 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "config/problem.h"
+#include "tools/shimctl/control_client.h"
 #include "tools/shimctl/output/format.h"
 #include "tools/shimctl/token/token_access.h"
 
@@ -99,6 +101,25 @@ bool names_token(const std::string& name) {
   return name == "--token" || name == "--diff" || name == "--other-token";
 }
 
+// Of pools, or of their members as "POOL/MEMBER" and, where that is clear, "MEMBER".
+std::set<std::string> names_from_proxyd(const Invocation& invocation, bool members) {
+  std::set<std::string> names;
+  std::set<std::string> twice;
+  const auto answer = ControlClient(invocation.control_path).ask("pools");
+  for (const auto& pool : answer.at("pools")) {
+    const std::string name = pool.at("pool");
+    if (!members) names.insert(name);
+    if (!members || pool.at("members").size() < 2) continue;
+    for (const auto& member : pool.at("members")) {
+      const std::string alone = member.at("member");
+      names.insert(name + "/" + alone);
+      if (!names.insert(alone).second) twice.insert(alone);
+    }
+  }
+  for (const auto& name : twice) names.erase(name);
+  return names;
+}
+
 std::set<std::string> live(const Invocation& invocation, const Place& place, const std::string& name) {
   Invocation asked{.out = invocation.out, .err = invocation.err, .control_path = {}, .token = place.choice};
   TokenAccess access(asked);
@@ -130,7 +151,9 @@ std::set<std::string> candidates(const Invocation& invocation, const Place& plac
   std::size_t position = 0;
   for (const auto* option : place.app->get_options()) {
     if (!option->get_positional() || position++ != place.positionals || word.starts_with('-')) continue;
-    if (names_key(option->get_name(true))) words.merge(live(invocation, place, "key"));
+    const std::string name = option->get_name(true);
+    if (names_key(name)) words.merge(live(invocation, place, "key"));
+    if (name == "pool" || name == "member") words.merge(names_from_proxyd(invocation, name == "member"));
   }
   return words;
 }

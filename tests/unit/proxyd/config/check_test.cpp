@@ -1,6 +1,7 @@
 #include "proxyd/config/check.h"
 
 #include <array>
+#include <filesystem>
 
 #include "parsed.h"
 #include "private_directory.h"
@@ -87,6 +88,24 @@ TEST_F(MachineCheck, WantsPinFilesPrivate) {
                                  "\" (mode 0644, expected \"0400\" or \"0440\")"});
   write("pin", "1234", 0440);
   EXPECT_EQ(check(daemon), Lines{});
+}
+
+TEST_F(MachineCheck, KnowsATokenThatIsAMemberByTwoPaths) {
+  write("soft.conf", "directories.tokendir = /t\n", 0644);
+  write("copy.conf", "directories.tokendir = /t\n", 0644);
+  write("other.conf", "directories.tokendir = /u\n", 0644);
+  std::filesystem::create_symlink(TINY_MODULE, path("link.so"));
+  const auto twice = [&](const std::string& library, const std::string& conf) {
+    return check("[listen]\nunix = \"\"\n[control]\nunix = \"\"\n[state]\ndirectory = \"" + directory_ + "\"\n" +
+                 "[[module]]\nname = \"a\"\npath = \"" + TINY_MODULE + "\"\ncheck_owner = false\nenvironment = { C = \"" + path("soft.conf") + "\" }\n" +
+                 "[[module]]\nname = \"b\"\npath = \"" + library + "\"\ncheck_owner = false\nenvironment = { C = \"" + path(conf) + "\" }\n" +
+                 "[[member]]\nname = \"x\"\nmodule = \"a\"\ntoken_label = \"t\"\n[[member]]\nname = \"y\"\nmodule = \"b\"\ntoken_label = \"t\"\n" +
+                 "[[pool]]\nname = \"p\"\nmembers = [\"x\", \"y\"]\n");
+  };
+  const Lines same{"p.toml:27:17: member \"y\" is the same token as member \"x\", by another path"};
+  EXPECT_EQ(twice(path("link.so"), "soft.conf"), same);
+  EXPECT_EQ(twice(TINY_MODULE, "copy.conf"), same);
+  EXPECT_EQ(twice(path("link.so"), "other.conf"), Lines{});
 }
 
 TEST_F(MachineCheck, WantsPinCommandsThatOnlyTheirOwnerCanChange) {

@@ -53,6 +53,20 @@ TEST(Reload, SaysWhatMustWait) {
   EXPECT_EQ(changes.config.pools.size(), 1u);
 }
 
+TEST(Reload, TakesMembersOfPoolsOfSeveralInAndLetsThemGo) {
+  const auto several = [](const std::string& names, const std::vector<std::string>& list) {
+    std::string text;
+    for (const std::string& name : list)
+      text += "[[module]]\nname = \"" + name + "\"\npath = \"/" + name + ".so\"\n[[member]]\nname = \"" + name + "\"\nmodule = \"" + name +
+              "\"\ntoken_label = \"t\"\n";
+    return text + "[[pool]]\nname = \"p\"\nmembers = [" + names + "]\n";
+  };
+  const ReloadPlan changes = plan(several("\"a\", \"b\"", {"a", "b"}), several("\"b\", \"c\"", {"b", "c"}));
+  EXPECT_EQ(changes.live, (Lines{"[[pool]] \"p\": member \"c\" is added.", "[[pool]] \"p\": member \"a\" leaves."}));
+  EXPECT_EQ(changes.restart, Lines{});
+  EXPECT_EQ(changes.config.pools[0].members, (std::vector<std::string>{"b", "c"}));
+}
+
 TEST(Reload, KeepsWhatIsGoneUntilARestart) {
   const ReloadPlan changes = plan(kBase + kPool, kServing);
   EXPECT_EQ(changes.restart, (Lines{"[[module]] \"soft\" is gone: it is served until proxyd restarts.",

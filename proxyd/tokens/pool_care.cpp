@@ -1,0 +1,152 @@
+// What a pool of several does by itself for its members: starts and logs them in, lists their objects, asks how they are,
+// keeps account of it; and takes members in and lets them go while it serves.
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "calls/table.h"
+#include "pkcs11/names.h"
+#include "proxyd/balance/faults.h"
+#include "proxyd/tokens/pool.h"
+
+namespace p11shim {
+namespace {
+
+constexpr std::uint64_t kTendEveryMs = 100;
+
+const char* text(Wanted wanted) {
+  switch (wanted) {
+    case Wanted::ready: return "ready";
+    case Wanted::drain: return "drain";
+    case Wanted::maint: return "maint";
+    case Wanted::removed: return "removed";
+  }
+  return "?";
+}
+
+}  // namespace
+
+Membership& Pool::enroll(Member& its_member) {
+  const auto number = static_cast<std::uint32_t>(members.size() + retired_.size());
+  Membership& added = *members.emplace_back(std::make_unique<Membership>(*this, its_member, number, config.balance.breaker, runtime_.random));
+  added.health.breaker.set_changed([this, &added] { note_health(added); });
+  return added;
+}
+
+Membership& Pool::add_member(Member& its_member) {
+  Membership& added = enroll(its_member);
+  changed.resume_all();
+  return added;
+}
+
+void Pool::retire(Membership& membership) {
+  const auto found = std::find_if(members.begin(), members.end(), [&](const auto& each) { return each.get() == &membership; });
+  if (found == members.end()) return;
+  if (std::exchange(membership.logged_in, false)) membership.member.user().log_out([] {});
+  retired_.push_back(std::move(*found));
+  members.erase(found);
+  objects.forget_member(membership.number);
+  membership.member.user().stop("it was removed from its pool");
+  membership.member.backend().worker().stop("it was removed from its pool");
+  runtime_.log.info("pool {}: member {} has left", config.name, membership.member.name());
+  changed.resume_all();
+}
+
+std::vector<const TokenObject*> Pool::only_on(const Membership& membership) const {
+  std::vector<const TokenObject*> alone;
+  objects.for_each([&](const TokenObject& object) {
+    if (object.members == membership.bit()) alone.push_back(&object);
+  });
+  return alone;
+}
+
+Membership* Pool::numbered(std::size_t number) {
+  for (const auto& each : members)
+    if (each->number == number) return each.get();
+  return nullptr;
+}
+
+Pool::Operational Pool::health_of(Membership& membership) const {
+  const Breaker& breaker = membership.health.breaker;
+  if (breaker.state() == Breaker::State::open) return {"ejected", breaker.reason()};
+  if (breaker.state() == Breaker::State::half_open) return {"trial", breaker.reason()};
+  if (!membership.quarantine.empty()) return {"down", membership.quarantine};
+  Worker& worker = login.applications() != 0 ? membership.member.user().worker() : membership.member.backend().worker();
+  if (worker.state() == Worker::State::backoff) return {"down", worker.failure().reason};
+  if (worker.state() == Worker::State::pausing) return {"starting", worker.failure().reason};
+  const bool serves = sessions == 0 ? worker.state() == Worker::State::ready : place_of(membership, login.applications() != 0) != nullptr;
+  return {serves ? "up" : "starting", ""};
+}
+
+void Pool::note_health(Membership& membership) {
+  const Operational now = health_of(membership);
+  const std::string before = membership.history.operational().state;
+  if (!membership.history.note(false, now.state, now.reason)) return;
+  const bool trouble = now.state == std::string("ejected") || now.state == std::string("down");
+  runtime_.log.log(trouble ? spdlog::level::warn : spdlog::level::info, "pool {}: member {} was {} and is {}{}{}", config.name,
+                   membership.member.name(), before, now.state, now.reason.empty() ? "" : ": ", now.reason);
+}
+
+void Pool::set_wanted(Membership& membership, Wanted wanted, const std::string& reason) {
+  membership.health.wanted = wanted;
+  membership.history.note(true, text(wanted), reason);
+  changed.resume_all();
+}
+
+void Pool::tend(std::uint64_t now_ms) {
+  if (!balanced() || now_ms - tended_ms_ < kTendEveryMs) return;
+  tended_ms_ = now_ms;
+  for (const auto& each : members) note_health(*each);
+  if (sessions == 0 && changed.empty()) return;
+  login.tend();
+  for (const auto& each : members) {
+    if (each->health.wanted == Wanted::maint) continue;
+    for (Survey* survey : {&each->public_objects, &each->user_objects}) {
+      if (survey == &each->user_objects && !each->logged_in) continue;
+      if (!survey->current()) survey->begin();
+      else if (survey->incomplete()) survey->look_again(now_ms);
+    }
+    Worker& worker = each->member.backend().worker();
+    if (worker.state() == Worker::State::ready)
+      each->capabilities.ask(worker, each->member.slot_in(worker), [this] { changed.resume_all(); });
+    probe(*each, now_ms);
+  }
+  changed.resume_all();
+}
+
+// Both workers, since either may hang alone.
+void Pool::probe(Membership& membership, std::uint64_t now_ms) {
+  const ProbeConfig& settings = config.balance.probe;
+  if (settings.call == ProbeCall::none) return;
+  const std::uint64_t since = now_ms - membership.probed_ms;
+  if (membership.probes_open != 0) {
+    if (since < static_cast<std::uint64_t>(settings.timeout.count())) return;
+    membership.health.breaker.hold_open(true);
+    membership.health.breaker.trip(now_ms, "a probe got no answer");
+    membership.probed_ms = now_ms;
+    return;
+  }
+  if (since < static_cast<std::uint64_t>(settings.interval.count())) return;
+  membership.probed_ms = now_ms;
+  std::vector<Worker*> workers{&membership.member.backend().worker()};
+  if (membership.logged_in) workers.push_back(&membership.member.user().worker());
+  for (Worker* worker : workers)
+    if (worker->state() == Worker::State::ready) send_probe(membership, *worker, now_ms);
+}
+
+void Pool::send_probe(Membership& membership, Worker& worker, std::uint64_t) {
+  using List = CK_FUNCTION_LIST_3_0;
+  const std::uint64_t slot_id = membership.member.slot_in(worker);
+  ++membership.probes_open;
+  OwnCall::start(worker, number_of<&List::C_GetTokenInfo>(), {&slot_id, 1}, {}, [this, &membership, alive = std::weak_ptr<char>(alive_)](Reply* reply) {
+    if (alive.expired()) return;
+    --membership.probes_open;
+    if (reply == nullptr) return;  // its worker died; that is seen otherwise
+    const bool bad = blame_of(reply->rv) != Blame::nobody;
+    if (membership.probes_open == 0 || bad) membership.health.breaker.hold_open(bad);
+    if (bad) membership.health.breaker.failed(runtime_.now_ms(), "a probe was answered with " + display(NameKind::ckr, reply->rv), false);
+    changed.resume_all();
+  });
+}
+
+}  // namespace p11shim
