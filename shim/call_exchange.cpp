@@ -23,6 +23,7 @@ void CallExchange::begin(milliseconds deadline) {
   request_.init = 0;
   request_.handles.clear();
   init_failed_ = false;
+  names_wire_ = false;
   patience_ = deadline.count() == 0 ? kWithoutDeadline : deadline + kGrace;
   failure_ = codes::kInternal;
 }
@@ -41,6 +42,8 @@ void CallExchange::end(bool secret) {
 
 bool CallExchange::perform() {
   ++request_.id;
+  if (!names_wire_ && !request_.handles.empty() && !call_info(request_.call)->policy.slot)
+    request_.handles[0] = application_.sessions().wire_handle(request_.handles[0]);
   if (lead_.call != 0) {
     request_.init = lead_.call;
     request_.init_body = lead_.body.bytes();
@@ -91,6 +94,17 @@ CK_RV CallExchange::perform_alone(CK_SESSION_HANDLE session, const WaitingInit& 
   const CK_RV rv = perform() ? reply_.rv : failure_;
   end(false);
   return rv;
+}
+
+void CallExchange::close_kept(CK_SESSION_HANDLE wire) {
+  begin(application_.config().deadline);
+  if (!application_.connect(*this)) return;
+  names_wire_ = true;
+  request_.call = number_of<&CK_FUNCTION_LIST_3_0::C_CloseSession>();
+  request_.handles.add(wire);
+  request_.body = {};
+  perform();
+  end(false);
 }
 
 CK_RV CallExchange::perform_part(CK_SESSION_HANDLE session, std::uint32_t call, std::span<const std::uint8_t> part) {

@@ -40,6 +40,8 @@ class CallExchange final : public Exchange {
   [[nodiscard]] Buffer& wanted() { return wanted_; }
   // A descriptor of proxyd's page of generations, or -1. Not during a call.
   int ask_for_generations();
+  // A session that was kept, by proxyd's handle; before begin().
+  void close_kept(CK_SESSION_HANDLE wire);
   // Parts that were gathered, as a call of their own; before begin().
   CK_RV perform_part(CK_SESSION_HANDLE session, std::uint32_t call, std::span<const std::uint8_t> part);
 
@@ -63,6 +65,7 @@ class CallExchange final : public Exchange {
   Reply reply_;
   WaitingInit lead_;
   bool init_failed_ = false;
+  bool names_wire_ = false;  // the request's session is named as proxyd does already
   Buffer head_, body_, answer_, wanted_;
   CK_RV failure_ = CKR_OK;
   bool in_flight_ = false;  // a request was sent whose reply has not been read to its end

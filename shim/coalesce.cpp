@@ -64,6 +64,26 @@ void Coalescing::send_all(bool only_session_objects) {
   }
 }
 
+bool Coalescing::reopen(CK_SLOT_ID slot, CK_FLAGS flags, CK_SESSION_HANDLE_PTR session) {
+  const CK_SESSION_HANDLE handle = application_.sessions().reopen(slot, flags);
+  if (handle != CK_INVALID_HANDLE) *session = handle;
+  return handle != CK_INVALID_HANDLE;
+}
+
+void Coalescing::close_kept() {
+  while (const CK_SESSION_HANDLE wire = application_.sessions().drop_kept()) exchange_.close_kept(wire);
+}
+
+void Coalescing::close_kept_with(CK_SESSION_HANDLE last) {
+  while (const CK_SESSION_HANDLE wire = application_.sessions().drop_kept_with(last)) exchange_.close_kept(wire);
+}
+
+void Coalescing::note_session_objects(CK_SESSION_HANDLE session) {
+  const Handles& handles = exchange_.reply().handles;
+  if (std::none_of(handles.begin(), handles.end(), [](std::uint64_t handle) { return (handle & kSessionObjectBit) != 0; })) return;
+  application_.sessions().with(session, [](SessionOperations& operations, KnownInits&, const OpenSession&) { operations.has_objects = true; });
+}
+
 void Coalescing::forget() {
   application_.sessions().forget_inits();
   application_.remembered().clear();

@@ -46,6 +46,12 @@ template <class Call>
 inline constexpr bool kReadsMechanismInfo = Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_GetMechanismInfo>();
 
 template <class Call>
+inline constexpr bool kOpensSession = Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_OpenSession>();
+// Its answer depends on how many sessions there are.
+template <class Call>
+inline constexpr bool kCountsSessions = kUnsettlesInits<Call> || Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_GetTokenInfo>();
+
+template <class Call>
 inline constexpr bool kClosesSession = Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_CloseSession>();
 template <class Call>
 inline constexpr bool kClosesAll = Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_CloseAllSessions>();
@@ -119,11 +125,16 @@ class Coalescing {
       if (answer_session_info(arguments...)) return CKR_OK;
     if constexpr (kReadsMechanismInfo<Call>)
       if (answer_mechanism_info(arguments...)) return CKR_OK;
+    if constexpr (kOpensSession<Call>)
+      if (reopen(first, std::get<1>(std::tuple(arguments...)), std::get<4>(std::tuple(arguments...)))) return CKR_OK;
+    if constexpr (kOpensSession<Call> || kCountsSessions<Call>) close_kept();
     if constexpr (kUnsettlesInits<Call>) {
       forget();
       send_all(false);
       if constexpr (!Call::policy.slot) send(first);  // a search
     } else if constexpr (kClosesSession<Call>) {
+      if (application_.sessions().keep(first)) return CKR_OK;
+      close_kept_with(first);
       send_all(true);
     } else if constexpr (kTakesInit<Call>) {
       if constexpr (kIsPart<Call>)
@@ -192,6 +203,7 @@ class Coalescing {
     else if constexpr (kReadsSessionInfo<Call>) learn_session_info(std::get<0>(all), *std::get<1>(all));
     else if constexpr (kReadsMechanismInfo<Call>) learn_mechanism_info(std::get<0>(all), std::get<1>(all), *std::get<2>(all));
     else if constexpr (kClosesSession<Call> || kClosesAll<Call>) forget_values();
+    if constexpr (Call::policy.objects == Objects::creates || Call::policy.objects == Objects::uses) note_session_objects(std::get<0>(all));
   }
 
  private:
@@ -238,6 +250,11 @@ class Coalescing {
   bool give_found(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE_PTR objects, CK_ULONG most, CK_ULONG_PTR count);
   bool end_search(CK_SESSION_HANDLE session, bool is_ended);
   void doubt_search(CK_SESSION_HANDLE session);
+
+  bool reopen(CK_SLOT_ID slot, CK_FLAGS flags, CK_SESSION_HANDLE_PTR session);
+  void close_kept();
+  void close_kept_with(CK_SESSION_HANDLE last);
+  void note_session_objects(CK_SESSION_HANDLE session);
 
   // coalesce_updates.cpp
   bool gather(CK_SESSION_HANDLE session, std::uint32_t call, const CK_BYTE* part, CK_ULONG size);

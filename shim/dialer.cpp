@@ -97,6 +97,8 @@ std::string Dialer::restore(Socket& socket) {
   sessions_.forget_inits();  // the logins are gone
   remembered_.generations.drop();
   remembered_.clear();
+  while (sessions_.drop_kept() != CK_INVALID_HANDLE) {
+  }
   for (const OpenSession& session : sessions_.list())
     if (!restore(socket, session)) return "the connection broke while sessions were restored";
   return {};
@@ -111,7 +113,7 @@ bool Dialer::restore(Socket& socket, const OpenSession& session) {
   request.call = number_of<&CK_FUNCTION_LIST_3_0::C_OpenSession>();
   RequestWriter to{out, request};
   Slot::put_request(to, session.slot);
-  Session::put_request(to, session.handle);
+  Session::put_request(to, session.wire);
   Ulong::put_request(to, session.flags);
   request.body = body.bytes();
   out_.clear();
@@ -121,7 +123,7 @@ bool Dialer::restore(Socket& socket, const OpenSession& session) {
       socket.receive(in_, config_.deadline) != Transfer::done ||
       !read_reply(in_.bytes().subspan(kLengthPrefix), reply) || reply.id != request.id)
     return false;
-  const bool restored = reply.rv == CKR_OK && reply.handles.size() == 1 && reply.handles[0] == session.handle;
+  const bool restored = reply.rv == CKR_OK && reply.handles.size() == 1 && reply.handles[0] == session.wire;
   if (!restored) sessions_.closed(session.handle);
   return true;
 }

@@ -1,8 +1,18 @@
 #include "shim/sessions.h"
 
+#include <algorithm>
 #include <new>
 
 namespace p11shim {
+namespace {
+
+constexpr std::size_t kMostKept = 16;
+// proxyd counts its handles from 1 on. The application's of a session that was given out again has a number in its upper half,
+// and one bit that no handle has stands for "not open".
+constexpr unsigned kReopenedShift = 32;
+constexpr CK_SESSION_HANDLE kNobodys = CK_SESSION_HANDLE{1} << 62;
+
+}  // namespace
 
 void Sessions::opened(const OpenSession& session) noexcept {
   const std::lock_guard lock(mutex_);
@@ -10,7 +20,7 @@ void Sessions::opened(const OpenSession& session) noexcept {
     Entry& entry = sessions_[session.handle];
     drop_waiting(entry.operations, known_);
     if (entry.session.handle == CK_INVALID_HANDLE) ++open_[session.slot];
-    entry = {session, {}, {}};
+    entry = {session, false, {}, {}};
   } catch (const std::bad_alloc&) {
   }
 }
@@ -34,6 +44,7 @@ void Sessions::closed_all(CK_SLOT_ID slot) noexcept {
     const auto entry = next++;
     if (entry->second.session.slot != slot) continue;
     drop_waiting(entry->second.operations, known_);
+    std::erase(kept_, entry->first);
     sessions_.erase(entry);
   }
   open_.erase(slot);
@@ -44,8 +55,77 @@ std::vector<OpenSession> Sessions::list() const {
   const std::lock_guard lock(mutex_);
   std::vector<OpenSession> sessions;
   sessions.reserve(sessions_.size());
-  for (const auto& [handle, entry] : sessions_) sessions.push_back(entry.session);
+  for (const auto& [handle, entry] : sessions_)
+    if (!entry.is_kept) sessions.push_back(entry.session);
   return sessions;
+}
+
+bool Sessions::keep(CK_SESSION_HANDLE handle) noexcept {
+  const std::lock_guard lock(mutex_);
+  const auto found = find_open(handle);
+  if (found == sessions_.end() || kept_.size() >= kMostKept) return false;
+  Entry& entry = found->second;
+  SessionOperations& operations = entry.operations;
+  const bool is_idle = (operations.active | operations.in_doubt | operations.lost) == Operation::none && !operations.is_sending &&
+                       operations.gathered.empty() && entry.messages.empty();
+  if (!is_idle || operations.has_objects || open_[entry.session.slot] < 2 || (entry.session.wire >> kReopenedShift) != 0) return false;
+  try {
+    kept_.push_back(handle);
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+  drop_waiting(operations, known_);
+  entry.operations = {};
+  entry.is_kept = true;
+  --open_[entry.session.slot];
+  return true;
+}
+
+CK_SESSION_HANDLE Sessions::reopen(CK_SLOT_ID slot, CK_FLAGS flags) noexcept {
+  const std::lock_guard lock(mutex_);
+  const auto kept = std::find_if(kept_.begin(), kept_.end(), [&](CK_SESSION_HANDLE handle) {
+    const OpenSession& session = sessions_.find(handle)->second.session;
+    return session.slot == slot && session.flags == flags;
+  });
+  if (kept == kept_.end()) return CK_INVALID_HANDLE;
+  auto node = sessions_.extract(*kept);
+  kept_.erase(kept);
+  OpenSession& session = node.mapped().session;
+  session.handle = session.wire | (++reopened_ << kReopenedShift);
+  node.mapped().is_kept = false;
+  node.key() = session.handle;
+  ++open_[slot];
+  const CK_SESSION_HANDLE handle = session.handle;
+  sessions_.insert(std::move(node));
+  return handle;
+}
+
+CK_SESSION_HANDLE Sessions::drop_kept() noexcept {
+  const std::lock_guard lock(mutex_);
+  return drop_kept_locked();
+}
+
+CK_SESSION_HANDLE Sessions::drop_kept_with(CK_SESSION_HANDLE last) noexcept {
+  const std::lock_guard lock(mutex_);
+  const auto found = find_open(last);
+  if (found == sessions_.end() || open_[found->second.session.slot] > 1) return CK_INVALID_HANDLE;
+  return drop_kept_locked();
+}
+
+CK_SESSION_HANDLE Sessions::drop_kept_locked() {
+  if (kept_.empty()) return CK_INVALID_HANDLE;
+  const auto found = sessions_.find(kept_.back());
+  kept_.pop_back();
+  const CK_SESSION_HANDLE wire = found->second.session.wire;
+  sessions_.erase(found);
+  return wire;
+}
+
+CK_SESSION_HANDLE Sessions::wire_handle(CK_SESSION_HANDLE handle) const noexcept {
+  const std::lock_guard lock(mutex_);
+  if (reopened_ == 0 && kept_.empty()) return handle;
+  const auto found = sessions_.find(handle);
+  return found == sessions_.end() || found->second.is_kept ? handle | kNobodys : found->second.session.wire;
 }
 
 void Sessions::message_started(CK_SESSION_HANDLE handle, Operation operation,
@@ -109,8 +189,12 @@ void Sessions::inherit(Sessions& parent) noexcept {
   try {
     for (const auto& [handle, entry] : parent.sessions_) {
       sessions_[handle].session = entry.session;
-      ++open_[entry.session.slot];
+      sessions_[handle].is_kept = entry.is_kept;
+      sessions_[handle].operations.has_objects = entry.operations.has_objects;
+      if (!entry.is_kept) ++open_[entry.session.slot];
     }
+    kept_ = parent.kept_;
+    reopened_ = parent.reopened_;
   } catch (const std::bad_alloc&) {
   }
 }

@@ -14,9 +14,10 @@
 namespace p11shim {
 
 struct OpenSession {
-  CK_SESSION_HANDLE handle = CK_INVALID_HANDLE;
+  CK_SESSION_HANDLE handle = CK_INVALID_HANDLE;  // the application's
   CK_SLOT_ID slot = 0;
   CK_FLAGS flags = 0;
+  CK_SESSION_HANDLE wire = handle;  // proxyd's; differs once the session has been kept and given out again
 };
 
 // All functions may be called from any thread. What does not fit into memory is forgotten: it costs a session
@@ -27,6 +28,18 @@ class Sessions {
   void closed(CK_SESSION_HANDLE handle) noexcept;
   void closed_all(CK_SLOT_ID slot) noexcept;
   [[nodiscard]] std::vector<OpenSession> list() const;
+
+  // A session that the application closes and that leaves no trace (no object, no operation, not its last one on the token)
+  // is kept, and is the next one that it opens with the same flags, under a new handle. True: it is kept.
+  bool keep(CK_SESSION_HANDLE handle) noexcept;
+  // The new handle; CK_INVALID_HANDLE if none is kept.
+  CK_SESSION_HANDLE reopen(CK_SLOT_ID slot, CK_FLAGS flags) noexcept;
+  // Where it matters how many sessions there are: proxyd's handle of one that is kept and no longer will be, or
+  // CK_INVALID_HANDLE. `last`: only if this session is the last one that is open on its token.
+  CK_SESSION_HANDLE drop_kept() noexcept;
+  CK_SESSION_HANDLE drop_kept_with(CK_SESSION_HANDLE last) noexcept;
+  // What proxyd calls this session; a handle that nobody has if it is not open.
+  [[nodiscard]] CK_SESSION_HANDLE wire_handle(CK_SESSION_HANDLE handle) const noexcept;
 
   void message_started(CK_SESSION_HANDLE handle, Operation operation, CK_MECHANISM_TYPE mechanism) noexcept;
   void message_ended(CK_SESSION_HANDLE handle, Operation operation) noexcept;
@@ -39,7 +52,7 @@ class Sessions {
   template <class Fn>
   auto with(CK_SESSION_HANDLE handle, Fn fn) {
     const std::lock_guard lock(mutex_);
-    const auto found = sessions_.find(handle);
+    const auto found = find_open(handle);
     using Result = decltype(fn(found->second.operations, known_, found->second.session));
     if constexpr (std::is_void_v<Result>) {
       if (found != sessions_.end()) fn(found->second.operations, known_, found->second.session);
@@ -61,14 +74,23 @@ class Sessions {
  private:
   struct Entry {
     OpenSession session;
+    bool is_kept = false;  // closed for the application
     std::unordered_map<Operation, CK_MECHANISM_TYPE> messages;
     SessionOperations operations;
   };
+  [[nodiscard]] auto find_open(CK_SESSION_HANDLE handle) {
+    const auto found = sessions_.find(handle);
+    return found != sessions_.end() && found->second.is_kept ? sessions_.end() : found;
+  }
+  CK_SESSION_HANDLE drop_kept_locked();
+
   mutable std::mutex mutex_;
   std::condition_variable sent_;
   std::unordered_map<CK_SESSION_HANDLE, Entry> sessions_;
   std::unordered_map<CK_SLOT_ID, std::size_t> open_;  // how many, by slot
   KnownInits known_;
+  std::vector<CK_SESSION_HANDLE> kept_;  // the application's handles of those that are kept
+  std::uint64_t reopened_ = 0;           // how many have been
 };
 
 }  // namespace p11shim

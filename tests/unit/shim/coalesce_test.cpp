@@ -294,6 +294,9 @@ TEST_F(Coalesce, AClosedSessionTakesWhatWaitsWithIt) {
 
 TEST_F(Coalesce, ASessionObjectMayEndWithAnotherSession) {
   const CK_SESSION_HANDLE other = open_session();
+  proxyd_.on(number_of<&F::C_CreateObject>(), [](const Request&) { return FakeProxyd::Answer{.handles = {kSessionKey}}; });
+  CK_OBJECT_HANDLE key = 0;
+  EXPECT_EQ(C_CreateObject(other, nullptr, 0, &key), CKR_OK);
   EXPECT_EQ(init(kSessionKey), CKR_OK);
   EXPECT_EQ(sign(), CKR_OK);
   EXPECT_EQ(init(kSessionKey), CKR_OK);

@@ -1,6 +1,7 @@
 // Which answers are given again without asking, and when no longer.
 #include <cstring>
 #include <mutex>
+#include <set>
 
 #include "calls/values.h"
 #include "shim_test.h"
@@ -245,6 +246,46 @@ TEST_F(RememberedTest, NothingIsRememberedForNoTime) {
   for (int i = 0; i < 2; ++i) expect_label();
   expect_length();
   EXPECT_EQ(messages(), 3);
+}
+
+TEST_F(RememberedTest, ClosedSessionsAreGivenOutAgain) {
+  std::vector<CK_SESSION_HANDLE> handles;
+  for (int i = 0; i < 3; ++i) {
+    handles.push_back(open_session());
+    EXPECT_EQ(C_CloseSession(handles.back()), CKR_OK);
+  }
+  EXPECT_EQ(proxyd_.calls(number_of<&F::C_OpenSession>()), 2u) << "one is the fixture's";
+  EXPECT_EQ(proxyd_.calls(number_of<&F::C_CloseSession>()), 0u);
+  EXPECT_EQ(std::set(handles.begin(), handles.end()).size(), 3u) << "the old handles stay invalid";
+  std::vector<std::uint64_t> named;
+  proxyd_.on(number_of<&F::C_GenerateRandom>(), [&](const Request& request) {
+    named.push_back(request.handles[0]);
+    return FakeProxyd::Answer{.rv = CKR_SESSION_HANDLE_INVALID};
+  });
+  const CK_SESSION_HANDLE again = open_session();
+  for (const CK_SESSION_HANDLE handle : {handles[0], handles[2], again}) EXPECT_EQ(random(handle), CKR_SESSION_HANDLE_INVALID);
+  EXPECT_GT(named[0], kSessionObjectBit) << "no session has such a handle";
+  EXPECT_GT(named[1], kSessionObjectBit);
+  EXPECT_EQ(named[2], handles[0]) << "what proxyd calls it";
+}
+
+TEST_F(RememberedTest, WhereSessionsCountTheClosedOnesAreClosed) {
+  EXPECT_EQ(C_CloseSession(open_session()), CKR_OK);
+  CK_BYTE pin[] = {'1'};
+  EXPECT_EQ(C_Login(session_, CKU_USER, pin, sizeof pin), CKR_OK);
+  EXPECT_EQ(proxyd_.calls(number_of<&F::C_CloseSession>()), 1u);
+  EXPECT_EQ(C_CloseSession(open_session()), CKR_OK);
+  EXPECT_EQ(C_CloseSession(session_), CKR_OK) << "the last one takes the login along";
+  EXPECT_EQ(proxyd_.calls(number_of<&F::C_CloseSession>()), 3u);
+}
+
+TEST_F(RememberedTest, ASessionWithObjectsIsClosed) {
+  proxyd_.on(number_of<&F::C_CreateObject>(), [](const Request&) { return FakeProxyd::Answer{.handles = {kSessionObjectBit | 1}}; });
+  const CK_SESSION_HANDLE session = open_session();
+  CK_OBJECT_HANDLE object = 0;
+  EXPECT_EQ(C_CreateObject(session, nullptr, 0, &object), CKR_OK);
+  EXPECT_EQ(C_CloseSession(session), CKR_OK);
+  EXPECT_EQ(proxyd_.calls(number_of<&F::C_CloseSession>()), 1u);
 }
 
 // As over TCP.
