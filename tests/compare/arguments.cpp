@@ -166,11 +166,14 @@ void QueryArgument::show(Json& in, const Names&) const {
 }
 
 void QueryArgument::report(Report& report) const {
+  // With any other code the buffers are as they were (§5.7.5), whatever object was meant.
+  const bool fills = report.rv == CKR_OK || report.rv == CKR_ATTRIBUTE_SENSITIVE || report.rv == CKR_ATTRIBUTE_TYPE_INVALID ||
+                     report.rv == CKR_BUFFER_TOO_SMALL;
   auto buffer = buffers_.begin();
   for (std::size_t i = 0; i < query_.size(); ++i, ++buffer) {
     const CK_ATTRIBUTE& attribute = attributes_[i];
     const std::string name = std::to_string(i) + "." + attribute_name(query_[i].type);
-    const bool blurred = report.blurred && differs_per_run(attribute.type);
+    const bool blurred = report.blurred && fills && differs_per_run(attribute.type);
     const bool available = attribute.ulValueLen != CK_UNAVAILABLE_INFORMATION;
     if (!blurred || !length_differs_per_run(attribute.type) || !available)
       report.out[name + ".length"] = length_shown(attribute.ulValueLen);

@@ -202,6 +202,7 @@ class Recorder {
   // Remembers that the contents of a new object differ from run to run.
   void made(CK_RV rv, const Object* object, bool random);
   void closed(Session session);
+  void forget(Session session);
   // What an object is, told by its attributes; not written down.
   std::string identity(Session session, Object object) const;
 
@@ -216,7 +217,11 @@ class Recorder {
   std::map<std::pair<Session, Activity>, bool> random_activities_;
   std::set<Object> random_objects_;
   std::map<Session, CK_SLOT_ID> open_sessions_;
-  std::map<Session, std::vector<Object>> finds_;
+  struct Search {
+    std::vector<Object> objects;
+    bool exhausted = false;  // C_FindObjects gave fewer than were asked for
+  };
+  std::map<Session, Search> finds_;
 };
 
 }  // namespace p11shim::compare

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include "recorder_call.h"
 
@@ -67,7 +68,7 @@ CK_RV Recorder::set_attribute_value(Session session, Object object, const Templa
 CK_RV Recorder::find_objects_init(Session session, const Template* attributes) {
   const CK_RV rv =
       call(P11_V2(C_FindObjectsInit), session_argument(session), TemplateArgument{"template", attributes});
-  if (rv == CKR_OK) finds_[session].clear();
+  if (rv == CKR_OK) finds_[session] = {};
   return rv;
 }
 
@@ -111,9 +112,10 @@ Found Recorder::find_objects(Session session, CK_ULONG max) {
   FoundArgument found(max);
   const CK_RV rv = call(P11_V2(C_FindObjects), session_argument(session), found);
   if (rv != CKR_OK) return {rv, {}};
-  std::vector<Object>& all = finds_[session];
+  Search& search = finds_[session];
   std::vector<Object> objects = found.objects();
-  all.insert(all.end(), objects.begin(), objects.end());
+  search.objects.insert(search.objects.end(), objects.begin(), objects.end());
+  search.exhausted |= max > 0 && objects.size() < max;
   return {rv, objects};
 }
 
@@ -123,7 +125,8 @@ CK_RV Recorder::find_objects_null(Session session, bool null_handles, bool null_
 }
 
 Found Recorder::find_objects_final(Session session) {
-  std::vector<Object> objects = std::move(finds_[session]);
+  const Search search = std::exchange(finds_[session], {});
+  std::vector<Object> objects = search.objects;
   finds_.erase(session);
   // Known objects in the order in which the case met them, then the others by what they are.
   auto order = [&](Object object) {
@@ -137,10 +140,13 @@ Found Recorder::find_objects_final(Session session) {
 
   struct Ended {
     const std::vector<Object>& objects;
+    const bool exhausted;
     auto c() { return std::make_tuple(); }
     void show(Json&, const Names&) const {}
     void report(Report& report) const {
       if (report.rv != CKR_OK) return;
+      // Which of them came first is the module's secret.
+      if (!exhausted && !objects.empty()) return void(report.out["found"] = objects.size());
       Json& shown = report.out["found"] = Json::array();
       for (Object object : objects) shown.push_back(report.names.objects.found(object));
     }
@@ -149,7 +155,7 @@ Found Recorder::find_objects_final(Session session) {
   if (!random_objects_.empty())
     for (Object object : objects)
       if (!names_.objects.current(object)) random_objects_.insert(object);
-  const CK_RV rv = call(P11_V2(C_FindObjectsFinal), session_argument(session), Ended{objects});
+  const CK_RV rv = call(P11_V2(C_FindObjectsFinal), session_argument(session), Ended{objects, search.exhausted});
   return {rv, objects};
 }
 

@@ -73,6 +73,8 @@ CK_RV Recorder::finalize(void* reserved) {
   const CK_RV rv = call(P11_V2(C_Finalize), Plain<void*>{"reserved", reserved});
   if (rv != CKR_OK) return rv;
   open_sessions_.clear();
+  finds_.clear();
+  random_activities_.clear();
   names_.objects.renew();
   return rv;
 }
@@ -136,10 +138,17 @@ CK_RV Recorder::open_session(CK_SLOT_ID slot, CK_FLAGS flags, Session* session) 
   return rv;
 }
 
+// A module may give the number to another session.
+void Recorder::forget(Session session) {
+  finds_.erase(session);
+  std::erase_if(random_activities_, [&](const auto& activity) { return activity.first.first == session; });
+}
+
 void Recorder::closed(Session session) {
   auto open = open_sessions_.find(session);
   if (open == open_sessions_.end()) return;
   const CK_SLOT_ID slot = open->second;
+  forget(session);
   open_sessions_.erase(open);
   const bool last = std::ranges::none_of(open_sessions_, [&](const auto& other) { return other.second == slot; });
   if (last) names_.objects.renew();  // it logged the application out
@@ -154,6 +163,8 @@ CK_RV Recorder::close_session(Session session) {
 CK_RV Recorder::close_all_sessions(CK_SLOT_ID slot) {
   const CK_RV rv = call(P11_V2(C_CloseAllSessions), slot_argument(slot));
   if (rv != CKR_OK) return rv;
+  for (const auto& [session, where] : open_sessions_)
+    if (where == slot) forget(session);
   std::erase_if(open_sessions_, [&](const auto& open) { return open.second == slot; });
   names_.objects.renew();
   return rv;

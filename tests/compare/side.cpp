@@ -27,7 +27,8 @@ ChildEnd Side::run(const std::function<void(const Scene&, int fd)>& application,
   const Stage stage(*this);
   const Scene scene = stage.scene();
   ChildEnd end = run_in_child(stage.environment(), deadline, [&](int fd) { application(scene, fd); });
-  if (!end.failure.empty()) end.failure += "\n" + stage.log();
+  end.log = stage.log();
+  if (!end.failure.empty()) end.failure += "\n" + end.log;
   return end;
 }
 

@@ -12,6 +12,7 @@
 #include <fstream>
 #include <iostream>
 #include <numeric>
+#include <sstream>
 #include <thread>
 
 #include "compare/comparator.h"
@@ -37,7 +38,7 @@ struct Options {
   unsigned threads = 0;
   bool twice_direct = false;
   bool no_minimise = false;
-  std::string save;  // transcripts, as FILE.direct and FILE.proxied
+  std::string save;  // transcripts, as FILE.direct and FILE.proxied, and FILE.log
 };
 
 void append(int from, int to) {
@@ -96,10 +97,19 @@ ChildEnd run(const Side& side, const Options& options, const Path& path) {
       std::chrono::seconds(300));
 }
 
+std::string warnings_of(const std::string& log) {
+  std::istringstream lines(log);
+  std::string warnings;
+  for (std::string line; std::getline(lines, line);)
+    if (line.find(" warn") != std::string::npos || line.find(" error") != std::string::npos) warnings += line + "\n";
+  return warnings;
+}
+
 struct Result {
   std::vector<TranscriptLine> direct;
   std::vector<Difference> differences;
   std::string failure;
+  std::string warnings;  // of proxyd
   bool equal() const { return differences.empty() && failure.empty(); }
 };
 
@@ -120,9 +130,11 @@ class Pair {
     if (!options_.save.empty()) {
       std::ofstream(options_.save + ".direct") << ours.output;
       std::ofstream(options_.save + ".proxied") << theirs.output;
+      std::ofstream(options_.save + ".log") << theirs.log;
     }
     Result result;
     result.direct = parse_transcript(ours.output);
+    result.warnings = warnings_of(theirs.log);
     if (!ours.failure.empty()) result.failure = "directly: " + ours.failure;
     if (!theirs.failure.empty()) result.failure += "through the proxy: " + theirs.failure;
     result.differences =
@@ -146,7 +158,7 @@ void print(const Result& result) {
   if (!result.failure.empty()) std::cout << result.failure << "\n";
   if (result.differences.empty()) return;
   std::cout << "step " << step_at(result.direct, result.differences[0].line) << ": "
-            << explain(result.differences[0], result.direct);
+            << explain(result.differences[0], result.direct) << result.warnings;
 }
 
 int search(const Options& options, const FreshTokens& tokens) {
@@ -189,7 +201,7 @@ int main(int argc, char** argv) {
   app.add_option("--steps", options.steps);
   app.add_option("--only", options.only, "only these steps")->delimiter(',');
   app.add_option("--threads", options.threads, "this many walkers in one process");
-  app.add_option("--save", options.save, "keep the transcripts under this name");
+  app.add_option("--save", options.save, "keep the transcripts and proxyd's log under this name");
   app.add_flag("--twice-direct", options.twice_direct, "compare the module with itself");
   app.add_flag("--no-minimise", options.no_minimise);
   CLI11_PARSE(app, argc, argv);
