@@ -176,7 +176,9 @@ void Coalescing::went_on(CK_SESSION_HANDLE session, const Policy& policy, CK_RV 
 }
 
 void Coalescing::doubt(CK_SESSION_HANDLE session) {
-  application_.sessions().with(session, [](SessionOperations& operations, KnownInits&, const OpenSession&) {
+  application_.sessions().with(session, [&](SessionOperations& operations, KnownInits& known, const OpenSession&) {
+    // No memory to build the message: the Init that it was to bring along goes on waiting.
+    if (exchange_.lead().call != 0 && exchange_.request().init == 0 && p11shim::defer(operations, known, exchange_.lead())) return;
     operations.in_doubt = Operation::any;
     operations.is_fresh = false;
     operations.gathers = 0;

@@ -241,6 +241,8 @@ void ClientCall::on_reply(Reply& reply) {
     asked_ = true;
     return go(step_);
   }
+  // Whoever ran out of memory, the worker perhaps, when the module had done its part.
+  if (session_ != nullptr && (reply.init_rv == CKR_HOST_MEMORY || reply.rv == CKR_HOST_MEMORY)) doubt_operations();
   if (reply.init_rv != CKR_OK) {
     reply_.init_rv = reply.init_rv;
     return finish(reply.init_rv);

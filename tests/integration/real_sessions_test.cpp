@@ -56,6 +56,32 @@ TEST(RealSessions, FailedOperationsInAThousandSessionsDoNotUseThemUp) {
   EXPECT_LE(proxyd.worker("user")["real_sessions"], 6);
 }
 
+// A worker that has no memory for the answer says the same as a module that has none: what was begun may be active.
+TEST(RealSessions, SessionOfACallWithoutMemoryIsNotLentAgain) {
+  MockModule mock;
+  PrivateProxyd proxyd(mock.config(kFewSessions));
+  proxyd.start();
+  TestApplication application(proxyd);
+  const auto session = application.open();
+  CK_MECHANISM sha{CKM_SHA256, nullptr, 0};
+  CK_BYTE digest[32];
+  const auto closed = [&] { return mock.rules.recorded().find(" C_CloseSession ") != std::string::npos; };
+  mock.rules.set(mock.rules.record_directive());
+  EXPECT_EQ(application->C_DigestInit(session, &sha), CKR_OK);
+  CK_ULONG length = sizeof digest;
+  EXPECT_EQ(application->C_Digest(session, digest, 1, digest, &length), CKR_OK);
+  EXPECT_FALSE(closed());
+  mock.rules.set(mock.rules.record_directive() + "C_DigestInit rv=CKR_HOST_MEMORY times=1");
+  // The first answer to such an Init is known: it waits, and is executed with the call that uses it.
+  EXPECT_EQ(application->C_DigestInit(session, &sha), CKR_OK);
+  length = sizeof digest;
+  EXPECT_EQ(application->C_Digest(session, digest, 1, digest, &length), CKR_HOST_MEMORY);
+  EXPECT_TRUE(eventually(closed));
+  EXPECT_EQ(application->C_DigestInit(session, &sha), CKR_OK);
+  length = sizeof digest;
+  EXPECT_EQ(application->C_Digest(session, digest, 1, digest, &length), CKR_OK);
+}
+
 // The module allows fewer sessions than are configured: calls wait for one, and it is not asked over and over.
 TEST(RealSessions, ModuleWithFewerSessionsThanConfiguredIsEnough) {
   MockModule mock;
