@@ -97,6 +97,20 @@ TEST_F(HostilePeer, RequestBeforeHelloAndSecondHelloEndTheConnection) {
   EXPECT_FALSE(twice.greet());
 }
 
+// Nobody occupies a connection without saying who he is; who has said so may be silent as long as he likes.
+TEST_F(HostilePeer, SilenceEndsAConnectionThatHasNotSaidHello) {
+  RawPeer silent(proxyd), slow(proxyd), known(proxyd);
+  ASSERT_TRUE(known.greet());
+  Buffer hello;
+  write_hello(hello, RawPeer::proper_hello(2));
+  slow.send(hello.bytes().first(hello.size() - 1));
+  EXPECT_TRUE(silent.closed());
+  EXPECT_TRUE(slow.closed());
+  EXPECT_NE(proxyd.log().find("it does not say who it is"), std::string::npos);
+  known.send(RawPeer::request(number_of<&List::C_GetSlotInfo>(), {0}));
+  EXPECT_TRUE(known.answer());
+}
+
 TEST_F(HostilePeer, TruncatedFrameAndGoneIsForgotten) {
   for (int i = 0; i < 20; ++i) {
     RawPeer peer(proxyd);

@@ -1,6 +1,7 @@
 // How proxyd starts, reloads, drains and ends, and what it does with modules and applications that do not behave.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/resource.h>
@@ -96,6 +97,37 @@ TEST_F(Lifecycle, SocketOfSystemdIsUsed) {
   process.signal(SIGTERM);
   EXPECT_EQ(process.wait(), 0);
   EXPECT_EQ(::access(path.c_str(), F_OK), 0);  // it is systemd's
+  ::close(socket);
+}
+
+// What arrives at the socket that systemd would have named, until `wanted` does. An empty one: it never did.
+std::string heard(int socket, const std::string& wanted) {
+  for (int i = 0; i < 1000; ++i) {
+    pollfd readable{socket, POLLIN, 0};
+    char message[4096];
+    if (::poll(&readable, 1, static_cast<int>(std::chrono::milliseconds(kPatience).count())) != 1) return {};
+    const ssize_t count = ::recv(socket, message, sizeof message, 0);
+    const std::string text(message, static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
+    if (text.find(wanted) != std::string::npos) return text;
+  }
+  return {};
+}
+
+TEST(Systemd, IsToldWhenItServesThatItLivesAndWhenItEnds) {
+  const compare::PrivateDirectory directory;
+  const std::string path = (directory.path() / "notify").string();
+  const int socket = ::socket(AF_UNIX, SOCK_DGRAM, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
+  ASSERT_EQ(::bind(socket, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  MockModule mock;
+  PrivateProxyd proxyd(mock.config(), {{"NOTIFY_SOCKET", path}, {"WATCHDOG_USEC", "100000"}});
+  proxyd.start();
+  EXPECT_NE(heard(socket, "READY=1"), "");
+  for (int i = 0; i < 3; ++i) EXPECT_NE(heard(socket, "WATCHDOG=1"), "");
+  EXPECT_EQ(proxyd.stop(), 0);
+  EXPECT_NE(heard(socket, "STOPPING=1"), "");
   ::close(socket);
 }
 
