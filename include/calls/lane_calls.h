@@ -13,6 +13,7 @@ enum class LaneCall : std::uint32_t {
   load = 1000,        // body: LoadOrder → LoadedModule. The first call of a worker, on lane 0, once.
   list_slots = 1001,  // body: whether to ask for their number first → SlotEntry, one after another
   describe = 1002,    // handles: session, objects… → their descriptions in the annex
+  read_out = 1003,    // handles: session, object → a template with which C_CreateObject makes the same session object
 };
 
 struct LoadOrder {

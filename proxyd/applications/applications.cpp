@@ -211,14 +211,18 @@ void Applications::drop_object(Application& application, std::uint64_t handle, b
   if (object->place == nullptr) return;  // gone already
   // A forked relative may have it still; if the application has destroyed it, it is gone for all of them.
   if (destroy && object.use_count() != 1) return;
-  object->place->remove_session_object(object->real);
-  if (destroy) destroy_in_module(*object);
-  object->place = nullptr;
-  if (RealSession* creator = std::exchange(object->creator, nullptr)) creator->pool->object_gone(*creator);
+  end_object(*object, destroy);
+}
+
+void Applications::end_object(SessionObject& object, bool destroy) {
+  object.place->remove_session_object(object.real);
+  if (destroy) destroy_in_module(object);
+  object.place = nullptr;
+  if (RealSession* creator = std::exchange(object.creator, nullptr)) creator->pool->object_gone(*creator);
 }
 
 // In the real session that made it: any session of the worker may destroy it, and that one exists for certain.
-void Applications::destroy_in_module(SessionObject& object) {
+void Applications::destroy_in_module(const SessionObject& object) {
   if (object.creator == nullptr) return;
   const std::uint64_t handles[] = {object.creator->handle, object.real};
   OwnCall::start(object.place->worker(), kDestroyObject, handles, {}, [](Reply*) {});

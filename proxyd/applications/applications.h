@@ -36,6 +36,9 @@ class Applications {
   // Lets go of a session object; the last one to do so destroys it in the module.
   void drop_object(Application& application, std::uint64_t handle, bool destroy_in_module);
 
+  // Nobody has it any more. `destroy`: it may exist in the module still.
+  static void end_object(SessionObject& object, bool destroy);
+
   void worker_lost(Place& place);
   void login_lost(Member& member, CK_USER_TYPE user);
   // Takes a real session from the virtual session that has pinned it for this reason (doubt or search) the longest. A search
@@ -56,7 +59,7 @@ class Applications {
   static void adopt(Application& application, std::uint64_t handle, std::shared_ptr<SessionObject> object);
   void inherit(Application& child, const Application& parent);
   static void end_search(RealSession& session);
-  static void destroy_in_module(SessionObject& object);
+  static void destroy_in_module(const SessionObject& object);
 
   Runtime& runtime_;
   Registry& registry_;

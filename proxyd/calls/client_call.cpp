@@ -86,6 +86,7 @@ bool ClientCall::begin(Application& application, std::span<const std::uint8_t> f
   session_ = nullptr;
   place_ = nullptr;
   only_asks_ = asked_ = false;
+  moved_to_ = nullptr;
   state_refused_ = false;
   has_key_ = false;
   elsewhere_.clear();
@@ -163,6 +164,7 @@ void ClientCall::finish(CK_RV rv, std::span<const std::uint8_t> body) {
   attempt_deadline_.disarm();
   attempt_abandoned();
   settle_lease();
+  drop_copies();
   if (session_ != nullptr && pool_->balanced()) forget_failed_operation(rv);
   audit(rv, body);
   reply_.values = {};

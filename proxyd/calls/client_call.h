@@ -147,6 +147,12 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   void name_values();
   void note_key(const TokenObject* object, const SessionObject* session_object);
 
+  // copies.cpp: session objects of another login domain than the one in which the call runs
+  bool copy_here(Place& place, std::uint64_t handle, const SessionObject& original, std::uint64_t& real);
+  void copied(std::uint64_t handle, Place& source, std::shared_ptr<SessionObject> copy);
+  bool moves_to_login(CK_RV rv);
+  void drop_copies();
+
   // auditing.cpp
   OperationRecord record_of(CK_RV rv, std::span<const std::uint8_t> reply_body);
   void audit(CK_RV rv, std::span<const std::uint8_t> reply_body);
@@ -215,6 +221,12 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   bool search_is_over_ = false;        // of one that came as one step: in the module too
   bool state_refused_ = false;         // a saved state that is not this application's: the module sees an empty one
   std::vector<Place*> elsewhere_;      // places where a find goes on
+  struct Copy {
+    std::uint64_t handle;                   // of the original
+    std::shared_ptr<SessionObject> object;  // null: it cannot be copied
+  };
+  std::vector<Copy> copies_;           // live as long as the call
+  Place* moved_to_ = nullptr;          // where it runs, if not where the first object that it names would have it
   Attempts attempts_;
   AttemptDeadline attempt_deadline_{[this] { attempt_expired(); }};
   MemberId member_statistics_{};  // of the member of the last attempt

@@ -122,14 +122,20 @@ Place* ClientCall::choose_place() {
   return only_asks_ ? begun : wanted;
 }
 
+// Private objects decide, then the first one; others are copied there.
 Place* ClientCall::place_of_session_objects() {
+  if (moved_to_ != nullptr) return moved_to_;
+  Place* first = nullptr;
   for (std::size_t i = 1; i < request_.handles.size(); ++i) {
     const auto found = application_->session_objects.find(request_.handles[i]);
     if (found == application_->session_objects.end() || found->second->place == nullptr || found->second->pool != pool_) continue;
-    for (Place* place : pool_->member.places())
-      if (&place->objects == found->second->place) return place;
+    for (Place* place : pool_->member.places()) {
+      if (&place->objects != found->second->place) continue;
+      if (found->second->is_private) return place;
+      if (first == nullptr) first = place;
+    }
   }
-  return nullptr;
+  return first != nullptr && sees_private() && names_private_object() ? &application_->place(*pool_) : first;
 }
 
 bool ClientCall::names_private_object() {
@@ -251,6 +257,7 @@ void ClientCall::on_reply(Reply& reply) {
   if (session_ == nullptr && !reply.handles.empty()) return finish(CKR_SESSION_HANDLE_INVALID);
   if (session_ == nullptr) return finish(reply.rv, reply.body);
   if (attempts_.replaying) return replayed(reply);
+  if (moves_to_login(reply.rv)) return;
   search_is_over_ = is_whole_search() && In(reply.body).boolean();
   track_operations(reply);
   if (pool_->balanced()) record_operation(reply);

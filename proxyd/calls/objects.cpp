@@ -37,7 +37,8 @@ bool ClientCall::resolve(Place& place, std::uint64_t handle, std::uint64_t& real
   if (handle == CK_INVALID_HANDLE) return true;
   if ((handle & kSessionObjectBit) != 0) {
     const auto found = application_->session_objects.find(handle);
-    if (found == application_->session_objects.end() || found->second->place != &place.objects) return true;
+    if (found == application_->session_objects.end()) return true;
+    if (found->second->place != &place.objects) return copy_here(place, handle, *found->second, real);
     real = found->second->real;
     note_key(nullptr, found->second.get());
     return true;

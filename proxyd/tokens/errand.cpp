@@ -6,6 +6,8 @@ namespace p11shim {
 namespace {
 constexpr auto kFindObjectsInit = number_of<&CK_FUNCTION_LIST_3_0::C_FindObjectsInit>();
 constexpr auto kFindObjectsFinal = number_of<&CK_FUNCTION_LIST_3_0::C_FindObjectsFinal>();
+constexpr auto kCreateObject = number_of<&CK_FUNCTION_LIST_3_0::C_CreateObject>();
+constexpr auto kReadOut = static_cast<std::uint32_t>(LaneCall::read_out);
 constexpr auto kDescribe = static_cast<std::uint32_t>(LaneCall::describe);
 }  // namespace
 
@@ -24,8 +26,19 @@ void Errand::change(Place& place, std::uint32_t call, std::uint64_t object, Buff
   errand->resume();
 }
 
+void Errand::read_out(Place& place, std::uint64_t object, Done done) {
+  (new Errand(place, kReadOut, {object}, {}, std::move(done)))->resume();
+}
+
+void Errand::make(Place& place, Buffer tmpl, Made made) {
+  auto* errand = new Errand(place, kCreateObject, {}, std::move(tmpl), {});
+  errand->made_ = std::move(made);
+  errand->resume();
+}
+
 void Errand::resume() {
   if (place_.worker.state() == Worker::State::backoff) return finish(nullptr);
+  if (!objects_.empty() && generation_ != place_.worker.generation()) return finish(nullptr);  // they are gone
   if (!place_.worker.require(*this)) return;
   const auto lease = place_.sessions(read_write_).borrow(*this);
   if (lease.outcome == RealSessions::Outcome::waiting) return;
@@ -38,6 +51,14 @@ void Errand::resume() {
 
 void Errand::answered(RealSession& session, Reply* reply) {
   if (reply == nullptr) return finish(nullptr);  // the worker is gone, and the session with it
+  if (made_ && reply->rv == CKR_OK && reply->handles.size() == 1) {
+    object_ = std::make_shared<SessionObject>();
+    object_->real = reply->handles[0];
+    object_->place = &place_.objects;
+    object_->creator = &session;  // it is closed no more while the object lives
+    ++session.owned_objects;
+    place_.objects.add(object_);
+  }
   if (call_ == kFindObjectsInit && reply->rv == CKR_OK) {
     const std::uint64_t handle = session.handle;
     OwnCall::start(place_.worker, kFindObjectsFinal, {&handle, 1}, {}, [&session](Reply* final_reply) {
@@ -53,8 +74,10 @@ void Errand::answered(RealSession& session, Reply* reply) {
 
 void Errand::finish(Reply* reply) {
   const Done done = std::move(done_);
+  const Made made = std::move(made_);
+  std::shared_ptr<SessionObject> object = std::move(object_);
   delete this;
-  done(reply);
+  made ? made(std::move(object)) : done(reply);
 }
 
 }  // namespace p11shim

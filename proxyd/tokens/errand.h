@@ -16,22 +16,30 @@ class Errand final : private Waiter {
   static void find(Place& place, Buffer tmpl, Done done);
   // C_DestroyObject or C_SetAttributeValue of one object; `body` is the application's.
   static void change(Place& place, std::uint32_t call, std::uint64_t object, Buffer body, Done done);
+  // A template of C_CreateObject with which make() makes the same session object elsewhere.
+  static void read_out(Place& place, std::uint64_t object, Done done);
+  // A session object of proxyd's own; `tmpl` is the encoded template of C_CreateObject. Null: it could not be made.
+  using Made = std::function<void(std::shared_ptr<SessionObject> object)>;
+  static void make(Place& place, Buffer tmpl, Made made);
   // Descriptions of these objects.
   static void describe(Place& place, std::vector<std::uint64_t> objects, Done done);
 
  private:
   Errand(Place& place, std::uint32_t call, std::vector<std::uint64_t> objects, Buffer body, Done done)
-      : place_(place), call_(call), objects_(std::move(objects)), body_(std::move(body)), done_(std::move(done)) {}
+      : place_(place), generation_(place.worker.generation()), call_(call), objects_(std::move(objects)), body_(std::move(body)), done_(std::move(done)) {}
   void resume() override;
   void answered(RealSession& session, Reply* reply);
   void finish(Reply* reply);
 
   Place& place_;
+  const std::uint64_t generation_;  // of the process that `objects_` are handles of, if it names any
   bool read_write_ = false;
   const std::uint32_t call_;
   std::vector<std::uint64_t> objects_;
   Buffer body_;
   Done done_;
+  Made made_;
+  std::shared_ptr<SessionObject> object_;  // that was made
 };
 
 }  // namespace p11shim

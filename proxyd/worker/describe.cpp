@@ -1,86 +1,14 @@
 #include "proxyd/worker/describe.h"
 
-#include <algorithm>
 #include <array>
 #include <vector>
 
-#include "pkcs11/attributes.h"
+#include "proxyd/worker/object_attributes.h"
 
 namespace p11shim {
 namespace {
 
 constexpr std::size_t kMostKnown = 1 << 20;  // then everything is described anew
-constexpr CK_ULONG kFirstTry = 1024;         // bytes; most attributes fit, larger ones are read again
-
-// Attributes of an object, read with one call when none is longer than kFirstTry.
-class Attributes {
- public:
-  explicit Attributes(std::span<const CK_ATTRIBUTE_TYPE> types) : memory_(types.size() * kFirstTry) {
-    for (std::size_t i = 0; i < types.size(); ++i) query_.push_back({types[i], memory_.data() + i * kFirstTry, room_for(types[i])});
-  }
-  void read(const CK_FUNCTION_LIST_3_0& module, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object) {
-    const CK_RV rv = module.C_GetAttributeValue(session, object, query_.data(), query_.size());
-    if (!answers_all(rv)) return void(query_.clear());
-    if (rv == CKR_BUFFER_TOO_SMALL) read_long(module, session, object);
-    else if (rv != CKR_OK) read_numbers(module, session, object);
-  }
-  // Empty: the object has no such attribute, or does not show it.
-  [[nodiscard]] std::span<const std::uint8_t> operator[](CK_ATTRIBUTE_TYPE type) const {
-    for (const CK_ATTRIBUTE& attribute : query_)
-      if (attribute.type == type && attribute.ulValueLen != CK_UNAVAILABLE_INFORMATION)
-        return {static_cast<const std::uint8_t*>(attribute.pValue), attribute.ulValueLen};
-    return {};
-  }
-  [[nodiscard]] bool number(CK_ATTRIBUTE_TYPE type, CK_ULONG& value) const {
-    const auto bytes = (*this)[type];
-    if (bytes.size() != sizeof value) return false;
-    std::memcpy(&value, bytes.data(), sizeof value);
-    return true;
-  }
-  [[nodiscard]] bool flag(CK_ATTRIBUTE_TYPE type) const {
-    const auto bytes = (*this)[type];
-    return bytes.size() == sizeof(CK_BBOOL) && bytes[0] != CK_FALSE;
-  }
-
- private:
-  // NSS gives a number only into a buffer of exactly its size.
-  static CK_ULONG room_for(CK_ATTRIBUTE_TYPE type) {
-    switch (attribute_kind(type)) {
-      case AttributeKind::ulong: return sizeof(CK_ULONG);
-      case AttributeKind::boolean: return sizeof(CK_BBOOL);
-      default: return kFirstTry;
-    }
-  }
-  static bool answers_all(CK_RV rv) {
-    return rv == CKR_OK || rv == CKR_ATTRIBUTE_TYPE_INVALID || rv == CKR_ATTRIBUTE_SENSITIVE || rv == CKR_BUFFER_TOO_SMALL;
-  }
-  // NSS hides all numbers of an object when any attribute of the query does not exist: those are asked for alone.
-  void read_numbers(const CK_FUNCTION_LIST_3_0& module, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object) {
-    for (CK_ATTRIBUTE& attribute : query_) {
-      if (attribute_kind(attribute.type) != AttributeKind::ulong || attribute.ulValueLen != CK_UNAVAILABLE_INFORMATION) continue;
-      CK_ATTRIBUTE one{attribute.type, attribute.pValue, sizeof(CK_ULONG)};
-      if (module.C_GetAttributeValue(session, object, &one, 1) == CKR_OK) attribute = one;
-    }
-  }
-  // Asks for each length alone, since a module may stop counting at the first buffer that was too small.
-  void read_long(const CK_FUNCTION_LIST_3_0& module, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object) {
-    for (CK_ATTRIBUTE& attribute : query_) {
-      CK_ATTRIBUTE one{attribute.type, nullptr, 0};
-      if (module.C_GetAttributeValue(session, object, &one, 1) != CKR_OK || one.ulValueLen > limits::kMaxAttributeCapacity) {
-        attribute.ulValueLen = CK_UNAVAILABLE_INFORMATION;
-        continue;
-      }
-      auto& place = long_.emplace_back(one.ulValueLen);
-      one.pValue = place.data();
-      if (module.C_GetAttributeValue(session, object, &one, 1) != CKR_OK) one.ulValueLen = CK_UNAVAILABLE_INFORMATION;
-      attribute = one;
-    }
-  }
-
-  std::vector<std::uint8_t> memory_;
-  std::vector<CK_ATTRIBUTE> query_;
-  std::vector<std::vector<std::uint8_t>> long_;
-};
 
 constexpr std::array kFirst = {CKA_CLASS, CKA_TOKEN, CKA_PRIVATE, CKA_KEY_TYPE, CKA_ID, CKA_LABEL};
 // Proof of what a key is: its public part.
@@ -89,7 +17,7 @@ constexpr std::array kKeyContent = {CKA_MODULUS, CKA_PUBLIC_EXPONENT, CKA_EC_PAR
 constexpr std::array kKeyHints = {CKA_VALUE_LEN, CKA_CHECK_VALUE, CKA_START_DATE, CKA_END_DATE, CKA_KEY_GEN_MECHANISM, CKA_LOCAL};
 constexpr CK_ATTRIBUTE_TYPE kUniqueId = 0x00000004UL;  // CKA_UNIQUE_ID, 3.0
 
-void put(Out& out, const Attributes& attributes, std::span<const CK_ATTRIBUTE_TYPE> types) {
+void put(Out& out, const ObjectAttributes& attributes, std::span<const CK_ATTRIBUTE_TYPE> types) {
   for (const CK_ATTRIBUTE_TYPE type : types)
     if (const auto value = attributes[type]; !value.empty()) {
       out.uint(type);
@@ -126,7 +54,7 @@ bool Describer::remember(CK_OBJECT_HANDLE object) {
 void Describer::describe_one(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, Out& out) {
   Description description;
   description.object = object;
-  Attributes first(kFirst);
+  ObjectAttributes first(kFirst);
   first.read(module_.functions(), session, object);
   CK_ULONG number = 0;
   if (!first.number(CKA_CLASS, number) || first[CKA_TOKEN].empty()) {
@@ -154,7 +82,7 @@ void Describer::describe_one(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
   if (is_key) types.insert(types.end(), kKeyHints.begin(), kKeyHints.end());
   types.push_back(kUniqueId);
 
-  Attributes more(types);
+  ObjectAttributes more(types);
   more.read(module_.functions(), session, object);
   Buffer content;
   Buffer hints;

@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "proxyd/worker/read_along.h"
+#include "proxyd/worker/read_out.h"
 
 namespace p11shim {
 namespace {
@@ -109,6 +110,11 @@ bool Lane::execute() {
       if (!request_.handles.empty()) describe_returned(request_.handles[0], Describer::Which::all);
       reply_.rv = CKR_OK;
       break;
+    case LaneCall::read_out: {
+      Out out(body_);
+      reply_.rv = request_.handles.size() == 2 ? read_out(module_.functions(), request_.handles[0], request_.handles[1], out) : CKR_ARGUMENTS_BAD;
+      break;
+    }
     default: {
       const CallInfo* info = call_info(request_.call);
       if (info == nullptr || kHandlers[request_.call] == nullptr || !may_be_led() || !execute_function(*info)) return false;

@@ -13,6 +13,7 @@ std::span<const Case> slot_cases();
 std::span<const Case> token_cases();
 std::span<const Case> session_cases();
 std::span<const Case> login_cases();
+std::span<const Case> login_domain_cases();
 std::span<const Case> object_cases();
 std::span<const Case> attribute_cases();
 std::span<const Case> find_cases();

@@ -70,5 +70,39 @@ TEST_F(SessionObjects, DestroyedByAForkedChildIsGoneForTheParent) {
   EXPECT_EQ(application->C_DestroyObject(session, kept), CKR_OK);
 }
 
+// A key from before the login wraps one from after it: the copy that this takes is gone afterwards.
+TEST(SessionObjectsOfTwoDomains, MeetInACopyThatNobodySees) {
+  if (!SofthsmTokens::installed()) GTEST_SKIP() << "softhsm2 is not installed";
+  const SofthsmTokens tokens;
+  PrivateProxyd softhsm(tokens.config());
+  softhsm.start();
+  TestApplication application(softhsm), other(softhsm);
+  const auto session = application.open(), foreign = other.open();
+  const auto generate = [&](CK_BBOOL is_private, std::string label) {
+    CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
+    CK_ULONG length = 16;
+    CK_ATTRIBUTE tmpl[] = {{CKA_TOKEN, &no, 1},       {CKA_PRIVATE, &is_private, 1},      {CKA_SENSITIVE, &no, 1},
+                           {CKA_EXTRACTABLE, &yes, 1}, {CKA_WRAP, &yes, 1},               {CKA_VALUE_LEN, &length, sizeof length},
+                           {CKA_LABEL, label.data(), label.size()}};
+    CK_MECHANISM mechanism{CKM_AES_KEY_GEN, nullptr, 0};
+    CK_OBJECT_HANDLE key = CK_INVALID_HANDLE;
+    EXPECT_EQ(application->C_GenerateKey(session, &mechanism, tmpl, std::size(tmpl), &key), CKR_OK);
+    return key;
+  };
+  const auto before = generate(CK_FALSE, "copied");
+  ASSERT_EQ(application.log_in(session, compare::kUserPin), CKR_OK);
+  ASSERT_EQ(other.log_in(foreign, compare::kUserPin), CKR_OK);
+  const auto after = generate(CK_TRUE, "private");
+  CK_MECHANISM wrap{CKM_AES_KEY_WRAP, nullptr, 0};
+  for (int i = 0; i < 100; ++i) {
+    CK_BYTE wrapped[64];
+    CK_ULONG length = sizeof wrapped;
+    EXPECT_EQ(application->C_WrapKey(session, &wrap, before, after, wrapped, &length), CKR_OK);
+    EXPECT_EQ(length, 24u);
+  }
+  EXPECT_EQ(found(application, session, "copied"), 1u);
+  EXPECT_EQ(found(other, foreign, "copied"), 0u);
+}
+
 }  // namespace
 }  // namespace p11shim
