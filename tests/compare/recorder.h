@@ -216,6 +216,7 @@ class Recorder {
   bool blur_this_call_ = false;
   std::map<std::pair<Session, Activity>, bool> random_activities_;
   std::set<Object> random_objects_;
+  bool made_random_ = false;  // some exist, perhaps under handles not seen yet
   std::map<Session, CK_SLOT_ID> open_sessions_;
   struct Search {
     std::vector<Object> objects;

@@ -7,6 +7,7 @@ namespace p11shim::compare {
 
 void Recorder::made(CK_RV rv, const Object* object, bool random) {
   if (rv != CKR_OK || !object) return;
+  made_random_ |= random;
   if (random) random_objects_.insert(*object);
   if (!random) random_objects_.erase(*object);
 }
@@ -152,7 +153,7 @@ Found Recorder::find_objects_final(Session session) {
     }
   };
   // What is found after keys were generated, under a handle not seen before, may be one of them.
-  if (!random_objects_.empty())
+  if (made_random_ && search.exhausted)
     for (Object object : objects)
       if (!names_.objects.current(object)) random_objects_.insert(object);
   const CK_RV rv = call(P11_V2(C_FindObjectsFinal), session_argument(session), Ended{objects, search.exhausted});
@@ -169,7 +170,7 @@ Found Recorder::find_all(Session session, const Template& attributes, CK_ULONG a
 
 std::string Recorder::identity(Session session, Object object) const {
   std::string identity;
-  const bool random = !random_objects_.empty();
+  const bool random = made_random_;
   for (CK_ATTRIBUTE_TYPE type : {CKA_CLASS, CKA_KEY_TYPE, CKA_LABEL, CKA_TOKEN, CKA_PRIVATE, CKA_ID, CKA_APPLICATION,
                                  CKA_VALUE_LEN, CKA_VALUE, CKA_MODULUS, CKA_EC_POINT}) {
     if (random && (type == CKA_VALUE || type == CKA_MODULUS || type == CKA_EC_POINT)) continue;

@@ -74,6 +74,7 @@ CK_RV Recorder::finalize(void* reserved) {
   if (rv != CKR_OK) return rv;
   open_sessions_.clear();
   finds_.clear();
+  random_objects_.clear();
   random_activities_.clear();
   names_.objects.renew();
   return rv;
