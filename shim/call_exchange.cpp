@@ -1,5 +1,10 @@
 #include "shim/call_exchange.h"
 
+#include <algorithm>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "shim/application.h"
 #include "shim/log.h"
 #include "shim/return_codes.h"
@@ -24,6 +29,7 @@ void CallExchange::begin(milliseconds deadline) {
   request_.handles.clear();
   init_failed_ = false;
   names_wire_ = false;
+  bulk_.begin();
   patience_ = deadline.count() == 0 ? kWithoutDeadline : deadline + kGrace;
   failure_ = codes::kInternal;
 }
@@ -31,6 +37,7 @@ void CallExchange::begin(milliseconds deadline) {
 void CallExchange::end(bool secret) {
   if (in_flight_) socket_.close();  // an exception left in the middle
   in_flight_ = false;
+  clear_area(secret);
   if (secret) answer_.mark_secret();
   lead_.clear();
   wanted_.clear();
@@ -40,10 +47,65 @@ void CallExchange::end(bool secret) {
   }
 }
 
+Bulk* CallExchange::open_bulk() {
+  if (wants_area_ && bulk() == nullptr && socket_.is_open()) open_area();
+  wants_area_ = false;
+  return bulk();
+}
+
+// proxyd may have none to give: then everything goes on as before.
+void CallExchange::open_area() {
+  head_.clear();
+  write_area_request(head_);
+  int memory = -1;
+  std::uint64_t size = 0;
+  const milliseconds patience = application_.config().connect_timeout;
+  const bool answered = socket_.send(head_.bytes(), {}, patience) == Transfer::done &&
+                        socket_.receive(answer_, patience, memory) == Transfer::done &&
+                        read_area_answer(answer_.bytes().subspan(kLengthPrefix), size);
+  if (!answered) {
+    socket_.close();
+    --area_attempts_;
+  }
+  // A mapping of another size than the memory's would be fatal.
+  struct stat status {};
+  const bool fits = memory >= 0 && fstat(memory, &status) == 0 && size == Area::kSize &&
+                    static_cast<std::uint64_t>(status.st_size) == size;
+  if (fits && area_.map(memory)) bulk_.attach(area_.bytes());
+  else area_.unmap();
+  if (memory >= 0) ::close(memory);
+  area_connection_ = socket_.connection();  // also without one: it is asked for once
+}
+
+// The connection for which the request was written is gone, and the area with it.
+bool CallExchange::put_request_in_line() {
+  Buffer whole;
+  failure_ = codes::kTooLarge;
+  if (!put_in_line(request_.body, area_.bytes(), line_.max_frame - limits::kFrameOverhead, whole)) return false;
+  body_.swap(whole);
+  request_.body = body_.bytes();
+  head_.clear();
+  write_request_head(head_, request_);
+  return true;
+}
+
+// What is plain text is wiped; both sides had it, and this one has it still.
+void CallExchange::clear_area(bool secret_answer) {
+  const std::size_t used = std::min(bulk_.taken(), area_.bytes().size());
+  const std::size_t sent = std::min(std::exchange(bulk_sent_, 0), used);
+  if (used == 0) return;
+  constexpr Operation kTakesPlainText = Operation::encrypt | Operation::message_encrypt;
+  if ((call_info(request_.call)->policy.operation & kTakesPlainText) != Operation::none) wipe(area_.bytes().data(), sent);
+  if (secret_answer) wipe(area_.bytes().data() + sent, used - sent);
+  if (used > kKeptMemory) area_.trim(kKeptMemory);
+  bulk_.begin();
+}
+
 bool CallExchange::perform() {
   ++request_.id;
   if (!names_wire_ && !request_.handles.empty() && !call_info(request_.call)->policy.slot)
     request_.handles[0] = application_.sessions().wire_handle(request_.handles[0]);
+  bulk_sent_ = bulk_.taken();
   if (lead_.call != 0) {
     request_.init = lead_.call;
     request_.init_body = lead_.body.bytes();
@@ -58,9 +120,11 @@ bool CallExchange::perform() {
     failure_ = codes::kTooLarge;
     return false;
   }
+  if (bulk_sent_ != 0 && bulk() == nullptr && !put_request_in_line()) return false;
   Transfer result = transfer();
   // The connection died while it was idle, as it does when proxyd is restarted: nothing has happened yet.
-  if (result == Transfer::unsent && application_.connect(*this, true)) result = transfer();
+  if (result == Transfer::unsent && application_.connect(*this, true) && (bulk_sent_ == 0 || put_request_in_line()))
+    result = transfer();
   if (result == Transfer::done && read_reply(answer_.bytes().subspan(kLengthPrefix), reply_) &&
       reply_.id == request_.id && (reply_.init_rv == CKR_OK || request_.init != 0)) {
     init_failed_ = reply_.init_rv != CKR_OK;
@@ -125,6 +189,9 @@ Transfer CallExchange::transfer() {
   Transfer result = socket_.send(head_.bytes(), request_.body, patience_);
   if (result == Transfer::done) result = socket_.receive(answer_, patience_);
   in_flight_ = false;
+  const bool is_large = request_.body.size() >= Bulk::kLeast || answer_.size() >= Bulk::kLeast;
+  if (is_large && area_connection_ != socket_.connection())
+    wants_area_ = application_.config().shared_memory && socket_.is_local() && area_attempts_ > 0;
   return result;
 }
 

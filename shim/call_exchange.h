@@ -22,6 +22,9 @@ class CallExchange final : public Exchange {
   // After a call, however it ended. `secret`: the answer may have held keys or plain text.
   void end(bool secret);
 
+  // The first large message on a connection travels whole; then there is an area for those that follow.
+  Bulk* open_bulk() override;
+  Bulk* bulk() override { return area_connection_ == socket_.connection() && area_.is_mapped() ? &bulk_ : nullptr; }
   Request& request() override { return request_; }
   Buffer& body() override { return body_; }
   bool perform() override;
@@ -54,6 +57,9 @@ class CallExchange final : public Exchange {
   bool is_idle = false;
 
  private:
+  void open_area();
+  bool put_request_in_line();
+  void clear_area(bool secret_answer);
   Transfer transfer();
   void fail(Transfer result);
 
@@ -68,6 +74,12 @@ class CallExchange final : public Exchange {
   bool names_wire_ = false;  // the request's session is named as proxyd does already
   Buffer head_, body_, answer_, wanted_;
   CK_RV failure_ = CKR_OK;
+  Area area_;
+  Bulk bulk_;
+  std::uint64_t area_connection_ = 0;  // on which proxyd gave it
+  bool wants_area_ = false;
+  int area_attempts_ = 3;  // left, with a proxyd that hangs up when it is asked
+  std::size_t bulk_sent_ = 0;  // what the request uses of the area; behind it is the answer's part
   bool in_flight_ = false;  // a request was sent whose reply has not been read to its end
 };
 

@@ -79,6 +79,7 @@ constexpr auto kFields = std::tuple{
     config_field("fork", &ShimConfig::fork, kFork),
     config_field("remember", &ShimConfig::remember, kRemember),
     config_field("coalesce", &ShimConfig::coalesce, kSwitch),
+    config_field("shared_memory", &ShimConfig::shared_memory, kSwitch),
     config_field("log", &ShimConfig::log, LogSinkKind{}),
     config_field("log_level", &ShimConfig::log_level, kLogLevel),
 };
@@ -130,9 +131,10 @@ void apply_endpoints(const std::string& text, ShimConfig& config) {
   config.endpoints = std::move(endpoints);
 }
 
-void apply_coalesce(const std::string& text, ShimConfig& config) {
-  if (const auto coalesce = kSwitch.parse(text)) config.coalesce = *coalesce;
-  else config.problems.push_back("P11SHIM_COALESCE is " + in_quotes(text) + " (expected \"on\" or \"off\"); it is ignored");
+void apply_switch(const char* name, const std::string& text, bool& setting, ShimConfig& config) {
+  if (text.empty()) return;
+  if (const auto is_on = kSwitch.parse(text)) setting = *is_on;
+  else config.problems.push_back(name + std::string(" is ") + in_quotes(text) + " (expected \"on\" or \"off\"); it is ignored");
 }
 
 // "level", "sink" or "level:sink".
@@ -185,6 +187,7 @@ ShimConfigSources shim_config_sources(char* (*get)(const char* name)) {
   sources.only_file = variable("P11SHIM_CONF");
   sources.endpoint = variable("P11SHIM_ENDPOINT");
   sources.coalesce = variable("P11SHIM_COALESCE");
+  sources.shared_memory = variable("P11SHIM_SHARED_MEMORY");
   sources.log = variable("P11SHIM_LOG");
   return sources;
 }
@@ -212,7 +215,8 @@ ShimConfig load_shim_config(const ShimConfigSources& sources) {
     apply_file(sources.only_file, true, config);
   }
   if (!sources.endpoint.empty()) apply_endpoints(sources.endpoint, config);
-  if (!sources.coalesce.empty()) apply_coalesce(sources.coalesce, config);
+  apply_switch("P11SHIM_COALESCE", sources.coalesce, config.coalesce, config);
+  apply_switch("P11SHIM_SHARED_MEMORY", sources.shared_memory, config.shared_memory, config);
   if (!sources.log.empty()) apply_log(sources.log, config);
   return config;
 }

@@ -2,7 +2,8 @@
 // C_Initialize.
 //
 // Sources, each later one overriding the keys that it sets: built-in defaults, /etc/p11shim/shim.toml,
-// ~/.config/p11shim/shim.toml, or P11SHIM_CONF instead of both files, then P11SHIM_ENDPOINT, P11SHIM_COALESCE and P11SHIM_LOG.
+// ~/.config/p11shim/shim.toml, or P11SHIM_CONF instead of both files, then P11SHIM_ENDPOINT,
+// P11SHIM_COALESCE, P11SHIM_SHARED_MEMORY and P11SHIM_LOG.
 // A source that is broken, or that somebody untrusted could have written, is ignored whole and costs one line
 // in `problems`: an application must never fail for it. A program that runs with raised privileges
 // (AT_SECURE) ignores its environment, and with it the user's file.
@@ -60,6 +61,7 @@ struct ShimConfig {
   ForkMode fork = ForkMode::inherit;
   std::chrono::milliseconds remember{1'000};  // how long an answer may be given again without asking; 0: never
   bool coalesce = true;  // calls that belong together travel as one message
+  bool shared_memory = true;  // large data goes through memory shared with proxyd's workers, where the endpoint is local
   ShimLogSink log;
   LogLevel log_level = LogLevel::warning;
 
@@ -68,10 +70,11 @@ struct ShimConfig {
 
 struct ShimConfigSources {
   std::string system_file;
-  std::string user_file;  // these four: empty if there is none
+  std::string user_file;  // this and what follows: empty if there is none
   std::string only_file;  // replaces both
   std::string endpoint;   // endpoints, separated by commas
   std::string coalesce;   // "on", "off"
+  std::string shared_memory;  // the same
   std::string log;        // "debug:file:/x", "stderr", "debug"
 };
 

@@ -133,6 +133,7 @@ int Socket::connect(const ShimEndpoint& endpoint, milliseconds limit) {
   const int descriptor = open_socket(address.storage.ss_family);
   if (descriptor < 0) return errno;
   is_local_ = !endpoint.tcp;
+  ++connection_;
   std::fill(std::begin(limits_), std::end(limits_), milliseconds(0));
   descriptor_.store(descriptor, std::memory_order_release);
   const int on = 1;

@@ -34,6 +34,8 @@ class Socket {
   int connect(const ShimEndpoint& endpoint, std::chrono::milliseconds limit);
   [[nodiscard]] bool is_open() const { return descriptor_.load(std::memory_order_relaxed) >= 0; }
   [[nodiscard]] bool is_local() const { return is_local_; }
+  // Differs for every connection that this socket has made.
+  [[nodiscard]] std::uint64_t connection() const { return connection_; }
 
   // Sends a frame that is in two parts.
   Transfer send(std::span<const std::uint8_t> head, std::span<const std::uint8_t> body,
@@ -61,6 +63,7 @@ class Socket {
       closing_;  // shut_down() must not hit a descriptor that was closed and means something else by now
   std::atomic<int> descriptor_{-1};
   bool is_local_ = false;
+  std::uint64_t connection_ = 0;
   std::chrono::milliseconds limits_[2]{};  // what the kernel was told last, for receiving and for sending
 };
 

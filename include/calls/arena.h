@@ -2,6 +2,7 @@
 // Small calls reuse one block and allocate nothing.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -37,7 +38,7 @@ class Arena {
     }
     if (size > kMost - held_) throw std::bad_alloc();
     held_ += size;
-    large_.push_back({std::malloc(size == 0 ? 1 : size), size});
+    large_.push_back({std::malloc(size == 0 ? 1 : size), size, size});
     if (large_.back().memory == nullptr) {
       large_.pop_back();
       throw std::bad_alloc();
@@ -56,10 +57,16 @@ class Arena {
 
   // From now on until clear(): what is freed is overwritten first.
   void mark_secret() { secret_ = true; }
+  // Of that memory no more than the first `size` bytes were written, and what a module may leave behind them: applications
+  // hand in large buffers for small results, which need not all be wiped.
+  void only_start_used(const void* memory, std::size_t size) {
+    for (Large& large : large_)
+      if (large.memory == memory) large.used = std::min(large.size, size + kLeftBehind);
+  }
   void clear() {
     if (secret_) wipe(block_, used_);
     for (const Large& large : large_) {
-      if (secret_) wipe(large.memory, large.size);
+      if (secret_) wipe(large.memory, large.used);
       std::free(large.memory);
     }
     large_.clear();
@@ -71,10 +78,12 @@ class Arena {
  private:
   static constexpr std::size_t kBlock = 32 << 10;
   static constexpr std::size_t kMost = 4 * limits::kMaxFrame;  // of one call: a short request can ask for much room
+  static constexpr std::size_t kLeftBehind = 4096;
   static constexpr std::size_t kAlignment = alignof(std::max_align_t);
   struct Large {
     void* memory;
     std::size_t size;
+    std::size_t used;  // its first bytes, which hold something
   };
   std::uint8_t* block_;
   std::size_t used_ = 0;

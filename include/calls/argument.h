@@ -24,6 +24,7 @@
 
 #include "calls/arena.h"
 #include "pkcs11/cryptoki.h"
+#include "wire/area.h"
 #include "wire/message.h"
 
 namespace p11shim {
@@ -52,21 +53,26 @@ struct RequestWriter {
   Out& body;
   Request& request;                         // its handles, and the mechanism for the header
   CK_MECHANISM_TYPE message_mechanism = 0;  // of the session's C_Message…Init: a message parameter has no type of its own in C
+  Bulk* bulk = nullptr;                     // where large data may go; null: into the body
 };
 struct RequestReader {
   In& body;
   Handles& handles;
   Arena& arena;
+  Bulk* bulk = nullptr;
 };
 struct ReplyWriter {
   Out& body;
   Handles& handles;
   CK_RV rv;
+  Bulk* bulk = nullptr;
+  Arena* arena = nullptr;  // of the request
 };
 struct ReplyReader {
   In& body;
   Handles& handles;
   CK_RV rv;
+  Bulk* bulk = nullptr;
 };
 
 // For kinds that are inputs only.

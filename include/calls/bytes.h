@@ -20,8 +20,8 @@ struct InBytes : InputOnly {
     return bytes != nullptr && size > limits::kMaxBulk ? CKR_DATA_LEN_RANGE : CKR_OK;
   }
   static void put_request(RequestWriter& to, CK_BYTE_PTR bytes, CK_ULONG size) {
-    if (bytes != nullptr) return to.body.bin(bytes, size);
-    to.body.uint(size);  // NULL with the length that was claimed for it
+    if (bytes == nullptr) return to.body.uint(size);  // NULL with the length that was claimed for it
+    if (to.bulk == nullptr || !to.bulk->put(to.body, bytes, size)) to.body.bin(bytes, size);
   }
   static void take_request(RequestReader& from, Value& value) {
     value = {nullptr, 0};
@@ -29,7 +29,7 @@ struct InBytes : InputOnly {
       value.size = from.body.uint();
       return;
     }
-    const auto bytes = from.body.bin(limits::kMaxBulk);
+    const auto bytes = from.bulk != nullptr ? from.bulk->bytes(from.body, limits::kMaxBulk) : from.body.bin(limits::kMaxBulk);
     static CK_BYTE empty;  // an empty string's pointer is not NULL
     value.bytes = bytes.empty() ? &empty : const_cast<CK_BYTE_PTR>(bytes.data());
     value.size = bytes.size();
@@ -109,7 +109,8 @@ struct OutBytesOr {
     if (is_query || !from.body.ok()) return;
     value.capacity = std::min<CK_ULONG>(value.stated, limits::kMaxBulk);
     value.size = value.capacity;
-    value.buffer = from.arena.bytes(value.capacity + kOverrun);
+    if (from.bulk != nullptr) value.buffer = from.bulk->take(value.capacity + kOverrun);
+    if (value.buffer == nullptr) value.buffer = from.arena.bytes(value.capacity + kOverrun);
   }
   static std::tuple<CK_BYTE_PTR, CK_ULONG_PTR> c(Value& value) {
     return {value.buffer, value.no_length ? nullptr : &value.size};
@@ -119,14 +120,17 @@ struct OutBytesOr {
     const bool untouched = value.buffer != nullptr && to.rv != CKR_OK && value.size == value.capacity;
     to.body.uint(untouched ? value.stated : value.size);
     // A module that claims more than the buffer holds has written beyond it or lies: the bytes that exist are sent.
-    if (to.rv == CKR_OK && value.buffer != nullptr) to.body.bin(value.buffer, std::min(value.size, value.capacity));
+    if (to.rv != CKR_OK || value.buffer == nullptr) return;
+    const CK_ULONG size = std::min(value.size, value.capacity);
+    if (to.arena != nullptr) to.arena->only_start_used(value.buffer, size);
+    if (to.bulk == nullptr || !to.bulk->put(to.body, value.buffer, size)) to.body.bin(value.buffer, size);
   }
   static void take_reply(ReplyReader& from, CK_BYTE_PTR buffer, CK_ULONG_PTR size) {
     if (size == nullptr) return;
     if (from.rv != CKR_OK && from.body.remaining() == 0) return;  // proxyd's own answer: no module was asked
     const CK_ULONG length = from.body.uint();
     if (from.rv == CKR_OK && buffer != nullptr) {
-      const auto bytes = from.body.bin(*size);
+      const auto bytes = from.bulk != nullptr ? from.bulk->bytes(from.body, *size) : from.body.bin(*size);
       if (from.body.ok()) std::copy(bytes.begin(), bytes.end(), buffer);
     }
     if (from.body.ok()) *size = length;

@@ -88,4 +88,11 @@ constexpr bool may_lead(const Policy& init, const Policy& call) {
          call.objects == Objects::none;
 }
 
+// Whether the data of a call may be used where both sides can change it: what is given to an operation is a string of bytes to
+// the module. Wrapped keys, saved states and the like are parsed by it, and are copied first.
+constexpr bool carries_bulk(const Policy& call) {
+  return (call.effect == Effect::continues || call.effect == Effect::ends) && call.operation != Operation::any &&
+         call.operation != Operation::find && call.objects == Objects::none;
+}
+
 }  // namespace p11shim

@@ -31,7 +31,7 @@ Served serve(const CK_FUNCTION_LIST_3_0& module, RequestReader& from, Out& reply
       served.rv = std::apply(function, arguments);
       served.duration = std::chrono::steady_clock::now() - start;
     }
-    ReplyWriter to{reply_body, reply_handles, served.rv};
+    ReplyWriter to{reply_body, reply_handles, served.rv, from.bulk, &from.arena};
     std::apply([&](const auto&... value) { (Kind::put_reply(to, value), ...); }, values);
     return served;
   }(typename C::Arguments{});

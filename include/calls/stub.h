@@ -11,6 +11,9 @@ class Exchange {
  public:
   virtual ~Exchange() = default;
 
+  // Where this call's large data may go instead of the body, if both sides share memory; the second only after the first.
+  virtual Bulk* open_bulk() { return nullptr; }
+  [[nodiscard]] virtual Bulk* bulk() { return nullptr; }
   // The request being built: its body goes to body(), its handles and mechanism into request().
   virtual Request& request() = 0;
   virtual Buffer& body() = 0;
@@ -37,7 +40,7 @@ void encode_call(Exchange& exchange, CK_MECHANISM_TYPE message_mechanism, C... a
   std::tuple<C...> flat(arguments...);
   exchange.request().call = Call::number;
   Out body(exchange.body());
-  RequestWriter to{body, exchange.request(), message_mechanism};
+  RequestWriter to{body, exchange.request(), message_mechanism, carries_bulk(Call::policy) ? exchange.open_bulk() : nullptr};
   each_argument([&]<class Kind>(auto... c) { Kind::put_request(to, c...); }, flat, typename Call::Arguments{});
   exchange.request().body = exchange.body().bytes();
 }
@@ -48,7 +51,7 @@ CK_RV complete_call(Exchange& exchange, C... arguments) {
   if (!exchange.perform()) return exchange.failure();
   std::tuple<C...> flat(arguments...);
   In in(exchange.reply().body);
-  ReplyReader from{in, exchange.reply().handles, exchange.reply().rv};
+  ReplyReader from{in, exchange.reply().handles, exchange.reply().rv, carries_bulk(Call::policy) ? exchange.bulk() : nullptr};
   each_argument([&]<class Kind>(auto... c) { Kind::take_reply(from, c...); }, flat, typename Call::Arguments{});
   if (in.done() && from.handles.done()) return from.rv;
   exchange.reject_reply();

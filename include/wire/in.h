@@ -81,6 +81,29 @@ class In {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
   }
 
+  // Consumes a reference to bytes in an area (area.h) if one is next; what it says is not bounded yet.
+  bool reference_if(std::uint32_t& offset, std::uint32_t& size) {
+    if (peek() != 0xd7) return false;
+    byte();
+    if (byte() != kReference) fail();
+    offset = static_cast<std::uint32_t>(big_endian(4));
+    size = static_cast<std::uint32_t>(big_endian(4));
+    return true;
+  }
+  // Passes over one value, whatever it is.
+  void skip() {
+    for (std::size_t left = 1; left != 0 && ok_; --left) {
+      const std::uint8_t tag = peek();
+      if (next_is_uint()) uint();
+      else if (tag == 0xc0 || tag == 0xc2 || tag == 0xc3) byte();
+      else if (tag >= 0xc4 && tag <= 0xc6) bin();
+      else if ((tag & 0xf0) == 0x90 || tag == 0xdc || tag == 0xdd) left += array(SIZE_MAX);
+      else str(SIZE_MAX);
+    }
+  }
+
+  static constexpr std::uint8_t kReference = 1;  // the type of msgpack's extension
+
   void fail() { ok_ = false; }
   [[nodiscard]] bool ok() const { return ok_; }
   [[nodiscard]] std::size_t remaining() const { return ok_ ? static_cast<std::size_t>(end_ - at_) : 0; }

@@ -9,6 +9,7 @@ constexpr std::size_t kHelloFields = 9;
 constexpr std::size_t kWelcomeFields = 8;
 constexpr std::size_t kRequestFields = 10;
 constexpr std::size_t kReplyFields = 10;
+constexpr std::size_t kAreaAnswerFields = 2;
 
 void store_length(std::uint8_t* prefix, std::size_t length) {
   for (std::size_t i = 0; i < kLengthPrefix; ++i) prefix[i] = static_cast<std::uint8_t>(length >> (8 * i));
@@ -141,8 +142,22 @@ void write_generations_request(Buffer& to) { FrameWriter(to, MessageKind::genera
 
 void write_generations_answer(Buffer& to) { FrameWriter(to, MessageKind::generations_answer, 1).finish(); }
 
+void write_area_request(Buffer& to) { FrameWriter(to, MessageKind::area_request, 1).finish(); }
+
+void write_area_answer(Buffer& to, std::uint64_t size) {
+  FrameWriter frame(to, MessageKind::area_answer, kAreaAnswerFields);
+  frame.out.uint(size);
+  frame.finish();
+}
+
+bool read_area_answer(std::span<const std::uint8_t> frame, std::uint64_t& size) {
+  In in = open(frame, MessageKind::area_answer, kAreaAnswerFields);
+  size = in.uint();
+  return in.done();
+}
+
 void write_request_head(Buffer& to, const Request& request) {
-  FrameWriter frame(to, MessageKind::request, kRequestFields);
+  FrameWriter frame(to, MessageKind::request, kRequestFields + (request.area != 0 ? 1 : 0));
   frame.out.uint(request.id);
   frame.out.uint(request.call);
   frame.out.uint(request.deadline_ms);
@@ -158,12 +173,15 @@ void write_request_head(Buffer& to, const Request& request) {
   }
   put_optional(frame.out, request.wanted);
   request.handles.write(frame.out);
+  if (request.area != 0) frame.out.uint(request.area);
   bin_header(to, request.body.size());
   frame.finish(request.body.size());
 }
 
 bool read_request(std::span<const std::uint8_t> frame, Request& request) {
-  In in = open(frame, MessageKind::request, kRequestFields);
+  In in(frame);
+  const std::size_t fields = in.array(kRequestFields + 1);
+  if (fields < kRequestFields || in.uint() != static_cast<std::uint64_t>(MessageKind::request)) in.fail();
   request.id = in.uint();
   request.call = static_cast<std::uint32_t>(in.uint_max(UINT32_MAX));
   request.deadline_ms = static_cast<std::uint32_t>(in.uint_max(UINT32_MAX));
@@ -180,6 +198,8 @@ bool read_request(std::span<const std::uint8_t> frame, Request& request) {
   }
   request.wanted = take_optional(in);
   request.handles.read(in, limits::kMaxRequestHandles);
+  request.area = fields > kRequestFields ? in.uint() : 0;
+  if (fields > kRequestFields && request.area == 0) in.fail();
   request.body = in.bin();
   return in.done();
 }

@@ -22,6 +22,8 @@ enum class MessageKind : std::uint8_t {
   welcome = 4,
   goodbye = 5,
   refusal = 6,  // lane → proxyd only: the request's body is malformed, nothing was called
+  area_request = 7,
+  area_answer = 8,
   generations_request = 9,
   generations_answer = 10,
 };
@@ -44,6 +46,7 @@ struct Request {
   // come or not (calls/values.h). Empty = none.
   std::span<const std::uint8_t> wanted;
   Handles handles;
+  std::uint64_t area = 0;         // proxyd → lane only: where the body's references lead, and the reply's may; 0 = nowhere
   std::span<const std::uint8_t> body;
 };
 
@@ -87,6 +90,9 @@ void write_hello(Buffer& to, const Hello& hello);
 void write_welcome(Buffer& to, const Welcome& welcome);
 void write_goodbye(Buffer& to);
 void write_refusal(Buffer& to);
+void write_area_request(Buffer& to);
+void write_area_answer(Buffer& to, std::uint64_t size);  // 0: no area
+bool read_area_answer(std::span<const std::uint8_t> frame, std::uint64_t& size);
 void write_generations_request(Buffer& to);
 void write_generations_answer(Buffer& to);
 void write_request_head(Buffer& to, const Request& request);

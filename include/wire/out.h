@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "wire/buffer.h"
+#include "wire/in.h"
 
 namespace p11shim {
 
@@ -27,6 +28,14 @@ class Out {
   std::uint8_t* bin_space(std::size_t size) {
     packer_.pack_bin(static_cast<std::uint32_t>(size));
     return buffer_.extend(size);
+  }
+  // Bytes that are in an area (area.h).
+  void reference(std::uint32_t offset, std::uint32_t size) {
+    const std::uint64_t both = std::uint64_t{offset} << 32 | size;
+    std::uint8_t bytes[sizeof both];
+    for (std::size_t i = 0; i < sizeof both; ++i) bytes[i] = static_cast<std::uint8_t>(both >> (56 - 8 * i));
+    packer_.pack_ext(sizeof bytes, In::kReference);
+    buffer_.append(bytes, sizeof bytes);
   }
   void str(std::string_view text) {
     packer_.pack_str(static_cast<std::uint32_t>(text.size()));

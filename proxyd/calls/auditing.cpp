@@ -11,8 +11,11 @@ constexpr int kDeepest = 32;
 
 bool has(Operation all, Operation some) { return (all & some) != Operation::none; }
 
-// Passes one value; the size of a byte string.
+// Passes one value; the size of a byte string, wherever its bytes are.
 std::uint64_t pass(In& in, int depth) {
+  std::uint32_t offset = 0;
+  std::uint32_t size = 0;
+  if (in.reference_if(offset, size)) return size;
   const std::uint8_t tag = in.peek();
   const bool is_array = (tag & 0xf0) == 0x90 || tag == 0xdc || tag == 0xdd;
   if (tag == 0xc0) in.nil();

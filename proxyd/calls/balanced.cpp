@@ -11,6 +11,7 @@ namespace p11shim {
 void ClientCall::forward_balanced() {
   step_ = &ClientCall::forward_balanced;
   if (!enter_session()) return;
+  if (uses_area_ && !copy_from_area()) return finish(CKR_DEVICE_ERROR);
   const Policy& policy = info_->policy;
   const bool continues_or_ends = policy.effect == Effect::continues || policy.effect == Effect::ends;
   const bool lost = continues_or_ends && session_->take_lost(policy.operation);

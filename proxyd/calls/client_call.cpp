@@ -65,7 +65,7 @@ ClientCall::~ClientCall() {
 }
 
 bool ClientCall::begin(Application& application, std::span<const std::uint8_t> frame) {
-  if (!read_request(frame, request_)) return false;
+  if (!read_request(frame, request_) || request_.area != 0) return false;
   info_ = call_info(request_.call);
   if (info_ == nullptr || info_->policy.where == Where::shim) return false;
   if (request_.handles.empty() && request_.call != number_of<&List::C_GetSlotList>()) return false;
@@ -96,6 +96,9 @@ bool ClientCall::begin(Application& application, std::span<const std::uint8_t> f
   reply_.handles.clear();
   reply_.init_rv = CKR_OK;
   scratch_.clear();
+  in_line_.clear();
+  uses_area_ = area_ != nullptr && carries_bulk(info_->policy);
+  area_is_lost_ = false;
 
   std::uint64_t limit = static_cast<std::uint64_t>((info_->policy.slow ? services_.limits.keygen_deadline : services_.limits.deadline).count());
   if (request_.deadline_ms != 0) limit = std::min<std::uint64_t>(limit, request_.deadline_ms);
@@ -145,6 +148,7 @@ void ClientCall::withdraw_from_worker() {
     if (real != nullptr && generation == worker->generation()) real->pool->give_back(*real);
   });
   worker_ = nullptr;
+  area_is_lost_ = uses_area_;
 }
 
 void ClientCall::finish(CK_RV rv) { finish(rv, {}); }

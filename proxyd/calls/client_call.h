@@ -16,6 +16,7 @@
 #include "proxyd/calls/attempt.h"
 #include "proxyd/calls/services.h"
 #include "proxyd/tokens/errand.h"
+#include "proxyd/workers/client_area.h"
 #include "proxyd/workers/lane_job.h"
 
 namespace p11shim {
@@ -31,9 +32,14 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   // False: the request is malformed. The frame must stay where it is until the answer.
   bool begin(Application& application, std::span<const std::uint8_t> frame);
   [[nodiscard]] bool active() const { return active_; }
+  // Where large data of the application's calls is; null: nowhere, in the messages.
+  void use_area(std::shared_ptr<const ClientArea> area) { area_ = std::move(area); }
+  [[nodiscard]] bool has_area() const { return area_ != nullptr; }
+  // Of the call that was answered last: the module goes on with it, and may still write there.
+  [[nodiscard]] bool area_is_lost() const { return area_is_lost_; }
   // Gives back what a large call took; not while one is active.
   void trim() {
-    for (Buffer* buffer : {&head_, &scratch_, &values_}) buffer->clear(), buffer->trim(512);
+    for (Buffer* buffer : {&head_, &scratch_, &values_, &in_line_}) buffer->clear(), buffer->trim(512);
   }
   // Of the call that was answered last: its arguments could not be read.
   [[nodiscard]] bool malformed() const { return malformed_; }
@@ -70,6 +76,8 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   bool scarcity_ends();
   void send(Place& place);
   void submit(Place& place);
+  bool lead_to_area(Worker& worker);
+  bool copy_from_area();
   void on_reply(Reply& reply) override;
   void on_failure(JobFailure failure) override;
   void slot_reply(Reply& reply);
@@ -235,6 +243,10 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   Reply reply_;
   Buffer scratch_;
   Buffer values_;  // of attributes that were wanted along
+  std::shared_ptr<const ClientArea> area_;
+  bool uses_area_ = false;  // this call may
+  bool area_is_lost_ = false;
+  Buffer in_line_;          // the request's body, with what was in the area
 
   bool has_key_ = false;
   NamedKey key_;  // for the audit record

@@ -190,8 +190,30 @@ void ClientCall::send(Place& place) {
   submit(place);
 }
 
+// False: the data cannot be had.
+bool ClientCall::lead_to_area(Worker& worker) {
+  forwarded_.area = 0;
+  if (!uses_area_) return true;
+  if (!worker.share(area_)) return copy_from_area();
+  forwarded_.area = area_->id;
+  return true;
+}
+
+// For a lane that does not share the area, and for calls that may have to be done again elsewhere: another lane may then still
+// be writing there.
+bool ClientCall::copy_from_area() {
+  Area area;
+  uses_area_ = false;
+  in_line_.clear();
+  in_line_.mark_secret();
+  if (!area.map(area_->descriptor, false) || !put_in_line(request_.body, area.bytes(), limits::kMaxFrame, in_line_)) return false;
+  request_.body = in_line_.bytes();
+  return true;
+}
+
 // forwarded_.handles are those of the module.
 void ClientCall::submit(Place& place) {
+  if (!lead_to_area(place.worker)) return finish(CKR_DEVICE_ERROR);
   forwarded_.id = request_.id;
   forwarded_.call = request_.call;
   forwarded_.deadline_ms = request_.deadline_ms;

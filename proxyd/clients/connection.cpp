@@ -43,7 +43,7 @@ void Connection::on_ready(int events) {
   if ((events & UV_WRITABLE) != 0) {
     if (!send_buffered({socket_, socket_}, unsent_)) return close(nullptr);
     if (!unsent_.empty()) return;
-    if (draining_ && !call_.active()) return close(nullptr);
+    if ((draining_ || last_reply_) && !call_.active()) return close(nullptr);
     poll_.watch(UV_READABLE);
     next_frame();  // it may have come while nobody took the reply
   }
@@ -62,7 +62,7 @@ void Connection::next_frame() {
   if (reading_) return;
   reading_ = true;
   // Whoever does not take a reply is not served on: its replies would pile up here.
-  while (!closing_ && !draining_ && !call_.active() && unsent_.empty()) {
+  while (!closing_ && !draining_ && !last_reply_ && !call_.active() && unsent_.empty()) {
     const std::size_t largest = application_ != nullptr ? max_frame_ : kLargestHello;
     input_.mark_secret();  // nobody knows yet what comes
     const Received received = receive_frame({socket_, socket_}, input_, largest);
@@ -97,6 +97,10 @@ bool Connection::take_frame(std::span<const std::uint8_t> frame) {
     case MessageKind::generations_request:
       if (frame_size_ != kLengthPrefix + 2) return false;
       give_generations();
+      input_.consume(frame_size_);
+      return true;
+    case MessageKind::area_request:
+      if (!give_area()) return false;
       input_.consume(frame_size_);
       return true;
     case MessageKind::goodbye:
@@ -154,6 +158,20 @@ void Connection::give_generations() {
   output_.clear();
 }
 
+// Once per connection. What cannot be had is not needed: then all data travels in the messages.
+bool Connection::give_area() {
+  if (call_.has_area() || frame_size_ != kLengthPrefix + 2) return false;
+  const int memory = area_number_ != 0 ? Area::create() : -1;
+  std::shared_ptr<const ClientArea> area;
+  if (memory >= 0) area = std::make_shared<const ClientArea>(area_number_, memory);
+  output_.clear();
+  write_area_answer(output_, area != nullptr ? Area::kSize : 0);
+  if (!send_with_descriptor(socket_, output_.data(), output_.size(), memory)) close(nullptr);
+  output_.clear();
+  call_.use_area(std::move(area));
+  return true;
+}
+
 void Connection::send_reply(const Reply& reply) {
   output_.clear();
   if (call_.malformed()) {
@@ -167,7 +185,9 @@ void Connection::send_reply(const Reply& reply) {
   // The request was answered: its bytes, which may be secrets, go now.
   if (input_.size() <= frame_size_) input_.clear();
   else input_.consume(frame_size_);
-  if (closing_ || (draining_ && unsent_.empty())) return close(nullptr);
+  // What the module still does to the area must not meet a later call's data.
+  last_reply_ |= call_.area_is_lost();
+  if (closing_ || ((draining_ || last_reply_) && unsent_.empty())) return close(nullptr);
   poll_.watch(unsent_.empty() ? UV_READABLE : UV_WRITABLE);
   // Another frame may be in the buffer already; the loop that took this one goes on, or nobody does.
   if (!reading_ && !input_.empty()) next_frame();

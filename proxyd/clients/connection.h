@@ -19,6 +19,8 @@ class Connection {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
+  // The application may have an area if it asks; `number` is to be its own.
+  void allow_area(std::uint64_t number) { area_number_ = number; }
   // No more requests; the one under way is answered.
   void drain();
   void trim_if_idle(std::uint64_t now_ms);
@@ -35,6 +37,7 @@ class Connection {
   void next_frame();
   bool take_frame(std::span<const std::uint8_t> frame);
   bool take_hello(std::span<const std::uint8_t> frame);
+  bool give_area();
   void give_generations();
   void send_reply(const Reply& reply);
   void refuse(const Hello& hello, CK_RV rv, const std::string& reason);
@@ -49,6 +52,8 @@ class Connection {
   bool closing_ = false;   // ends as soon as no call is under way
   bool ended_told_ = false;
   bool draining_ = false;
+  bool last_reply_ = false;     // ends when that is sent; the application may connect again
+  std::uint64_t area_number_ = 0;
   bool ends_for_good_ = false;  // it said goodbye, or nonsense
   bool reading_ = false;   // frames are being taken from the buffer: no recursion
   Buffer input_;

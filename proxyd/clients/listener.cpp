@@ -116,9 +116,13 @@ void Listener::accept(int listening) {
     ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // a unix socket refuses it; it needs it not
     enlarge_buffers(socket);
     auto connection = std::make_unique<Connection>(services_, socket, std::move(peer), config_.limits.max_frame, [this](Connection& each) { ended(each); });
+    if (connection->peer() && gives_areas()) connection->allow_area(++areas_);
     connections_.emplace(connection.get(), std::move(connection));
   }
 }
+
+// Data in an area is not limited by max_frame.
+bool Listener::gives_areas() const { return config_.listen.shared_memory && config_.limits.max_frame >= Area::kSize; }
 
 bool Listener::has_room(const std::optional<Peer>& peer) const {
   if (connections_.size() >= config_.listen.max_connections) {

@@ -37,6 +37,7 @@ class Listener {
   void listen_tcp(const TcpAddress& address);
   void accept(int socket);
   [[nodiscard]] bool has_room(const std::optional<Peer>& peer) const;
+  [[nodiscard]] bool gives_areas() const;
   void pause_accepting();
   void resume_accepting();
   void ended(Connection& connection);
@@ -46,6 +47,7 @@ class Listener {
   std::vector<int> sockets_;
   std::vector<std::unique_ptr<Poll>> polls_;
   std::vector<std::string> endpoints_;
+  std::uint64_t areas_ = 0;
   std::string unix_path_;  // to be removed
   std::unordered_map<const Connection*, std::unique_ptr<Connection>> connections_;
   std::vector<std::unique_ptr<Connection>> ended_;

@@ -34,6 +34,7 @@ struct ListenConfig {
   std::uint32_t backlog = 1024;   // connections that wait while proxyd restarts
   std::uint32_t max_connections = 20'000;
   std::uint32_t max_connections_per_user = 10'000;
+  bool shared_memory = true;  // for the bulk data of applications on the unix socket
 };
 
 // [control]: where shimctl connects.

@@ -52,6 +52,7 @@ inline constexpr auto kListen = std::tuple{
     config_field("backlog", &ListenConfig::backlog, WholeNumberKind{1, 65'535}),
     config_field("max_connections", &ListenConfig::max_connections, WholeNumberKind{1, 1'000'000}),
     config_field("max_connections_per_user", &ListenConfig::max_connections_per_user, WholeNumberKind{1, 1'000'000}),
+    config_field("shared_memory", &ListenConfig::shared_memory, FlagKind{}),
 };
 
 inline constexpr auto kControl = std::tuple{

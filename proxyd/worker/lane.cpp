@@ -132,9 +132,17 @@ bool Lane::may_be_led() const {
   return init != nullptr && may_lead(init->policy, call_info(request_.call)->policy);
 }
 
-Served Lane::serve_one(std::uint32_t call, std::span<const std::uint8_t> body) {
+// False: the request names an area that does not exist, or takes none.
+bool Lane::open_area(const Policy& policy) {
+  if (request_.area == 0) return true;
+  if (carries_bulk(policy)) area_ = areas_.find(request_.area);
+  if (area_ != nullptr) bulk_.attach(area_->bytes());
+  return area_ != nullptr;
+}
+
+Served Lane::serve_one(std::uint32_t call, std::span<const std::uint8_t> body, Bulk* bulk) {
   In in(body);
-  RequestReader from{in, request_.handles, arena_};
+  RequestReader from{in, request_.handles, arena_, bulk};
   Out out(body_);
   try {
     return kHandlers[call](module_.functions(), from, out, reply_.handles);
@@ -146,6 +154,7 @@ Served Lane::serve_one(std::uint32_t call, std::span<const std::uint8_t> body) {
 }
 
 bool Lane::execute_function(const CallInfo& info) {
+  if (!open_area(info.policy)) return false;
   if (request_.init != 0 || carries_secrets(info.policy)) {
     frame_.mark_secret();
     arena_.mark_secret();
@@ -153,7 +162,7 @@ bool Lane::execute_function(const CallInfo& info) {
   const std::uint64_t session = request_.handles.empty() ? 0 : request_.handles[0];
   const std::uint64_t object = request_.handles.size() > 1 ? request_.handles[1] : 0;
   if (request_.init != 0) {
-    const Served init = serve_one(request_.init, request_.init_body);
+    const Served init = serve_one(request_.init, request_.init_body, nullptr);
     if (!init.well_formed) return false;
     // What an Init returns beside its code has no place in this reply: nobody sends those in front of another call.
     body_.clear();
@@ -166,7 +175,7 @@ bool Lane::execute_function(const CallInfo& info) {
     request_.handles.clear();
     request_.handles.add(session);
   }
-  const Served served = serve_one(request_.call, request_.body);
+  const Served served = serve_one(request_.call, request_.body, area_ != nullptr ? &bulk_ : nullptr);
   if (!served.well_formed) return false;
   reply_.rv = served.rv;
   reply_.hsm_us += microseconds(served.duration);
@@ -291,6 +300,7 @@ void Lane::clear() {
   annex_.clear();
   values_.clear();
   arena_.clear();
+  area_.reset();
   returned_.clear();
   reply_.handles.clear();
   for (Buffer* buffer : {&frame_, &head_, &body_, &annex_, &values_}) buffer->trim(kKeptBuffer);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "calls/serve.h"
+#include "proxyd/worker/areas.h"
 #include "proxyd/worker/describe.h"
 #include "proxyd/worker/module.h"
 
@@ -10,7 +11,8 @@ namespace p11shim {
 
 class Lane {
  public:
-  Lane(int in, int out, Module& module, Describer& describer) : in_(in), out_(out), module_(module), describer_(describer) {}
+  Lane(int in, int out, Module& module, Describer& describer, Areas& areas)
+      : in_(in), out_(out), module_(module), describer_(describer), areas_(areas) {}
   Lane(const Lane&) = delete;
   Lane& operator=(const Lane&) = delete;
 
@@ -25,7 +27,8 @@ class Lane {
   bool execute();  // false: the request is malformed and nothing was called
   [[nodiscard]] bool may_be_led() const;
   bool execute_function(const CallInfo& info);
-  Served serve_one(std::uint32_t call, std::span<const std::uint8_t> body);
+  Served serve_one(std::uint32_t call, std::span<const std::uint8_t> body, Bulk* bulk);
+  bool open_area(const Policy& policy);
   void load();
   void list_slots();
   void find_all();
@@ -39,12 +42,15 @@ class Lane {
   const int out_;
   Module& module_;
   Describer& describer_;
+  Areas& areas_;
   Buffer frame_;    // the request as it arrived
   Buffer head_;     // of the reply
   Buffer body_;     // of the reply
   Buffer annex_;
   Buffer values_;   // that were wanted along
   Arena arena_;
+  std::shared_ptr<const Area> area_;  // of this call
+  Bulk bulk_;
   Request request_;
   Reply reply_;
   std::vector<std::uint64_t> returned_;

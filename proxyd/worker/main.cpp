@@ -1,9 +1,10 @@
-// proxyd-worker: holds one vendor module for one login domain, and nothing else. proxyd starts it with two pipes per lane,
-// from file descriptor 3 on; it takes orders from nobody else and leaves when proxyd closes them. What it is told, secrets
+// proxyd-worker: holds one vendor module for one login domain, and nothing else. proxyd starts it with a socket
+// for areas as file descriptor 3 and two pipes per lane from 4 on; it takes orders from nobody else and leaves when proxyd closes them. What it is told, secrets
 // included, arrives over them; argv holds the number of lanes only.
 #include <malloc.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,7 +22,8 @@ namespace {
 
 using namespace p11shim;
 
-constexpr int kFirstPipe = 3;
+constexpr int kAreaSocket = 3;
+constexpr int kFirstPipe = 4;
 constexpr int kMostLanes = 1024;
 constexpr int kKeptMemory = 8 << 20;
 constexpr unsigned kFinalizeSeconds = 10;  // a module that hangs in C_Finalize does not keep the worker alive
@@ -66,16 +68,20 @@ int main(int argc, char** argv) {
   confine();
   auto module = std::make_unique<Module>();
   Describer describer(*module);
+  Areas areas;
+  std::thread area_listener([&] { areas.follow(kAreaSocket); });
   {
     std::vector<std::thread> threads;
     for (int i = 0; i < count; ++i)
       threads.emplace_back([&, i] {
         const int in = kFirstPipe + 2 * i;
-        Lane(in, in + 1, *module, describer).run();
+        Lane(in, in + 1, *module, describer, areas).run();
         ::close(in + 1);  // proxyd notices even if this side left first
       });
     for (std::thread& thread : threads) thread.join();
   }
+  ::shutdown(kAreaSocket, SHUT_RDWR);
+  area_listener.join();
   ::alarm(kFinalizeSeconds);
   module.reset();
   std::fflush(nullptr);

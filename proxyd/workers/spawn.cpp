@@ -1,6 +1,7 @@
 #include "proxyd/workers/spawn.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -43,6 +44,8 @@ void on_exit(uv_process_t* process, std::int64_t status, int signal) {
 }
 
 // Large messages pass with few wake-ups; where the user's share of pipe memory is used up, the default does.
+constexpr std::size_t kAreaSocket = 3;  // in the worker
+constexpr std::size_t kFirstPipe = 4;
 constexpr int kPipeSize = 1 << 20;  // bytes: what the system allows without privilege
 
 // A pipe whose end for proxyd does not block.
@@ -65,22 +68,26 @@ void close_all(const std::vector<Stream>& streams) {
 }  // namespace
 
 HandlePtr<uv_process_t> spawn_worker(Runtime& runtime, const Environment& environment, std::size_t lanes, std::vector<Stream>& streams,
-                                     std::string& error, WorkerExited exited) {
+                                     int& areas, std::string& error, WorkerExited exited) {
   std::vector<Stream> theirs;
-  std::vector<uv_stdio_container_t> descriptors(3 + 2 * lanes);
+  std::vector<uv_stdio_container_t> descriptors(kFirstPipe + 2 * lanes);
   descriptors[0].flags = UV_IGNORE;
   for (int fd : {1, 2}) {
     descriptors[fd].flags = UV_INHERIT_FD;
     descriptors[fd].data.fd = 2;  // what a module prints goes to the log's stream, never to a client's
   }
-  bool ok = true;
+  int area_ends[2] = {-1, -1};
+  bool ok = ::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, area_ends) == 0;
+  descriptors[kAreaSocket].flags = UV_INHERIT_FD;
+  descriptors[kAreaSocket].data.fd = area_ends[1];
   for (std::size_t i = 0; i < lanes && ok; ++i) {
     Stream& ours = streams.emplace_back();
     Stream& worker = theirs.emplace_back();
     ok = make_pipe(worker.in, ours.out, false) && make_pipe(ours.in, worker.out, true);
-    descriptors[3 + 2 * i].flags = descriptors[4 + 2 * i].flags = UV_INHERIT_FD;
-    descriptors[3 + 2 * i].data.fd = worker.in;
-    descriptors[4 + 2 * i].data.fd = worker.out;
+    uv_stdio_container_t* pipes = &descriptors[kFirstPipe + 2 * i];
+    pipes[0].flags = pipes[1].flags = UV_INHERIT_FD;
+    pipes[0].data.fd = worker.in;
+    pipes[1].data.fd = worker.out;
   }
 
   std::vector<std::string> entries = child_environment(environment);
@@ -103,6 +110,8 @@ HandlePtr<uv_process_t> spawn_worker(Runtime& runtime, const Environment& enviro
   std::memset(process.get(), 0, sizeof(uv_process_t));
   const int result = ok ? uv_spawn(&runtime.loop, process.get(), &options) : -errno;
   close_all(theirs);
+  if (area_ends[1] >= 0) ::close(area_ends[1]);
+  areas = area_ends[0];
   if (result == 0) {
     process->data = new WorkerExited(std::move(exited));
     return process;
@@ -110,6 +119,8 @@ HandlePtr<uv_process_t> spawn_worker(Runtime& runtime, const Environment& enviro
   error = "cannot start " + path + ": " + uv_strerror(result);
   close_all(streams);
   streams.clear();
+  if (areas >= 0) ::close(areas);
+  areas = -1;
   if (!ok) delete process.release();  // uv_spawn never saw it
   return nullptr;
 }

@@ -58,11 +58,13 @@ bool Worker::spawn() {
   const std::size_t count = spec_.options.lanes + spec_.options.max_stuck_lanes;
   std::vector<Stream> streams;
   std::string error;
-  process_ = spawn_worker(runtime_, spec_.environment, count, streams, error, [this](std::int64_t status, int signal) { process_exited(status, signal); });
+  int areas = -1;
+  process_ = spawn_worker(runtime_, spec_.environment, count, streams, areas, error, [this](std::int64_t status, int signal) { process_exited(status, signal); });
   if (process_ == nullptr) {
     start_failed({CKR_DEVICE_ERROR, error, true});
     return false;
   }
+  areas_.open(areas);
   for (const Stream& stream : streams)
     lanes_.push_back(std::make_unique<LaneLink>(
         runtime_.loop, stream,
@@ -168,6 +170,7 @@ void Worker::lost(const std::string& reason) {
 
 void Worker::lose_if_hung(std::chrono::milliseconds longest) {
   if (state_ != State::ready) return;  // a start has its own limit
+  areas_.sweep();
   const std::uint64_t now = uv_hrtime();
   const bool hung = std::any_of(lanes_.begin(), lanes_.end(), [&](const auto& lane) {
     const LaneJob* job = lane->job();
@@ -194,6 +197,7 @@ void Worker::tear_down() {
   waiting.swap(queue_);
   for (auto& lane : lanes_) buried_.push_back(std::move(lane));
   lanes_.clear();
+  areas_.close();
   if (!buried_.empty()) burial_timer_.start(std::chrono::milliseconds(0));
   if (process_ != nullptr) {
     leave_worker(std::move(process_), healthy && running.empty());

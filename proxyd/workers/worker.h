@@ -21,6 +21,7 @@
 #include "calls/lane_calls.h"
 #include "proxyd/config/config.h"
 #include "proxyd/loop/waiting.h"
+#include "proxyd/workers/area_link.h"
 #include "proxyd/workers/lane_link.h"
 #include "proxyd/workers/runtime.h"
 #include "proxyd/workers/start_gate.h"
@@ -64,6 +65,8 @@ class Worker final : private Waiter {
   void renew(const std::string& reason);
 
   void submit(LaneJob& job);
+  // A job may lead there. False: this process cannot be told of it.
+  bool share(const std::shared_ptr<const ClientArea>& area) { return areas_.share(area); }
   // Applications' calls end at their deadlines. Nobody ends proxyd's own, and what they were about cannot be known: a worker
   // in which one takes longer than this is killed.
   void lose_if_hung(std::chrono::milliseconds longest);
@@ -125,6 +128,7 @@ class Worker final : private Waiter {
   Timer burial_timer_;           // frees lanes outside of their own callbacks
 
   HandlePtr<uv_process_t> process_;
+  AreaLink areas_;
   std::vector<std::unique_ptr<LaneLink>> lanes_;
   std::vector<std::unique_ptr<LaneLink>> buried_;
   std::deque<LaneJob*> queue_;

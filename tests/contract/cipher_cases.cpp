@@ -192,6 +192,36 @@ void large_payloads(Application& app) {
   app.finalize();
 }
 
+// Large enough for shared memory, in parts, with room that is too small, and failing.
+void large_parts(Application& app) {
+  const auto session = app.start_crypto();
+  const auto key = app.create(session, aes());
+  Mechanism pad(CKM_AES_CBC_PAD, Bytes(16)), sha(CKM_SHA256);
+  for (std::size_t size : {5000u, 70000u}) {
+    const auto room = static_cast<CK_ULONG>(size + 32);
+    app.encrypt_init(session, &pad, key);
+    Bytes sealed;
+    for (int i = 0; i < 2; ++i) {
+      const Outcome part = app.encrypt_update(session, pattern(size, static_cast<std::uint8_t>(i)), Room::of(room));
+      sealed.insert(sealed.end(), part.bytes.begin(), part.bytes.end());
+    }
+    const Outcome last = app.encrypt_final(session, Room::of(room));
+    sealed.insert(sealed.end(), last.bytes.begin(), last.bytes.end());
+    app.decrypt_init(session, &pad, key);
+    app.decrypt(session, sealed, Room::query());
+    app.decrypt(session, sealed, Room::of(4100));
+    app.decrypt(session, sealed, Room::of(2 * room));
+    sealed.back() ^= 1;
+    app.decrypt_init(session, &pad, key);
+    app.decrypt(session, sealed, Room::of(2 * room));
+    app.digest_init(session, &sha);
+    app.digest_update(session, sealed);
+    app.digest_update(session, pattern(size));
+    app.digest_final(session, Room::of(room));
+  }
+  app.finalize();
+}
+
 void rsa_pkcs_encrypt(Application& app) {
   const auto session = app.start_crypto();
   const auto public_key = app.create(session, rsa_public()), private_key = app.create(session, rsa_private());
@@ -276,6 +306,7 @@ constexpr Case kCases[] = {
     P11_CASE(des3_ecb),         P11_CASE(des3_cbc),         P11_CASE(des3_cbc_pad),
     P11_CASE(chacha20_poly1305), P11_CASE(aes_bad_parameters), P11_CASE(aes_gcm_tampered),
     P11_CASE(cbc_pad_bad_padding), P11_CASE(in_place),      P11_CASE(large_payloads),
+    P11_CASE(large_parts),
     P11_CASE(rsa_pkcs_encrypt), P11_CASE(rsa_decrypt_small_buffers), P11_CASE(rsa_raw),
     P11_CASE(rsa_oaep),         P11_CASE(rsa_decrypt_garbage),
 };

@@ -51,7 +51,7 @@ void check(const Request& request) {
   require(read_request(frame_of(buffer, request.body), again));
   require(again.id == request.id && again.call == request.call && again.deadline_ms == request.deadline_ms &&
           again.trace == request.trace && again.has_mechanism == request.has_mechanism &&
-          again.mechanism == request.mechanism && same(again.handles, request.handles) &&
+          again.mechanism == request.mechanism && again.area == request.area && same(again.handles, request.handles) &&
           same(again.body, request.body));
 }
 

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <optional>
 
 #include "calls/table.h"
@@ -109,6 +110,27 @@ class RawPeer {
     Reply reply;
     if (!content || !read_reply(*content, reply)) return std::nullopt;
     return Answer{reply.rv, {reply.handles.begin(), reply.handles.end()}};
+  }
+  // The area that proxyd gives; -1: it gives none, or closed the connection.
+  int ask_for_area() {
+    Buffer out;
+    write_area_request(out);
+    send(out);
+    pollfd readable{socket_, POLLIN, 0};
+    if (::poll(&readable, 1, static_cast<int>(std::chrono::milliseconds(kPatience).count())) != 1) return -1;
+    std::uint8_t bytes[64];
+    iovec part{bytes, sizeof bytes};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    const ssize_t got = ::recvmsg(socket_, &message, MSG_CMSG_CLOEXEC);
+    const cmsghdr* header = got > 0 ? CMSG_FIRSTHDR(&message) : nullptr;
+    int memory = -1;
+    if (header != nullptr) std::memcpy(&memory, CMSG_DATA(header), sizeof memory);
+    return memory;
   }
   CK_SESSION_HANDLE open_session() {
     Buffer body;

@@ -9,6 +9,7 @@
 
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -26,6 +27,25 @@ bool receive_all(int descriptor, std::uint8_t* place, std::size_t size) {
     got += static_cast<std::size_t>(step);
   }
   return true;
+}
+
+// With a descriptor, unless that is -1.
+void send_memory(int socket, Buffer& answer, int memory) {
+  iovec part{answer.data(), answer.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof memory)] = {};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  if (memory >= 0) {
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof memory);
+    std::memcpy(CMSG_DATA(header), &memory, sizeof memory);
+  }
+  sendmsg(socket, &message, MSG_NOSIGNAL);
 }
 
 bool receive_frame(int descriptor, Buffer& frame) {
@@ -145,6 +165,10 @@ void FakeProxyd::serve(Connection& connection) {
       ++goodbyes_;
       break;
     }
+    if (message_kind(frame.bytes()) == MessageKind::area_request) {
+      answer_area_request(descriptor);
+      continue;
+    }
     if (!read_request(frame.bytes(), request)) break;
     const std::optional<Answer> given = answer(request);
     if (!given) break;
@@ -185,21 +209,14 @@ GenerationPage& FakeProxyd::share_generations() {
 void FakeProxyd::give_page(int descriptor) {
   Buffer answer;
   write_generations_answer(answer);
-  iovec part{answer.data(), answer.size()};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof page_descriptor_)] = {};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  if (page_descriptor_ >= 0) {
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof page_descriptor_);
-    std::memcpy(CMSG_DATA(header), &page_descriptor_, sizeof page_descriptor_);
-  }
-  sendmsg(descriptor, &message, MSG_NOSIGNAL);
+  send_memory(descriptor, answer, page_descriptor_);
+}
+
+void FakeProxyd::answer_area_request(int descriptor) const {
+  const int memory = area_;
+  Buffer answer;
+  write_area_answer(answer, memory >= 0 ? Area::kSize : 0);
+  send_memory(descriptor, answer, memory);
 }
 
 void FakeProxyd::greet(int descriptor, const Hello& hello) {

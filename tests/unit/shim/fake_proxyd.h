@@ -2,6 +2,7 @@
 // few functions by itself, and does wrong whatever a test tells it to. One thread for each connection.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <filesystem>
 #include <functional>
@@ -51,6 +52,8 @@ class FakeProxyd {
   void on(std::uint32_t call, Handler handler);
   void on_hello(std::function<void(const Hello&, Welcome&)> change);
 
+  // Whoever asks for an area gets this memory, said to have the usual size. -1, as at first: none. Not owned.
+  void give_area(int memory) { area_ = memory; }
   // From now on whoever asks is given this page.
   GenerationPage& share_generations();
 
@@ -79,9 +82,11 @@ class FakeProxyd {
   void serve(Connection& connection);
   void give_page(int descriptor);
   void greet(int descriptor, const Hello& hello);
+  void answer_area_request(int descriptor) const;
   std::optional<Answer> answer(const Request& request);
   std::optional<Answer> usual_answer(const Request& request);
 
+  std::atomic<int> area_{-1};
   std::filesystem::path directory_;
   std::thread acceptor_;
   int listener_ = -1;

@@ -25,6 +25,7 @@ class ShimTest : public ::testing::Test {
     setenv("P11SHIM_CONF", file.c_str(), 1);
     unsetenv("P11SHIM_ENDPOINT");
     unsetenv("P11SHIM_COALESCE");
+    unsetenv("P11SHIM_SHARED_MEMORY");
     unsetenv("P11SHIM_LOG");
   }
   void SetUp() override { configure(); }

@@ -13,7 +13,7 @@ namespace {
 using namespace p11shim;
 using List = CK_FUNCTION_LIST_3_0;
 
-constexpr int kIn = 3, kOut = 4;
+constexpr int kIn = 4, kOut = 5;  // 3 is for areas
 
 bool read_fully(std::uint8_t* to, std::size_t size) {
   while (size != 0) {
