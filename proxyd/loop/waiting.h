@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace p11shim {
 
@@ -30,9 +31,10 @@ class Waiter {
   friend class WaitList;
   Waiter* next_ = nullptr;
   Waiter* previous_ = nullptr;
+  std::uint64_t turn_ = 0;
 };
 
-// First in, first resumed.
+// First in, first resumed, but for those that are given a turn: the lower one comes first.
 class WaitList {
  public:
   WaitList() { head_.next_ = head_.previous_ = &head_; }
@@ -43,13 +45,18 @@ class WaitList {
     while (!empty()) head_.next_->stop_waiting();
   }
 
-  void add(Waiter& waiter) {
+  void add(Waiter& waiter, std::uint64_t turn = 0) {
     waiter.stop_waiting();
-    waiter.previous_ = head_.previous_;
-    waiter.next_ = &head_;
-    head_.previous_->next_ = &waiter;
-    head_.previous_ = &waiter;
+    Waiter* before = head_.previous_;
+    while (before != &head_ && before->turn_ > turn) before = before->previous_;
+    waiter.turn_ = turn;
+    waiter.previous_ = before;
+    waiter.next_ = before->next_;
+    before->next_->previous_ = &waiter;
+    before->next_ = &waiter;
   }
+  // Of the one who is next; there must be one.
+  [[nodiscard]] std::uint64_t first_turn() const { return head_.next_->turn_; }
   [[nodiscard]] bool empty() const { return head_.next_ == &head_; }
   // Called from within a resume() of this list, the next one's turn comes when that has returned: a long queue of waiters
   // that each let the next one in takes no stack. The list may be destroyed meanwhile.

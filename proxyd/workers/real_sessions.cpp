@@ -9,6 +9,7 @@ namespace {
 constexpr auto kOpen = number_of<&CK_FUNCTION_LIST_3_0::C_OpenSession>();
 constexpr auto kClose = number_of<&CK_FUNCTION_LIST_3_0::C_CloseSession>();
 constexpr std::uint64_t kSurplusMs = 10'000;
+constexpr std::uint64_t kMostCost = 1'000'000;  // microseconds: of a call that hangs
 }  // namespace
 
 RealSessions::RealSessions(Worker& worker, bool read_write, std::uint32_t working, std::uint32_t most, std::function<CK_SLOT_ID()> slot)
@@ -22,7 +23,7 @@ RealSessions::Lease RealSessions::borrow(Waiter& waiter, const void* application
     }
   if (free_.empty()) {
     const bool grows = may_grow(application);
-    waiting_.add(waiter);  // first: the worker may turn out to be dead at once
+    waiting_.add(waiter, turn_of(application));  // first: the worker may turn out to be dead at once
     if (grows) open();
     else if (exhausted()) take_back(Bound::search);
     return {Outcome::waiting};
@@ -30,6 +31,8 @@ RealSessions::Lease RealSessions::borrow(Waiter& waiter, const void* application
   RealSession* session = free_.back();
   free_.pop_back();
   session->lent = true;
+  session->borrower = application;
+  session->lent_ns = uv_hrtime();
   return {Outcome::lent, session};
 }
 
@@ -53,11 +56,12 @@ bool RealSessions::take_back(Bound pin) {
 void RealSessions::pin(RealSession& session, Bound pin, const void* application) {
   unpin(session);
   session.pin = pin;
+  session.lent_ns = 0;
   if (pin == Bound::none) return;
   ++pinned_;
   session.pinned_by = application;
   ++pinned_by_[application];
-  if (may_grow(nullptr)) waiting_.resume_one();
+  if (may_grow(nullptr)) resume_one();
 }
 
 void RealSessions::unpin(RealSession& session) {
@@ -68,7 +72,22 @@ void RealSessions::unpin(RealSession& session) {
   if (by != pinned_by_.end() && --by->second == 0) pinned_by_.erase(by);
 }
 
+std::uint64_t RealSessions::turn_of(const void* application) {
+  Turns& turns = turns_[application];
+  const std::uint64_t turn = std::max(turns.next, turn_);
+  turns.next = turn + turns.cost_us;
+  return turn;
+}
+
+void RealSessions::note_cost(const RealSession& session) {
+  const auto found = turns_.find(session.borrower);
+  if (found == turns_.end() || session.lent_ns == 0) return;
+  const std::uint64_t cost = std::clamp<std::uint64_t>((uv_hrtime() - session.lent_ns) / 1000, 1, kMostCost);
+  found->second.cost_us = (7 * found->second.cost_us + cost + 7) / 8;
+}
+
 void RealSessions::give_back(RealSession& session) {
+  note_cost(session);
   session.lent = false;
   unpin(session);
   if (!closed_.empty()) return close(session);
@@ -89,8 +108,14 @@ void RealSessions::object_gone(RealSession& session) {
 
 // A waiter that is resumed may have no use for a session any more: then it is the next one's.
 void RealSessions::resume_waiting() {
-  do waiting_.resume_one();
+  do resume_one();
   while (!waiting_.resuming() && !free_.empty() && !waiting_.empty());
+}
+
+void RealSessions::resume_one() {
+  if (waiting_.empty()) turns_.clear();
+  else turn_ = std::max(turn_, waiting_.first_turn());
+  waiting_.resume_one();
 }
 
 void RealSessions::open() {
@@ -125,7 +150,7 @@ void RealSessions::tell_failure(CK_RV rv) {
   last_open_rv_ = rv;
   telling_failure_ = true;
   if (sessions_.empty()) waiting_.resume_all();
-  else waiting_.resume_one();
+  else resume_one();
   telling_failure_ = false;
 }
 

@@ -5,6 +5,9 @@
 //
 // Sessions that unfinished operations occupy (pinned ones) do not work: `working` more are opened beside them, up to `most`
 // altogether. When no more can be had, a finished search gives its session up, and whoever still gets none is told so.
+//
+// Applications that wait take turns: each gets the same time, however many of its threads wait (start-time fair queueing,
+// by what its calls have taken lately).
 #pragma once
 
 #include <functional>
@@ -37,6 +40,8 @@ struct RealSession {
   Bound pin = Bound::none;
   const void* pinned_by = nullptr;  // the application
   std::uint64_t returned_ms = 0;
+  const void* borrower = nullptr;  // the application
+  std::uint64_t lent_ns = 0;       // 0: it was kept between calls, which says nothing about their cost
 };
 
 class RealSessions {
@@ -83,6 +88,9 @@ class RealSessions {
  private:
   void open();
   void resume_waiting();
+  void resume_one();
+  std::uint64_t turn_of(const void* application);
+  void note_cost(const RealSession& session);
   void close(RealSession& session);
   void drop(RealSession& session);
   void unpin(RealSession& session);
@@ -105,6 +113,12 @@ class RealSessions {
   std::size_t pinned_ = 0;
   std::unordered_map<const void*, std::uint32_t> pinned_by_;
   WaitList waiting_;
+  struct Turns {
+    std::uint64_t next = 0;
+    std::uint64_t cost_us = 1;  // of one call, on average
+  };
+  std::unordered_map<const void*, Turns> turns_;  // of those that have waited lately
+  std::uint64_t turn_ = 0;                        // whose it is
   std::vector<std::function<void()>> closed_;  // of close_all
   std::uint32_t opening_ = 0;
   std::uint32_t closing_ = 0;

@@ -1,7 +1,9 @@
 // Ten thousand virtual sessions live on a handful of real ones, and no error uses those up.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <future>
+#include <thread>
 
 #include "application.h"
 #include "configs.h"
@@ -28,6 +30,39 @@ TEST(RealSessions, TenThousandVirtualSessionsLiveOnAHandful) {
   EXPECT_LE(proxyd.worker("public")["real_sessions"], 5);
   EXPECT_EQ(application->C_CloseAllSessions(0), CKR_OK);
   EXPECT_EQ(proxyd.status()["pools"][0]["virtual_sessions"], 0);
+}
+
+// One application calls with 16 threads, another with one: they take turns.
+TEST(RealSessions, AGreedyApplicationDoesNotStarveAnother) {
+  MockModule mock;
+  PrivateProxyd proxyd(mock.config("lanes = 1\nsessions_rw = 2"));
+  proxyd.start();
+  TestApplication greedy(proxyd), modest(proxyd);
+  mock.rules.set("C_GenerateRandom latency=2ms");
+  constexpr int kGreedy = 16, kCalls = 40;
+  const auto random = [](const TestApplication& application, CK_SESSION_HANDLE session) {
+    CK_BYTE bytes[8];
+    return application->C_GenerateRandom(session, bytes, sizeof bytes);
+  };
+  std::atomic<bool> stop = false;
+  std::atomic<int> of_greedy = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kGreedy; ++i)
+    threads.emplace_back([&] {
+      const CK_SESSION_HANDLE session = greedy.open();
+      while (!stop) {
+        EXPECT_EQ(random(greedy, session), CKR_OK);
+        ++of_greedy;
+      }
+    });
+  const CK_SESSION_HANDLE session = modest.open();
+  EXPECT_TRUE(eventually([&] { return of_greedy > 3 * kGreedy; }));
+  const int before = of_greedy;
+  for (int i = 0; i < kCalls; ++i) EXPECT_EQ(random(modest, session), CKR_OK);
+  const int meanwhile = of_greedy - before;
+  stop = true;
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_LT(meanwhile, 5 * kCalls) << "first come, first served would let each of its threads go first";
 }
 
 TEST(RealSessions, FailedOperationsInAThousandSessionsDoNotUseThemUp) {

@@ -29,6 +29,19 @@ TEST(WaitList, FirstInIsFirstResumed) {
   list.resume_one();
 }
 
+TEST(WaitList, TheLowerTurnIsResumedFirst) {
+  WaitList list;
+  std::vector<int> order;
+  Guest one([&] { order.push_back(1); }), two([&] { order.push_back(2); }), three([&] { order.push_back(3); }), four([&] { order.push_back(4); });
+  list.add(one, 20);
+  list.add(two, 30);
+  list.add(three, 10);
+  list.add(four, 20);
+  EXPECT_EQ(list.first_turn(), 10u);
+  while (!list.empty()) list.resume_one();
+  EXPECT_EQ(order, (std::vector<int>{3, 1, 4, 2}));
+}
+
 TEST(WaitList, WaiterThatGoesAwayLeavesIt) {
   WaitList list;
   int resumed = 0;
