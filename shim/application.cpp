@@ -11,13 +11,17 @@ constexpr std::chrono::milliseconds kNoTime{0};
 }  // namespace
 
 Application::Application(ShimConfig config)
-    : config_(std::move(config)), remembered_(config_.remember), dialer_(config_, identity_, sessions_, remembered_) {}
+    : config_(std::move(config)),
+      remembered_(config_.remember),
+      dialer_(config_, identity_, sessions_, remembered_),
+      longest_spin_(config_.spin != 0 && has_two_processors() ? config_.spin : 0) {}
 
 Application::Application(Application& parent)
     : config_(parent.config_),
       identity_(parent.identity_),
       remembered_(config_.remember),
       dialer_(config_, identity_, sessions_, remembered_),
+      longest_spin_(parent.longest_spin_),
       parent_(&parent) {
   sessions_.inherit(parent.sessions_);
 }
@@ -32,10 +36,12 @@ CallExchange& Application::lend() {
     const std::lock_guard lock(mutex_);
     if (idle_ != nullptr) {
       idle_->is_idle = false;
+      lent_.fetch_add(1, std::memory_order_relaxed);
       return *std::exchange(idle_, idle_->next_idle);
     }
   }
   auto* exchange = new CallExchange(*this);
+  lent_.fetch_add(1, std::memory_order_relaxed);
   exchange->next = exchanges_.load(std::memory_order_relaxed);
   while (!exchanges_.compare_exchange_weak(exchange->next, exchange, std::memory_order_release,
                                            std::memory_order_relaxed)) {
@@ -44,6 +50,7 @@ CallExchange& Application::lend() {
 }
 
 void Application::give_back(CallExchange& exchange) noexcept {
+  lent_.fetch_sub(1, std::memory_order_relaxed);
   const std::lock_guard lock(mutex_);
   if (is_shut_down()) exchange.socket().close();
   exchange.is_idle = true;

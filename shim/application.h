@@ -39,6 +39,11 @@ class Application {
   // Makes sure that the exchange is connected, `anew` if its connection is known to be dead.
   bool connect(CallExchange& exchange, bool anew = false);
 
+  // No other thread is inside a call.
+  [[nodiscard]] bool has_one_caller() const { return lent_.load(std::memory_order_relaxed) == 1; }
+  // How long one may look for an answer before it sleeps.
+  [[nodiscard]] std::chrono::microseconds longest_spin() const { return longest_spin_; }
+
   // C_Finalize: calls in progress end, later ones fail, proxyd is told.
   void shut_down() noexcept;
   [[nodiscard]] bool is_shut_down() const { return shut_down_.load(std::memory_order_acquire); }
@@ -53,6 +58,8 @@ class Application {
   Sessions sessions_;
   Remembered remembered_;
   Dialer dialer_;
+  const std::chrono::microseconds longest_spin_;
+  std::atomic<unsigned> lent_{0};  // exchanges
   std::atomic<bool> shut_down_{false};
   std::atomic<Application*> parent_{nullptr};  // whose connections are still to be closed
   // All exchanges, linked by `next`. The list only ever grows, so that a child can walk it.

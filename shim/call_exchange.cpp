@@ -22,6 +22,8 @@ constexpr std::size_t kKeptMemory = std::size_t{2} << 20;  // bytes for each buf
 
 }  // namespace
 
+CallExchange::CallExchange(Application& application) : application_(application), spin_(application.longest_spin()) {}
+
 void CallExchange::begin(milliseconds deadline) {
   request_.deadline_ms = static_cast<std::uint32_t>(deadline.count());
   request_.has_mechanism = false;
@@ -187,7 +189,11 @@ CK_RV CallExchange::perform_part(CK_SESSION_HANDLE session, std::uint32_t call, 
 Transfer CallExchange::transfer() {
   in_flight_ = true;
   Transfer result = socket_.send(head_.bytes(), request_.body, patience_);
-  if (result == Transfer::done) result = socket_.receive(answer_, patience_);
+  if (result == Transfer::done) {
+    // With several callers the processors are needed for the calls themselves.
+    if (socket_.is_local() && application_.has_one_caller()) spin_.look([this] { return socket_.has_something(); });
+    result = socket_.receive(answer_, patience_);
+  }
   in_flight_ = false;
   const bool is_large = request_.body.size() >= Bulk::kLeast || answer_.size() >= Bulk::kLeast;
   if (is_large && area_connection_ != socket_.connection())

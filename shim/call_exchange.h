@@ -8,6 +8,7 @@
 #include "shim/dialer.h"
 #include "shim/operations.h"
 #include "shim/socket.h"
+#include "wire/spin.h"
 
 namespace p11shim {
 
@@ -15,7 +16,7 @@ class Application;
 
 class CallExchange final : public Exchange {
  public:
-  explicit CallExchange(Application& application) : application_(application) {}
+  explicit CallExchange(Application& application);
 
   // Before a call. `deadline` is what proxyd is told: 0 leaves it to proxyd.
   void begin(std::chrono::milliseconds deadline);
@@ -80,6 +81,7 @@ class CallExchange final : public Exchange {
   bool wants_area_ = false;
   int area_attempts_ = 3;  // left, with a proxyd that hangs up when it is asked
   std::size_t bulk_sent_ = 0;  // what the request uses of the area; behind it is the answer's part
+  Spin spin_;
   bool in_flight_ = false;  // a request was sent whose reply has not been read to its end
 };
 

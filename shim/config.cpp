@@ -80,6 +80,7 @@ constexpr auto kFields = std::tuple{
     config_field("remember", &ShimConfig::remember, kRemember),
     config_field("coalesce", &ShimConfig::coalesce, kSwitch),
     config_field("shared_memory", &ShimConfig::shared_memory, kSwitch),
+    config_field("spin", &ShimConfig::spin, WholeNumberKind{0, 1000}),
     config_field("log", &ShimConfig::log, LogSinkKind{}),
     config_field("log_level", &ShimConfig::log_level, kLogLevel),
 };

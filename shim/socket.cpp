@@ -158,8 +158,8 @@ int Socket::set_limit(int option, milliseconds limit) {
   return 0;
 }
 
-// An idle connection that proxyd has closed, or on which it sent what nobody asked for.
-bool Socket::is_stale() const {
+// On an idle connection: proxyd has closed it, or sent what nobody asked for.
+bool Socket::has_something() const {
   std::uint8_t byte;
   const ssize_t got = recv(descriptor_.load(std::memory_order_relaxed), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
   return got >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
@@ -170,7 +170,7 @@ bool Socket::is_stale() const {
 // has to be asked.
 Transfer Socket::send(std::span<const std::uint8_t> head, std::span<const std::uint8_t> body,
                       milliseconds limit) {
-  if (!is_open() || (!is_local_ && is_stale()) || set_limit(SO_SNDTIMEO, limit) != 0) return Transfer::unsent;
+  if (!is_open() || (!is_local_ && has_something()) || set_limit(SO_SNDTIMEO, limit) != 0) return Transfer::unsent;
   iovec parts[2] = {{const_cast<std::uint8_t*>(head.data()), head.size()},
                     {const_cast<std::uint8_t*>(body.data()), body.size()}};
   std::size_t left = head.size() + body.size();

@@ -45,6 +45,8 @@ class Socket {
   Transfer receive(Buffer& message, std::chrono::milliseconds limit);
   // The same, with a descriptor that came along: the caller's to close, -1 if there was none.
   Transfer receive(Buffer& message, std::chrono::milliseconds limit, int& descriptor);
+  // Something has come, or the end: receive() would not wait.
+  [[nodiscard]] bool has_something() const;
   // Waits for proxyd to close the connection, and closes this end. False: it had not in time.
   bool wait_until_closed(std::chrono::milliseconds limit);
 
@@ -57,7 +59,6 @@ class Socket {
  private:
   Transfer receive(Buffer& message, std::chrono::milliseconds limit, int* descriptor);
   int set_limit(int option, std::chrono::milliseconds limit);
-  [[nodiscard]] bool is_stale() const;
 
   std::mutex
       closing_;  // shut_down() must not hit a descriptor that was closed and means something else by now

@@ -62,6 +62,7 @@ ClientCall::ClientCall(Services& services, Answer answer) : services_(services),
 
 ClientCall::~ClientCall() {
   if (worker_ != nullptr) worker_->withdraw(*this, nullptr);
+  if (active_) --services_.runtime.calls;
 }
 
 bool ClientCall::begin(Application& application, std::span<const std::uint8_t> frame) {
@@ -76,6 +77,7 @@ bool ClientCall::begin(Application& application, std::span<const std::uint8_t> f
   if (!names_its_mechanism(request_)) return false;
 
   active_ = true;
+  ++services_.runtime.calls;
   malformed_ = false;
   ++serial_;
   application_ = &application;
@@ -184,6 +186,7 @@ void ClientCall::finish(CK_RV rv, std::span<const std::uint8_t> body) {
   reply_.hsm_us = hsm_us_;
   reply_.queue_us = to_us(started_ns_, now) - std::min(hsm_us_, to_us(started_ns_, now));
   active_ = false;
+  --services_.runtime.calls;
   if (reply_.init_rv != CKR_OK) reply_.rv = CKR_OK;  // the call itself was not executed
   // Handles travel with CKR_OK only, but for what C_GetAttributeValue and its like never have.
   if (rv != CKR_OK) reply_.handles.clear();

@@ -47,6 +47,7 @@ void Connection::on_ready(int events) {
     poll_.watch(UV_READABLE);
     next_frame();  // it may have come while nobody took the reply
   }
+  ++services_.runtime.events;
   if ((events & UV_READABLE) != 0) read();
 }
 

@@ -1,4 +1,5 @@
 #include "proxyd/daemon/daemon.h"
+#include "wire/spin.h"
 
 #include <spdlog/spdlog.h>
 
@@ -61,6 +62,7 @@ Daemon::Daemon(uv_loop_t& loop, spdlog::logger& log, Config config, const std::s
       stop_timer_(loop, [this] { stop_now(); }),
       after_turn_(new uv_check_t),
       started_ms_(uv_now(&loop)) {
+  if (has_two_processors()) runtime_.spin_us = config_.limits.spin;
   uv_check_init(&loop, after_turn_.get());
   after_turn_->data = this;
   applications_.set_session_ends(
@@ -87,9 +89,24 @@ int Daemon::run(std::function<void(const Daemon&)> ready) {
       stop_now();
     }
   });
-  uv_run(&loop_, UV_RUN_DEFAULT);
+  run_loop();
   if (!failure.empty()) throw std::runtime_error(failure);
   return 0;
+}
+
+// Between two calls of somebody who calls all the time, and while such a call runs, it may be worth not to sleep. With several calls
+// at a time there is always something to do, and the processors belong to those who do it.
+void Daemon::run_loop() {
+  const std::chrono::microseconds longest(runtime_.spin_us);
+  Spin between_calls(longest), in_a_call(longest);
+  const auto something_comes = [this] {
+    const std::uint64_t before = runtime_.events;
+    uv_run(&loop_, UV_RUN_NOWAIT);
+    return ended_ || runtime_.events != before;
+  };
+  while (!ended_ && uv_run(&loop_, UV_RUN_ONCE) != 0)
+    while (!ended_ && runtime_.calls <= 1 && (runtime_.calls == 0 ? between_calls : in_a_call).look(something_comes)) {
+    }
 }
 
 void Daemon::opened(const std::function<void(const Daemon&)>& ready) {
@@ -146,6 +163,7 @@ void Daemon::stop_now() {
   stopping_ = true;
   catalog_.stop();
   control_.reset();
+  ended_ = true;
   uv_stop(&loop_);
 }
 

@@ -34,6 +34,7 @@ class Daemon {
   void load_own_pins();
   void load_own_pin(Member& member);
   void watch_signal(int number, std::function<void()> received);
+  void run_loop();
   void stop();
   void stop_now();
   void reload();
@@ -75,6 +76,7 @@ class Daemon {
   std::vector<HandlePtr<uv_signal_t>> signals_;
   std::vector<std::unique_ptr<std::function<void()>>> signal_actions_;
   bool stopping_ = false;
+  bool ended_ = false;
   std::uint64_t started_ms_ = 0;
 };
 

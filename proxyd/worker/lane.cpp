@@ -1,5 +1,6 @@
 #include "proxyd/worker/lane.h"
 
+#include <poll.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -34,6 +35,7 @@ std::uint32_t microseconds(std::chrono::nanoseconds duration) {
 
 void Lane::run() {
   while (receive()) {
+    waiting_.awake.fetch_add(1, std::memory_order_relaxed);
     if (!read_request({frame_.data() + kLengthPrefix, frame_.size() - kLengthPrefix}, request_)) return;
     reply_.id = request_.id;
     reply_.rv = CKR_GENERAL_ERROR;
@@ -41,7 +43,17 @@ void Lane::run() {
     reply_.hsm_us = 0;
     if (!(execute() ? send(reply_) : refuse())) return;
     clear();
+    look_for_request();
+    waiting_.awake.fetch_sub(1, std::memory_order_relaxed);
   }
+}
+
+void Lane::look_for_request() {
+  if (waiting_.awake.load(std::memory_order_relaxed) != 1) return;
+  spin_.look([this] {
+    pollfd readable{in_, POLLIN, 0};
+    return ::poll(&readable, 1, 0) != 0;
+  });
 }
 
 // Exactly one frame: proxyd sends the next one only after the reply.

@@ -2,17 +2,27 @@
 // answers it. Lanes share the module and the describer, nothing else.
 #pragma once
 
+#include <atomic>
+#include <chrono>
+
 #include "calls/serve.h"
 #include "proxyd/worker/areas.h"
 #include "proxyd/worker/describe.h"
 #include "proxyd/worker/module.h"
+#include "wire/spin.h"
 
 namespace p11shim {
 
+// How lanes wait: one that is awake alone may look for its next request for a moment.
+struct LaneWaiting {
+  std::chrono::microseconds longest{0};
+  std::atomic<int> awake{0};
+};
+
 class Lane {
  public:
-  Lane(int in, int out, Module& module, Describer& describer, Areas& areas)
-      : in_(in), out_(out), module_(module), describer_(describer), areas_(areas) {}
+  Lane(int in, int out, Module& module, Describer& describer, Areas& areas, LaneWaiting& waiting)
+      : in_(in), out_(out), module_(module), describer_(describer), areas_(areas), waiting_(waiting), spin_(waiting.longest) {}
   Lane(const Lane&) = delete;
   Lane& operator=(const Lane&) = delete;
 
@@ -21,6 +31,7 @@ class Lane {
 
  private:
   bool receive();
+  void look_for_request();
   bool send(const Reply& reply);
   bool refuse();
   bool send_frame();
@@ -43,6 +54,8 @@ class Lane {
   Module& module_;
   Describer& describer_;
   Areas& areas_;
+  LaneWaiting& waiting_;
+  Spin spin_;
   Buffer frame_;    // the request as it arrived
   Buffer head_;     // of the reply
   Buffer body_;     // of the reply

@@ -1,6 +1,7 @@
 // proxyd-worker: holds one vendor module for one login domain, and nothing else. proxyd starts it with a socket
 // for areas as file descriptor 3 and two pipes per lane from 4 on; it takes orders from nobody else and leaves when proxyd closes them. What it is told, secrets
-// included, arrives over them; argv holds the number of lanes only.
+// included, arrives over them; argv holds the number of lanes and how long they may look
+// for a request before they sleep.
 #include <malloc.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -25,15 +26,15 @@ using namespace p11shim;
 constexpr int kAreaSocket = 3;
 constexpr int kFirstPipe = 4;
 constexpr int kMostLanes = 1024;
+constexpr int kLongestSpin = 1000;  // microseconds
 constexpr int kKeptMemory = 8 << 20;
 constexpr unsigned kFinalizeSeconds = 10;  // a module that hangs in C_Finalize does not keep the worker alive
 
-int lane_count(int argc, char** argv) {
-  int count = 0;
-  if (argc != 2) return 0;
-  const std::string_view text = argv[1];
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
-  return error == std::errc() && end == text.data() + text.size() && count <= kMostLanes ? count : 0;
+// -1: it is none, or beyond `most`.
+int number(std::string_view text, int most) {
+  int value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size() && value <= most ? value : -1;
 }
 
 bool is_pipe(int fd) {
@@ -60,8 +61,9 @@ void confine() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const int count = lane_count(argc, argv);
-  if (count < 1 || !is_pipe(kFirstPipe)) {
+  const int count = argc == 3 ? number(argv[1], kMostLanes) : -1;
+  const int spin_us = argc == 3 ? number(argv[2], kLongestSpin) : -1;
+  if (count < 1 || spin_us < 0 || !is_pipe(kFirstPipe)) {
     std::fputs("proxyd-worker is started by proxyd; there is nothing to run by hand.\n", stderr);
     return 2;
   }
@@ -69,13 +71,14 @@ int main(int argc, char** argv) {
   auto module = std::make_unique<Module>();
   Describer describer(*module);
   Areas areas;
+  LaneWaiting waiting{std::chrono::microseconds(spin_us)};
   std::thread area_listener([&] { areas.follow(kAreaSocket); });
   {
     std::vector<std::thread> threads;
     for (int i = 0; i < count; ++i)
       threads.emplace_back([&, i] {
         const int in = kFirstPipe + 2 * i;
-        Lane(in, in + 1, *module, describer, areas).run();
+        Lane(in, in + 1, *module, describer, areas, waiting).run();
         ::close(in + 1);  // proxyd notices even if this side left first
       });
     for (std::thread& thread : threads) thread.join();

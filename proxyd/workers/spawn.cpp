@@ -96,7 +96,8 @@ HandlePtr<uv_process_t> spawn_worker(Runtime& runtime, const Environment& enviro
   env.push_back(nullptr);
   std::string path = runtime.worker_path;
   std::string count = std::to_string(lanes);
-  char* argv[] = {path.data(), count.data(), nullptr};
+  std::string spin = std::to_string(runtime.spin_us);
+  char* argv[] = {path.data(), count.data(), spin.data(), nullptr};
 
   uv_process_options_t options{};
   options.file = path.c_str();

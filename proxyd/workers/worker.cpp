@@ -235,6 +235,7 @@ void Worker::withdraw(LaneJob& job, std::function<void()> late) {
 }
 
 void Worker::lane_idle(LaneLink&) {
+  ++runtime_.events;
   if (!renewing_.empty() && busy_lanes() == 0) return stop(std::exchange(renewing_, {}));
   dispatch();
 }

@@ -105,7 +105,7 @@ TEST(ShimConfig, SaysWhatIsWrongWithEachKey) {
       problems_of("colour = false\n"),
       Lines{
           "s.toml:1:1: unknown key \"colour\" (known: endpoint, connect_timeout, deadline, on_unreachable, "
-          "fork, remember, coalesce, shared_memory, log, log_level)"});
+          "fork, remember, coalesce, shared_memory, spin, log, log_level)"});
 }
 
 std::string text_of(const std::string& path) {

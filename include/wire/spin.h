@@ -1,0 +1,73 @@
+// Whether it is worth looking for what is about to come for a moment before going to sleep. Waking a thread on another core
+// takes longer than most calls do; looking in vain keeps the one who would answer from running, if it shares our core.
+// Whoever waits keeps the score: it looks while that has succeeded lately, and tries again now and then when it has not. So nobody has
+// to know which core the other side runs on, and what is wasted is a small part of the time between two tries.
+// One thread, one kind of wait.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+
+namespace p11shim {
+
+class Spin {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  // How long to look at most; 0: never.
+  explicit Spin(std::chrono::microseconds longest = std::chrono::microseconds(0)) : longest_(longest) {}
+
+  // Looks until `came` says true or the time is over. False: nothing came, or it was not worth looking.
+  template <class Came>
+  bool look(Came came) {
+    if (longest_.count() == 0 || !is_worth_it()) return false;
+    const auto until = Clock::now() + longest_;
+    do {
+      if (came()) return hit();
+      relax();
+    } while (Clock::now() < until);
+    return miss();
+  }
+
+ private:
+  static constexpr std::uint32_t kFirstPause = 32;  // waits between two tries; doubled for each try in vain
+  static constexpr std::uint32_t kLongestPause = 4096;
+  static constexpr int kBest = 8;
+
+  bool is_worth_it() {
+    if (score_ > 0) return true;
+    if (++waits_ < pause_) return false;
+    waits_ = 0;
+    return true;
+  }
+  bool hit() {
+    score_ = std::min(score_ + 1, kBest);
+    pause_ = kFirstPause;
+    return true;
+  }
+  bool miss() {
+    if (score_ > 0) score_ -= 2;
+    else pause_ = std::min(pause_ * 2, kLongestPause);
+    return false;
+  }
+  static void relax() {
+    for (int i = 0; i < 16; ++i) {
+#if defined(__x86_64__) || defined(__i386__)
+      __builtin_ia32_pause();
+#elif defined(__aarch64__)
+      asm volatile("yield");
+#endif
+    }
+  }
+
+  std::chrono::microseconds longest_;
+  int score_ = 0;
+  std::uint32_t waits_ = 0;
+  std::uint32_t pause_ = kFirstPause;
+};
+
+// Looking is of no use where only one thread can run at a time: one processor, or a control group that may not use two.
+bool has_two_processors();
+
+}  // namespace p11shim

@@ -1,0 +1,46 @@
+// Looking before sleeping: while it succeeds always, in vain ever more seldom.
+#include "wire/spin.h"
+
+#include <gtest/gtest.h>
+
+namespace p11shim {
+namespace {
+
+using std::chrono::microseconds;
+
+TEST(Spin, NeverLooksIfItMayNot) {
+  Spin spin(microseconds(0));
+  for (int i = 0; i < 10'000; ++i) EXPECT_FALSE(spin.look([]() -> bool { ADD_FAILURE() << "it looked"; return true; }));
+}
+
+TEST(Spin, LooksEachTimeWhileThatSucceeds) {
+  Spin spin(microseconds(1));
+  int looks = 0;
+  const auto came = [&] { return ++looks > 0; };
+  while (!spin.look(came)) ASSERT_LT(looks, 10);
+  for (int i = 1; i < 100; ++i) EXPECT_TRUE(spin.look(came));
+  EXPECT_EQ(looks, 100);
+}
+
+TEST(Spin, LooksEverMoreSeldomInVain) {
+  Spin spin(microseconds(1));
+  int tries = 0;
+  for (int i = 0; i < 100'000; ++i) {
+    bool looked = false;
+    EXPECT_FALSE(spin.look([&] { looked = true; return false; }));
+    tries += looked ? 1 : 0;
+  }
+  EXPECT_GE(tries, 10) << "it may pay again";
+  EXPECT_LT(tries, 60);
+}
+
+TEST(Spin, ASingleMissAfterManyHitsChangesNothing) {
+  Spin spin(microseconds(1));
+  for (int i = 0; i < 1000; ++i) spin.look([] { return true; });
+  EXPECT_FALSE(spin.look([] { return false; }));
+  EXPECT_TRUE(spin.look([] { return true; }));
+}
+
+
+}  // namespace
+}  // namespace p11shim
