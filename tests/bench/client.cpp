@@ -9,6 +9,7 @@
 //   check                       run every workload once and prove its result -> those that the module refuses
 //   run WORKLOAD THREADS MS     -> operations, nanoseconds, median and 99th percentile of one operation
 //   start N                     -> median nanoseconds from C_Initialize to an open session
+//   usage                       -> processor time in nanoseconds and context switches of this process
 //   sessions N                  open so many more sessions
 //   crowd N                     start so many applications; `crowd-call`: let each make a call; `crowd-end`
 #include <cstdio>
@@ -25,6 +26,7 @@
 #include "result_check.h"
 #include "timing.h"
 #include "token.h"
+#include "usage.h"
 #include "workload.h"
 
 namespace p11shim {
@@ -177,7 +179,7 @@ void obey_until_end(Client& client) {
     std::string verb;
     words >> verb;
     try {
-      const std::string answer = client.obey(verb, words);
+      const std::string answer = verb == "usage" ? own_usage() : client.obey(verb, words);
       std::cout << "ok " << answer << std::endl;
     } catch (const std::exception& failure) {
       std::cout << "error " << verb << ": " << failure.what() << std::endl;

@@ -76,7 +76,9 @@ class Bench {
     if (has("shim")) measure_memory();
     measure_start();
     measure_workloads();
+    measure_data_paths();
     print_ratios(std::cout, results_);
+    print_data_paths(std::cout, results_);
     if (!options_.quick) print_measures(std::cout, results_);
     if (!options_.json.empty()) write_json(options_.json, results_);
   }
@@ -186,6 +188,14 @@ class Bench {
         }
       }
     }
+  }
+
+  // Placed like the last cells; processor time depends little on that, switches do.
+  void measure_data_paths() {
+    for (const Workload& workload : kWorkloads)
+      for (Target& target : targets_)
+        if (target.name() != "echo" && target.offers(std::string(workload.name)))
+          results_.add(target.data_path(workload.name, options_.quick ? milliseconds(10) : milliseconds(200)));
   }
 
   const Options& options_;

@@ -66,6 +66,14 @@ void print_ratios(std::ostream& out, const Results& results) {
   for (const Placement placement : placements) print_placement(out, results, placement);
 }
 
+void print_data_paths(std::ostream& out, const Results& results) {
+  out << format("\none operation on one thread: processor time in us and context switches\n%-15s %-9s %10s %10s %10s %10s\n", "", "",
+                "client us", "servers us", "switches", "switches");
+  for (const DataPath& path : results.data_paths())
+    out << format("%-15s %-9s %10.1f %10.1f %10.2f %10.2f\n", path.workload.c_str(), path.target.c_str(), path.client.cpu_ns / 1e3,
+                  path.servers.cpu_ns / 1e3, path.client.switches, path.servers.switches);
+}
+
 void print_measures(std::ostream& out, const Results& results) {
   std::size_t reached = 0;
   const std::vector<Measure> measures = all_measures();
@@ -105,6 +113,13 @@ void write_json(const std::filesystem::path& file, const Results& results) {
          {"figure", outcome ? nlohmann::json(outcome->figure) : nlohmann::json(nullptr)},
          {"reached", outcome && outcome->reached}});
   }
+  for (const DataPath& path : results.data_paths())
+    report["data_paths"].push_back({{"workload", path.workload},
+                                    {"target", path.target},
+                                    {"client_cpu_ns", path.client.cpu_ns},
+                                    {"client_switches", path.client.switches},
+                                    {"servers_cpu_ns", path.servers.cpu_ns},
+                                    {"servers_switches", path.servers.switches}});
   const Facts& facts = results.facts();
   report["facts"] = {{"application_bytes", fact(facts.application_bytes)},
                      {"session_bytes", fact(facts.session_bytes)},

@@ -9,6 +9,7 @@
 namespace p11shim {
 
 void print_ratios(std::ostream& out, const Results& results);
+void print_data_paths(std::ostream& out, const Results& results);
 void print_measures(std::ostream& out, const Results& results);
 void write_json(const std::filesystem::path& file, const Results& results);
 

@@ -10,6 +10,7 @@
 
 #include "placement.h"
 #include "timing.h"
+#include "usage.h"
 
 namespace p11shim {
 
@@ -45,6 +46,8 @@ class Results {
                                       const std::string& under) const;
 
   const std::map<Cell, std::map<std::string, Rounds>>& cells() const { return cells_; }
+  void add(DataPath path) { data_paths_.push_back(std::move(path)); }
+  const std::vector<DataPath>& data_paths() const { return data_paths_; }
   Facts& facts() { return facts_; }
   const Facts& facts() const { return facts_; }
 
@@ -53,6 +56,7 @@ class Results {
 
   std::map<Cell, std::map<std::string, Rounds>> cells_;
   Facts facts_;
+  std::vector<DataPath> data_paths_;
 };
 
 }  // namespace p11shim

@@ -2,6 +2,7 @@
 
 #include <poll.h>
 
+#include <algorithm>
 #include <sstream>
 #include <stdexcept>
 
@@ -114,6 +115,18 @@ Timing Target::run(std::string_view workload, unsigned threads, std::chrono::mil
   timing.median = std::chrono::nanoseconds(median);
   timing.p99 = std::chrono::nanoseconds(p99);
   return timing;
+}
+
+DataPath Target::data_path(std::string_view workload, std::chrono::milliseconds duration) {
+  const auto servers = server_ ? process_tree(server_->pid()) : std::vector<pid_t>();
+  const Usage client = parse_usage(client_->ask("usage"));
+  const Usage serving = usage_of(servers);
+  const double operations = static_cast<double>(std::max<std::uint64_t>(run(workload, 1, duration).operations, 1));
+  const auto per_operation = [&](const Usage& before, const Usage& after) {
+    return Usage{(after.cpu_ns - before.cpu_ns) / operations, (after.switches - before.switches) / operations};
+  };
+  const Usage served = usage_of(servers);
+  return {std::string(workload), name_, per_operation(client, parse_usage(client_->ask("usage"))), per_operation(serving, served)};
 }
 
 pid_t Target::proxyd() const {

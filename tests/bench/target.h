@@ -13,6 +13,7 @@
 #include "placement.h"
 #include "process.h"
 #include "timing.h"
+#include "usage.h"
 
 namespace p11shim {
 
@@ -36,6 +37,9 @@ class Target {
 
   void place(Placement placement);
   Timing run(std::string_view workload, unsigned threads, std::chrono::milliseconds duration);
+
+  // One operation on one thread.
+  DataPath data_path(std::string_view workload, std::chrono::milliseconds duration);
 
   // proxyd's process id, where this target has one.
   pid_t proxyd() const;
