@@ -1,6 +1,8 @@
 #include "measures.h"
 
+#include <algorithm>
 #include <cstdio>
+#include <iterator>
 
 #include "workload.h"
 
@@ -16,6 +18,15 @@ constexpr double kSessionLimit = 1024;
 constexpr double kApplications = 2000;
 constexpr double kStartLimitNs = 0.3e6;
 constexpr unsigned kManyThreads = 8;
+constexpr double kSignAdded = 0.3;
+constexpr double kFindAdded = 0.25;
+constexpr double kLocalNs = 2000;
+constexpr double kLocalOfPeer = 0.2;
+
+// Answered in the application's process as a rule.
+constexpr const char* kLocal[] = {"session-info", "mechanism-info", "get-attributes", "open-close"};
+// One logical operation each, whatever the number of calls.
+constexpr const char* kLogical[] = {"ecdsa-logical", "find-and-read"};
 
 // The cheapest call that must go all the way to the module and back.
 constexpr char kRoundTrip[] = "random-32";
@@ -75,6 +86,34 @@ Measure rsa() {
           }};
 }
 
+// What a proxy adds to the time that the module itself takes, over what the peer adds.
+Measure added(const char* workload, double limit) {
+  const Cell cell{Placement::kOneCore, workload, 1};
+  return {"added time, 1 thread, one core, " + cell.workload, format("<= %.2f x p11-kit's", limit),
+          [cell, limit](const Results& results) -> std::optional<Outcome> {
+            const auto direct = results.latency_ns(cell, "direct");
+            const auto ours = results.latency_ns(cell, "shim");
+            const auto theirs = results.latency_ns(cell, "p11-kit");
+            if (!direct || !ours || !theirs || *theirs <= *direct) return std::nullopt;
+            const double ratio = (*ours - *direct) / (*theirs - *direct);
+            return Outcome{format("%.2f x (%.1f us, p11-kit %.1f us, the module itself %.1f us)", ratio, (*ours - *direct) / 1e3,
+                                  (*theirs - *direct) / 1e3, *direct / 1e3),
+                           ratio <= limit};
+          }};
+}
+
+Measure local(const char* workload) {
+  const Cell cell{Placement::kOneCore, workload, 1};
+  return {"time, 1 thread, one core, " + cell.workload, "<= 2 us or <= 0.2 x p11-kit",
+          [cell](const Results& results) -> std::optional<Outcome> {
+            const auto ours = results.latency_ns(cell, "shim");
+            if (!ours) return std::nullopt;
+            const auto peer = results.latency_ratio(cell, "shim", "p11-kit");
+            return Outcome{format("%.2f us, %.3f x p11-kit", *ours / 1e3, peer.value_or(0)),
+                           *ours <= kLocalNs || (peer && *peer <= kLocalOfPeer)};
+          }};
+}
+
 Measure application_memory() {
   return {"idle application in proxyd", "<= 32 KiB", [](const Results& results) -> std::optional<Outcome> {
             const auto bytes = results.facts().application_bytes;
@@ -115,6 +154,9 @@ std::vector<Measure> all_measures() {
   std::vector<Measure> measures{round_trip(Placement::kOneCore), round_trip(Placement::kTwoCores)};
   for (const Workload& workload : kWorkloads) measures.push_back(throughput(workload.name));
   measures.push_back(rsa());
+  measures.push_back(added("ecdsa-logical", kSignAdded));
+  measures.push_back(added("find-and-read", kFindAdded));
+  for (const char* workload : kLocal) measures.push_back(local(workload));
   measures.push_back(application_memory());
   measures.push_back(session_memory());
   measures.push_back(applications_held());
@@ -122,9 +164,14 @@ std::vector<Measure> all_measures() {
   return measures;
 }
 
+bool is_round_trip(const Cell& cell) { return cell.workload == kRoundTrip; }
+
 bool decides(const Cell& cell) {
   if (cell.placement == Placement::kFree) return cell.threads == kManyThreads;
-  return cell.threads == 1 && cell.workload == kRoundTrip;
+  if (cell.threads != 1) return false;
+  const auto is_this = [&](const char* workload) { return cell.workload == workload; };
+  return cell.workload == kRoundTrip || (cell.placement == Placement::kOneCore && (std::any_of(std::begin(kLocal), std::end(kLocal), is_this) ||
+                                                                                   std::any_of(std::begin(kLogical), std::end(kLogical), is_this)));
 }
 
 }  // namespace p11shim

@@ -24,6 +24,8 @@ struct Measure {
 
 std::vector<Measure> all_measures();
 
+// The workload that is compared with the raw socket.
+bool is_round_trip(const Cell& cell);
 // Which cells the measures look at: they get more time than those that are only printed.
 bool decides(const Cell& cell);
 

@@ -134,7 +134,7 @@ bool is_right(std::string_view workload, Caller& caller, const PublicKeys& keys,
   if (workload == "random-32")
     return std::any_of(output.begin(), output.end(), [](CK_BYTE b) { return b != 0; });
   if (workload == "sha256-1k") return is_digest(input(1 << 10), output);
-  if (workload == "ecdsa-p256") return ecdsa_verifies(keys.ec.get(), input(32), output);
+  if (workload == "ecdsa-p256" || workload == "ecdsa-logical") return ecdsa_verifies(keys.ec.get(), input(32), output);
   if (workload == "rsa-2048") return rsa_verifies(keys.rsa.get(), input(32), output);
   if (workload.starts_with("aes-cbc")) return is_ciphertext(EVP_aes_128_cbc(), input(output.size()), output);
   if (workload.starts_with("aes-ecb")) return is_ciphertext(EVP_aes_128_ecb(), input(output.size()), output);

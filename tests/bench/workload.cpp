@@ -63,6 +63,14 @@ CK_RV Caller::rsa_2048() {
   return sign(CKM_SHA256_RSA_PKCS, keys_.rsa_private, kDigestSize);
 }
 
+// As most applications do it: begun, asked for its length, made.
+CK_RV Caller::ecdsa_logical() {
+  CK_MECHANISM mechanism{CKM_ECDSA, nullptr, 0};
+  if (const CK_RV rv = module_.C_SignInit(session_, &mechanism, keys_.ec_private); rv != CKR_OK) return rv;
+  if (const CK_RV rv = module_.C_Sign(session_, input_.data(), kDigestSize, nullptr, &output_size_); rv != CKR_OK) return rv;
+  return module_.C_Sign(session_, input_.data(), kDigestSize, output_.data(), &output_size_);
+}
+
 CK_RV Caller::aes_cbc(CK_ULONG size) {
   std::array<CK_BYTE, 16> iv = kAesIv;
   return encrypt({CKM_AES_CBC, iv.data(), iv.size()}, size);
@@ -101,6 +109,29 @@ CK_RV Caller::get_attributes() {
   const CK_RV rv = module_.C_GetAttributeValue(session_, keys_.rsa_public, wanted.data(), wanted.size());
   output_size_ = wanted[0].ulValueLen;
   return rv == CKR_OK && type != CKK_RSA ? CKR_GENERAL_ERROR : rv;
+}
+
+// A key by its label, and what one wants to know of it: lengths first, then values.
+CK_RV Caller::find_and_read() {
+  if (const CK_RV rv = find(); rv != CKR_OK) return rv;
+  std::array<CK_ATTRIBUTE, 5> wanted{{{CKA_CLASS, nullptr, 0},
+                                      {CKA_KEY_TYPE, nullptr, 0},
+                                      {CKA_ID, nullptr, 0},
+                                      {CKA_LABEL, nullptr, 0},
+                                      {CKA_SIGN, nullptr, 0}}};
+  if (const CK_RV rv = module_.C_GetAttributeValue(session_, keys_.ec_private, wanted.data(), wanted.size()); rv != CKR_OK) return rv;
+  CK_BYTE* place = output_.data();
+  for (CK_ATTRIBUTE& attribute : wanted) {
+    attribute.pValue = place;
+    place += (attribute.ulValueLen + 7) & ~CK_ULONG{7};
+  }
+  output_size_ = static_cast<CK_ULONG>(place - output_.data());
+  return module_.C_GetAttributeValue(session_, keys_.ec_private, wanted.data(), wanted.size());
+}
+
+CK_RV Caller::mechanism_info() {
+  CK_MECHANISM_INFO info{};
+  return module_.C_GetMechanismInfo(slot_, CKM_ECDSA, &info);
 }
 
 CK_RV Caller::open_close() {

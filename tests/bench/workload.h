@@ -31,6 +31,7 @@ class Caller {
   CK_RV sha256_1k();
   CK_RV ecdsa_p256();
   CK_RV rsa_2048();
+  CK_RV ecdsa_logical();
   CK_RV aes_cbc_1k() { return aes_cbc(1 << 10); }
   CK_RV aes_cbc_64k() { return aes_cbc(64 << 10); }
   CK_RV aes_cbc_1m() { return aes_cbc(1 << 20); }
@@ -39,6 +40,8 @@ class Caller {
   CK_RV aes_ecb_1m() { return aes_ecb(1 << 20); }
   CK_RV find();
   CK_RV get_attributes();
+  CK_RV find_and_read();
+  CK_RV mechanism_info();
   CK_RV open_close();
 
   // Input and result of the last operation, for those who check it.
@@ -70,6 +73,7 @@ inline constexpr std::array kWorkloads{
     Workload{"random-32", &Caller::random_32},
     Workload{"sha256-1k", &Caller::sha256_1k},
     Workload{"ecdsa-p256", &Caller::ecdsa_p256},
+    Workload{"ecdsa-logical", &Caller::ecdsa_logical},
     Workload{"rsa-2048", &Caller::rsa_2048},
     Workload{"aes-cbc-1k", &Caller::aes_cbc_1k},
     Workload{"aes-cbc-64k", &Caller::aes_cbc_64k},
@@ -79,6 +83,8 @@ inline constexpr std::array kWorkloads{
     Workload{"aes-ecb-1m", &Caller::aes_ecb_1m},
     Workload{"find", &Caller::find},
     Workload{"get-attributes", &Caller::get_attributes},
+    Workload{"find-and-read", &Caller::find_and_read},
+    Workload{"mechanism-info", &Caller::mechanism_info},
     Workload{"open-close", &Caller::open_close},
 };
 
