@@ -1,6 +1,7 @@
 #include "shim/object_values.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace p11shim {
 namespace {
@@ -58,6 +59,7 @@ bool ObjectValues::answer(CK_SLOT_ID slot, CK_OBJECT_HANDLE object, CK_ATTRIBUTE
     if (attributes[i].pValue != nullptr && !bytes.empty()) std::memcpy(attributes[i].pValue, bytes.data(), bytes.size());
     attributes[i].ulValueLen = bytes.size();
   }
+  is_of_use_ |= std::exchange(found->second.came_along, false);
   if (generation != 0) return true;
   std::erase_if(values, [&](const Value& value) {
     return !is_fixed_attribute(value.type) && std::any_of(attributes, attributes + count, [&](const CK_ATTRIBUTE& attribute) {
@@ -72,7 +74,7 @@ ObjectValues::Object* ObjectValues::prepare(const Key& key, const Stamp& asked) 
   if (objects_.size() >= kMostObjects) objects_.clear();
   Object& object = objects_[key];
   // What is known from before is no younger for this.
-  if (!is_current_locked(object.asked, asked.generation)) object = {asked, {}};
+  if (!is_current_locked(object.asked, asked.generation)) object = {asked, true, {}};
   return &object;
 }
 
@@ -108,6 +110,7 @@ void ObjectValues::take_read(CK_SLOT_ID slot, CK_OBJECT_HANDLE handle, const CK_
     if (attribute.type == CKA_VALUE || !may_come_along(attribute.type)) continue;
     Object* object = prepare({slot, handle}, asked);
     if (object == nullptr) return;
+    object->came_along = false;
     put(*object, attribute.type, {static_cast<const std::uint8_t*>(attribute.pValue), attribute.ulValueLen});
   }
 }
@@ -127,9 +130,10 @@ void ObjectValues::note_usual(const CK_ATTRIBUTE* attributes, CK_ULONG count) {
   }
 }
 
-void ObjectValues::wanted(CK_SLOT_ID slot, CK_OBJECT_HANDLE object, const CK_ATTRIBUTE* attributes, CK_ULONG count, Buffer& types) const {
+void ObjectValues::wanted(CK_SLOT_ID slot, CK_OBJECT_HANDLE object, const CK_ATTRIBUTE* attributes, CK_ULONG count, Buffer& types) {
   if (keep_ms_ == 0) return;
   const std::lock_guard lock(mutex_);
+  is_of_use_ = true;
   Out out(types);
   std::size_t left = limits::kMaxWanted - usual_.size();
   for (CK_ULONG i = 0; i < count && left != 0; ++i)
@@ -137,9 +141,10 @@ void ObjectValues::wanted(CK_SLOT_ID slot, CK_OBJECT_HANDLE object, const CK_ATT
   if (!objects_.contains({slot, object})) usual_but(attributes, count, out);
 }
 
-void ObjectValues::wanted(Buffer& types) const {
+void ObjectValues::wanted(Buffer& types) {
   if (keep_ms_ == 0) return;
   const std::lock_guard lock(mutex_);
+  if (!std::exchange(is_of_use_, false)) return;
   Out out(types);
   usual_but(nullptr, 0, out);
 }

@@ -41,9 +41,9 @@ class ObjectValues {
   // What the application reads is worth asking for along with other objects.
   void note_usual(const CK_ATTRIBUTE* attributes, CK_ULONG count);
   // The types to ask for along with this read: those without a buffer, and of an object not read before all usual ones.
-  void wanted(CK_SLOT_ID slot, CK_OBJECT_HANDLE object, const CK_ATTRIBUTE* attributes, CK_ULONG count, Buffer& types) const;
-  // The usual ones.
-  void wanted(Buffer& types) const;
+  void wanted(CK_SLOT_ID slot, CK_OBJECT_HANDLE object, const CK_ATTRIBUTE* attributes, CK_ULONG count, Buffer& types);
+  // For a search: the usual ones, if what came along with the last one was of use, or would have been.
+  void wanted(Buffer& types);
 
  private:
   struct Value {
@@ -52,6 +52,7 @@ class ObjectValues {
   };
   struct Object {
     Stamp asked;
+    bool came_along = false;  // not known before, and not read since
     std::vector<Value> values;
   };
   struct Key {
@@ -74,6 +75,7 @@ class ObjectValues {
   std::unordered_map<Key, Object, Hash> objects_;
   std::array<CK_ATTRIBUTE_TYPE, 16> usual_{};
   std::size_t usual_count_ = 0;
+  bool is_of_use_ = false;
 };
 
 }  // namespace p11shim

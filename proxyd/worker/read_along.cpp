@@ -8,6 +8,8 @@
 namespace p11shim {
 namespace {
 
+constexpr CK_ULONG kUsualRoom = 1024;  // bytes
+
 struct Query {
   std::array<CK_ATTRIBUTE, limits::kMaxWanted + 1> attributes;
   CK_ULONG count = 0;
@@ -29,9 +31,33 @@ bool is_certificate(const Query& query) {
   return false;
 }
 
-// Lengths first, then into buffers of exactly these: no module has a reason to refuse that. Attributes that the object does
+CK_ULONG usual_room(CK_ATTRIBUTE_TYPE type) {
+  switch (attribute_kind(type)) {
+    case AttributeKind::ulong: return sizeof(CK_ULONG);  // NSS gives a number only into a buffer of exactly its size
+    case AttributeKind::boolean: return sizeof(CK_BBOOL);
+    default: return kUsualRoom;
+  }
+}
+
+// All of it in one call, as most objects allow.
+bool read_at_once(const CK_FUNCTION_LIST_3_0& module, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, Query& query, Arena& arena) {
+  Query tried = query;
+  for (CK_ULONG i = 0; i < tried.count; ++i) {
+    CK_ATTRIBUTE& attribute = tried.attributes[i];
+    attribute.ulValueLen = usual_room(attribute.type);
+    attribute.pValue = arena.bytes(attribute.ulValueLen);
+  }
+  if (module.C_GetAttributeValue(session, object, tried.attributes.data(), tried.count) != CKR_OK) return false;
+  for (const CK_ATTRIBUTE& attribute : tried.all())
+    if (attribute.ulValueLen > usual_room(attribute.type)) return false;
+  query = tried;
+  return true;
+}
+
+// Otherwise lengths first, then into buffers of exactly these: no module has a reason to refuse that. Attributes that the object does
 // not have or show are left out of the second call.
 bool read_all(const CK_FUNCTION_LIST_3_0& module, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, Query& query, Arena& arena) {
+  if (read_at_once(module, session, object, query, arena)) return true;
   if (!answers_attributes(module.C_GetAttributeValue(session, object, query.attributes.data(), query.count))) return false;
   CK_ATTRIBUTE* const end = std::remove_if(query.attributes.data(), query.attributes.data() + query.count, [](const CK_ATTRIBUTE& attribute) {
     return attribute.ulValueLen > limits::kMaxValueAlong;  // CK_UNAVAILABLE_INFORMATION too

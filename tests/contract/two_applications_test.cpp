@@ -154,6 +154,10 @@ TEST_F(TwoApplicationsTest, TokenObjectsShowInBoth) {
   a_logs_in();
   b_logs_in();
   two_.a("stores a certificate", [this](Application& app) { shared_[0] = app.create(session_, stored("shared")); });
+  two_.a("reads it more than once", [this](Application& app) {
+    for (int i = 0; i < 2; ++i)
+      expect(app.get_attribute_value(session_, shared_[0], roomy({CKA_LABEL})).answers[0].value == from_text("shared"), "its name");
+  });
   two_.b("reads and renames it", [this](Application& app) {
     const Found found = app.find_all(session_, {{CKA_LABEL, "shared"}});
     expect(found.objects.size() == 1, "one object");

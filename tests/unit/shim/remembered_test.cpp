@@ -1,4 +1,5 @@
 // Which answers are given again without asking, and when no longer.
+#include <atomic>
 #include <cstring>
 #include <mutex>
 #include <set>
@@ -81,6 +82,7 @@ class RememberedTest : public ShimTest {
   std::optional<FakeProxyd::Answer> find(const Request& request) {
     note(request);
     FakeProxyd::Answer answer;
+    asked_along_ = !request.wanted.empty();
     answer.handles = {kObject};
     answer.body = {0xc3};
     answer.values = values_of(request, kObject);
@@ -129,6 +131,16 @@ class RememberedTest : public ShimTest {
     EXPECT_EQ(size, 3u);
   }
 
+  void search() {
+    CK_OBJECT_HANDLE object = 0;
+    CK_ULONG count = 0;
+    EXPECT_EQ(C_FindObjectsInit(session_, nullptr, 0), CKR_OK);
+    EXPECT_EQ(C_FindObjects(session_, &object, 1, &count), CKR_OK);
+    EXPECT_EQ(C_FindObjectsFinal(session_), CKR_OK);
+    EXPECT_EQ(object, kObject);
+  }
+
+  std::atomic<bool> asked_along_{false};  // by the last search
   CK_SESSION_HANDLE session_ = 0;
   GenerationPage* page_ = nullptr;
 
@@ -204,16 +216,34 @@ TEST_F(RememberedTest, ASearchBringsAlongWhatIsUsuallyRead) {
   EXPECT_EQ(get(CKA_CLASS, &number, size), CKR_OK);
   ++page_->of(kSlot);
   messages();
-  CK_OBJECT_HANDLE object = 0;
-  CK_ULONG count = 0;
-  EXPECT_EQ(C_FindObjectsInit(session_, nullptr, 0), CKR_OK);
-  EXPECT_EQ(C_FindObjects(session_, &object, 1, &count), CKR_OK);
-  EXPECT_EQ(C_FindObjectsFinal(session_), CKR_OK);
+  search();
   expect_length();
   expect_label();
   EXPECT_EQ(get(CKA_CLASS, &number, size), CKR_OK);
   EXPECT_EQ(number, 3u);
   EXPECT_EQ(messages(), 1);
+}
+
+TEST_F(RememberedTest, SearchesAskForNothingThatNobodyReads) {
+  search();
+  EXPECT_FALSE(asked_along_) << "nobody has read anything";
+  expect_label();
+  search();
+  EXPECT_TRUE(asked_along_);
+  search();
+  EXPECT_FALSE(asked_along_);
+  expect_label();
+  search();
+  EXPECT_FALSE(asked_along_) << "it was known";
+  ++page_->of(kSlot);
+  expect_label();
+  ++page_->of(kSlot);
+  search();
+  EXPECT_TRUE(asked_along_);
+  expect_label();
+  ++page_->of(kSlot);
+  search();
+  EXPECT_TRUE(asked_along_) << "it was of use";
 }
 
 TEST_F(RememberedTest, SessionAndMechanismInfo) {
