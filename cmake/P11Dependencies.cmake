@@ -7,7 +7,8 @@
 #   msgpack-cxx           wire encoding             spdlog::spdlog       logging
 #   tomlplusplus::tomlplusplus                      configuration
 #   CLI11::CLI11          command lines             nlohmann_json::nlohmann_json
-#   PkgConfig::yaml       YAML output of shimctl
+#   PkgConfig::yaml       YAML output and plans of shimctl
+#   PkgConfig::sqlite     state of proxyd, jobs of shimctl      PkgConfig::gfshare  custodians of backups
 #   OpenSSL::Crypto OpenSSL::SSL                    hashes, TLS
 
 find_package(PkgConfig REQUIRED)
@@ -20,6 +21,8 @@ find_package(tomlplusplus REQUIRED)
 pkg_check_modules(nss REQUIRED IMPORTED_TARGET nss)
 pkg_check_modules(uv REQUIRED IMPORTED_TARGET libuv)
 pkg_check_modules(yaml REQUIRED IMPORTED_TARGET yaml-cpp)
+pkg_check_modules(sqlite REQUIRED IMPORTED_TARGET sqlite3)
+pkg_check_modules(gfshare REQUIRED IMPORTED_TARGET libgfshare)
 pkg_check_modules(systemd REQUIRED IMPORTED_TARGET libsystemd)
 
 add_library(msgpack-cxx INTERFACE)

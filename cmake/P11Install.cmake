@@ -7,10 +7,11 @@ install(TARGETS pkcs11-shim pkcs11-trace proxyd proxyd-worker shimctl
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 
 set(P11SHIM_UNIT_DIR lib/systemd/system CACHE STRING "Where the systemd units go")
-foreach(unit proxyd.service proxyd.socket)
+foreach(unit proxyd.service proxyd.socket shimctl-rotate.service)
   configure_file(systemd/${unit}.in systemd/${unit} @ONLY)
   install(FILES ${PROJECT_BINARY_DIR}/systemd/${unit} DESTINATION ${P11SHIM_UNIT_DIR})
 endforeach()
+install(FILES systemd/shimctl-rotate.timer DESTINATION ${P11SHIM_UNIT_DIR})
 install(FILES systemd/p11shim.sysusers DESTINATION lib/sysusers.d RENAME p11shim.conf)
 install(FILES systemd/p11shim.tmpfiles DESTINATION lib/tmpfiles.d RENAME p11shim.conf)
 

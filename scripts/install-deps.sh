@@ -14,6 +14,7 @@ cmake
 g++
 libcli11-dev
 libcmocka-dev
+libgfshare-dev
 libgmock-dev
 libgtest-dev
 libmsgpack-cxx-dev

@@ -78,6 +78,8 @@ void die(Crash crash) {
       std::abort();
     case Crash::kExit:
       ::_exit(3);
+    case Crash::kKill:
+      std::raise(SIGKILL);
   }
 }
 

@@ -73,6 +73,7 @@ Crash crash(std::string_view text) {
   if (text == "segv") return Crash::kSegv;
   if (text == "abort") return Crash::kAbort;
   if (text == "exit") return Crash::kExit;
+  if (text == "kill") return Crash::kKill;
   refuse(text);
 }
 

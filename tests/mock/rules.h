@@ -9,7 +9,7 @@
 //     latency=5ms | uniform:2ms:8ms | normal:5ms:1ms | exponential:5ms
 //     concurrency=4                            at most so many of these calls run at once, counted over all
 //     processes hang=/path                               the call waits until this file exists crash=segv |
-//     abort | exit                the process dies in the call missing                                  the
+//     abort | exit | kill              the process dies in the call missing                                  the
 //     function list has NULL here
 //   and in the mock alone
 //     fill                                     outputs are written although rv is an error
@@ -43,7 +43,7 @@ struct Latency {
   std::chrono::nanoseconds second{};  // upper bound or standard deviation
 };
 
-enum class Crash { kNone, kSegv, kAbort, kExit };
+enum class Crash { kNone, kSegv, kAbort, kExit, kKill };
 
 struct ReportedLength {
   bool relative = false;

@@ -14,7 +14,7 @@ import tempfile
 BUILD = os.environ["P11TEST_BUILD_DIR"]
 SOURCE = os.environ["P11TEST_SOURCE_DIR"]
 MODULE = os.environ.get("SOFTHSM2_MODULE", "/usr/lib/softhsm/libsofthsm2.so")
-DOCUMENTS = ["shimctl.md", "bench.md"]
+DOCUMENTS = ["shimctl.md", "bench.md", "automation.md"]
 BLOCK = re.compile(r"^```sh run( proxied)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 if not os.path.exists(MODULE) or not shutil.which("softhsm2-util"):

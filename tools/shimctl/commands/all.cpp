@@ -1,6 +1,9 @@
 #include "tools/shimctl/commands/all.h"
 
 #include "tools/shimctl/commands/audit/audit_commands.h"
+#include "tools/shimctl/commands/automate/backup_commands.h"
+#include "tools/shimctl/commands/automate/job_commands.h"
+#include "tools/shimctl/commands/automate/rotate_commands.h"
 #include "tools/shimctl/commands/bench/bench_commands.h"
 #include "tools/shimctl/commands/complete.h"
 #include "tools/shimctl/commands/crypto/crypto_commands.h"
@@ -22,6 +25,9 @@ void add_all_commands(CLI::App& root, Invocation& invocation) {
   add_key_commands(root, invocation);
   add_crypto_commands(root, invocation);
   add_bench_commands(root, invocation);
+  add_job_commands(root, invocation);
+  add_backup_commands(root, invocation);
+  add_rotate_commands(root, invocation);
   add_complete(root, invocation);
   add_explain_commands(root, invocation);
   add_doctor(root, invocation);

@@ -1,0 +1,242 @@
+#include "tools/shimctl/automate/backup.h"
+
+#include <openssl/crypto.h>
+#include <openssl/rand.h>
+
+#include <array>
+#include <ctime>
+
+#include "config/problem.h"
+#include "pkcs11/names.h"
+#include "tools/shimctl/automate/canary.h"
+#include "tools/shimctl/failure.h"
+#include "tools/shimctl/keys/attribute_text.h"
+#include "tools/shimctl/keys/check_value.h"
+#include "tools/shimctl/keys/hex.h"
+#include "tools/shimctl/keys/key_selector.h"
+#include "tools/shimctl/keys/key_templates.h"
+#include "tools/shimctl/keys/key_wrapping.h"
+#include "tools/shimctl/keys/public_key.h"
+#include "tools/shimctl/token/call_failure.h"
+
+namespace p11shim {
+
+using nlohmann::json;
+
+namespace {
+
+constexpr char kSchema[] = "p11shim.backup/1";
+constexpr std::string_view kMacMark = "\ncmac:";
+constexpr std::size_t kMacDigits = 32;
+
+constexpr std::array<CK_ATTRIBUTE_TYPE, 20> kKept{
+    CKA_CLASS,   CKA_KEY_TYPE, CKA_LABEL,  CKA_ID,        CKA_PRIVATE,      CKA_SENSITIVE,      CKA_EXTRACTABLE,
+    CKA_ENCRYPT, CKA_DECRYPT,  CKA_SIGN,   CKA_VERIFY,    CKA_SIGN_RECOVER, CKA_VERIFY_RECOVER, CKA_WRAP,
+    CKA_UNWRAP,  CKA_DERIVE,   CKA_SUBJECT, CKA_START_DATE, CKA_END_DATE,   CKA_MODIFIABLE};
+// The content of what is no secret.
+constexpr std::array<CK_ATTRIBUTE_TYPE, 10> kOpenContent{
+    CKA_MODULUS, CKA_PUBLIC_EXPONENT,  CKA_EC_PARAMS, CKA_EC_POINT,    CKA_CERTIFICATE_TYPE,
+    CKA_ISSUER,  CKA_SERIAL_NUMBER,    CKA_VALUE,     CKA_APPLICATION, CKA_OBJECT_ID};
+
+bool is_secret_class(CK_OBJECT_CLASS object_class) {
+  return object_class == CKO_PRIVATE_KEY || object_class == CKO_SECRET_KEY;
+}
+
+json attributes_json(const Session& session, CK_OBJECT_HANDLE object, bool open) {
+  std::vector<CK_ATTRIBUTE_TYPE> wanted(kKept.begin(), kKept.end());
+  if (open) wanted.insert(wanted.end(), kOpenContent.begin(), kOpenContent.end());
+  json kept = json::object();
+  for (const auto type : wanted) {
+    std::string value;
+    if (session.read_one(object, type, value) != CKR_OK || value.empty()) continue;
+    kept[hexadecimal(type, 8)] = hex(value);
+  }
+  return kept;
+}
+
+Template template_of(const json& attributes, bool to_token) {
+  Template values;
+  for (const auto& [type, value] : attributes.items()) {
+    values.set(std::strtoul(type.c_str(), nullptr, 16),
+               std::string_view(parse_hex(value.get<std::string>()).value_or("")));
+  }
+  return values.set(CKA_TOKEN, to_token);
+}
+
+json described(const ObjectAttributes& attributes, CK_OBJECT_CLASS object_class) {
+  return {{"class", class_name(object_class)},
+          {"label", attributes.text(CKA_LABEL)},
+          {"id", hex(attributes.text(CKA_ID))}};
+}
+
+std::string fingerprint(const Session& session, CK_OBJECT_HANDLE object) {
+  const auto key = public_key_of(session, object);
+  return key ? hex(sha256_of(spki_of(key))) : "";
+}
+
+void add_object(const Session& session, const BackupKek& kek, CK_OBJECT_HANDLE object, CK_OBJECT_CLASS object_class,
+                json& bundle) {
+  const auto attributes = session.read(object, std::array{CKA_LABEL, CKA_ID, CKA_EXTRACTABLE, CKA_PRIVATE});
+  json entry = described(attributes, object_class);
+  const auto leave_out = [&](const std::string& why) {
+    entry["why"] = why;
+    bundle["left_out"].push_back(entry);
+  };
+  if (object == kek.handle()) return leave_out("it is the KEK; keep it elsewhere");
+  const bool secret = is_secret_class(object_class);
+  if (secret && !attributes.is(CKA_EXTRACTABLE)) return leave_out("it is not extractable");
+  if (object_class == CKO_DATA && attributes.is(CKA_PRIVATE)) return leave_out("private data cannot be wrapped");
+  entry["spki_sha256"] = secret && object_class == CKO_SECRET_KEY ? "" : fingerprint(session, object);
+  entry["check_value"] = object_class == CKO_SECRET_KEY ? check_value(session, object) : "";
+  entry["attributes"] = attributes_json(session, object, !secret);
+  entry["wrapped"] = secret ? hex(kek.wrap(object)) : "";
+  bundle["objects"].push_back(std::move(entry));
+}
+
+[[noreturn]] void refuse_bundle(const std::string& why) {
+  throw Failure(ExitCode::kNegative, {.what = "the bundle is refused", .why = why, .fix = {}});
+}
+
+// The first line with its end, and the code that follows it.
+struct Parts {
+  std::string body;
+  std::string code;
+};
+Parts parts_of(const std::string& text) {
+  const auto mark = text.find(kMacMark);
+  if (mark == std::string::npos || text.size() != mark + kMacMark.size() + kMacDigits + 1 || text.back() != '\n') {
+    refuse_bundle("it is not what backup create writes");
+  }
+  return {.body = text.substr(0, mark + 1), .code = text.substr(mark + kMacMark.size(), kMacDigits)};
+}
+
+json parsed(const std::string& body) {
+  json content = json::parse(body, nullptr, false);
+  if (!content.is_object() || content.value("schema", json()) != kSchema || !content.contains("objects"))
+    refuse_bundle("it is not of schema " + std::string(kSchema));
+  return content;
+}
+
+CK_OBJECT_CLASS class_of(const json& object) {
+  return *parse_class(object["class"].get<std::string>());
+}
+
+}  // namespace
+
+BackupKek::BackupKek(const Session& session, const std::string& label) : session_(session) {
+  key_ = find_one(session, KeySelector::parse(label), {CKO_SECRET_KEY});
+  const auto attributes =
+      session.read(key_, std::array{CKA_KEY_TYPE, CKA_WRAP, CKA_UNWRAP, CKA_SIGN, CKA_VERIFY});
+  if (attributes.number(CKA_KEY_TYPE) != CKK_AES || !attributes.is(CKA_SIGN) ||
+      (!attributes.is(CKA_WRAP) && !attributes.is(CKA_UNWRAP))) {
+    throw Failure(ExitCode::kPkcs11, in_quotes(label) + " cannot be a KEK",
+                  "it must be an AES key that may wrap, unwrap and sign: shimctl key gen-secret --label kek");
+  }
+}
+
+BackupKek::BackupKek(const Session& session, const Secret& secret) : session_(session), made_(true) {
+  const KeyNames names{.label = "shimctl backup", .id = id_or_random(""), .token = false};
+  key_ = session.create(secret_key_template(names, CKK_AES).set(CKA_VALUE, secret.reveal()));
+}
+
+BackupKek::~BackupKek() {
+  if (made_) session_.module()->C_DestroyObject(session_.handle(), key_);
+}
+
+std::string BackupKek::mac_of(const std::string& text) const {
+  std::string digest = sha256_of(text);
+  CK_MECHANISM mechanism{CKM_AES_CMAC, nullptr, 0};
+  std::array<CK_BYTE, 64> code{};
+  CK_ULONG length = code.size();
+  const Module& module = session_.module();
+  check("C_SignInit", module->C_SignInit(session_.handle(), &mechanism, key_));
+  check("C_Sign", module->C_Sign(session_.handle(), reinterpret_cast<CK_BYTE*>(digest.data()), digest.size(),
+                                 code.data(), &length));
+  return hex(std::string_view(reinterpret_cast<const char*>(code.data()), 16));
+}
+
+std::string BackupKek::wrap(CK_OBJECT_HANDLE key) const {
+  WrapMechanism how;
+  choose_wrapping(how, session_, key_, "aes-kwp", "sha256");
+  return wrap_object(session_, how, key_, key);
+}
+
+CK_OBJECT_HANDLE BackupKek::unwrap(const std::string& wrapped, const Template& attributes) const {
+  WrapMechanism how;
+  choose_wrapping(how, session_, key_, "aes-kwp", "sha256");
+  return unwrap_object(session_, how, key_, wrapped, attributes);
+}
+
+std::string new_bundle_id() {
+  std::string bytes(8, '\0');
+  if (RAND_bytes(reinterpret_cast<unsigned char*>(bytes.data()), 8) != 1)
+    throw Failure(ExitCode::kNegative, "no random numbers", "");
+  return hex(bytes);
+}
+
+std::string create_bundle(const Session& session, const BackupKek& kek, json head) {
+  json bundle = std::move(head);
+  char time[32];
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  ::gmtime_r(&now, &utc);
+  std::strftime(time, sizeof time, "%Y-%m-%dT%H:%M:%SZ", &utc);
+  bundle["schema"] = kSchema;
+  bundle["created"] = time;
+  bundle["objects"] = json::array();
+  bundle["left_out"] = json::array();
+  for (const auto object_class : {CKO_SECRET_KEY, CKO_PUBLIC_KEY, CKO_PRIVATE_KEY, CKO_CERTIFICATE, CKO_DATA}) {
+    for (const auto object : session.find(Template().set(CKA_CLASS, object_class).set(CKA_TOKEN, true)))
+      add_object(session, kek, object, object_class, bundle);
+  }
+  const std::string body = bundle.dump(-1, ' ', true, json::error_handler_t::replace) + "\n";
+  return body + "cmac:" + kek.mac_of(body) + "\n";
+}
+
+json bundle_head(const std::string& text) {
+  return parsed(parts_of(text).body);
+}
+
+json opened_bundle(const std::string& text, const BackupKek& kek) {
+  const Parts parts = parts_of(text);
+  const std::string code = kek.mac_of(parts.body);
+  if (code.size() != parts.code.size() || CRYPTO_memcmp(code.data(), parts.code.data(), code.size()) != 0) {
+    refuse_bundle("it was changed since it was written, or with another KEK");
+  }
+  return parsed(parts.body);
+}
+
+bool is_on_token(const Session& session, const json& object) {
+  const Template all = template_of(object["attributes"], true);
+  Template search;
+  for (const auto& entry : all.entries()) {
+    const bool names = entry.type == CKA_CLASS || entry.type == CKA_ID || entry.type == CKA_LABEL;
+    if (names || entry.type == CKA_TOKEN) search.set(entry.type, std::string_view(entry.value));
+  }
+  return !session.find(search).empty();
+}
+
+CK_OBJECT_HANDLE restore_object(const Session& session, const BackupKek& kek, const json& object, bool to_token) {
+  const Template attributes = template_of(object["attributes"], to_token);
+  const auto object_class = class_of(object);
+  const bool secret = is_secret_class(object_class);
+  const auto wrapped = parse_hex(object["wrapped"].get<std::string>()).value_or("");
+  const CK_OBJECT_HANDLE made = secret ? kek.unwrap(wrapped, attributes) : session.create(attributes);
+  const auto fail = [&](const std::string& why) {
+    session.module()->C_DestroyObject(session.handle(), made);
+    throw Failure(ExitCode::kNegative, in_quotes(object["label"].get<std::string>()) + " is not what it was: " + why, "");
+  };
+  const auto value = object["check_value"].get<std::string>();
+  if (!value.empty() && check_value(session, made) != value) fail("another check value");
+  const auto wanted = object["spki_sha256"].get<std::string>();
+  if (!wanted.empty() && (!secret || to_token)) {
+    if (fingerprint(session, made) != wanted) fail("another fingerprint");
+  }
+  if (object_class == CKO_PRIVATE_KEY && to_token) {
+    const std::string wrong = trial_of(session, made);
+    if (!wrong.empty()) fail(wrong);
+  }
+  return made;
+}
+
+}  // namespace p11shim

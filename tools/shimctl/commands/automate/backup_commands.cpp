@@ -1,0 +1,219 @@
+#include "tools/shimctl/commands/automate/backup_commands.h"
+
+#include <CLI/CLI.hpp>
+#include <openssl/rand.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <filesystem>
+
+#include "config/problem.h"
+#include "tools/shimctl/automate/backup.h"
+#include "tools/shimctl/commands/subcommand.h"
+#include "tools/shimctl/crypto/byte_stream.h"
+#include "tools/shimctl/failure.h"
+#include "tools/shimctl/output/present.h"
+#include "tools/shimctl/output/value_json.h"
+#include "tools/shimctl/token/call_failure.h"
+
+namespace p11shim {
+
+using nlohmann::json;
+
+namespace {
+
+constexpr std::size_t kKekSize = 32;
+
+struct BackupOptions {
+  std::string file;
+  std::string kek;
+  std::string custodians;           // "2-of-3"
+  std::string shares_folder = ".";  // where create puts the shares
+  std::vector<std::string> shares;  // files
+};
+
+Secret random_secret() {
+  std::array<char, kKekSize> bytes{};
+  if (RAND_bytes(reinterpret_cast<unsigned char*>(bytes.data()), kKekSize) != 1)
+    throw Failure(ExitCode::kNegative, "no random numbers for a KEK", "");
+  Secret secret(std::string_view(bytes.data(), bytes.size()));
+  wipe(bytes.data(), bytes.size());
+  return secret;
+}
+
+json head_of(TokenAccess& access, const std::string& kek) {
+  const auto info = access.module().token_info(access.slot());
+  return {{"id", new_bundle_id()},
+          {"token", {{"label", padded_text(info.label)}, {"serial", padded_text(info.serialNumber)}}},
+          {"kek", kek.empty() ? json() : json(kek)},
+          {"custodians", nullptr}};
+}
+
+Report report_of(const std::string& name, const json& bundle) {
+  Report report{.name = name, .rows_key = "objects", .if_empty = "no objects"};
+  report.columns = {{"CLASS", "class"}, {"LABEL", "label"}, {"ID", "id"}, {"STATE", "state"}, {"NOTE", "why"}};
+  report.data.set("bundle", bundle["id"].get<std::string>()).set("created", bundle["created"].get<std::string>());
+  return report;
+}
+
+Value row_of(const json& object, const std::string& state) {
+  Value row;
+  for (const char* key : {"class", "label", "id"}) row.set(key, object[key].get<std::string>());
+  row.set("state", state);
+  return row.set("why", object.contains("why") ? Value(object["why"].get<std::string>()) : Value());
+}
+
+void write_private(const std::string& path, const std::string& text) {
+  const mode_t before = ::umask(077);
+  try {
+    write_file(path, text);
+  } catch (...) {
+    ::umask(before);
+    throw;
+  }
+  ::umask(before);
+}
+
+ExitCode create_backup(const Invocation& invocation, const BackupOptions& options) {
+  if (options.kek.empty() == options.custodians.empty())
+    throw Failure(ExitCode::kUsage, "either --kek or --custodians says who can open the backup", "");
+  TokenAccess access(invocation);
+  Session& session = access.session(Session::Access::kReadWrite, Login::kUser);
+  json head = head_of(access, options.kek);
+  const std::string id = head["id"].get<std::string>();
+  std::string text;
+  try {
+    if (!options.kek.empty()) {
+      text = create_bundle(session, BackupKek(session, options.kek), head);
+    } else {
+      const Custodians custodians = Custodians::parse(options.custodians);
+      const Secret secret = random_secret();
+      head["custodians"] = {{"threshold", custodians.threshold}, {"shares", custodians.shares}};
+      text = create_bundle(session, BackupKek(session, secret), head);
+      const auto shares = divide_secret(secret, custodians, id);
+      for (std::size_t i = 0; i < shares.size() && !invocation.dry_run; ++i) {
+        const std::string file = "share-" + id + "-" + std::to_string(i + 1) + ".txt";
+        write_private((std::filesystem::path(options.shares_folder) / file).string(), shares[i]);
+      }
+    }
+  } catch (const CallError& error) {
+    throw failure_of(error, "cannot back up the token");
+  }
+  if (!invocation.dry_run) write_private(options.file, text);
+  const json bundle = bundle_head(text);
+  Report report = report_of("backup.create", bundle);
+  report.data.set("file", options.file);
+  std::size_t keys = 0;
+  for (const auto& object : bundle["objects"]) report.rows.push_back(row_of(object, "saved"));
+  for (const auto& object : bundle["left_out"]) {
+    report.rows.push_back(row_of(object, "left out"));
+    if (!object["why"].get<std::string>().starts_with("it is the KEK")) ++keys;
+  }
+  present(invocation, report);
+  if (keys == 0) return ExitCode::kOk;
+  note(invocation, std::to_string(keys) + " key(s) cannot leave the token and are not in the backup");
+  return ExitCode::kPartial;
+}
+
+std::unique_ptr<BackupKek> kek_for(const Invocation& invocation, const Session& session,
+                                    const BackupOptions& options, const json& head) {
+  if (!options.shares.empty()) {
+    std::vector<std::string> texts;
+    for (const auto& file : options.shares) texts.push_back(read_file(invocation, file, 4096, "a share"));
+    const Secret secret = join_secret(texts, head["id"].get<std::string>());
+    for (auto& text : texts) wipe(text.data(), text.size());
+    return std::make_unique<BackupKek>(session, secret);
+  }
+  if (!options.kek.empty()) return std::make_unique<BackupKek>(session, options.kek);
+  if (head["kek"].is_string()) return std::make_unique<BackupKek>(session, head["kek"].get<std::string>());
+  throw Failure(ExitCode::kUsage, "this backup is opened by its custodians", "--share FILE, once for each of them");
+}
+
+ExitCode verify_backup(const Invocation& invocation, const BackupOptions& options) {
+  const std::string text = read_file(invocation, options.file, kLargestBundle, "a backup");
+  const json head = bundle_head(text);
+  TokenAccess access(invocation);
+  Session& session = access.session(Session::Access::kReadWrite, Login::kUser);
+  try {
+    const auto kek = kek_for(invocation, session, options, head);
+    const json bundle = opened_bundle(text, *kek);
+    Report report = report_of("backup.verify", bundle);
+    report.data.set("authentic", true);
+    for (const auto& object : bundle["objects"]) {
+      // Every key is unwrapped for a moment, in this session alone.
+      if (!object["wrapped"].get<std::string>().empty())
+        session.module()->C_DestroyObject(session.handle(), restore_object(session, *kek, object, false));
+      report.rows.push_back(row_of(object, "good"));
+    }
+    for (const auto& object : bundle["left_out"]) report.rows.push_back(row_of(object, "left out"));
+    present(invocation, report);
+  } catch (const CallError& error) {
+    throw failure_of(error, "cannot verify the backup");
+  }
+  return ExitCode::kOk;
+}
+
+ExitCode restore_backup(const Invocation& invocation, const BackupOptions& options) {
+  const std::string text = read_file(invocation, options.file, kLargestBundle, "a backup");
+  const json head = bundle_head(text);
+  TokenAccess access(invocation);
+  Session& session = access.session(Session::Access::kReadWrite, Login::kUser);
+  std::vector<CK_OBJECT_HANDLE> made;
+  try {
+    const auto kek = kek_for(invocation, session, options, head);
+    const json bundle = opened_bundle(text, *kek);
+    Report report = report_of("backup.restore", bundle);
+    for (const auto& object : bundle["objects"]) {
+      const bool there = is_on_token(session, object);
+      if (!there && !invocation.dry_run) made.push_back(restore_object(session, *kek, object, true));
+      report.rows.push_back(row_of(object, there ? "was there" : invocation.dry_run ? "missing" : "restored"));
+    }
+    for (const auto& object : bundle["left_out"]) report.rows.push_back(row_of(object, "left out"));
+    present(invocation, report);
+    return ExitCode::kOk;
+  } catch (const CallError& error) {
+    for (const auto object : made) session.module()->C_DestroyObject(session.handle(), object);
+    throw failure_of(error, "cannot restore the backup; what was restored is taken back");
+  } catch (const Failure&) {
+    for (const auto object : made) session.module()->C_DestroyObject(session.handle(), object);
+    throw;
+  }
+}
+
+void add_opening(CLI::App& app, BackupOptions& options) {
+  app.add_option("bundle", options.file, "What backup create wrote")->required();
+  app.add_option("--kek", options.kek, "The key that it is under; otherwise the one that it names")->option_text("KEY");
+  app.add_option("--share", options.shares, "A custodian's share; as many as are needed")
+      ->option_text("FILE")
+      ->allow_extra_args(false);
+}
+
+}  // namespace
+
+std::size_t write_backup(const Session& session, TokenAccess& access, const std::string& kek, const std::string& file) {
+  const std::string text = create_bundle(session, BackupKek(session, kek), head_of(access, kek));
+  write_private(file, text);
+  std::size_t keys = 0;
+  const json bundle = bundle_head(text);
+  for (const auto& object : bundle["left_out"]) keys += object["why"].get<std::string>().starts_with("it is the KEK") ? 0 : 1;
+  return keys;
+}
+
+void add_backup_commands(CLI::App& root, Invocation& invocation) {
+  auto& backup = add_noun(root, "backup", "A token's keys and objects in a file, wrapped");
+  const auto create = add_command(backup, invocation, "create", "Write a backup", &create_backup);
+  create.app->add_option("--out", create.options->file, "The file")->required()->option_text("FILE");
+  create.app->add_option("--kek", create.options->kek, "An AES key of the token that may wrap and sign")->option_text("KEY");
+  create.app->add_option("--custodians", create.options->custodians,
+                         "A new KEK, divided: 2-of-3 people are needed to open the backup")
+      ->option_text("M-of-N");
+  create.app->add_option("--shares-to", create.options->shares_folder, "Where the custodians' shares are written")
+      ->capture_default_str()
+      ->option_text("FOLDER");
+  const auto verify = add_command(backup, invocation, "verify", "See whether a backup can be restored", &verify_backup);
+  add_opening(*verify.app, *verify.options);
+  const auto restore = add_command(backup, invocation, "restore", "Put what is missing back on the token", &restore_backup);
+  add_opening(*restore.app, *restore.options);
+}
+
+}  // namespace p11shim
