@@ -30,13 +30,14 @@ constexpr std::string_view kMacMark = "\ncmac:";
 constexpr std::size_t kMacDigits = 32;
 
 constexpr std::array<CK_ATTRIBUTE_TYPE, 20> kKept{
-    CKA_CLASS,   CKA_KEY_TYPE, CKA_LABEL,  CKA_ID,        CKA_PRIVATE,      CKA_SENSITIVE,      CKA_EXTRACTABLE,
-    CKA_ENCRYPT, CKA_DECRYPT,  CKA_SIGN,   CKA_VERIFY,    CKA_SIGN_RECOVER, CKA_VERIFY_RECOVER, CKA_WRAP,
-    CKA_UNWRAP,  CKA_DERIVE,   CKA_SUBJECT, CKA_START_DATE, CKA_END_DATE,   CKA_MODIFIABLE};
+    CKA_CLASS,     CKA_KEY_TYPE,     CKA_LABEL,          CKA_ID,       CKA_PRIVATE,
+    CKA_SENSITIVE, CKA_EXTRACTABLE,  CKA_ENCRYPT,        CKA_DECRYPT,  CKA_SIGN,
+    CKA_VERIFY,    CKA_SIGN_RECOVER, CKA_VERIFY_RECOVER, CKA_WRAP,     CKA_UNWRAP,
+    CKA_DERIVE,    CKA_SUBJECT,      CKA_START_DATE,     CKA_END_DATE, CKA_MODIFIABLE};
 // The content of what is no secret.
 constexpr std::array<CK_ATTRIBUTE_TYPE, 10> kOpenContent{
-    CKA_MODULUS, CKA_PUBLIC_EXPONENT,  CKA_EC_PARAMS, CKA_EC_POINT,    CKA_CERTIFICATE_TYPE,
-    CKA_ISSUER,  CKA_SERIAL_NUMBER,    CKA_VALUE,     CKA_APPLICATION, CKA_OBJECT_ID};
+    CKA_MODULUS, CKA_PUBLIC_EXPONENT, CKA_EC_PARAMS, CKA_EC_POINT,    CKA_CERTIFICATE_TYPE,
+    CKA_ISSUER,  CKA_SERIAL_NUMBER,   CKA_VALUE,     CKA_APPLICATION, CKA_OBJECT_ID};
 
 bool is_secret_class(CK_OBJECT_CLASS object_class) {
   return object_class == CKO_PRIVATE_KEY || object_class == CKO_SECRET_KEY;
@@ -74,23 +75,8 @@ std::string fingerprint(const Session& session, CK_OBJECT_HANDLE object) {
   return key ? hex(sha256_of(spki_of(key))) : "";
 }
 
-void add_object(const Session& session, const BackupKek& kek, CK_OBJECT_HANDLE object, CK_OBJECT_CLASS object_class,
-                json& bundle) {
-  const auto attributes = session.read(object, std::array{CKA_LABEL, CKA_ID, CKA_EXTRACTABLE, CKA_PRIVATE});
-  json entry = described(attributes, object_class);
-  const auto leave_out = [&](const std::string& why) {
-    entry["why"] = why;
-    bundle["left_out"].push_back(entry);
-  };
-  if (object == kek.handle()) return leave_out("it is the KEK; keep it elsewhere");
-  const bool secret = is_secret_class(object_class);
-  if (secret && !attributes.is(CKA_EXTRACTABLE)) return leave_out("it is not extractable");
-  if (object_class == CKO_DATA && attributes.is(CKA_PRIVATE)) return leave_out("private data cannot be wrapped");
-  entry["spki_sha256"] = secret && object_class == CKO_SECRET_KEY ? "" : fingerprint(session, object);
-  entry["check_value"] = object_class == CKO_SECRET_KEY ? check_value(session, object) : "";
-  entry["attributes"] = attributes_json(session, object, !secret);
-  entry["wrapped"] = secret ? hex(kek.wrap(object)) : "";
-  bundle["objects"].push_back(std::move(entry));
+void add_entry(json& bundle, json entry) {
+  bundle[entry.contains("why") ? "left_out" : "objects"].push_back(std::move(entry));
 }
 
 [[noreturn]] void refuse_bundle(const std::string& why) {
@@ -104,7 +90,8 @@ struct Parts {
 };
 Parts parts_of(const std::string& text) {
   const auto mark = text.find(kMacMark);
-  if (mark == std::string::npos || text.size() != mark + kMacMark.size() + kMacDigits + 1 || text.back() != '\n') {
+  if (mark == std::string::npos || text.size() != mark + kMacMark.size() + kMacDigits + 1 ||
+      text.back() != '\n') {
     refuse_bundle("it is not what backup create writes");
   }
   return {.body = text.substr(0, mark + 1), .code = text.substr(mark + kMacMark.size(), kMacDigits)};
@@ -167,6 +154,24 @@ CK_OBJECT_HANDLE BackupKek::unwrap(const std::string& wrapped, const Template& a
   return unwrap_object(session_, how, key_, wrapped, attributes);
 }
 
+json object_entry(const Session& session, const BackupKek& kek, CK_OBJECT_HANDLE object) {
+  const auto attributes =
+      session.read(object, std::array{CKA_CLASS, CKA_LABEL, CKA_ID, CKA_EXTRACTABLE, CKA_PRIVATE});
+  const auto object_class = attributes.number(CKA_CLASS).value_or(CKO_VENDOR_DEFINED);
+  json entry = described(attributes, object_class);
+  const bool secret = is_secret_class(object_class);
+  if (object == kek.handle()) entry["why"] = "it is the KEK; keep it elsewhere";
+  if (secret && !attributes.is(CKA_EXTRACTABLE) && !entry.contains("why"))
+    entry["why"] = "it is not extractable";
+  if (object_class == CKO_DATA && attributes.is(CKA_PRIVATE)) entry["why"] = "private data cannot be wrapped";
+  if (entry.contains("why")) return entry;
+  entry["spki_sha256"] = object_class == CKO_SECRET_KEY ? "" : fingerprint(session, object);
+  entry["check_value"] = object_class == CKO_SECRET_KEY ? check_value(session, object) : "";
+  entry["attributes"] = attributes_json(session, object, !secret);
+  entry["wrapped"] = secret ? hex(kek.wrap(object)) : "";
+  return entry;
+}
+
 std::string new_bundle_id() {
   std::string bytes(8, '\0');
   if (RAND_bytes(reinterpret_cast<unsigned char*>(bytes.data()), 8) != 1)
@@ -185,9 +190,10 @@ std::string create_bundle(const Session& session, const BackupKek& kek, json hea
   bundle["created"] = time;
   bundle["objects"] = json::array();
   bundle["left_out"] = json::array();
-  for (const auto object_class : {CKO_SECRET_KEY, CKO_PUBLIC_KEY, CKO_PRIVATE_KEY, CKO_CERTIFICATE, CKO_DATA}) {
+  for (const auto object_class :
+       {CKO_SECRET_KEY, CKO_PUBLIC_KEY, CKO_PRIVATE_KEY, CKO_CERTIFICATE, CKO_DATA}) {
     for (const auto object : session.find(Template().set(CKA_CLASS, object_class).set(CKA_TOKEN, true)))
-      add_object(session, kek, object, object_class, bundle);
+      add_entry(bundle, object_entry(session, kek, object));
   }
   const std::string body = bundle.dump(-1, ' ', true, json::error_handler_t::replace) + "\n";
   return body + "cmac:" + kek.mac_of(body) + "\n";
@@ -216,7 +222,8 @@ bool is_on_token(const Session& session, const json& object) {
   return !session.find(search).empty();
 }
 
-CK_OBJECT_HANDLE restore_object(const Session& session, const BackupKek& kek, const json& object, bool to_token) {
+CK_OBJECT_HANDLE restore_object(const Session& session, const BackupKek& kek, const json& object,
+                                bool to_token) {
   const Template attributes = template_of(object["attributes"], to_token);
   const auto object_class = class_of(object);
   const bool secret = is_secret_class(object_class);
@@ -224,7 +231,8 @@ CK_OBJECT_HANDLE restore_object(const Session& session, const BackupKek& kek, co
   const CK_OBJECT_HANDLE made = secret ? kek.unwrap(wrapped, attributes) : session.create(attributes);
   const auto fail = [&](const std::string& why) {
     session.module()->C_DestroyObject(session.handle(), made);
-    throw Failure(ExitCode::kNegative, in_quotes(object["label"].get<std::string>()) + " is not what it was: " + why, "");
+    throw Failure(ExitCode::kNegative,
+                  in_quotes(object["label"].get<std::string>()) + " is not what it was: " + why, "");
   };
   const auto value = object["check_value"].get<std::string>();
   if (!value.empty() && check_value(session, made) != value) fail("another check value");

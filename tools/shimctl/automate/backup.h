@@ -42,6 +42,9 @@ std::string new_bundle_id();
 // The bundle's text. `head`: id, token, kek, custodians.
 std::string create_bundle(const Session& session, const BackupKek& kek, nlohmann::json head);
 
+// An object as bundles have it; with "why" if it cannot leave the token.
+nlohmann::json object_entry(const Session& session, const BackupKek& kek, CK_OBJECT_HANDLE object);
+
 // What it says of itself, before anything proves it: the KEK's label, the custodians. Throws Failure
 // (kNegative) if it is no bundle.
 nlohmann::json bundle_head(const std::string& text);

@@ -17,7 +17,8 @@ using nlohmann::json;
 
 namespace {
 
-constexpr std::array kTrials{BenchAction::kSign, BenchAction::kDecrypt, BenchAction::kDerive, BenchAction::kWrap};
+constexpr std::array kTrials{BenchAction::kSign, BenchAction::kDecrypt, BenchAction::kDerive,
+                             BenchAction::kWrap};
 
 // "handle:7" is exact where labels are not.
 std::string trial(const Session& session, const BenchTest& test, CK_OBJECT_HANDLE key, bool& tried) {
@@ -58,14 +59,16 @@ void check_canary(const Session& session, const json& intent) {
   const auto label = intent["label"].get<std::string>();
   const auto key = find_one(session, KeySelector::parse("label:" + label), {CKO_PRIVATE_KEY, CKO_SECRET_KEY});
   const std::string wrong = trial_of(session, key);
-  if (!wrong.empty()) throw Failure(ExitCode::kNegative, "the new key " + in_quotes(label) + " does not work: " + wrong, "");
+  if (!wrong.empty())
+    throw Failure(ExitCode::kNegative, "the new key " + in_quotes(label) + " does not work: " + wrong, "");
   const auto command = intent.value("command", std::string());
   if (command.empty()) return;
   ::setenv("KEY", label.c_str(), 1);
   const int status = std::system(command.c_str());
   ::unsetenv("KEY");
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
-  throw Failure(ExitCode::kNegative, "the check of the new key " + in_quotes(label) + " failed: " + in_quotes(command), "");
+  throw Failure(ExitCode::kNegative,
+                "the check of the new key " + in_quotes(label) + " failed: " + in_quotes(command), "");
 }
 
 }  // namespace p11shim

@@ -75,12 +75,15 @@ Custodians Custodians::parse(const std::string& text) {
   Custodians custodians;
   char rest = 0;
   const int read = std::sscanf(text.c_str(), "%u-of-%u%c", &custodians.threshold, &custodians.shares, &rest);
-  if (read == 2 && custodians.threshold >= 2 && custodians.threshold <= custodians.shares && custodians.shares <= 255)
+  if (read == 2 && custodians.threshold >= 2 && custodians.threshold <= custodians.shares &&
+      custodians.shares <= 255)
     return custodians;
-  throw Failure(ExitCode::kUsage, in_quotes(text) + " names no custodians", "--custodians 2-of-3; at least 2 of at most 255");
+  throw Failure(ExitCode::kUsage, in_quotes(text) + " names no custodians",
+                "--custodians 2-of-3; at least 2 of at most 255");
 }
 
-std::vector<std::string> divide_secret(const Secret& secret, const Custodians& custodians, const std::string& bundle) {
+std::vector<std::string> divide_secret(const Secret& secret, const Custodians& custodians,
+                                       const std::string& bundle) {
   use_our_random();
   std::vector<unsigned char> numbers;
   for (unsigned i = 1; i <= custodians.shares; ++i) numbers.push_back(static_cast<unsigned char>(i));
@@ -94,9 +97,11 @@ std::vector<std::string> divide_secret(const Secret& secret, const Custodians& c
   std::vector<std::string> shares;
   for (unsigned i = 0; i < custodians.shares; ++i) {
     std::string bytes(size, '\0');
-    gfshare_ctx_enc_getshare(context.get(), static_cast<unsigned char>(i), reinterpret_cast<unsigned char*>(bytes.data()));
-    const std::string text = std::string(kSchema) + " " + bundle + " " + std::to_string(custodians.threshold) + " " +
-                             std::to_string(i + 1) + " " + hex(bytes);
+    gfshare_ctx_enc_getshare(context.get(), static_cast<unsigned char>(i),
+                             reinterpret_cast<unsigned char*>(bytes.data()));
+    const std::string text = std::string(kSchema) + " " + bundle + " " +
+                             std::to_string(custodians.threshold) + " " + std::to_string(i + 1) + " " +
+                             hex(bytes);
     wipe(bytes.data(), bytes.size());
     shares.push_back(text + " " + checksum(text) + "\n");
   }

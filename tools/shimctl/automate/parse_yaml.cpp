@@ -24,7 +24,8 @@ class Converter {
     if (node.IsMap()) {
       ConfigValue::Table table;
       for (const auto& entry : node) {
-        table.push_back({entry.first.as<std::string>(), place_of(entry.first.Mark()), convert(entry.second, depth + 1)});
+        table.push_back(
+            {entry.first.as<std::string>(), place_of(entry.first.Mark()), convert(entry.second, depth + 1)});
       }
       value.data = std::move(table);
     } else if (node.IsSequence()) {

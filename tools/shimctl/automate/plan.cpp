@@ -136,7 +136,8 @@ class PlanReader {
       std::vector<std::string_view> known;
       for (const auto& [each, unused] : variables_) known.push_back(each);
       if (!variables_.contains(name))
-        throw Failure(ExitCode::kUsage, "the plan has no variable " + in_quotes(name) + did_you_mean(name, known), "");
+        throw Failure(ExitCode::kUsage,
+                      "the plan has no variable " + in_quotes(name) + did_you_mean(name, known), "");
       variables_[name] = value;
     }
   }

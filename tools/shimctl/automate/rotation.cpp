@@ -20,8 +20,9 @@ using nlohmann::json;
 
 namespace {
 
-constexpr std::array<CK_ATTRIBUTE_TYPE, 10> kUsages{CKA_SIGN,   CKA_DECRYPT, CKA_UNWRAP,  CKA_DERIVE,    CKA_ENCRYPT,
-                                                    CKA_VERIFY, CKA_WRAP,    CKA_PRIVATE, CKA_SENSITIVE, CKA_EXTRACTABLE};
+constexpr std::array<CK_ATTRIBUTE_TYPE, 10> kUsages{CKA_SIGN,      CKA_DECRYPT,    CKA_UNWRAP, CKA_DERIVE,
+                                                    CKA_ENCRYPT,   CKA_VERIFY,     CKA_WRAP,   CKA_PRIVATE,
+                                                    CKA_SENSITIVE, CKA_EXTRACTABLE};
 
 // "name@v3": 3; 0 if it is no version of it.
 unsigned version_in(const std::string& label, const std::string& name) {
@@ -88,9 +89,11 @@ json canary_step(const RotatedKey& key, const RotationRule& rule, bool canary) {
 
 }  // namespace
 
-std::vector<RotatedKey> keys_to_rotate(const Session& session, const RotationRule& rule, const KeyDates& dates) {
+std::vector<RotatedKey> keys_to_rotate(const Session& session, const RotationRule& rule,
+                                       const KeyDates& dates) {
   std::vector<CK_ATTRIBUTE_TYPE> wanted(kUsages.begin(), kUsages.end());
-  wanted.insert(wanted.end(), {CKA_LABEL, CKA_ID, CKA_KEY_TYPE, CKA_MODULUS, CKA_EC_PARAMS, CKA_VALUE_LEN, CKA_START_DATE});
+  wanted.insert(wanted.end(),
+                {CKA_LABEL, CKA_ID, CKA_KEY_TYPE, CKA_MODULUS, CKA_EC_PARAMS, CKA_VALUE_LEN, CKA_START_DATE});
   std::vector<ObjectAttributes> found;
   std::vector<RotatedKey> keys;
   for (const auto object_class : {CKO_PRIVATE_KEY, CKO_SECRET_KEY}) {
@@ -121,7 +124,8 @@ std::vector<RotatedKey> keys_to_rotate(const Session& session, const RotationRul
     std::sort(key.versions.begin(), key.versions.end());
     key.former = key.versions.empty() ? 0 : key.versions.back();
   }
-  std::sort(keys.begin(), keys.end(), [](const RotatedKey& a, const RotatedKey& b) { return a.label < b.label; });
+  std::sort(keys.begin(), keys.end(),
+            [](const RotatedKey& a, const RotatedKey& b) { return a.label < b.label; });
   return keys;
 }
 
@@ -134,11 +138,11 @@ std::vector<json> rotation_steps(const std::vector<RotatedKey>& keys, const Rota
   std::vector<json> steps;
   for (std::size_t i = 0; i < keys.size(); ++i) {
     const RotatedKey& key = keys[i];
-    if (key.type.empty()) throw Failure(ExitCode::kPkcs11, "a key like " + key.label + " cannot be made", "give its rule a type");
+    if (key.type.empty())
+      throw Failure(ExitCode::kPkcs11, "a key like " + key.label + " cannot be made", "give its rule a type");
     const bool canary = i < static_cast<std::size_t>(rule.canary);
-    steps.push_back(intent_of({.action = "rename",
-                               .label = key.label,
-                               .to = key.label + "@v" + std::to_string(key.former + 1)}));
+    steps.push_back(intent_of(
+        {.action = "rename", .label = key.label, .to = key.label + "@v" + std::to_string(key.former + 1)}));
     steps.push_back(intent_of({.action = "generate",
                                .label = key.label,
                                .type = key.type,

@@ -12,11 +12,11 @@ namespace p11shim {
 
 struct RotatedKey {
   std::string label;
-  std::string type;        // "ec:P-256"; empty: of a kind that cannot be made again
-  unsigned former = 0;     // the highest version that there is under label@v
+  std::string type;     // "ec:P-256"; empty: of a kind that cannot be made again
+  unsigned former = 0;  // the highest version that there is under label@v
   std::vector<unsigned> versions;
   std::optional<std::int64_t> age_s;  // none: nobody knows
-  std::string attributes;         // as words, so that the new key may do what the old one may
+  std::string attributes;             // as words, so that the new key may do what the old one may
   std::string public_attributes;
 };
 
@@ -25,7 +25,8 @@ using KeyDates = std::map<std::string, std::int64_t>;
 
 // The keys whose label matches, former versions aside. Ages are those that `dates` knows, or since
 // CKA_START_DATE.
-std::vector<RotatedKey> keys_to_rotate(const Session& session, const RotationRule& rule, const KeyDates& dates);
+std::vector<RotatedKey> keys_to_rotate(const Session& session, const RotationRule& rule,
+                                       const KeyDates& dates);
 bool is_due(const RotatedKey& key, const RotationRule& rule);
 
 // Canaries first: rename, generate and try each; then the others; then what is too old is deleted.

@@ -45,7 +45,8 @@ json halves_of(const Session& session, const std::string& label) {
     if (!main && object_class != CKO_PUBLIC_KEY) continue;
     const auto found = find_object(session, object_class, id, name);
     if (main && found.size() != 1) {
-      throw Failure(ExitCode::kNotFound, in_quotes(label) + " has a twin with its id", "delete one of them first");
+      throw Failure(ExitCode::kNotFound, in_quotes(label) + " has a twin with its id",
+                    "delete one of them first");
     }
     if (found.size() == 1) halves.push_back({{"class", object_class}, {"id", hex(id)}, {"label", hex(name)}});
   }
@@ -54,7 +55,8 @@ json halves_of(const Session& session, const std::string& label) {
 
 void refuse_taken(const Session& session, const std::string& label) {
   for (const auto object_class : kHalves) {
-    if (session.find(Template().set(CKA_CLASS, object_class).set(CKA_LABEL, std::string_view(label))).empty()) continue;
+    if (session.find(Template().set(CKA_CLASS, object_class).set(CKA_LABEL, std::string_view(label))).empty())
+      continue;
     throw Failure(ExitCode::kNotFound, "there is a key " + in_quotes(label) + " already", "");
   }
 }
@@ -93,7 +95,8 @@ std::vector<CK_OBJECT_CLASS> classes_of(const json& intent) {
 std::vector<CK_OBJECT_HANDLE> made_by(const Session& session, const json& intent) {
   std::vector<CK_OBJECT_HANDLE> made;
   for (const auto object_class : classes_of(intent)) {
-    const auto found = find_object(session, object_class, bytes_of(intent["id"]), intent["label"].get<std::string>());
+    const auto found =
+        find_object(session, object_class, bytes_of(intent["id"]), intent["label"].get<std::string>());
     made.insert(made.end(), found.begin(), found.end());
   }
   return made;
@@ -104,12 +107,14 @@ void generate(const Session& session, const json& intent) {
   if (before.size() == classes_of(intent).size()) return;
   for (const auto half : before) session.destroy(half);  // a crash left a part of it
   const KeyType type = type_of(intent);
-  require_mechanism(session, type.generate, CKF_GENERATE | CKF_GENERATE_KEY_PAIR, "make a key " + in_quotes(type.text));
+  require_mechanism(session, type.generate, CKF_GENERATE | CKF_GENERATE_KEY_PAIR,
+                    "make a key " + in_quotes(type.text));
   const KeyNames names{.label = intent["label"].get<std::string>(), .id = bytes_of(intent["id"])};
   make_key(session, type, names, parse_attributes({intent["attributes"].get<std::string>()}),
            parse_attributes({intent["public_attributes"].get<std::string>()}));
   if (made_by(session, intent).size() != classes_of(intent).size()) {
-    throw Failure(ExitCode::kPkcs11, "the token does not show the key " + in_quotes(names.label) + " that it made", "");
+    throw Failure(ExitCode::kPkcs11,
+                  "the token does not show the key " + in_quotes(names.label) + " that it made", "");
   }
 }
 
@@ -154,7 +159,8 @@ void set_values(const Session& session, const json& intent, const json& half, bo
     changed["id"] = hex(entry.value);
     object = one(session, changed);
   }
-  if (!object) throw Failure(ExitCode::kNotFound, "the key " + intent["label"].dump() + " is not there any more", "");
+  if (!object)
+    throw Failure(ExitCode::kNotFound, "the key " + intent["label"].dump() + " is not there any more", "");
   // Nothing is written that is there already: an attribute may have become read-only by the change itself.
   for (const auto& entry : changes.entries()) {
     std::string value;
@@ -173,8 +179,9 @@ json intent_of(const PlanStep& step) {
   for (const auto& words : {step.attributes, step.public_attributes}) {
     const Template attributes = parse_attributes({words});
     const bool names = attributes.has(CKA_LABEL) || (step.action == "generate" && attributes.has(CKA_ID));
-    if (names) throw Failure(ExitCode::kUsage, "labels and ids of new keys are not attributes: " + in_quotes(words),
-                             "rename changes labels; generate has label and id");
+    if (names)
+      throw Failure(ExitCode::kUsage, "labels and ids of new keys are not attributes: " + in_quotes(words),
+                    "rename changes labels; generate has label and id");
   }
   if (step.action == "rename") intent["to"] = step.to;
   if (step.action != "generate") return intent;
@@ -249,7 +256,8 @@ std::string step_text(const json& intent) {
   std::string text = action + " " + intent["label"].get<std::string>();
   if (action == "generate") text += " (" + intent["type"].get<std::string>() + ")";
   if (action == "rename") text += " to " + intent["to"].get<std::string>();
-  if (action == "set") text += ": " + intent["attributes"].get<std::string>() + intent["public_attributes"].get<std::string>();
+  if (action == "set")
+    text += ": " + intent["attributes"].get<std::string>() + intent["public_attributes"].get<std::string>();
   return text;
 }
 

@@ -32,8 +32,8 @@ constexpr std::array<Usage, 7> kUsages{{{BenchAction::kSign, CKA_SIGN, 0},
                                         {BenchAction::kDerive, CKA_DERIVE, 0}}};
 
 const Usage* usage_of(BenchAction action) {
-  const auto* found =
-      std::find_if(kUsages.begin(), kUsages.end(), [&](const Usage& usage) { return usage.action == action; });
+  const auto* found = std::find_if(kUsages.begin(), kUsages.end(),
+                                   [&](const Usage& usage) { return usage.action == action; });
   return found == kUsages.end() ? nullptr : found;
 }
 
@@ -46,7 +46,8 @@ bool is_type(const ObjectAttributes& attributes, const KeyType& type) {
   if (attributes.number(CKA_KEY_TYPE) != type.type) return false;
   if (!type.ec_params.empty()) {
     const auto params = attributes.text(CKA_EC_PARAMS);
-    return params == type.ec_params || (curve_nid(params) != 0 && curve_nid(params) == curve_nid(type.ec_params));
+    return params == type.ec_params ||
+           (curve_nid(params) != 0 && curve_nid(params) == curve_nid(type.ec_params));
   }
   const auto bits = std::strtoul(size_text(attributes).c_str(), nullptr, 10);
   return type.type == CKK_GENERIC_SECRET ? bits >= type.bits : bits == type.bits;
@@ -111,8 +112,8 @@ bool BenchKey::take(CK_OBJECT_HANDLE object, const BenchTest& test, std::string&
   const Usage* usage = usage_of(test.action);
   const bool two_ways = !type.pair && usage->public_key == CKA_ENCRYPT;
   if (!attributes.is(usage->key) || (two_ways && !attributes.is(CKA_ENCRYPT))) {
-    why = in_quotes(label_) + " may not: " + usage_name(attributes.is(usage->key) ? CKA_ENCRYPT : usage->key) +
-          " is false";
+    why = in_quotes(label_) +
+          " may not: " + usage_name(attributes.is(usage->key) ? CKA_ENCRYPT : usage->key) + " is false";
     return false;
   }
   key_ = object;
@@ -125,7 +126,9 @@ bool BenchKey::take(CK_OBJECT_HANDLE object, const BenchTest& test, std::string&
   if (halves.size() == 1) public_ = halves.front();
   if (usage->public_key == 0) return true;
   if (public_ != CK_INVALID_HANDLE && read_key(session_, public_).is(usage->public_key)) return true;
-  why = "the public half of " + in_quotes(label_) + (public_ == CK_INVALID_HANDLE ? " is not on the token" : " may not: " + usage_name(usage->public_key) + " is false");
+  why = "the public half of " + in_quotes(label_) +
+        (public_ == CK_INVALID_HANDLE ? " is not on the token"
+                                      : " may not: " + usage_name(usage->public_key) + " is false");
   key_ = public_ = CK_INVALID_HANDLE;
   return false;
 }
@@ -161,8 +164,8 @@ void BenchKey::make(const BenchTest& test) {
     label_ = names.label;
     made_ = true;
   } catch (const CallError& error) {
-    throw TestSkipped("the token has no " + std::string(test.key) + " key that can do it, and none can be made: " +
-                      error.what());
+    throw TestSkipped("the token has no " + std::string(test.key) +
+                      " key that can do it, and none can be made: " + error.what());
   }
 }
 

@@ -25,7 +25,8 @@ void log_in(BenchTarget& target) {
 
 }  // namespace
 
-BenchTargets::BenchTargets(const Invocation& invocation, const std::string& versus, const SignalWatch& signals) {
+BenchTargets::BenchTargets(const Invocation& invocation, const std::string& versus,
+                           const SignalWatch& signals) {
   const bool proxied = is_shim(invocation.token);
   const auto add = [&](std::string name, const Invocation& how, std::string control) {
     targets_.push_back({std::move(name), std::make_unique<TokenAccess>(how), std::move(control)});
@@ -72,7 +73,8 @@ void BenchTargets::add_private_proxyd(const Invocation& invocation, const Signal
   token.library_parameters.clear();
   token.slot.reset();  // its slots have other numbers
   if (token.token.empty() && token.uri.empty()) token.token = targets_[0].access->label();
-  targets_.push_back({"proxyd", std::make_unique<TokenAccess>(*invocations_.back()), places.control.string()});
+  targets_.push_back(
+      {"proxyd", std::make_unique<TokenAccess>(*invocations_.back()), places.control.string()});
   log_in(targets_.back());
 }
 

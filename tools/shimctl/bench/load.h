@@ -41,7 +41,7 @@ struct LoadPlan {
 
 struct LaneRecord {  // of one operation in one slice
   Histogram service;
-  Histogram response;  // open loop
+  Histogram response;         // open loop
   std::uint64_t busy_ns = 0;  // of all threads: time in the loop, checks aside
   std::uint64_t errors = 0;
 

@@ -34,8 +34,8 @@ json latency_json(const std::vector<Histogram>& slices) {
                            {"low_ns", interval.low},
                            {"high_ns", interval.high}});
   }
-  return {{"count", all.count()},   {"mean_ns", all.mean()},        {"min_ns", all.min()},
-          {"max_ns", all.max()},    {"percentiles", percentiles},   {"unsupported", unsupported},
+  return {{"count", all.count()}, {"mean_ns", all.mean()},      {"min_ns", all.min()},
+          {"max_ns", all.max()},  {"percentiles", percentiles}, {"unsupported", unsupported},
           {"raw", all.raw()}};
 }
 
@@ -96,8 +96,8 @@ double fine_percentile(const Histogram& histogram, double percent) {
       seen += count;
       continue;
     }
-    const int width_bits = std::max(0, static_cast<int>(std::bit_width(low)) - 1 -
-                                           static_cast<int>(Histogram::kSubBucketBits));
+    const int width_bits =
+        std::max(0, static_cast<int>(std::bit_width(low)) - 1 - static_cast<int>(Histogram::kSubBucketBits));
     return static_cast<double>(low) + std::ldexp(1.0, width_bits) * (rank - seen) / count;
   }
   return static_cast<double>(histogram.max());
@@ -152,15 +152,19 @@ void record_load(json& test, const LoadResult& load) {
   double sum = 0;
   double count = 0;
   for (const auto& thread : load.threads) {
-    const double rate = thread.busy_ns > 0 ? 1e9 * static_cast<double>(thread.count) / static_cast<double>(thread.busy_ns) : 0;
+    const double rate = thread.busy_ns > 0
+                            ? 1e9 * static_cast<double>(thread.count) / static_cast<double>(thread.busy_ns)
+                            : 0;
     slowest = threads.empty() ? rate : std::min(slowest, rate);
     fastest = std::max(fastest, rate);
     sum += static_cast<double>(thread.sum_ns);
     count += static_cast<double>(thread.count);
-    threads.push_back({{"count", thread.count},
-                       {"errors", thread.errors},
-                       {"rate", rate},
-                       {"mean_ns", thread.count > 0 ? static_cast<double>(thread.sum_ns) / static_cast<double>(thread.count) : 0}});
+    threads.push_back(
+        {{"count", thread.count},
+         {"errors", thread.errors},
+         {"rate", rate},
+         {"mean_ns",
+          thread.count > 0 ? static_cast<double>(thread.sum_ns) / static_cast<double>(thread.count) : 0}});
   }
   test["per_thread"] = std::move(threads);
   test["checked"] = load.checked;
@@ -197,14 +201,18 @@ Comparison compare_lanes(const LoadResult& load, const LoadPlan& plan, double al
 
 std::string verdict_of(const Comparison& comparison, double alpha, double tolerance) {
   if (comparison.p < alpha) return comparison.ratio > 1 ? "slower" : "faster";
-  const bool could_hide = comparison.pairs < 3 || comparison.high > 1 + tolerance || comparison.low < 1 - tolerance;
+  const bool could_hide =
+      comparison.pairs < 3 || comparison.high > 1 + tolerance || comparison.low < 1 - tolerance;
   return could_hide ? "noisy" : "~";
 }
 
 json comparison_json(const Comparison& comparison, double alpha, double tolerance) {
-  return {{"ratio", comparison.ratio}, {"low", comparison.low},
-          {"high", comparison.high},   {"p", comparison.p},
-          {"pairs", comparison.pairs}, {"alpha", alpha},
+  return {{"ratio", comparison.ratio},
+          {"low", comparison.low},
+          {"high", comparison.high},
+          {"p", comparison.p},
+          {"pairs", comparison.pairs},
+          {"alpha", alpha},
           {"verdict", verdict_of(comparison, alpha, tolerance)}};
 }
 

@@ -13,8 +13,8 @@ namespace {
 constexpr int kCheckShare = 50;
 
 std::uint64_t nanoseconds(std::chrono::steady_clock::duration duration) {
-  return static_cast<std::uint64_t>(std::max<std::int64_t>(
-      0, std::chrono::duration_cast<std::chrono::nanoseconds>(duration).count()));
+  return static_cast<std::uint64_t>(
+      std::max<std::int64_t>(0, std::chrono::duration_cast<std::chrono::nanoseconds>(duration).count()));
 }
 
 }  // namespace
@@ -63,7 +63,8 @@ void LoadThread::prepare(int phase) {
 
 std::size_t LoadThread::slice_of(int phase) const {
   if (plan_.duration) return static_cast<std::size_t>(phase);
-  return std::min(plan_.slices - 1, static_cast<std::size_t>(turns_ * plan_.slices / std::max<std::uint64_t>(quota_, 1)));
+  return std::min(plan_.slices - 1,
+                  static_cast<std::size_t>(turns_ * plan_.slices / std::max<std::uint64_t>(quota_, 1)));
 }
 
 std::size_t LoadThread::choose(std::size_t slice) {
@@ -102,7 +103,8 @@ void LoadThread::measure() {
 // False if the run ends before.
 bool LoadThread::wait_for_turn(Clock::time_point& intended) {
   const double gap = plan_.threads / plan_.rate;
-  intended = phase_.begin + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(next_turn_s_));
+  intended =
+      phase_.begin + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(next_turn_s_));
   const double step = plan_.poisson ? std::exponential_distribution<double>(1 / gap)(random_) : gap;
   next_turn_s_ += step;
   while (Clock::now() < intended) {
@@ -110,8 +112,9 @@ bool LoadThread::wait_for_turn(Clock::time_point& intended) {
     const auto until = std::min(intended, Clock::now() + std::chrono::milliseconds(20));
     const auto since = until.time_since_epoch();
     const auto seconds = std::chrono::floor<std::chrono::seconds>(since);
-    const timespec time{.tv_sec = seconds.count(),
-                        .tv_nsec = std::chrono::duration_cast<std::chrono::nanoseconds>(since - seconds).count()};
+    const timespec time{
+        .tv_sec = seconds.count(),
+        .tv_nsec = std::chrono::duration_cast<std::chrono::nanoseconds>(since - seconds).count()};
     ::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, nullptr);
   }
   return true;

@@ -14,7 +14,7 @@ struct LoadPhase {
   static constexpr int kWarmup = -1;
   static constexpr int kStop = 1 << 30;
 
-  std::atomic<int> now{kWait};  // or the slice that runs
+  std::atomic<int> now{kWait};                    // or the slice that runs
   std::chrono::steady_clock::time_point begin{};  // of the first slice; set before it
 };
 

@@ -27,12 +27,8 @@ json key_json(const BenchKey& key) {
 }
 
 json head_of(const BenchTest& test, std::size_t data_size) {
-  return {{"name", test.name},
-          {"group", test.group},
-          {"data_size", test.sized ? json(data_size) : json()},
-          {"side", nullptr},
-          {"key", nullptr},
-          {"reason", nullptr},
+  return {{"name", test.name},    {"group", test.group}, {"data_size", test.sized ? json(data_size) : json()},
+          {"side", nullptr},      {"key", nullptr},      {"reason", nullptr},
           {"comparison", nullptr}};
 }
 
@@ -71,7 +67,8 @@ void Measurement::watch(nanoseconds interval, Tick tick) {
 
 void Measurement::set_slices(LoadPlan& plan, double operation_s) const {
   if (interval_.count() > 0 && plan.duration) {
-    plan.slices = std::clamp<std::size_t>(static_cast<std::size_t>(*plan.duration / interval_), 1, kMostIntervals);
+    plan.slices =
+        std::clamp<std::size_t>(static_cast<std::size_t>(*plan.duration / interval_), 1, kMostIntervals);
     return;
   }
   if (!plan.duration) {
@@ -80,7 +77,8 @@ void Measurement::set_slices(LoadPlan& plan, double operation_s) const {
     const double each = std::max(kSamplesPerSlice * operation_s / plan.threads,
                                  std::chrono::duration<double>(kShortestSlice).count());
     const double seconds = std::chrono::duration<double>(*plan.duration).count();
-    plan.slices = std::clamp<std::size_t>(static_cast<std::size_t>(seconds / each), kFewestSlices, kMostSlices);
+    plan.slices =
+        std::clamp<std::size_t>(static_cast<std::size_t>(seconds / each), kFewestSlices, kMostSlices);
   }
   plan.slices -= plan.slices % 2;
 }

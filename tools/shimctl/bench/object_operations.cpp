@@ -31,7 +31,8 @@ class OwnObject {
 };
 
 CK_OBJECT_HANDLE make_extractable(const Session& session) {
-  return make_key(session, parse_key_type("aes:256"), bench_names(), Template().set(CKA_EXTRACTABLE, true), {})
+  return make_key(session, parse_key_type("aes:256"), bench_names(), Template().set(CKA_EXTRACTABLE, true),
+                  {})
       .key;
 }
 
@@ -45,8 +46,8 @@ class WrapOperation : public Operation {
 
   CK_RV run() override {
     length_ = result_.size();
-    return session_.module()->C_WrapKey(session_.handle(), &mechanism_, with_, wrapped_.handle(), result_.data(),
-                                        &length_);
+    return session_.module()->C_WrapKey(session_.handle(), &mechanism_, with_, wrapped_.handle(),
+                                        result_.data(), &length_);
   }
   std::string check() override {
     if (length_ != 40) return "a wrapped key of " + std::to_string(length_) + " bytes";
@@ -158,7 +159,9 @@ class DeriveOperation : public MakingOperation {
 class GenerateOperation : public MakingOperation {
  public:
   explicit GenerateOperation(const OperationPlace& place)
-      : MakingOperation(place.session), type_(parse_key_type(std::string(place.test.key))), names_(bench_names()) {}
+      : MakingOperation(place.session),
+        type_(parse_key_type(std::string(place.test.key))),
+        names_(bench_names()) {}
 
   CK_RV run() override {
     try {
@@ -273,8 +276,7 @@ class SessionOperation : public Operation {
 
   CK_RV run() override {
     const Module& module = session_.module();
-    const CK_RV rv =
-        module->C_OpenSession(session_.slot(), CKF_SERIAL_SESSION, nullptr, nullptr, &opened_);
+    const CK_RV rv = module->C_OpenSession(session_.slot(), CKF_SERIAL_SESSION, nullptr, nullptr, &opened_);
     return rv != CKR_OK ? rv : module->C_CloseSession(opened_);
   }
   std::string check() override { return opened_ == session_.handle() ? "a handle that is in use" : ""; }

@@ -12,15 +12,24 @@ namespace p11shim {
 namespace {
 
 // The token cannot do this at all, in contrast to failing at it.
-constexpr std::array kCannot{CKR_MECHANISM_INVALID,          CKR_MECHANISM_PARAM_INVALID,
-                             CKR_KEY_TYPE_INCONSISTENT,      CKR_KEY_FUNCTION_NOT_PERMITTED,
-                             CKR_FUNCTION_NOT_SUPPORTED,     CKR_KEY_SIZE_RANGE,
-                             CKR_DATA_LEN_RANGE,             CKR_TEMPLATE_INCONSISTENT,
-                             CKR_ATTRIBUTE_VALUE_INVALID,    CKR_ATTRIBUTE_TYPE_INVALID,
-                             CKR_CURVE_NOT_SUPPORTED,        CKR_DOMAIN_PARAMS_INVALID,
-                             CKR_KEY_UNEXTRACTABLE,          CKR_KEY_NOT_WRAPPABLE,
-                             CKR_WRAPPING_KEY_TYPE_INCONSISTENT, CKR_USER_NOT_LOGGED_IN,
-                             CKR_SESSION_READ_ONLY,          CKR_RANDOM_NO_RNG,
+constexpr std::array kCannot{CKR_MECHANISM_INVALID,
+                             CKR_MECHANISM_PARAM_INVALID,
+                             CKR_KEY_TYPE_INCONSISTENT,
+                             CKR_KEY_FUNCTION_NOT_PERMITTED,
+                             CKR_FUNCTION_NOT_SUPPORTED,
+                             CKR_KEY_SIZE_RANGE,
+                             CKR_DATA_LEN_RANGE,
+                             CKR_TEMPLATE_INCONSISTENT,
+                             CKR_ATTRIBUTE_VALUE_INVALID,
+                             CKR_ATTRIBUTE_TYPE_INVALID,
+                             CKR_CURVE_NOT_SUPPORTED,
+                             CKR_DOMAIN_PARAMS_INVALID,
+                             CKR_KEY_UNEXTRACTABLE,
+                             CKR_KEY_NOT_WRAPPABLE,
+                             CKR_WRAPPING_KEY_TYPE_INCONSISTENT,
+                             CKR_USER_NOT_LOGGED_IN,
+                             CKR_SESSION_READ_ONLY,
+                             CKR_RANDOM_NO_RNG,
                              CKR_ARGUMENTS_BAD};
 
 bool cannot(CK_RV rv) {

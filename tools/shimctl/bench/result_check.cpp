@@ -23,7 +23,8 @@ const unsigned char* bytes(std::string_view text) {
 std::string der_of(std::string_view raw) {
   const auto half = static_cast<int>(raw.size() / 2);
   ECDSA_SIG* signature = ECDSA_SIG_new();
-  ECDSA_SIG_set0(signature, BN_bin2bn(bytes(raw), half, nullptr), BN_bin2bn(bytes(raw) + half, half, nullptr));
+  ECDSA_SIG_set0(signature, BN_bin2bn(bytes(raw), half, nullptr),
+                 BN_bin2bn(bytes(raw) + half, half, nullptr));
   unsigned char* der = nullptr;
   const int length = i2d_ECDSA_SIG(signature, &der);
   std::string text(reinterpret_cast<char*>(der), length > 0 ? static_cast<std::size_t>(length) : 0);
@@ -34,8 +35,9 @@ std::string der_of(std::string_view raw) {
 
 bool message_is_signed(EVP_PKEY* key, std::string_view data, std::string_view signature) {
   EVP_MD_CTX* context = EVP_MD_CTX_new();
-  const bool right = EVP_DigestVerifyInit(context, nullptr, nullptr, nullptr, key) == 1 &&
-                     EVP_DigestVerify(context, bytes(signature), signature.size(), bytes(data), data.size()) == 1;
+  const bool right =
+      EVP_DigestVerifyInit(context, nullptr, nullptr, nullptr, key) == 1 &&
+      EVP_DigestVerify(context, bytes(signature), signature.size(), bytes(data), data.size()) == 1;
   EVP_MD_CTX_free(context);
   return right;
 }

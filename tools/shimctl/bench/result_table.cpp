@@ -59,7 +59,8 @@ std::string state_text(const json& test) {
   for (const auto& [code, count] : test["errors"].items())
     text += (text.empty() ? "" : ", ") + count.dump() + " × " + code;
   if (test["wrong"] != 0) text += ", " + test["wrong"].dump() + " wrong: " + test.value("first_wrong", "");
-  if (!test["noise"].is_null() && test["noise"]["too_noisy"] == true) text += std::string(text.empty() ? "" : ", ") + "noisy";
+  if (!test["noise"].is_null() && test["noise"]["too_noisy"] == true)
+    text += std::string(text.empty() ? "" : ", ") + "noisy";
   return text;
 }
 
@@ -123,9 +124,12 @@ void write_histogram(std::ostream& out, const json& test, std::size_t width) {
   const json& latency = seen_latency(test);
   if (latency.is_null() || latency["count"] == 0) return;
   const json& buckets = latency["raw"]["buckets"];
-  const double doublings =
-      std::log2(std::max(1.0, buckets.back()[0].get<double>()) / std::max(1.0, buckets.front()[0].get<double>()));
-  const double steps = doublings <= 3 ? 8 : doublings <= 6 ? 4 : doublings <= 12 ? 2 : 1;  // bars per doubling
+  const double doublings = std::log2(std::max(1.0, buckets.back()[0].get<double>()) /
+                                     std::max(1.0, buckets.front()[0].get<double>()));
+  const double steps = doublings <= 3    ? 8
+                       : doublings <= 6  ? 4
+                       : doublings <= 12 ? 2
+                                         : 1;  // bars per doubling
   std::map<int, std::uint64_t> bars;
   std::uint64_t highest = 0;
   for (const auto& bucket : buckets) {
@@ -133,7 +137,8 @@ void write_histogram(std::ostream& out, const json& test, std::size_t width) {
     auto& bar = bars[static_cast<int>(std::floor(steps * std::log2(low)))];
     highest = std::max(highest, bar += bucket[1].get<std::uint64_t>());
   }
-  const std::size_t longest = std::clamp<std::size_t>(width == 0 ? 60 : width - std::min<std::size_t>(width, 32), 10, 60);
+  const std::size_t longest =
+      std::clamp<std::size_t>(width == 0 ? 60 : width - std::min<std::size_t>(width, 32), 10, 60);
   out << '\n' << name_of(test) << '\n';
   for (const auto& [step, count] : bars) {
     const auto length = std::max<std::size_t>(1, longest * count / highest);
@@ -176,11 +181,12 @@ std::string prometheus_text(const json& tests) {
       bounds[std::bit_ceil(bucket[0].get<std::uint64_t>() + 1)] += bucket[1].get<std::uint64_t>();
     for (const auto& [bound, count] : bounds) {
       seen += count;
-      text << "p11shim_bench_latency_seconds_bucket{" << names << ",le=\"" << static_cast<double>(bound) / 1e9 << "\"} "
-           << seen << '\n';
+      text << "p11shim_bench_latency_seconds_bucket{" << names << ",le=\"" << static_cast<double>(bound) / 1e9
+           << "\"} " << seen << '\n';
     }
     text << "p11shim_bench_latency_seconds_bucket{" << names << ",le=\"+Inf\"} " << seen << '\n'
-         << "p11shim_bench_latency_seconds_sum{" << names << "} " << latency["raw"]["sum_ns"].get<double>() / 1e9 << '\n'
+         << "p11shim_bench_latency_seconds_sum{" << names << "} "
+         << latency["raw"]["sum_ns"].get<double>() / 1e9 << '\n'
          << "p11shim_bench_latency_seconds_count{" << names << "} " << seen << '\n';
   });
   return text.str();
@@ -188,10 +194,28 @@ std::string prometheus_text(const json& tests) {
 
 std::vector<ReportColumn> test_columns() {
   std::vector<ReportColumn> columns;
-  for (const char* key :
-       {"name", "side", "data_size", "status", "reason", "threads", "count", "failed", "wrong", "rate.per_second",
-        "rate.low", "rate.high", "p50_ns", "p90_ns", "p95_ns", "p99_ns", "p999_ns", "latency.min_ns", "latency.mean_ns",
-        "latency.max_ns", "uncorrected_p99_ns", "bytes_per_second"}) {
+  for (const char* key : {"name",
+                          "side",
+                          "data_size",
+                          "status",
+                          "reason",
+                          "threads",
+                          "count",
+                          "failed",
+                          "wrong",
+                          "rate.per_second",
+                          "rate.low",
+                          "rate.high",
+                          "p50_ns",
+                          "p90_ns",
+                          "p95_ns",
+                          "p99_ns",
+                          "p999_ns",
+                          "latency.min_ns",
+                          "latency.mean_ns",
+                          "latency.max_ns",
+                          "uncorrected_p99_ns",
+                          "bytes_per_second"}) {
     columns.push_back({key, key});
   }
   return columns;

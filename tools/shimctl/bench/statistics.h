@@ -50,7 +50,7 @@ double student_t(double p, double degrees);
 
 // The two-sided probability that two samples' means differ so much by chance.
 struct Difference {
-  double value = 0;  // mean of b - mean of a
+  double value = 0;       // mean of b - mean of a
   double half_width = 0;  // of the interval at `alpha`
   double p = 1;
 };

@@ -23,8 +23,8 @@ constexpr std::array<Wrapping, 4> kWrappings{{{"aes-kwp", CKM_AES_KEY_WRAP_PAD},
 
 }  // namespace
 
-void choose_wrapping(WrapMechanism& chosen, const Session& session, CK_OBJECT_HANDLE key, const std::string& name,
-            const std::string& hash) {
+void choose_wrapping(WrapMechanism& chosen, const Session& session, CK_OBJECT_HANDLE key,
+                     const std::string& name, const std::string& hash) {
   const auto type = session.read(key, std::array{CKA_KEY_TYPE}).number(CKA_KEY_TYPE);
   const std::string wanted = !name.empty() ? name : type == CKK_RSA ? "rsa-oaep" : "aes-kwp";
   const auto* found = std::find_if(kWrappings.begin(), kWrappings.end(),
@@ -41,7 +41,8 @@ void choose_wrapping(WrapMechanism& chosen, const Session& session, CK_OBJECT_HA
   chosen.mechanism.ulParameterLen = sizeof chosen.oaep;
 }
 
-std::string wrap_object(const Session& session, WrapMechanism& how, CK_OBJECT_HANDLE with, CK_OBJECT_HANDLE key) {
+std::string wrap_object(const Session& session, WrapMechanism& how, CK_OBJECT_HANDLE with,
+                        CK_OBJECT_HANDLE key) {
   const Module& module = session.module();
   CK_ULONG length = 0;
   check("C_WrapKey", module->C_WrapKey(session.handle(), &how.mechanism, with, key, nullptr, &length));
@@ -53,7 +54,7 @@ std::string wrap_object(const Session& session, WrapMechanism& how, CK_OBJECT_HA
 }
 
 CK_OBJECT_HANDLE unwrap_object(const Session& session, WrapMechanism& how, CK_OBJECT_HANDLE with,
-                        std::string wrapped, Template attributes) {
+                               std::string wrapped, Template attributes) {
   auto view = attributes.view();
   CK_OBJECT_HANDLE key = CK_INVALID_HANDLE;
   check("C_UnwrapKey", session.module()->C_UnwrapKey(session.handle(), &how.mechanism, with,

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "tools/shimctl/commands/bench/bench_capacity.h"
 #include "tools/shimctl/commands/bench/bench_compare.h"
 #include "tools/shimctl/commands/bench/bench_run.h"
 #include "tools/shimctl/commands/subcommand.h"
@@ -99,6 +100,21 @@ void add_comparisons(CLI::App& bench, Invocation& invocation) {
       ->capture_default_str()
       ->option_text("P");
   compare.app->add_option("--report", compare.options->report, "A page with plots")->option_text("FILE");
+
+  const auto capacity = add_command(bench, invocation, "capacity",
+                                    "How many of these HSMs a rate and a p99 need", &bench_capacity);
+  add_only(*capacity.app, capacity.options->run.settings.only);
+  capacity.app->add_option("--key", capacity.options->run.settings.key, "The key to measure with")->option_text("KEY");
+  capacity.app->add_option("--rate", capacity.options->rate, "Operations per second that are needed")
+      ->required()
+      ->option_text("N");
+  capacity.app->add_option("--p99", capacity.options->p99, "How long 99 of 100 may take: 50ms")->required()->option_text("TIME");
+  capacity.app->add_option("--from", capacity.options->from, "A report of bench sweep --over threads=… instead of a measurement")
+      ->option_text("FILE");
+  capacity.app->add_option("--parallel", capacity.options->parallel, "Operations that one HSM serves at once, if you know it better")
+      ->option_text("N");
+  capacity.app->add_option("--duration", capacity.options->run.duration, "Of each measurement")->option_text("TIME");
+  capacity.app->add_option("--warmup", capacity.options->run.warmup, "At most")->option_text("TIME");
 
   const auto report = add_command(bench, invocation, "report", "Make a page of one report, or of two", &bench_report);
   report.app->add_option("files", report.options->files, "What bench run -o json wrote")->required();

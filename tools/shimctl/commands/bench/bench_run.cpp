@@ -57,8 +57,14 @@ std::vector<json> measured(Measurement& measurement, const BenchTest& test, std:
   try {
     return measurement.measure(test, size);
   } catch (const CallError& error) {
-    return {{{"name", test.name}, {"group", test.group}, {"data_size", nullptr}, {"side", nullptr},
-             {"key", nullptr}, {"comparison", nullptr}, {"status", "failed"}, {"reason", error.what()}}};
+    return {{{"name", test.name},
+             {"group", test.group},
+             {"data_size", nullptr},
+             {"side", nullptr},
+             {"key", nullptr},
+             {"comparison", nullptr},
+             {"status", "failed"},
+             {"reason", error.what()}}};
   }
 }
 
@@ -87,8 +93,8 @@ BenchSettings settings_of(const BenchRunOptions& options) {
 
 ExitCode list_bench_tests(const Invocation& invocation, const BenchListOptions& options) {
   Report report{.name = "bench.list", .rows_key = "tests"};
-  report.columns = {{"TEST", "name"}, {"GROUP", "group"}, {"KEY", "key"}, {"MECHANISM", "mechanism"},
-                    {"SIZED", "sized"}, {"WHAT", "what"}};
+  report.columns = {{"TEST", "name"},           {"GROUP", "group"}, {"KEY", "key"},
+                    {"MECHANISM", "mechanism"}, {"SIZED", "sized"}, {"WHAT", "what"}};
   const auto tests = choose_bench_tests(options.only);
   const Page page = page_of(invocation, tests.size());
   for (std::size_t i = page.begin; i < page.end; ++i) {

@@ -52,8 +52,12 @@ json trend_json(const json& intervals, const char* key) {
   const double mean = mean_of(values);
   const double change = mean == 0 ? 0 : 100 * trend.slope * (times.back() - times.front()) / mean;
   const bool matters = trend.p < kAlpha && std::abs(change) > 1;
-  return {{"per_second", trend.slope}, {"change_percent", change}, {"p", trend.p},
-          {"verdict", !matters ? "~" : trend.slope > 0 ? "rising" : "falling"}};
+  return {{"per_second", trend.slope},
+          {"change_percent", change},
+          {"p", trend.p},
+          {"verdict", !matters          ? "~"
+                      : trend.slope > 0 ? "rising"
+                                        : "falling"}};
 }
 
 }  // namespace
@@ -71,7 +75,8 @@ ExitCode bench_stress(const Invocation& invocation, const BenchRunOptions& optio
   const BenchTest& test = stressed_test(settings, targets.all().front().session());
   BenchDocument document("stress", settings, targets.all());
   std::vector<ResourceUse> uses;  // at the begin of each interval, and at the end
-  Progress progress(invocation, "stress", static_cast<std::uint64_t>(*settings.duration / interval), "intervals");
+  Progress progress(invocation, "stress", static_cast<std::uint64_t>(*settings.duration / interval),
+                    "intervals");
   Measurement measurement(invocation, settings, targets, interruption);
   measurement.watch(interval, [&](std::size_t) {
     uses.push_back(resource_use());

@@ -5,6 +5,7 @@
 
 #include "config/problem.h"
 #include "pkcs11/attributes.h"
+#include "tools/shimctl/commands/key/migrate.h"
 #include "tools/shimctl/failure.h"
 #include "tools/shimctl/keys/attribute_text.h"
 #include "tools/shimctl/keys/hex.h"
@@ -65,6 +66,10 @@ void change_all(const Session& session, const std::vector<CK_OBJECT_HANDLE>& obj
 }  // namespace
 
 ExitCode copy_key(const Invocation& invocation, const ChangeOptions& options) {
+  if (!options.to.empty()) return migrate_key(invocation, options);
+  if (options.label.empty()) {
+    throw Failure(ExitCode::kUsage, "a copy on the same token needs another label", "--label, or --to another token");
+  }
   Template changes = parse_attributes(options.attributes);
   if (!options.label.empty()) changes.set(CKA_LABEL, options.label);
   if (!options.id.empty()) changes.set(CKA_ID, id_or_random(options.id));

@@ -15,6 +15,11 @@ struct ChangeOptions {
   std::string id;
   std::vector<std::string> attributes;
   bool allow_duplicate = false;
+
+  // copy to another token: labels of tokens, or URIs
+  std::string from{};
+  std::string to{};
+  std::string to_pin_from{};
 };
 ExitCode copy_key(const Invocation& invocation, const ChangeOptions& options);
 ExitCode rename_key(const Invocation& invocation, const ChangeOptions& options);

@@ -82,11 +82,16 @@ void add_queries(CLI::App& key, Invocation& invocation) {
 }
 
 void add_changes(CLI::App& key, Invocation& invocation) {
-  const auto copy = add_command(key, invocation, "copy", "Copy a key on its token", &copy_key);
+  const auto copy = add_command(key, invocation, "copy", "Copy a key, on its token or to another", &copy_key);
   copy.app->alias("cp");
   add_key(*copy.app, copy.options->key);
   add_class(*copy.app, copy.options->object_class);
-  copy.app->add_option("--label", copy.options->label, "The copy's")->required()->option_text("LABEL");
+  copy.app->add_option("--label", copy.options->label, "The copy's; needed on the same token")->option_text("LABEL");
+  copy.app->add_option("--from", copy.options->from, "The token where it is: a label or a URI")->option_text("TOKEN");
+  copy.app->add_option("--to", copy.options->to, "Another token: a label, or a URI that may name its module and PIN")
+      ->option_text("TOKEN");
+  copy.app->add_option("--to-pin-from", copy.options->to_pin_from, "Its PIN, if it is not the same")
+      ->option_text("SOURCE");
   copy.app->add_option("--id", copy.options->id, "The copy's")->option_text("HEX");
   copy.app->add_option("--attr", copy.options->attributes, "What is different")
       ->option_text("WORDS")
