@@ -14,6 +14,7 @@ enum class LaneCall : std::uint32_t {
   list_slots = 1001,  // body: whether to ask for their number first → SlotEntry, one after another
   describe = 1002,    // handles: session, objects… → their descriptions in the annex
   read_out = 1003,    // handles: session, object → a template with which C_CreateObject makes the same session object
+  read_template = 1004,  // handles: session, object; body: list of attribute types, empty for all that make a copy → a template
 };
 
 struct LoadOrder {

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "calls/table.h"
+#include "proxyd/tokens/pool_pins.h"
 
 namespace p11shim {
 namespace {
@@ -95,6 +96,8 @@ void Applications::inherit(Application& child, const Application& parent) {
     Member& member = const_cast<Pool*>(pool)->member;
     if (pool->balanced()) {
       if (state.login == LoginState::user) const_cast<Pool*>(pool)->login.share();
+      if (state.login == LoginState::so)
+        for (const auto& each : pool->members) each->member.so().share_login();
       continue;
     }
     if (state.login == LoginState::user) member.user().share_login();
@@ -164,6 +167,7 @@ void Applications::log_out(Application& application, Pool& pool, std::function<v
   const LoginState login = application.token(pool).login;
   if (login == LoginState::none) return done();
   forget_login(application, pool);
+  if (pool.balanced() && login == LoginState::so) return log_out_so(pool, std::move(done));
   if (pool.balanced()) return pool.login.leave(std::move(done));
   LoginDomain& domain = login == LoginState::user ? pool.member.user() : pool.member.so();
   domain.log_out(std::move(done));
@@ -253,8 +257,11 @@ void Applications::worker_lost(Place& place) {
 
 void Applications::login_lost(Member& member, CK_USER_TYPE user) {
   for (auto& [id, application] : applications_)
-    for (auto& [pool, state] : application->tokens)
-      if (pool->balanced() && pool->has(member)) return pool_login_lost(const_cast<Pool&>(*pool), member);
+    for (auto& [pool, state] : application->tokens) {
+      if (!pool->balanced() || !pool->has(member)) continue;
+      if (user != CKU_SO) return pool_login_lost(const_cast<Pool&>(*pool), member);
+      if (state.login == LoginState::so) log_out(*application, const_cast<Pool&>(*pool), [] {});
+    }
   const LoginState lost = user == CKU_SO ? LoginState::so : LoginState::user;
   for (auto& [id, application] : applications_)
     for (auto& [pool, state] : application->tokens)

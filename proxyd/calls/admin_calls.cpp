@@ -1,5 +1,6 @@
 // C_InitToken, C_InitPIN, C_SetPIN: calls that change a token for everybody.
 #include "proxyd/calls/client_call.h"
+#include "proxyd/tokens/pool_pins.h"
 
 namespace p11shim {
 
@@ -39,16 +40,17 @@ void ClientCall::token_initialized() {
 void ClientCall::init_pin() {
   step_ = &ClientCall::init_pin;
   if (!enter_session()) return;
-  if (!may_administer() || pool_->balanced()) return finish(CKR_FUNCTION_REJECTED);
+  if (!may_administer()) return finish(CKR_FUNCTION_REJECTED);
+  if (pool_->balanced()) return set_pins();
   go(&ClientCall::forward_session);
 }
 
 void ClientCall::set_pin() {
   step_ = &ClientCall::set_pin;
   if (!enter_session()) return;
-  if (pool_->balanced()) return finish(CKR_FUNCTION_REJECTED);
   const bool is_so = application_->token(*pool_).login == LoginState::so;
   if (is_so ? !may_administer() : !pool_->config.access.set_pin) return finish(CKR_FUNCTION_REJECTED);
+  if (pool_->balanced()) return set_pins();
   // The public worker may have been running when the PIN was changed elsewhere; then it would accept the old one.
   Member& member = pool_->member;
   if (&application_->place(*pool_) != &member.public_place() || !member.backend().stale()) return go(&ClientCall::forward_session);
@@ -68,6 +70,18 @@ void ClientCall::set_pin() {
                           }
                           answer(rv);
                         });
+}
+
+// On every member. It goes on when its caller has gone.
+void ClientCall::set_pins() {
+  const LoginState login = application_->token(*pool_).login;
+  if (!session_->read_write) return finish(CKR_SESSION_READ_ONLY);
+  if (request_.call == number_of<&CK_FUNCTION_LIST_3_0::C_InitPIN>() && login != LoginState::so) return finish(CKR_USER_NOT_LOGGED_IN);
+  Buffer pins;
+  pins.mark_secret();
+  pins.append(request_.body.data(), request_.body.size());
+  const PinDomain domain = login == LoginState::so ? PinDomain::so : login == LoginState::user ? PinDomain::user : PinDomain::nobody;
+  change_pins(*pool_, domain, request_.call, std::move(pins), guarded([this](CK_RV rv) { finish(rv); }));
 }
 
 }  // namespace p11shim

@@ -17,7 +17,7 @@ void ClientCall::forward_balanced() {
   const bool lost = continues_or_ends && session_->take_lost(policy.operation);
   if (lost && goes_on() && policy.operation != Operation::any) return finish(CKR_DEVICE_ERROR);
   if (attempts_.on != nullptr && place_ != nullptr) return run_on(*place_);
-  if (!reaches_every_copy()) return finish(CKR_DEVICE_ERROR);
+  if (writes_to_copies()) return go(&ClientCall::write_copies);
   if (goes_on()) {
     if (Hold* hold = session_->hold_with(policy.operation)) return run_on(*hold->place);
     if (session_->replay_of(policy.operation) != nullptr) return go(&ClientCall::replay);
@@ -39,7 +39,7 @@ bool ClientCall::logged_in() const { return application_->token(*pool_).login ==
 void ClientCall::run_on(Place& place) {
   place_ = &place;
   if (attempts_.on == nullptr) begin_attempt();
-  if (!translate(place) || !borrow(place)) return;
+  if (!translate(place) || !borrow(place) || !begin_creation()) return;
   send(place);
 }
 

@@ -1,6 +1,4 @@
-// Searches, changes and destruction over all members of a balanced pool.
-#include <spdlog/spdlog.h>
-
+// Searches over all members of a balanced pool.
 #include <algorithm>
 
 #include "proxyd/calls/client_call.h"
@@ -54,48 +52,6 @@ void ClientCall::finish_finding() {
   attempts_.finding = 0;
   attempt_deadline_.disarm();
   search_done();
-}
-
-// Changes and destruction reach every copy or are not begun: a copy that is out of reach would come back as it was.
-bool ClientCall::reaches_every_copy() {
-  const Objects kind = info_->policy.objects;
-  if (kind != Objects::changes && kind != Objects::destroys) return true;
-  if (request_.handles.size() < 2) return true;
-  const TokenObject* object = pool_->objects.find(request_.handles[1]);
-  if (object == nullptr) return true;
-  for (const auto& each : pool_->members) {
-    Place* place = pool_->place_of(*each, logged_in());
-    if (place != nullptr || (object->members & each->bit()) == 0) continue;
-    services_.runtime.log.warn("pool {}: {} refused: member {} has a copy of the object and cannot be reached", pool_->config.name, info_->name,
-                               each->member.name());
-    return false;
-  }
-  return true;
-}
-
-// Done on one member: now the others that have a copy.
-void ClientCall::change_copies(CK_RV rv) {
-  attempts_.finding = 1;
-  copies_rv_ = rv;
-  for (const auto& each : pool_->members) {
-    Place* place = pool_->place_of(*each, logged_in());
-    const std::uint64_t real = place != nullptr && place != place_ ? place->objects.real_of(request_.handles[1]) : 0;
-    if (real == 0) continue;
-    ++attempts_.finding;
-    Buffer body;
-    body.append(request_.body.data(), request_.body.size());
-    Errand::change(*place, request_.call, real, std::move(body), guarded([this](Reply* reply) {
-      if (reply == nullptr || reply->rv != CKR_OK) copies_rv_ = reply == nullptr ? CKR_DEVICE_ERROR : reply->rv;
-      copy_changed();
-    }));
-  }
-  copy_changed();
-}
-
-void ClientCall::copy_changed() {
-  if (--attempts_.finding != 0) return;
-  if (copies_rv_ == CKR_OK && info_->policy.objects == Objects::destroys) note_destroyed();
-  finish(copies_rv_);
 }
 
 }  // namespace p11shim

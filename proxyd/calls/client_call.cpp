@@ -63,6 +63,7 @@ ClientCall::ClientCall(Services& services, Answer answer) : services_(services),
 ClientCall::~ClientCall() {
   if (worker_ != nullptr) worker_->withdraw(*this, nullptr);
   if (active_) --services_.runtime.calls;
+  end_creation(false);
 }
 
 bool ClientCall::begin(Application& application, std::span<const std::uint8_t> frame) {
@@ -169,6 +170,7 @@ void ClientCall::finish(CK_RV rv, std::span<const std::uint8_t> body) {
   disarm();
   attempt_deadline_.disarm();
   attempt_abandoned();
+  end_creation(false);
   settle_lease();
   drop_copies();
   if (session_ != nullptr && pool_->balanced()) forget_failed_operation(rv);

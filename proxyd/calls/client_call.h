@@ -129,9 +129,15 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   void take_found(Survey& survey, Place& place, const Reply& reply, bool session_objects_only);
   void found_one();
   void finish_finding();
-  bool reaches_every_copy();
-  void change_copies(CK_RV rv);
-  void copy_changed();
+
+  // pool_writes.cpp: what is made, changed and destroyed in a pool of several members
+  bool writes_to_copies();
+  void write_copies();
+  bool begin_creation();
+  void end_creation(bool known);
+  void created_in_pool(Reply& reply);
+  void copy_created(const std::vector<std::uint64_t>& handles);
+  void set_pins();
 
   // pool_calls.cpp
   void answer_for_pool();
@@ -238,7 +244,8 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   Attempts attempts_;
   AttemptDeadline attempt_deadline_{[this] { attempt_expired(); }};
   MemberId member_statistics_{};  // of the member of the last attempt
-  CK_RV copies_rv_ = CKR_OK;
+  Membership* creates_on_ = nullptr;       // a creation is under way there
+  std::vector<std::uint64_t> creations_;   // the journal's debts that say so
   Request forwarded_;
   Reply reply_;
   Buffer scratch_;

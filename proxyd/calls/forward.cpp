@@ -289,10 +289,10 @@ void ClientCall::on_reply(Reply& reply) {
     values_.append(reply.values.data(), reply.values.size());
     if (is_search()) return pool_->balanced() ? find_on_all(reply) : collect_found(reply);
     if (!reply.handles.empty() && refuse_private(reply)) return;
+    if (pool_->balanced() && !reply.handles.empty()) return created_in_pool(reply);
     after_success(reply);
-    const bool has_copies = info_->policy.objects == Objects::changes || info_->policy.objects == Objects::destroys;
-    if (pool_->balanced() && has_copies && (request_.handles[1] & kSessionObjectBit) == 0) return settle_lease(), change_copies(reply.rv);
   }
+  end_creation(blame_of(reply.rv) == Blame::nobody);
   finish(reply.rv, reply.body);
 }
 
@@ -300,7 +300,7 @@ void ClientCall::after_success(Reply& reply) {
   if (!reply.handles.empty()) issue_created(reply);
   switch (info_->policy.objects) {
     case Objects::changes: return note_changed(reply);
-    case Objects::destroys: return pool_->balanced() && (request_.handles[1] & kSessionObjectBit) == 0 ? void() : note_destroyed();
+    case Objects::destroys: return note_destroyed();
     default: break;
   }
   if (pool_->balanced()) return;

@@ -88,8 +88,7 @@ void ClientCall::absorb(Place& place, std::span<const std::uint8_t> annex) {
 
 // Every handle that a module returns is registered before the application learns it.
 void ClientCall::issue_created(Reply& reply) {
-  if (pool_->balanced()) pool_->of(*place_).survey_of(*place_).take_created(reply.annex);
-  else absorb(*place_, reply.annex);
+  if (!pool_->balanced()) absorb(*place_, reply.annex);
   for (const std::uint64_t real : reply.handles) {
     if (real == CK_INVALID_HANDLE) {
       reply_.handles.add(CK_INVALID_HANDLE);
@@ -180,16 +179,13 @@ void ClientCall::note_changed(Reply& reply) {
   Description description;
   TokenObject* object = pool_->objects.find(request_.handles[1]);
   if (object == nullptr || !find_description(reply.annex, forwarded_.handles[1], description) || !description.readable) return;
-  if (pool_->balanced()) return;  // its copies are found again by what cannot change
   pool_->objects.changed(*object, description, pool_->member.serial());
 }
 
 void ClientCall::note_destroyed() {
   const std::uint64_t handle = request_.handles[1];
   if ((handle & kSessionObjectBit) != 0) return services_.applications.drop_object(*application_, handle, false);
-  for (const auto& each : pool_->members)
-    for (Place* place : each->member.places()) place->objects.unbind_handle(handle);
-  pool_->objects.destroyed(handle);
+  pool_->note_destroyed(handle);
   application_->token(*pool_).private_handles.erase(handle);
 }
 

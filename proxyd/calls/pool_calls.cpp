@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "proxyd/calls/client_call.h"
+#include "proxyd/tokens/pool_pins.h"
 
 namespace p11shim {
 namespace {
@@ -94,7 +95,24 @@ void ClientCall::wait_for_first_member() {
 
 // All members at once, or one after the other: docs/pools.md.
 void ClientCall::log_in_to_pool(LoginState wanted, Buffer pin, Buffer user_name) {
-  if (wanted == LoginState::so || !user_name.empty()) return finish(CKR_FUNCTION_REJECTED);
+  if (!user_name.empty()) return finish(CKR_FUNCTION_REJECTED);
+  if (wanted == LoginState::so) {
+    TokenState& state = application_->token(*pool_);
+    if (!may_administer()) return finish(CKR_FUNCTION_REJECTED);
+    if (state.sessions != state.read_write_sessions) return finish(CKR_SESSION_READ_ONLY_EXISTS);
+    return log_in_so(*pool_, std::move(pin), [this, pool = pool_, is_wanted = still_active()](CK_RV rv) {
+      const bool wants_it = is_wanted();
+      TokenState* now = wants_it ? &application_->token(*pool) : nullptr;
+      const bool may = wants_it && now->login == LoginState::none && now->sessions != 0;
+      if (rv == CKR_OK && !may) log_out_so(*pool, [] {});
+      if (!wants_it) return;
+      if (rv != CKR_OK) return finish(rv);
+      if (!may) return finish(CKR_USER_ANOTHER_ALREADY_LOGGED_IN);
+      now->login = LoginState::so;
+      now->private_handles.clear();
+      finish(CKR_OK);
+    });
+  }
   auto is_wanted = [this, alive = std::weak_ptr<char>(alive_), serial = serial_] { return !alive.expired() && active_ && serial == serial_; };
   Pool* pool = pool_;
   auto answered = [this, pool, is_wanted](CK_RV rv) {

@@ -152,6 +152,7 @@ struct MemberConfig {
   std::uint32_t weight = 100;
   std::uint32_t priority = 0;  // tier: the lowest is used first
   std::uint32_t max_concurrency = 0;  // calls of a pool at a time, those in the queue included; 0: no limit
+  CK_MECHANISM_TYPE wrap_mechanism = CKM_AES_KEY_WRAP_PAD;  // of replication = "wrap"
   Environment environment;     // on top of the module's
 };
 
@@ -190,6 +191,19 @@ struct RetryBudgetConfig {
   friend bool operator==(const RetryBudgetConfig&, const RetryBudgetConfig&) = default;
 };
 
+// Which objects that are made through a pool get copies on its other members.
+enum class Replication : std::uint8_t {
+  none,
+  public_objects,  // public keys, certificates, data: they are made again
+  wrap,            // keys as well, under a wrapping key
+};
+
+// When an object is destroyed for the application.
+enum class Destroy : std::uint8_t {
+  journaled,  // when a member has done it; who cannot be reached does it later
+  all,        // when every member has
+};
+
 enum class ProbeCall : std::uint8_t { none, token_info };
 
 struct ProbeConfig {
@@ -211,6 +225,10 @@ struct BalanceConfig {
   BreakerConfig breaker;
   RetryBudgetConfig retry_budget;
   ProbeConfig probe;
+  Replication replication = Replication::none;
+  std::string wrapping_key;      // its label
+  std::uint32_t min_copies = 1;  // with fewer a creation is undone
+  Destroy destroy = Destroy::journaled;
 };
 
 // [[pool]]: what applications see as one token.

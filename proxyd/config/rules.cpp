@@ -249,6 +249,7 @@ class Rules {
     const BreakerConfig& breaker = pool.balance.breaker;
     if (breaker.open_min > breaker.open_max)
       error(path + ".breaker", "\"open_min\" of \"breaker\" is longer than \"open_max\"");
+    check_copies(path, pool);
     if (pool.members.size() < 2) return;
     const std::string list = path + ".members";
     if (pool.members.size() > kMostMembers)
@@ -271,6 +272,18 @@ class Rules {
                                     " has isolation = \"shared\" (expected \"process\" in a pool of several members)");
       members.push_back(member);
     }
+  }
+
+  void check_copies(const std::string& path, const PoolConfig& pool) {
+    const BalanceConfig& balance = pool.balance;
+    if (balance.replication == Replication::wrap && balance.wrapping_key.empty())
+      error(path + ".replication", "no key is named that keys are to be copied under (expected \"wrapping_key\", the label of a key that all members have)");
+    if (balance.replication != Replication::wrap && !balance.wrapping_key.empty())
+      error(path + ".wrapping_key", "\"wrapping_key\" needs replication = \"wrap\"");
+    if (balance.min_copies > 1 && balance.replication == Replication::none)
+      error(path + ".min_copies", "\"min_copies\" is " + std::to_string(balance.min_copies) + " (expected 1: nothing is copied with replication = \"none\")");
+    if (balance.min_copies > pool.members.size())
+      error(path + ".min_copies", "\"min_copies\" is " + std::to_string(balance.min_copies) + " and there are " + std::to_string(pool.members.size()) + " members");
   }
 
   bool same_token(const MemberConfig& a, const MemberConfig& b) const {

@@ -152,6 +152,10 @@ inline constexpr auto kModule = std::tuple{
 inline constexpr ChoiceKind<LoginMode, 2> kLogin{
     {{{"client", LoginMode::client}, {"daemon", LoginMode::daemon}}}};
 
+inline constexpr ChoiceKind<CK_MECHANISM_TYPE, 3> kWrapMechanism{{{{"CKM_AES_KEY_WRAP_PAD", CKM_AES_KEY_WRAP_PAD},
+                                                                   {"CKM_AES_KEY_WRAP_KWP", CKM_AES_KEY_WRAP_KWP},
+                                                                   {"CKM_AES_KEY_WRAP", CKM_AES_KEY_WRAP}}}};
+
 inline constexpr auto kMember = std::tuple{
     config_field("name", &MemberConfig::name, NameKind{}).required(),
     config_field("module", &MemberConfig::module, NameKind{}).required(),
@@ -165,6 +169,7 @@ inline constexpr auto kMember = std::tuple{
     config_field("weight", &MemberConfig::weight, WholeNumberKind{1, 10'000}),
     config_field("priority", &MemberConfig::priority, WholeNumberKind{0, 100}),
     config_field("max_concurrency", &MemberConfig::max_concurrency, WholeNumberKind{0, 65'535}),
+    config_field("wrap_mechanism", &MemberConfig::wrap_mechanism, kWrapMechanism),
     config_field("environment", &MemberConfig::environment, EnvironmentKind{}),
 };
 
@@ -176,6 +181,9 @@ inline constexpr ChoiceKind<Mechanisms, 2> kMechanisms{
     {{{"intersection", Mechanisms::intersection}, {"union", Mechanisms::union_of_all}}}};
 inline constexpr ChoiceKind<ProbeCall, 2> kProbeCall{
     {{{"none", ProbeCall::none}, {"C_GetTokenInfo", ProbeCall::token_info}}}};
+inline constexpr ChoiceKind<Replication, 3> kReplication{
+    {{{"none", Replication::none}, {"public", Replication::public_objects}, {"wrap", Replication::wrap}}}};
+inline constexpr ChoiceKind<Destroy, 2> kDestroy{{{{"journaled", Destroy::journaled}, {"all", Destroy::all}}}};
 inline constexpr DurationKind kPause{milliseconds(10), hours(24)};
 
 inline constexpr auto kBreaker = std::tuple{
@@ -213,6 +221,10 @@ inline constexpr auto kBalance = std::tuple{
     config_field("retry_budget", &BalanceConfig::retry_budget,
                  TableKind<RetryBudgetFields>{kRetryBudget, "{ percent = 20, per_second = 10 }"}),
     config_field("probe", &BalanceConfig::probe, TableKind<ProbeFields>{kProbe, "{ interval = \"2s\" }"}),
+    config_field("replication", &BalanceConfig::replication, kReplication),
+    config_field("wrapping_key", &BalanceConfig::wrapping_key, TextKind{255, "a key's label"}),
+    config_field("min_copies", &BalanceConfig::min_copies, WholeNumberKind{1, kMostMembers}),
+    config_field("destroy", &BalanceConfig::destroy, kDestroy),
 };
 
 inline constexpr auto kPool = std::tuple{

@@ -139,6 +139,7 @@ void Daemon::change_member(const json& arguments, const ControlReply& reply) {
     pool->set_wanted(*found, Wanted::ready, reason);
     health.breaker.reset();
     pool->login.clear_quarantine(*found);
+    pool->debts.accept_returned(*found);
   } else if (action == "reset-breaker") {
     health.breaker.reset();
   } else if (action == "weight") {

@@ -5,6 +5,7 @@
 #include "calls/table.h"
 #include "pkcs11/names.h"
 #include "proxyd/daemon/daemon.h"
+#include "proxyd/daemon/pool_sync.h"
 #include "proxyd/daemon/version.h"
 
 namespace p11shim {
@@ -118,6 +119,7 @@ ControlHandlers Daemon::control_handlers() {
   handlers["pools"] = [this](const nlohmann::json&, ControlReply reply) { reply.ok(pools_json()); };
   handlers["member"] = [this](const nlohmann::json& arguments, ControlReply reply) { change_member(arguments, reply); };
   handlers["pool-diff"] = [this](const nlohmann::json& arguments, const ControlReply& reply) { diff_pool(arguments, reply); };
+  handlers["pool-sync"] = [this](const nlohmann::json& arguments, const ControlReply& reply) { sync_pool(catalog_, arguments, reply); };
   handlers["ping"] = [this](const nlohmann::json& arguments, ControlReply reply) { ping_member(arguments, std::move(reply)); };
   return handlers;
 }

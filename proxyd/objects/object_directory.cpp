@@ -130,12 +130,16 @@ bool ObjectDirectory::looks_like(const TokenObject& object, const Description& d
 }
 
 void ObjectDirectory::adopt_proof(TokenObject& object, const Description& proven, const Origin& origin) {
-  const Identity identity = identity_of(proven, origin.serial);
+  adopt_identity(object, identity_of(proven, origin.serial));
+}
+
+void ObjectDirectory::adopt_identity(TokenObject& object, const Identity& identity) {
+  object.proven |= identity == object.identity;
   if (handles_.contains(identity) || identity == object.identity) return;
+  object.proven = true;
   erase_entry(handles_, object.identity, object.handle);
   handles_.emplace(identity, object.handle);
   object.identity = identity;
-  object.proven = true;
   record(object);
 }
 
@@ -163,6 +167,20 @@ void ObjectDirectory::changed(TokenObject& object, const Description& now, std::
   object.features = features;
   update(object, now);
   if (known_otherwise || (changed_features && (twins_of(identity) > 1 || aliases_.contains(object.handle)))) record(object);
+}
+
+void ObjectDirectory::renamed(TokenObject& object, const Description& now) {
+  const Identity features = features_of(now);
+  const bool changed_features = std::exchange(object.features, features) != features;
+  update(object, now);
+  if (changed_features && (twins_of(object.identity) > 1 || aliases_.contains(object.handle))) record(object);
+}
+
+std::vector<std::uint64_t> ObjectDirectory::handles_of(const Identity& identity) const {
+  std::vector<std::uint64_t> handles;
+  const auto [first, last] = handles_.equal_range(identity);
+  for (auto it = first; it != last; ++it) handles.push_back(it->second);
+  return handles;
 }
 
 void ObjectDirectory::destroyed(std::uint64_t handle) {

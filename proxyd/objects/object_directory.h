@@ -28,7 +28,7 @@ struct TokenObject {
   std::vector<std::uint8_t> id;
   std::string label;
   std::uint64_t members = 0;  // of its pool, as bits: where it was seen
-  bool proven = false;        // its identity is its content
+  bool proven = false;        // its identity is the same on every member
 };
 
 // Where a description comes from.
@@ -36,6 +36,7 @@ struct Origin {
   std::string_view serial;     // of the token, and what else tells its objects without proof from those of other members
   std::uint32_t member = 0;    // its number in the pool
   bool among_several = false;  // the pool has others: the same proven content there is the same object
+  const Identity* known_as = nullptr;  // what an object without proof is all the same: proxyd made it
 };
 
 class ObjectDirectory {
@@ -47,25 +48,36 @@ class ObjectDirectory {
   // another one in the worker that described it: then it is a twin.
   template <class Taken>
   TokenObject& identify(const Description& description, const Origin& origin, Taken taken) {
-    const Identity identity = identity_of(description, origin.serial);
+    const Identity identity = identity_from(description, origin);
     const Identity features = features_of(description);
+    const bool proven = description.proof || origin.known_as != nullptr;
     TokenObject* known = find_known(identity, features, taken);
-    if (known == nullptr && origin.among_several && description.proof) known = find_on_others(description, identity, origin.member, taken);
+    if (known == nullptr && origin.among_several && proven) known = find_on_others(description, identity, origin.member, taken);
     TokenObject& object = known != nullptr ? update(*known, description) : add(description, identity, features);
     object.members |= std::uint64_t{1} << origin.member;
+    object.proven |= proven;
     return object;
+  }
+  [[nodiscard]] Identity identity_from(const Description& description, const Origin& origin) const {
+    return origin.known_as != nullptr ? *origin.known_as : identity_of(description, origin.serial);
   }
   // A known object of one member was proven to be what `proven` says: it keeps its handle. Not if an object of another
   // member is that already: then they stay two until proxyd starts again.
   void adopt_proof(TokenObject& object, const Description& proven, const Origin& origin);
+  // The same where proxyd knows by its own records what it is.
+  void adopt_identity(TokenObject& object, const Identity& identity);
   // Attributes of a known object were changed through proxyd: it keeps its handle.
   void changed(TokenObject& object, const Description& now, std::string_view serial);
+  // The same, of one whose identity does not come from what was changed.
+  void renamed(TokenObject& object, const Description& now);
   void destroyed(std::uint64_t handle);
 
   // A member does not show it any more.
   void unseen(std::uint64_t handle, std::uint32_t member);
   // A member has left the pool.
   void forget_member(std::uint32_t member);
+  // Living objects of this identity.
+  [[nodiscard]] std::vector<std::uint64_t> handles_of(const Identity& identity) const;
 
   [[nodiscard]] TokenObject* find(std::uint64_t handle);
   template <class Fn>
@@ -87,17 +99,21 @@ class ObjectDirectory {
       if (TokenObject* object = find(it->second); object != nullptr && object->features == features && !taken(*object)) return object;
     return nullptr;
   }
-  // The same object as seen on another member: of twins, the one with the same id and label first.
+  // The same object as seen on another member: of twins, the one with the same id and label first. Or on this member before
+  // its worker was started anew, if it looks the same: members differ in what else they say of it.
   template <class Taken>
   TokenObject* find_on_others(const Description& description, const Identity& identity, std::uint32_t member, Taken taken) {
     TokenObject* best = nullptr;
+    int best_rank = 0;
     const auto [first, last] = handles_.equal_range(identity);
     for (auto it = first; it != last; ++it) {
       TokenObject* object = find(it->second);
-      if (object == nullptr || (object->members >> member & 1) != 0 || taken(*object)) continue;
-      const bool better = best == nullptr || (looks_like(*object, description) && !looks_like(*best, description)) ||
-                          (looks_like(*object, description) == looks_like(*best, description) && object->handle < best->handle);
-      if (better) best = object;
+      if (object == nullptr || taken(*object)) continue;
+      const bool seen_here = (object->members >> member & 1) != 0;
+      const int rank = (seen_here ? 0 : 2) + (looks_like(*object, description) ? 1 : 0);
+      if (rank == 0 || rank < best_rank || (rank == best_rank && object->handle > best->handle)) continue;
+      best = object;
+      best_rank = rank;
     }
     return best;
   }

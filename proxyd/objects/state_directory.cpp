@@ -1,7 +1,6 @@
 #include "proxyd/objects/state_directory.h"
 
 #include <fcntl.h>
-#include <sqlite3.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,6 +9,8 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "proxyd/objects/journal.h"
+#include "proxyd/objects/statement.h"
 #include "wire/buffer.h"
 
 namespace p11shim {
@@ -67,33 +68,6 @@ HandleKey read_key(const std::string& file) {
   return key;
 }
 
-class Statement {
- public:
-  Statement(sqlite3* database, const char* sql) {
-    if (sqlite3_prepare_v2(database, sql, -1, &statement_, nullptr) != SQLITE_OK) fail(std::string("objects.db: ") + sqlite3_errmsg(database));
-  }
-  Statement(const Statement&) = delete;
-  Statement& operator=(const Statement&) = delete;
-  ~Statement() { sqlite3_finalize(statement_); }
-  void bind(int index, const Identity& value) { sqlite3_bind_blob(statement_, index, value.data(), static_cast<int>(value.size()), SQLITE_TRANSIENT); }
-  void bind(int index, std::uint64_t value) { sqlite3_bind_int64(statement_, index, static_cast<sqlite3_int64>(value)); }
-  bool step() {
-    const int result = sqlite3_step(statement_);
-    if (result == SQLITE_ROW) return true;
-    if (result != SQLITE_DONE) fail(std::string("objects.db: ") + sqlite3_errmsg(sqlite3_db_handle(statement_)));
-    return false;
-  }
-  bool column(int index, Identity& value) {
-    if (sqlite3_column_bytes(statement_, index) != static_cast<int>(value.size())) return false;
-    std::memcpy(value.data(), sqlite3_column_blob(statement_, index), value.size());
-    return true;
-  }
-  std::uint64_t column(int index) { return static_cast<std::uint64_t>(sqlite3_column_int64(statement_, index)); }
-
- private:
-  sqlite3_stmt* statement_ = nullptr;
-};
-
 }  // namespace
 
 StateDirectory::StateDirectory(const std::string& path, Complain complain) : complain_(std::move(complain)) {
@@ -101,6 +75,7 @@ StateDirectory::StateDirectory(const std::string& path, Complain complain) : com
   handle_key_ = read_key(path + "/handle_key");
   try {
     open_database(path + "/objects.db");
+    journal_ = std::make_unique<Journal>(path + "/journal.db");
   } catch (...) {
     release();
     throw;
@@ -128,9 +103,7 @@ void StateDirectory::open_database(const std::string& file) {
   execute("CREATE TABLE IF NOT EXISTS refused (hash BLOB PRIMARY KEY) WITHOUT ROWID");
 }
 
-void StateDirectory::execute(const char* sql) {
-  if (sqlite3_exec(database_, sql, nullptr, nullptr, nullptr) != SQLITE_OK) fail(std::string("objects.db: ") + sqlite3_errmsg(database_));
-}
+void StateDirectory::execute(const char* sql) { execute_sql(database_, sql); }
 
 void StateDirectory::remember(const Alias& alias) {
   try {
@@ -190,7 +163,7 @@ void StateDirectory::for_each(const std::function<void(const Alias&)>& visit) {
   Statement select(database_, "SELECT identity, features, handle FROM alias");
   while (select.step()) {
     Alias alias{};
-    alias.handle = select.column(2);
+    alias.handle = select.number(2);
     if (select.column(0, alias.identity) && select.column(1, alias.features)) visit(alias);
   }
 }

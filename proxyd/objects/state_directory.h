@@ -4,6 +4,7 @@
 //   handle_key   32 random bytes, mode 0600, made at the first start
 //   objects.db   SQLite: identity → handle, for objects that were changed or have identical twins; keyed hashes of PINs
 //                that a member of a pool refused
+//   journal.db   SQLite: what members of pools still owe (journal.h)
 #pragma once
 
 #include <array>
@@ -15,6 +16,8 @@
 struct sqlite3;
 
 namespace p11shim {
+
+class Journal;
 
 using HandleKey = std::array<std::uint8_t, 32>;
 using Identity = std::array<std::uint8_t, 32>;  // SHA-256 of what identifies an object
@@ -30,6 +33,7 @@ class StateDirectory {
   StateDirectory& operator=(const StateDirectory&) = delete;
 
   [[nodiscard]] const HandleKey& handle_key() const { return handle_key_; }
+  [[nodiscard]] Journal& journal() { return *journal_; }
 
   // One record: an object of this identity, told apart from twins by `features`, has this handle. Durable on return.
   struct Alias {
@@ -57,6 +61,7 @@ class StateDirectory {
 
   const Complain complain_;
   HandleKey handle_key_{};
+  std::unique_ptr<Journal> journal_;
   sqlite3* database_ = nullptr;
 };
 

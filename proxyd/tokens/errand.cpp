@@ -21,8 +21,12 @@ void Errand::describe(Place& place, std::vector<std::uint64_t> objects, Done don
 }
 
 void Errand::change(Place& place, std::uint32_t call, std::uint64_t object, Buffer body, Done done) {
-  auto* errand = new Errand(place, call, {object}, std::move(body), std::move(done));
-  errand->read_write_ = true;
+  Errand::call(place, call, {object}, true, std::move(body), std::move(done));
+}
+
+void Errand::call(Place& place, std::uint32_t call, std::vector<std::uint64_t> objects, bool read_write, Buffer body, Done done) {
+  auto* errand = new Errand(place, call, std::move(objects), std::move(body), std::move(done));
+  errand->read_write_ = read_write;
   errand->resume();
 }
 

@@ -21,6 +21,8 @@ class Errand final : private Waiter {
   // A session object of proxyd's own; `tmpl` is the encoded template of C_CreateObject. Null: it could not be made.
   using Made = std::function<void(std::shared_ptr<SessionObject> object)>;
   static void make(Place& place, Buffer tmpl, Made made);
+  // Any other call on these objects that ends with its answer; `read_write` as the session must be.
+  static void call(Place& place, std::uint32_t call, std::vector<std::uint64_t> objects, bool read_write, Buffer body, Done done);
   // Descriptions of these objects.
   static void describe(Place& place, std::vector<std::uint64_t> objects, Done done);
 

@@ -38,6 +38,9 @@ struct Membership {
   bool joining = false;
   std::string quarantine;  // why it is not shown the PIN; empty: it may be
 
+  std::string distrust;        // why it serves nothing: it shows what was destroyed; empty: it does not
+  std::uint32_t creating = 0;  // creations that are under way there
+
   // The probe under way.
   std::uint64_t probed_ms = 0;
   std::uint32_t probes_open = 0;

@@ -47,6 +47,7 @@ Pool::Pool(Runtime& runtime, PoolConfig pool_config, CK_SLOT_ID virtual_slot, co
       placement(config.balance.strategy, runtime.random),
       budget(config.balance.retry_budget),
       login(*this),
+      debts(*this, state.journal()),
       runtime_(runtime),
       state_(state) {
   for (Member* each : its_members) enroll(*each);
@@ -81,45 +82,81 @@ Origin Pool::origin(const Place& place, std::string& memory) const {
   return {memory, static_cast<std::uint32_t>(number), balanced()};
 }
 
-const TokenObject& Pool::bind(Place& place, const Description& description) {
+void Pool::bind(Place& place, const Description& description, bool created) {
   const auto taken = [&](const TokenObject& object) {
     const std::uint64_t other = place.objects.real_of(object.handle);
     return other != 0 && other != description.object;
   };
   std::string memory;
-  const Origin from = origin(place, memory);
+  Origin from = origin(place, memory);
   ByteString content;
-  Description seen = balanced() ? normalised(description, content) : description;
-  const bool stateful = seen.has_key_type && is_stateful_key(seen.key_type);
-  if (balanced() && stateful) seen.proof = false;
-  if (balanced() && config.balance.clones && !seen.proof && !stateful) {  // the operator's word
-    static constexpr std::uint8_t kClone[] = "clone";
-    seen.proof = true;
-    content.assign(std::begin(kClone), std::end(kClone));
-    content.insert(content.end(), seen.id.begin(), seen.id.end());
-    content.push_back(static_cast<std::uint8_t>(seen.key_type));
-    content.insert(content.end(), seen.label.begin(), seen.label.end());
-    seen.content = content;
+  const Description seen = balanced() ? compared(description, content) : description;
+  if (balanced()) {
+    const Identity first_seen = objects.identity_from(seen, from);
+    if (!seen.proof) from.known_as = debts.journal().origin(first_seen);
+    const Identity identity = from.known_as != nullptr ? *from.known_as : first_seen;
+    if (debts.keeps_back(place, seen, identity, created)) return;
   }
   const TokenObject& object = objects.identify(seen, from, taken);
   place.objects.bind(description.object, object.handle);
-  return object;
 }
 
-void Pool::bind_checked(Place& place, const UnprovenKey& key, const ByteString* proof) {
+// What this pool compares of it.
+Description Pool::compared(const Description& description, ByteString& memory) const {
+  Description seen = normalised(description, memory);
+  const bool stateful = seen.has_key_type && is_stateful_key(seen.key_type);
+  if (stateful) seen.proof = false;
+  if (config.balance.clones && !seen.proof && !stateful) {  // the operator's word
+    static constexpr std::uint8_t kClone[] = "clone";
+    seen.proof = true;
+    memory.assign(std::begin(kClone), std::end(kClone));
+    memory.insert(memory.end(), seen.id.begin(), seen.id.end());
+    memory.push_back(static_cast<std::uint8_t>(seen.key_type));
+    memory.insert(memory.end(), seen.label.begin(), seen.label.end());
+    seen.content = memory;
+  }
+  return seen;
+}
+
+void Pool::bind_checked(Place& place, const UnprovenKey& key, const ByteString* proof, bool created) {
   const Description description = key.described(proof);
   const std::uint64_t handle = place.objects.handle_of(description.object);
   TokenObject* known = handle != 0 ? objects.find(handle) : nullptr;
-  if (known == nullptr) {
-    bind(place, description);
-    return;
-  }
+  if (known == nullptr) return bind(place, description, created);
   std::string memory;
   if (proof != nullptr) objects.adopt_proof(*known, description, origin(place, memory));
 }
 
+void Pool::note_origin(Place& place, const Description& description, const Identity& identity) {
+  std::string memory;
+  ByteString content;
+  const Description seen = compared(description, content);
+  const Identity first_seen = objects.identity_from(seen, origin(place, memory));
+  const Identity* known = debts.journal().origin(first_seen);
+  if (seen.proof || (known != nullptr && *known == identity)) return;
+  JournalChange change;
+  change.origins.emplace_back(first_seen, identity);
+  if (!debts.journal().apply(std::move(change))) runtime_.log.error("pool {}: {}", config.name, debts.journal().problem());
+}
+
+// Keys that are proven are so by what cannot change; all others are known by what they look like.
+void Pool::note_changed(Place& place, TokenObject& object, const Description& now) {
+  const bool is_key = object.object_class == CKO_PUBLIC_KEY || object.object_class == CKO_PRIVATE_KEY || object.object_class == CKO_SECRET_KEY;
+  ByteString content;
+  std::string memory;
+  const Description seen = compared(now, content);
+  if (object.proven && is_key && !config.balance.clones) objects.renamed(object, seen);
+  else objects.changed(object, seen, origin(place, memory).serial);
+}
+
+void Pool::note_destroyed(std::uint64_t handle) {
+  for (const auto& each : members)
+    for (Place* place : each->member.places()) place->objects.unbind_handle(handle);
+  objects.destroyed(handle);
+}
+
 Place* Pool::place_of(Membership& membership, bool logged_in) const {
-  if (membership.health.wanted == Wanted::maint || (logged_in && !membership.logged_in)) return nullptr;
+  if (membership.health.wanted == Wanted::maint || (logged_in && !membership.logged_in) || !membership.distrust.empty()) return nullptr;
   Place& place = logged_in ? membership.member.user().place() : membership.member.public_place();
   const Survey& survey = membership.survey_of(place);
   return survey.current() ? &place : nullptr;
@@ -127,7 +164,7 @@ Place* Pool::place_of(Membership& membership, bool logged_in) const {
 
 bool Pool::settling(bool logged_in) const {
   return std::any_of(members.begin(), members.end(), [&](const auto& each) {
-    if (each->health.wanted == Wanted::maint || each->health.breaker.state() == Breaker::State::open || !each->quarantine.empty()) return false;
+    if (each->health.wanted == Wanted::maint || each->health.breaker.state() == Breaker::State::open || !each->quarantine.empty() || !each->distrust.empty()) return false;
     Worker& worker = logged_in ? each->member.user().worker() : each->member.backend().worker();
     if (worker.state() == Worker::State::backoff || worker.state() == Worker::State::pausing) return false;
     return each->joining || place_of(*each, logged_in) == nullptr;

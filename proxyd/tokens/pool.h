@@ -8,6 +8,7 @@
 #include "proxyd/balance/retry_budget.h"
 #include "proxyd/objects/object_directory.h"
 #include "proxyd/stats/registry.h"
+#include "proxyd/tokens/debts.h"
 #include "proxyd/tokens/membership.h"
 #include "proxyd/tokens/pool_login.h"
 
@@ -28,10 +29,17 @@ class Pool {
   [[nodiscard]] StateDirectory& state() { return state_; }
   [[nodiscard]] Runtime& runtime() { return runtime_; }
 
-  // Makes a described token object known, and which real handle it has there.
-  const TokenObject& bind(Place& place, const Description& description);
+  // Makes a described token object known, and which real handle it has there; or withholds it (debts.h). `created`: just now,
+  // through this pool.
+  void bind(Place& place, const Description& description, bool created = false);
   // The same after its check; `proof` null: nothing was proven.
-  void bind_checked(Place& place, const UnprovenKey& key, const ByteString* proof);
+  void bind_checked(Place& place, const UnprovenKey& key, const ByteString* proof, bool created = false);
+  // What proxyd knows of an object that shows no proof itself: it is `identity`.
+  void note_origin(Place& place, const Description& description, const Identity& identity);
+  // Attributes of an object were changed through this pool; `now` as this member describes it.
+  void note_changed(Place& place, TokenObject& object, const Description& now);
+  // It is gone, from this pool.
+  void note_destroyed(std::uint64_t handle);
   [[nodiscard]] Origin origin(const Place& place, std::string& memory) const;
 
   // Where an application that is logged in, or not, works on this member; null while it cannot.
@@ -82,9 +90,11 @@ class Pool {
   Placement placement;
   RetryBudget budget;
   PoolLogin login;
+  Debts debts;
   WaitList changed;  // those whose call no member can take now
 
  private:
+  Description compared(const Description& description, ByteString& memory) const;
   [[nodiscard]] std::size_t number_of_member(const Place& place) const;
   void note_health(Membership& membership);
   void probe(Membership& membership, std::uint64_t now_ms);

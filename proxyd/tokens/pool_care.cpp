@@ -71,6 +71,7 @@ Pool::Operational Pool::health_of(Membership& membership) const {
   if (breaker.state() == Breaker::State::open) return {"ejected", breaker.reason()};
   if (breaker.state() == Breaker::State::half_open) return {"trial", breaker.reason()};
   if (!membership.quarantine.empty()) return {"down", membership.quarantine};
+  if (!membership.distrust.empty()) return {"down", membership.distrust};
   Worker& worker = login.applications() != 0 ? membership.member.user().worker() : membership.member.backend().worker();
   if (worker.state() == Worker::State::backoff) return {"down", worker.failure().reason};
   if (worker.state() == Worker::State::pausing) return {"starting", worker.failure().reason};
@@ -97,7 +98,7 @@ void Pool::tend(std::uint64_t now_ms) {
   if (!balanced() || now_ms - tended_ms_ < kTendEveryMs) return;
   tended_ms_ = now_ms;
   for (const auto& each : members) note_health(*each);
-  if (sessions == 0 && changed.empty()) return;
+  if (sessions == 0 && changed.empty() && !debts.any()) return;
   login.tend();
   for (const auto& each : members) {
     if (each->health.wanted == Wanted::maint) continue;
@@ -111,6 +112,7 @@ void Pool::tend(std::uint64_t now_ms) {
       each->capabilities.ask(worker, each->member.slot_in(worker), [this] { changed.resume_all(); });
     probe(*each, now_ms);
   }
+  debts.tend(now_ms);
   changed.resume_all();
 }
 

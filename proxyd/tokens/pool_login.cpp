@@ -96,6 +96,7 @@ void PoolLogin::leave(std::function<void()> done) {
   for (const auto& each : pool_.members) {
     if (!std::exchange(each->logged_in, false)) continue;
     ++*left;
+    each->member.user().place().objects.forget_token_objects();  // as modules do: they are listed anew at the next login
     each->member.user().log_out(one_done);
   }
   one_done();

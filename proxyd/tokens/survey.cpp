@@ -10,6 +10,7 @@
 namespace p11shim {
 namespace {
 constexpr std::uint64_t kLookAgainMs = 1000;
+constexpr int kRepeats = 5;  // of checks of what was just made
 constexpr std::size_t kDescribedAtOnce = limits::kMaxRequestHandles - 1;
 }  // namespace
 
@@ -33,7 +34,10 @@ void Survey::resume() {
   Out(everything).array(0);
   Errand::find(place_, std::move(everything), [this, alive = std::weak_ptr<char>(alive_), generation = place_.worker.generation(), known = place_.objects.reals()](Reply* reply) {
     if (alive.expired()) return;
-    if (reply == nullptr || reply->rv != CKR_OK || generation != place_.worker.generation()) return finished();
+    if (reply == nullptr || reply->rv != CKR_OK || generation != place_.worker.generation()) {
+      incomplete_ = true;
+      return finished();
+    }
     take(*reply, [this, generation, known](const std::vector<std::uint64_t>& reals) {
       if (generation == place_.worker.generation()) {
         listed_ = generation;
@@ -67,7 +71,7 @@ void Survey::take(const Reply& reply, Done done) {
   round->generation = place_.worker.generation();
   round->reals.assign(reply.handles.begin(), reply.handles.end());
   round->done = std::move(done);
-  absorb(reply.annex, *round, false);
+  absorb(reply.annex, *round);
   for (const std::uint64_t real : round->reals) {
     const bool waits = std::any_of(round->unproven.begin(), round->unproven.end(), [&](const UnprovenKey& key) { return key.plain.object == real; });
     if (!waits && place_.objects.handle_of(real) == 0 && place_.objects.session_object(real) == nullptr) round->unknown.push_back(real);
@@ -75,15 +79,24 @@ void Survey::take(const Reply& reply, Done done) {
   describe_unknown(round);
 }
 
-void Survey::take_created(std::span<const std::uint8_t> annex) {
+void Survey::take_described(std::span<const std::uint8_t> annex, Done done) {
   auto round = std::make_shared<Round>();
   round->generation = place_.worker.generation();
-  round->done = [](const auto&) {};
-  absorb(annex, *round, true);
+  round->done = std::move(done);
+  absorb(annex, *round);
   prove_next(round);
 }
 
-void Survey::absorb(std::span<const std::uint8_t> annex, Round& round, bool bind_now) {
+void Survey::take_created(std::span<const std::uint8_t> annex, Done done) {
+  auto round = std::make_shared<Round>();
+  round->generation = place_.worker.generation();
+  round->created = true;
+  round->done = std::move(done);
+  absorb(annex, *round);
+  prove_next(round);
+}
+
+void Survey::absorb(std::span<const std::uint8_t> annex, Round& round) {
   if (publics_of_ != round.generation) publics_.clear();
   publics_of_ = round.generation;
   In in(annex);
@@ -93,7 +106,7 @@ void Survey::absorb(std::span<const std::uint8_t> annex, Round& round, bool bind
     note_public(description);
     const bool check = !description.proof && !pool_.config.balance.clones && may_be_proven(description);
     if (check) round.unproven.emplace_back(description);
-    if (!check || bind_now) pool_.bind(place_, description);
+    else pool_.bind(place_, description, round.created);
   }
 }
 
@@ -114,7 +127,7 @@ void Survey::describe_unknown(const std::shared_ptr<Round>& round) {
   round->unknown.resize(round->unknown.size() - count);
   Errand::describe(place_, std::move(some), [this, round, alive = std::weak_ptr<char>(alive_)](Reply* reply) {
     if (alive.expired()) return;
-    if (reply != nullptr && round->generation == place_.worker.generation()) absorb(reply->annex, *round, false);
+    if (reply != nullptr && round->generation == place_.worker.generation()) absorb(reply->annex, *round);
     describe_unknown(round);
   });
 }
@@ -127,16 +140,19 @@ void Survey::prove_next(const std::shared_ptr<Round>& round) {
     const auto found = publics_.find(key.id);
     if (found != publics_.end()) publics = found->second;
     if (key.plain.object_class == CKO_SECRET_KEY || !publics.empty()) break;
-    pool_.bind_checked(place_, key, nullptr);  // nothing to check it with
+    pool_.bind_checked(place_, key, nullptr, round->created);  // nothing to check it with
   }
   if (round->next == round->unproven.size()) return round->done(round->reals);
   KeyProof::run(place_, round->unproven[round->next], std::move(publics), pool_.handle_key(),
                 [this, round, alive = std::weak_ptr<char>(alive_)](KeyProof::Outcome outcome, const ByteString& proof) {
                   if (alive.expired()) return;
+                  const bool undecided = outcome == KeyProof::Outcome::undecided;
+                  // Whoever made it waits for its handle, and must be given the right one.
+                  if (undecided && round->created && round->generation == place_.worker.generation() && round->repeats++ < kRepeats) return prove_next(round);
                   const UnprovenKey& asked = round->unproven[round->next++];
-                  if (round->generation == place_.worker.generation() && outcome != KeyProof::Outcome::undecided)
-                    pool_.bind_checked(place_, asked, outcome == KeyProof::Outcome::proven ? &proof : nullptr);
-                  incomplete_ |= outcome == KeyProof::Outcome::undecided;
+                  if (round->generation == place_.worker.generation() && !undecided)
+                    pool_.bind_checked(place_, asked, outcome == KeyProof::Outcome::proven ? &proof : nullptr, round->created);
+                  incomplete_ |= undecided;
                   prove_next(round);
                 });
 }

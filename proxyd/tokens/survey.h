@@ -37,8 +37,10 @@ class Survey final : private Waiter {
 
   // Makes known what a search has found. Those that show no proof of what they are have been checked when it calls back.
   void take(const Reply& reply, Done done);
-  // What was created there just now: it has its handle, the check comes later.
-  void take_created(std::span<const std::uint8_t> annex);
+  // The same for objects that were described by themselves.
+  void take_described(std::span<const std::uint8_t> annex, Done done);
+  // What was created there just now. What has no handle when it calls back could not be checked: nobody knows what it is.
+  void take_created(std::span<const std::uint8_t> annex, Done done);
 
   [[nodiscard]] Place& place() { return place_; }
 
@@ -49,12 +51,14 @@ class Survey final : private Waiter {
     std::vector<std::uint64_t> unknown;  // not described yet
     std::vector<UnprovenKey> unproven;   // from `next` on
     std::size_t next = 0;
+    bool created = false;
+    int repeats = 0;
     Done done;
   };
   void resume() override;
   void finished();
   void forget_missing(const std::vector<std::uint64_t>& known, const std::vector<std::uint64_t>& reals);
-  void absorb(std::span<const std::uint8_t> annex, Round& round, bool bind_now);
+  void absorb(std::span<const std::uint8_t> annex, Round& round);
   void describe_unknown(const std::shared_ptr<Round>& round);
   void prove_next(const std::shared_ptr<Round>& round);
   void note_public(const Description& description);

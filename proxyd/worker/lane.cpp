@@ -127,6 +127,7 @@ bool Lane::execute() {
       reply_.rv = request_.handles.size() == 2 ? read_out(module_.functions(), request_.handles[0], request_.handles[1], out) : CKR_ARGUMENTS_BAD;
       break;
     }
+    case LaneCall::read_template: read_template(); break;
     default: {
       const CallInfo* info = call_info(request_.call);
       if (info == nullptr || kHandlers[request_.call] == nullptr || !may_be_led() || !execute_function(*info)) return false;
@@ -277,6 +278,19 @@ void Lane::load() {
   if (read_load_order(in, order)) reply_.rv = module_.load(order, loaded);
   Out out(body_);
   write_loaded_module(out, loaded);
+}
+
+// What an object is made from, or some of it, for another member.
+void Lane::read_template() {
+  body_.mark_secret();
+  std::vector<CK_ATTRIBUTE_TYPE> types;
+  In in(request_.body);
+  for (std::size_t left = in.array(limits::kMaxAttributes); left != 0 && in.ok(); --left) types.push_back(in.uint());
+  reply_.rv = CKR_ARGUMENTS_BAD;
+  if (!in.done() || request_.handles.size() != 2) return;
+  Out out(body_);
+  reply_.rv = describer_.read_template(request_.handles[0], request_.handles[1], std::move(types), out);
+  if (reply_.rv != CKR_OK) body_.clear();
 }
 
 void Lane::list_slots() {

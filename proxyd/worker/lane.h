@@ -42,6 +42,7 @@ class Lane {
   bool open_area(const Policy& policy);
   void load();
   void list_slots();
+  void read_template();
   void find_all();
   bool search_in_one_step();
   void read_wanted(std::uint64_t session, std::span<const std::uint64_t> objects);

@@ -3,6 +3,7 @@
 #include "tools/shimctl/commands/pool/diff.h"
 #include "tools/shimctl/commands/pool/member.h"
 #include "tools/shimctl/commands/pool/pools.h"
+#include "tools/shimctl/commands/pool/sync.h"
 #include "tools/shimctl/commands/subcommand.h"
 
 namespace p11shim {
@@ -42,6 +43,11 @@ void add_pool_commands(CLI::App& root, Invocation& invocation) {
       add_command(pool, invocation, "diff", "Name the objects that not all members have", &diff_pool);
   add_pool(*diff.app, *diff.options);
   diff.app->footer("Exits with 1 if there are some. Private objects: shimctl --token LABEL --pin-from prompt pool diff POOL");
+
+  const auto sync = add_command(pool, invocation, "sync", "Have the members do what they owe, and repair differences", &sync_pool);
+  sync.app->add_option("pool", sync.options->pool, "Its name")->required();
+  sync.app->add_flag("--dry-run", sync.options->dry_run, "Only say what would be done");
+  sync.app->footer("It is done as members can be reached. Exits with 9 if not all show their private objects.");
 
   auto& member = add_noun(root, "member", "What is wanted of a member of a pool, while it serves");
   add_verb(member, invocation, "drain", "Give it nothing new; what has begun goes on", "nothing runs there");

@@ -1,0 +1,106 @@
+// What members of pools still owe: writes that some members have and others do not yet. journal.db in the state directory.
+//
+// Every write to several copies is written here first, as one debt per member, and each debt is deleted when it was paid
+// there; so after a crash at any point what is still to be done is here. Debts say what a member must come to, not what is
+// to be called (at most so many objects of this identity, at least so many, the same attributes as the others): to pay one
+// twice does no harm. A member's debts about one object are paid in their order.
+//
+// No debt holds a secret: contents are read from a member that has them when they are needed.
+//
+// Beside them: how many objects of an identity that was destroyed may still exist (*limits*, kept for ever, so that what
+// was destroyed cannot come back with an old backup), and which objects are copies that proxyd made itself where nothing
+// else proves it (*origins*).
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "pkcs11/cryptoki.h"
+#include "proxyd/objects/state_directory.h"
+
+namespace p11shim {
+
+enum class DebtKind : std::uint8_t {
+  create = 1,   // a creation was begun on this member: what came of it is to be copied
+  copy = 2,     // it must have at least `count` of these objects
+  refresh = 3,  // the attributes listed in `details` must be as on the other members
+  destroy = 4,  // it may have at most `count` of these objects
+};
+
+struct Debt {
+  std::uint64_t number = 0;  // in order; given by the journal
+  std::uint64_t write = 0;   // the number of the first debt of the same write
+  DebtKind kind = DebtKind::destroy;
+  bool decided = false;      // a member has done it: it is not given up any more
+  std::string pool;
+  std::string member;
+  Identity identity{};
+  std::uint64_t handle = 0;
+  std::uint64_t count = 0;
+  CK_OBJECT_CLASS object_class = 0;
+  bool is_private = true;
+  std::vector<std::uint8_t> id;       // these two for messages, and to find what a creation has made
+  std::string label;
+  std::vector<std::uint8_t> details;  // refresh: encoded attribute types; destroy: the limit before, if there was one
+
+  [[nodiscard]] std::optional<std::uint64_t> limit_before() const;
+  void keep_limit(std::optional<std::uint64_t> limit);
+
+  // Not stored. Under way: somebody is waiting for the member's answer.
+  bool under_way = false;
+  // Why it cannot be paid as things are; empty: it can, or was not tried.
+  std::string obstacle;
+};
+
+// What happens to the journal at once: all of it or nothing, durable when apply() returns.
+struct JournalChange {
+  std::vector<Debt> add;  // of one write
+  std::vector<std::uint64_t> remove;
+  std::optional<std::uint64_t> decide;  // this write
+  std::vector<std::pair<Identity, std::optional<std::uint64_t>>> limits;  // nothing: no limit any more
+  std::vector<std::pair<Identity, Identity>> origins;
+};
+
+class Journal {
+ public:
+  // Throws std::runtime_error with words for the operator.
+  explicit Journal(const std::string& file);
+  ~Journal();
+  Journal(const Journal&) = delete;
+  Journal& operator=(const Journal&) = delete;
+
+  // The write's number, for what was added; empty: it could not be written, and nothing has changed.
+  std::optional<std::uint64_t> apply(JournalChange change);
+  [[nodiscard]] const std::string& problem() const { return problem_; }  // of the last apply() that failed
+
+  // In their order.
+  [[nodiscard]] std::map<std::uint64_t, Debt>& debts() { return debts_; }
+  [[nodiscard]] Debt* find(std::uint64_t number);
+  // Its debts that change or end what it has: until they are paid it does not serve these objects.
+  [[nodiscard]] bool withholds(const std::string& pool, const std::string& member, const Identity& identity) const;
+  [[nodiscard]] std::optional<std::uint64_t> limit(const Identity& identity) const;
+  // What an object without proof is, by how it was first seen.
+  [[nodiscard]] const Identity* origin(const Identity& first_seen) const;
+
+ private:
+  struct IdentityHash {
+    std::size_t operator()(const Identity& identity) const;
+  };
+  void load();
+  void write(JournalChange& change);
+  void insert(Debt& debt);
+
+  ::sqlite3* database_ = nullptr;
+  std::string problem_;
+  std::map<std::uint64_t, Debt> debts_;
+  std::uint64_t last_number_ = 0;
+  std::unordered_map<Identity, std::uint64_t, IdentityHash> limits_;
+  std::unordered_map<Identity, Identity, IdentityHash> origins_;
+};
+
+}  // namespace p11shim

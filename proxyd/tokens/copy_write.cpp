@@ -1,0 +1,256 @@
+#include "proxyd/tokens/copy_write.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "calls/table.h"
+#include "calls/templates.h"
+#include "pkcs11/names.h"
+#include "proxyd/balance/faults.h"
+#include "proxyd/tokens/errand.h"
+#include "proxyd/tokens/pool.h"
+
+namespace p11shim {
+namespace {
+
+using List = CK_FUNCTION_LIST_3_0;
+
+Buffer copy_of(const Buffer& bytes) {
+  Buffer copy;
+  copy.mark_secret();
+  copy.append(bytes.data(), bytes.size());
+  return copy;
+}
+
+// The types of a template, encoded as LaneCall::read_template takes them; empty: it cannot be read.
+std::vector<std::uint8_t> types_in(const Buffer& body) {
+  Arena arena;
+  arena.mark_secret();
+  In in(body.bytes());
+  CK_ATTRIBUTE_PTR attributes = nullptr;
+  CK_ULONG count = 0;
+  decode_template(in, arena, attributes, count);
+  if (!in.done() || attributes == nullptr || count == 0) return {};
+  Buffer types;
+  Out out(types);
+  out.array(count);
+  for (CK_ULONG i = 0; i < count; ++i) out.uint(attributes[i].type);
+  return {types.data(), types.data() + types.size()};
+}
+
+}  // namespace
+
+void CopyWrite::start(Pool& pool, Order order, Done done) {
+  const TokenObject* object = pool.objects.find(order.handle);
+  if (object == nullptr) return done(CKR_OBJECT_HANDLE_INVALID);
+  const auto write = std::make_shared<CopyWrite>(pool, std::move(order), std::move(done));
+  write->identity_ = object->identity;
+  pool.debts.lock(object->identity, [write] { write->begin(); });
+}
+
+CopyWrite::CopyWrite(Pool& pool, Order order, Done done)
+    : pool_(pool),
+      order_(std::move(order)),
+      done_(std::move(done)),
+      destroys_(order_.call == number_of<&List::C_DestroyObject>()),
+      timer_(pool.runtime().loop, [this] { too_slow(); }) {}
+
+bool CopyWrite::any(State state) const {
+  return std::ranges::any_of(targets_, [&](const Target& each) { return each.state == state; });
+}
+
+void CopyWrite::begin() {
+  const TokenObject* object = pool_.objects.find(order_.handle);
+  if (object == nullptr || object->identity != identity_) {  // gone while this waited for its turn
+    rv_ = CKR_OBJECT_HANDLE_INVALID;
+    return conclude();
+  }
+  label_ = object->label;
+  if (!plan(*object) || !write_intention(*object)) return conclude();
+  next();
+}
+
+// Who has a copy, and who may have one and cannot be asked. False: it is not begun.
+bool CopyWrite::plan(const TokenObject& object) {
+  for (const auto& each : pool_.members) {
+    Target target;
+    target.member = each.get();
+    target.place = pool_.place_of(*each, order_.logged_in);
+    bool under_way = false;
+    for (const auto& [number, debt] : pool_.debts.journal().debts())
+      under_way |= debt.under_way && debt.identity == identity_ && debt.member == each->member.name() && debt.pool == pool_.config.name;
+    const Survey* survey = target.place != nullptr ? &each->survey_of(*target.place) : nullptr;
+    const bool known = survey != nullptr && !survey->incomplete() && !survey->running() && !pool_.debts.owes(*each, identity_) && !under_way;
+    if (target.place != nullptr) target.real = target.place->objects.real_of(order_.handle);
+    if (target.real == 0) {
+      if (known || (!object.proven && (object.members & each->bit()) == 0)) continue;
+      target.state = State::out_of_reach;
+    }
+    targets_.push_back(target);
+  }
+  if (!std::ranges::any_of(targets_, [](const Target& each) { return each.state == State::waiting; })) {
+    rv_ = CKR_OBJECT_HANDLE_INVALID;
+    return false;
+  }
+  if (!destroys_ || pool_.config.balance.destroy == Destroy::journaled || !any(State::out_of_reach)) return true;
+  pool_.runtime().log.warn("pool {}: C_DestroyObject of \"{}\" refused: not every member that may have a copy can be reached (destroy = \"all\")",
+                           pool_.config.name, object.label);
+  return false;
+}
+
+bool CopyWrite::write_intention(const TokenObject& object) {
+  Journal& journal = pool_.debts.journal();
+  JournalChange change;
+  Debt debt;
+  debt.kind = destroys_ ? DebtKind::destroy : DebtKind::refresh;
+  debt.pool = pool_.config.name;
+  debt.identity = identity_;
+  debt.handle = order_.handle;
+  debt.object_class = object.object_class;
+  debt.is_private = object.is_private;
+  debt.id = object.id;
+  debt.label = object.label;
+  if (destroys_) {
+    const std::size_t twins = pool_.objects.handles_of(identity_).size();
+    debt.count = twins - 1;
+    limit_before_ = journal.limit(identity_);
+    debt.keep_limit(limit_before_);
+    change.limits.emplace_back(identity_, debt.count);
+    // What was to be done to it before need not be done any more.
+    for (const auto& [number, older] : journal.debts())
+      if (debt.count == 0 && older.identity == identity_ && older.kind != DebtKind::destroy && !older.under_way) change.remove.push_back(number);
+  } else {
+    debt.details = types_in(order_.body);
+    // Alone it is one call: it is done or it is not.
+    if (debt.details.empty() || targets_.size() == 1) return true;
+  }
+  for (const Target& target : targets_) {
+    debt.member = target.member->member.name();
+    change.add.push_back(debt);
+  }
+  write_ = journal.apply(std::move(change));
+  if (!write_) {
+    pool_.runtime().log.error("pool {}: nothing was changed: {}", pool_.config.name, journal.problem());
+    return false;
+  }
+  std::uint64_t number = *write_;
+  for (Target& target : targets_) target.debt = number++;
+  return true;
+}
+
+// The one that decides, then all others at once.
+void CopyWrite::next() {
+  if (decided_) {
+    for (std::size_t i = 0; i < targets_.size(); ++i)
+      if (targets_[i].state == State::waiting) send(i);
+    if (!any(State::under_way) && !concluded_) conclude();
+    return;
+  }
+  std::size_t chosen = targets_.size();
+  for (std::size_t i = 0; i < targets_.size(); ++i)
+    if (targets_[i].state == State::waiting && (chosen == targets_.size() || targets_[i].place == order_.first)) chosen = i;
+  if (chosen != targets_.size()) return send(chosen);
+  if (!any(State::under_way)) conclude();
+}
+
+void CopyWrite::send(std::size_t index) {
+  Target& target = targets_[index];
+  target.state = State::under_way;
+  if (Debt* debt = pool_.debts.journal().find(target.debt)) debt->under_way = true;
+  timer_.start(pool_.config.balance.attempt_timeout);
+  // The object stays locked meanwhile, so nothing else touches it there.
+  Errand::change(*target.place, order_.call, target.real, copy_of(order_.body),
+                 [self = shared_from_this(), index](Reply* reply) { self->answered(index, reply); });
+}
+
+void CopyWrite::answered(std::size_t index, Reply* reply) {
+  Target& target = targets_[index];
+  if (Debt* debt = pool_.debts.journal().find(target.debt)) debt->under_way = false;
+  const std::uint64_t now = pool_.runtime().now_ms();
+  if (reply == nullptr) {
+    target.state = State::failed;
+  } else if (reply->rv == CKR_OK) {
+    target.state = State::done;
+  } else if (misses_object(reply->rv)) {
+    target.state = State::missing;
+  } else if (blame_of(reply->rv) == Blame::nobody) {
+    target.state = State::refused;
+  } else {
+    target.state = State::failed;
+    target.member->health.breaker.failed(now, std::string(destroys_ ? "C_DestroyObject" : "C_SetAttributeValue") + ": " + display(NameKind::ckr, reply->rv), false);
+    if (needs_new_worker(reply->rv)) pool_.renew_worker(*target.place, reply->rv);
+  }
+  if (concluded_) {  // too late for the application, but it counts
+    if (target.state == State::done) pool_.debts.paid(target.debt);
+    return;
+  }
+  if (target.state == State::done && !decided_) {
+    decided_ = true;
+    rv_ = CKR_OK;
+    description_.append(reply->annex.data(), reply->annex.size());
+    described_by_ = target.place;
+  } else if (target.state == State::refused) {
+    rv_ = reply->rv;
+    if (!decided_) return conclude();
+  }
+  next();
+}
+
+void CopyWrite::too_slow() {
+  if (concluded_) return;
+  if (decided_ || !any(State::waiting)) return conclude();
+  next();
+}
+
+void CopyWrite::conclude() {
+  concluded_ = true;
+  timer_.stop();
+  Debts& debts = pool_.debts;
+  const bool refused = !decided_ && any(State::refused);
+  const bool nowhere = !decided_ && write_ && std::ranges::all_of(targets_, [](const Target& each) {
+    return each.state == State::missing || each.state == State::out_of_reach;
+  });
+  if (nowhere) rv_ = CKR_OBJECT_HANDLE_INVALID;
+  if (write_ && (refused || nowhere)) {
+    debts.give_up(*write_, identity_, limit_before_);
+  } else if (write_) {
+    JournalChange change;
+    for (const Target& target : targets_) {
+      const bool paid = target.state == State::done || (target.state == State::refused && !destroys_);
+      if (paid) change.remove.push_back(target.debt);
+    }
+    if (decided_) change.decide = write_;
+    if (!debts.journal().apply(std::move(change))) pool_.runtime().log.error("pool {}: {}", pool_.config.name, debts.journal().problem());
+  }
+  if (decided_) settle_object();
+  const bool pending = write_ && !refused && !nowhere;
+  for (const Target& target : targets_) {
+    if (pending && debts.owes(*target.member, identity_)) debts.withhold(*target.member, identity_);
+    if (!decided_ || target.state == State::done || target.state == State::missing) continue;
+    pool_.runtime().log.warn("pool {}: member {} has not {} object \"{}\" yet: it does not serve it until it has", pool_.config.name,
+                             target.member->member.name(), destroys_ ? "destroyed" : "changed", label_);
+    if (destroys_ && pool_.config.balance.destroy == Destroy::all) rv_ = CKR_DEVICE_ERROR;
+  }
+  debts.unlock(identity_);
+  pool_.changed.resume_all();
+  done_(rv_);
+}
+
+void CopyWrite::settle_object() {
+  // What is left on other members is withheld before the object is forgotten.
+  for (const Target& target : targets_) {
+    if (target.state == State::missing) {  // gone, or there by another handle: it is listed anew, and owed until then
+      target.place->objects.unbind_handle(order_.handle);
+      target.member->survey_of(*target.place).doubt(pool_.runtime().now_ms());
+    }
+    if (destroys_ && target.state != State::done) pool_.debts.withhold(*target.member, identity_);
+  }
+  if (destroys_) return pool_.note_destroyed(order_.handle);
+  TokenObject* object = pool_.objects.find(order_.handle);
+  In in(description_.bytes());
+  Description now;
+  if (object != nullptr && in.remaining() != 0 && read_description(in, now) && now.readable) pool_.note_changed(*described_by_, *object, now);
+}
+
+}  // namespace p11shim

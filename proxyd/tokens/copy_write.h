@@ -1,0 +1,75 @@
+// One C_DestroyObject or C_SetAttributeValue on all copies of an object in a pool of several members.
+//
+//   intention written (a debt per member) → one member does it → the others do → what is paid is deleted, the answer given
+//
+// The member that is first decides: what it refuses nobody does. From its success on the write is done for the application,
+// and who cannot be reached does it later (debts.h). It goes on when its caller has gone. Owns itself.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "proxyd/loop/handles.h"
+#include "proxyd/objects/journal.h"
+#include "proxyd/tokens/place.h"
+
+namespace p11shim {
+
+class Pool;
+struct Membership;
+struct TokenObject;
+
+class CopyWrite final : public std::enable_shared_from_this<CopyWrite> {
+ public:
+  struct Order {
+    std::uint32_t call = 0;
+    std::uint64_t handle = 0;
+    Buffer body;             // the application's
+    bool logged_in = false;
+    Place* first = nullptr;  // who does it first, if it has it
+  };
+  using Done = std::function<void(CK_RV)>;
+
+  static void start(Pool& pool, Order order, Done done);
+  CopyWrite(Pool& pool, Order order, Done done);
+
+ private:
+  enum class State : std::uint8_t { waiting, under_way, done, missing, refused, failed, out_of_reach };
+  struct Target {
+    Membership* member = nullptr;
+    Place* place = nullptr;
+    std::uint64_t real = 0;
+    std::uint64_t debt = 0;
+    State state = State::waiting;
+  };
+  void begin();
+  bool plan(const TokenObject& object);
+  bool write_intention(const TokenObject& object);
+  void next();
+  void send(std::size_t index);
+  void answered(std::size_t index, Reply* reply);
+  void too_slow();
+  void conclude();
+  void settle_object();
+  [[nodiscard]] bool any(State state) const;
+
+  Pool& pool_;
+  Order order_;
+  Done done_;
+  const bool destroys_;
+  Identity identity_{};
+  std::string label_;
+  std::vector<Target> targets_;
+  std::optional<std::uint64_t> write_;
+  std::optional<std::uint64_t> limit_before_;
+  bool decided_ = false;
+  bool concluded_ = false;
+  CK_RV rv_ = CKR_DEVICE_ERROR;
+  Buffer description_;  // of the object after the change, from the first member
+  Place* described_by_ = nullptr;
+  Timer timer_;
+};
+
+}  // namespace p11shim

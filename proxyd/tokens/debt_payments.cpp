@@ -1,0 +1,149 @@
+// How each kind of debt is paid. A debt that cannot be paid now stays and is tried again; one that its member refuses stays
+// as well, since what it would serve otherwise was destroyed or is out of date.
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "calls/table.h"
+#include "pkcs11/names.h"
+#include "proxyd/balance/faults.h"
+#include "proxyd/tokens/errand.h"
+#include "proxyd/tokens/pool.h"
+
+namespace p11shim {
+namespace {
+
+using List = CK_FUNCTION_LIST_3_0;
+constexpr auto kReadTemplate = static_cast<std::uint32_t>(LaneCall::read_template);
+
+Buffer copy_of(std::span<const std::uint8_t> bytes) {
+  Buffer copy;
+  copy.mark_secret();
+  copy.append(bytes.data(), bytes.size());
+  return copy;
+}
+
+}  // namespace
+
+std::vector<std::uint64_t> Debts::reals_of(Place& place, const Identity& identity) {
+  std::vector<std::uint64_t> reals;
+  for (const std::uint64_t handle : pool_.objects.handles_of(identity))
+    if (const std::uint64_t real = place.objects.real_of(handle); real != 0) reals.push_back(real);
+  for (const Held& each : held(place))
+    if (each.identity == identity) reals.push_back(each.real);
+  return reals;
+}
+
+void Debts::forget_real(Place& place, const Identity& identity, std::uint64_t real) {
+  if (const std::uint64_t handle = place.objects.handle_of(real); handle != 0) place.objects.unbind_handle(handle);
+  std::erase_if(held(place), [&](const Held& each) { return each.real == real; });
+  // The member's other worker knows it by another handle.
+  Membership& membership = pool_.of(place);
+  for (Survey* other : {&membership.public_objects, &membership.user_objects}) {
+    if (&other->place() == &place) continue;
+    const std::size_t left = reals_of(place, identity).size();
+    auto others = reals_of(other->place(), identity);
+    if (others.size() <= left) continue;
+    for (const std::uint64_t gone : others) {
+      if (const std::uint64_t handle = other->place().objects.handle_of(gone); handle != 0) other->place().objects.unbind_handle(handle);
+      std::erase_if(held(other->place()), [&](const Held& each) { return each.real == gone; });
+    }
+    if (left != 0) other->doubt(pool_.runtime().now_ms());
+  }
+}
+
+Place* Debts::source_for(const Membership& debtor, const Identity& identity, std::uint64_t& real) {
+  for (const auto& each : pool_.members) {
+    if (each.get() == &debtor || each->health.breaker.state() == Breaker::State::open) continue;
+    for (const bool logged_in : {true, false}) {
+      Place* place = pool_.place_of(*each, logged_in);
+      if (place == nullptr) continue;
+      for (const std::uint64_t handle : pool_.objects.handles_of(identity))
+        if ((real = place->objects.real_of(handle)) != 0) return place;
+    }
+  }
+  return nullptr;
+}
+
+void Debts::pay_destroy(std::uint64_t number, Place& place) {
+  Debt* debt = journal_.find(number);
+  if (debt == nullptr) return;
+  const auto reals = reals_of(place, debt->identity);
+  if (reals.size() <= debt->count) return settle(number);
+  // Of twins, the one that looks like what was destroyed.
+  std::uint64_t victim = reals.back();
+  for (const Held& each : held(place))
+    if (each.identity == debt->identity && each.label == debt->label) victim = each.real;
+  debt->under_way = true;
+  Errand::change(place, number_of<&List::C_DestroyObject>(), victim, {}, [this, number, victim, &place, generation = place.worker.generation(),
+                                                                         alive = std::weak_ptr<char>(alive_)](Reply* reply) {
+    if (alive.expired()) return;
+    Debt* owed = journal_.find(number);
+    if (owed == nullptr) return;
+    owed->under_way = false;
+    const bool gone = reply != nullptr && generation == place.worker.generation() && (reply->rv == CKR_OK || misses_object(reply->rv));
+    if (gone) forget_real(place, owed->identity, victim);
+    if (gone && reply->rv == CKR_OK) return pay_destroy(number, place);
+    if (gone) {  // or there by another handle: it is listed anew before this is believed
+      pool_.of(place).survey_of(place).doubt(pool_.runtime().now_ms());
+      return tried(number);
+    }
+    const std::uint64_t write = owed->write;
+    if (reply != nullptr && blame_of(reply->rv) == Blame::nobody && reply->rv != CKR_USER_NOT_LOGGED_IN)
+      met_obstacle(*owed, "C_DestroyObject: " + display(NameKind::ckr, reply->rv));
+    tried(number);
+    end_write_if_refused(write);
+  });
+}
+
+// Nobody knows that anything of this write was done, and nobody will do it.
+void Debts::end_write_if_refused(std::uint64_t write) {
+  const Debt* first = nullptr;
+  for (const auto& [number, debt] : journal_.debts()) {
+    if (debt.write != write) continue;
+    if (debt.decided || debt.obstacle.empty()) return;
+    first = &debt;
+  }
+  if (first == nullptr || first->kind != DebtKind::destroy) return;
+  give_up(write, Identity(first->identity), first->limit_before());
+}
+
+// What the others have is the truth. If none has it and nobody was told that the change was made, this member's is.
+void Debts::pay_refresh(Debt& debt, Membership& membership, Place& place) {
+  const std::uint64_t number = debt.number;
+  const auto reals = reals_of(place, debt.identity);
+  std::uint64_t theirs = 0;
+  Place* source = source_for(membership, debt.identity, theirs);
+  if (reals.empty() || (source == nullptr && !debt.decided)) return settle(number);
+  if (source == nullptr) return tried(number);
+  std::uint64_t mine = reals.front();
+  for (const Held& each : held(place))
+    if (each.identity == debt.identity && each.label == debt.label) mine = each.real;
+  debt.under_way = true;
+  Errand::call(*source, kReadTemplate, {theirs}, false, copy_of(debt.details), [this, number, mine, &place, alive = std::weak_ptr<char>(alive_)](Reply* reply) {
+    if (alive.expired() || journal_.find(number) == nullptr) return;
+    if (reply == nullptr || reply->rv != CKR_OK) return tried(number);
+    set_attributes(number, place, mine, copy_of(reply->body));
+  });
+}
+
+void Debts::set_attributes(std::uint64_t number, Place& place, std::uint64_t real, Buffer wanted) {
+  const auto types = std::make_shared<Buffer>(copy_of(journal_.find(number)->details));
+  const auto want = std::make_shared<Buffer>(std::move(wanted));
+  Errand::call(place, kReadTemplate, {real}, false, copy_of(types->bytes()), [=, this, &place, alive = std::weak_ptr<char>(alive_)](Reply* has) {
+    if (alive.expired() || journal_.find(number) == nullptr) return;
+    if (has == nullptr) return tried(number);
+    if (has->rv == CKR_OK && std::ranges::equal(has->body, want->bytes())) return settle(number);
+    Errand::change(place, number_of<&List::C_SetAttributeValue>(), real, copy_of(want->bytes()), [=, this](Reply* reply) {
+      Debt* debt = alive.expired() ? nullptr : journal_.find(number);
+      if (debt == nullptr) return;
+      if (reply == nullptr || blame_of(reply->rv) != Blame::nobody || reply->rv == CKR_USER_NOT_LOGGED_IN) return tried(number);
+      if (reply->rv != CKR_OK && !misses_object(reply->rv))
+        pool_.runtime().log.error("pool {}: member {} refuses to change object \"{}\" as the others have ({}): it stays different there",
+                                  pool_.config.name, debt->member, debt->label, display(NameKind::ckr, reply->rv));
+      settle(number);
+    });
+  });
+}
+
+}  // namespace p11shim

@@ -1,0 +1,325 @@
+#include "proxyd/tokens/debts.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "proxyd/tokens/errand.h"
+#include "proxyd/tokens/pool.h"
+
+namespace p11shim {
+namespace {
+constexpr std::uint64_t kTryAgainMs = 10'000;  // what met an obstacle
+}
+
+bool Debts::any() const {
+  return std::any_of(journal_.debts().begin(), journal_.debts().end(), [&](const auto& entry) { return entry.second.pool == pool_.config.name; });
+}
+
+bool Debts::owes(const Membership& membership, const Identity& identity) const {
+  return journal_.withholds(pool_.config.name, membership.member.name(), identity);
+}
+
+Membership* Debts::member_of(const Debt& debt) const {
+  if (debt.pool != pool_.config.name) return nullptr;
+  for (const auto& each : pool_.members)
+    if (each->member.name() == debt.member) return each.get();
+  return nullptr;
+}
+
+void Debts::lock(const Identity& identity, std::function<void()> locked) {
+  const auto [entry, is_free] = locks_.try_emplace(identity);
+  if (!is_free) return entry->second.push_back(std::move(locked));
+  locked();
+}
+
+void Debts::unlock(const Identity& identity) {
+  const auto entry = locks_.find(identity);
+  if (entry->second.empty()) return void(locks_.erase(entry));
+  const auto next = std::move(entry->second.front());
+  entry->second.pop_front();
+  next();
+}
+
+// One debt of each member at a time; of those about one object the first.
+void Debts::tend(std::uint64_t now_ms) {
+  if (now_ms - cleared_ms_ > kTryAgainMs) {
+    cleared_ms_ = now_ms;
+    try_again();
+  }
+  for (const auto& each : pool_.members) check_returned(*each);
+  if (in_tend_) return;
+  in_tend_ = true;
+  do {
+    again_ = false;
+    pay_next(now_ms);
+  } while (again_);
+  in_tend_ = false;
+}
+
+void Debts::pay_next(std::uint64_t) {
+  std::vector<std::uint64_t> numbers;
+  for (const auto& [number, debt] : journal_.debts())
+    if (debt.pool == pool_.config.name) numbers.push_back(number);
+  std::map<std::pair<std::uint32_t, Identity>, bool> seen;
+  for (const std::uint64_t number : numbers) {
+    Debt* debt = journal_.find(number);
+    Membership* membership = debt != nullptr ? member_of(*debt) : nullptr;
+    if (membership == nullptr) continue;
+    if (!seen.try_emplace({membership->number, debt->identity}, true).second && debt->kind != DebtKind::create) continue;
+    if (debt->under_way || !debt->obstacle.empty() || (paying_ & membership->bit()) != 0 || locks_.contains(debt->identity)) continue;
+    Place* place = reachable(*membership, debt->is_private);
+    if (place == nullptr) continue;
+    paying_ |= membership->bit();
+    lock(debt->identity, [&] { pay(*debt, *membership, *place); });
+  }
+}
+
+void Debts::pay(Debt& debt, Membership& membership, Place& place) {
+  switch (debt.kind) {
+    case DebtKind::create: return pay_create(debt, membership, place);
+    case DebtKind::copy: return pay_copy(debt, membership, place);
+    case DebtKind::refresh: return pay_refresh(debt, membership, place);
+    case DebtKind::destroy: return pay_destroy(debt.number, place);
+  }
+}
+
+Place* Debts::reachable(Membership& membership, bool is_private) {
+  if (membership.health.wanted == Wanted::maint || membership.health.breaker.state() == Breaker::State::open) return nullptr;
+  // While it is listed anew it may have what is not known again yet.
+  const auto is_known = [](const Survey& survey) { return survey.current() && !survey.incomplete() && !survey.running(); };
+  if (membership.logged_in && is_known(membership.user_objects)) return &membership.member.user().place();
+  return !is_private && is_known(membership.public_objects) ? &membership.member.public_place() : nullptr;
+}
+
+// An attempt to pay is over, one way or the other.
+void Debts::tried(std::uint64_t number) {
+  Debt* debt = journal_.find(number);
+  if (debt == nullptr) return;
+  debt->under_way = false;
+  if (const Membership* membership = member_of(*debt)) paying_ &= ~membership->bit();
+  unlock(Identity(debt->identity));
+}
+
+// What is to be paid is there.
+void Debts::settle(std::uint64_t number) {
+  Debt* debt = journal_.find(number);
+  if (debt == nullptr) return;
+  debt->under_way = false;
+  const Identity identity = debt->identity;
+  if (const Membership* membership = member_of(*debt)) paying_ &= ~membership->bit();
+  paid(number);
+  unlock(identity);
+  if (journal_.find(number) != nullptr) return;
+  again_ = true;
+  if (!in_tend_) tend(pool_.runtime().now_ms());
+}
+
+void Debts::paid(std::uint64_t number) {
+  Debt* debt = journal_.find(number);
+  if (debt == nullptr) return;
+  JournalChange change;
+  change.remove.push_back(number);
+  if (!debt->decided) change.decide = debt->write;
+  const Identity identity = debt->identity;
+  Membership* membership = member_of(*debt);
+  if (!journal_.apply(std::move(change))) {
+    pool_.runtime().log.error("pool {}: {}; what is done there is done again", pool_.config.name, journal_.problem());
+    return;
+  }
+  if (membership != nullptr && !owes(*membership, identity)) give_back(*membership, identity);
+}
+
+void Debts::give_up(std::uint64_t write, const Identity& identity, std::optional<std::uint64_t> limit_before) {
+  JournalChange change;
+  bool destroys = false;
+  for (const auto& [number, debt] : journal_.debts())
+    if (debt.write == write) {
+      change.remove.push_back(number);
+      destroys |= debt.kind == DebtKind::destroy;
+    }
+  if (destroys) change.limits.emplace_back(identity, limit_before);
+  if (!journal_.apply(std::move(change))) pool_.runtime().log.error("pool {}: {}", pool_.config.name, journal_.problem());
+  for (const auto& each : pool_.members)
+    if (!owes(*each, identity)) give_back(*each, identity);
+}
+
+void Debts::met_obstacle(Debt& debt, const std::string& what) {
+  if (debt.obstacle.empty())
+    pool_.runtime().log.warn("pool {}: member {} owes a write to object \"{}\" and cannot pay it: {}", pool_.config.name, debt.member, debt.label, what);
+  debt.obstacle = what;
+}
+
+void Debts::try_again() {
+  for (auto& [number, debt] : journal_.debts())
+    if (debt.pool == pool_.config.name) debt.obstacle.clear();
+}
+
+std::vector<Debts::Held>& Debts::held(Place& place) {
+  HeldIn& in = held_[&place];
+  if (in.generation != place.worker.generation()) in = {place.worker.generation(), {}};
+  return in.objects;
+}
+
+const std::vector<Debts::Held>* Debts::held_if_any(const Place& place) const {
+  const auto found = held_.find(&place);
+  return found != held_.end() && found->second.generation == place.worker.generation() ? &found->second.objects : nullptr;
+}
+
+void Debts::hold(Place& place, const Description& seen, const Identity& identity, bool returned) {
+  std::vector<Held>& objects = held(place);
+  for (Held& each : objects)
+    if (each.real == seen.object) return void(each.returned |= returned);
+  objects.push_back({identity, seen.object, std::string(seen.label.begin(), seen.label.end()), returned});
+}
+
+bool Debts::keeps_back(Place& place, const Description& seen, const Identity& identity, bool created) {
+  if (place.objects.handle_of(seen.object) != 0) return false;
+  Membership& membership = pool_.of(place);
+  const auto limit = journal_.limit(identity);
+  std::uint64_t served = 0;
+  if (limit)
+    for (const std::uint64_t handle : pool_.objects.handles_of(identity)) served += place.objects.real_of(handle) != 0;
+  if (created) {
+    std::erase_if(held(place), [&](const Held& each) { return each.real == seen.object; });
+    JournalChange change;
+    if (limit && served >= *limit) change.limits.emplace_back(identity, served + 1);
+    for (const auto& [number, debt] : journal_.debts()) {  // what is destroyed there is what was there before
+      if (debt.kind != DebtKind::destroy || debt.identity != identity || member_of(debt) != &membership) continue;
+      change.remove.push_back(number);
+      Debt& again = change.add.emplace_back(debt);
+      ++again.count;
+    }
+    const bool changes = !change.limits.empty() || !change.add.empty();
+    if (changes && !journal_.apply(std::move(change))) pool_.runtime().log.error("pool {}: {}", pool_.config.name, journal_.problem());
+    return false;
+  }
+  if (owes(membership, identity)) return hold(place, seen, identity, false), true;
+  if (!limit || served < *limit) return false;
+  hold(place, seen, identity, true);  // whether it really came back is looked up
+  return true;
+}
+
+// An object that was listed before it was destroyed is not there any more when it is looked at again; twice, since the first
+// look may have begun before the destruction. One that was just made has been told of by then.
+void Debts::check_returned(Membership& membership) {
+  if ((checking_ & membership.bit()) != 0 || membership.creating != 0) return;
+  for (Survey* survey : {&membership.public_objects, &membership.user_objects}) {
+    Place& place = survey->place();
+    std::vector<std::uint64_t> reals;
+    for (const Held& each : held(place))
+      if (each.returned && each.seen_again < 2 && !locks_.contains(each.identity)) reals.push_back(each.real);
+    if (reals.empty() || !survey->current()) continue;
+    checking_ |= membership.bit();
+    return Errand::describe(place, std::move(reals), [this, &membership, &place, alive = std::weak_ptr<char>(alive_)](Reply* reply) {
+      if (alive.expired()) return;
+      checking_ &= ~membership.bit();
+      if (reply == nullptr) return;
+      In in(reply->annex);
+      Description now;
+      std::vector<std::uint64_t> gone;
+      bool confirmed = false;
+      while (in.remaining() != 0 && read_description(in, now)) {
+        if (!now.readable) gone.push_back(now.object);
+        for (Held& each : held(place))
+          if (now.readable && each.real == now.object && each.returned) confirmed |= ++each.seen_again == 2;
+      }
+      std::erase_if(held(place), [&](const Held& each) { return std::ranges::find(gone, each.real) != gone.end(); });
+      if (confirmed) distrust(membership);
+    });
+  }
+}
+
+std::size_t Debts::returned(const Membership& membership) const {
+  std::size_t count = 0;
+  for (const Place* place : {&membership.member.public_place(), &membership.member.user().place()})
+    if (const auto* objects = held_if_any(*place))
+      count = std::max<std::size_t>(count, std::ranges::count_if(*objects, [](const Held& each) { return each.seen_again >= 2; }));
+  return count;
+}
+
+void Debts::distrust(Membership& membership) {
+  const bool is_new = membership.distrust.empty();
+  membership.distrust = "it shows objects that were destroyed (restored from an older backup?): shimctl pool sync destroys them again, shimctl member ready takes them back";
+  if (is_new) pool_.runtime().log.error("pool {}: member {} is quarantined: {}", pool_.config.name, membership.member.name(), membership.distrust);
+}
+
+void Debts::withhold(Membership& membership, const Identity& identity) {
+  for (Place* place : {&membership.member.public_place(), &membership.member.user().place()})
+    for (const std::uint64_t handle : pool_.objects.handles_of(identity)) {
+      const std::uint64_t real = place->objects.real_of(handle);
+      if (real == 0) continue;
+      Description seen;
+      seen.object = real;
+      const std::string label = pool_.objects.find(handle)->label;
+      seen.label = {reinterpret_cast<const std::uint8_t*>(label.data()), label.size()};
+      place->objects.unbind_handle(handle);
+      hold(*place, seen, identity, false);
+    }
+}
+
+// What is left of them there is served again, as it is now.
+void Debts::give_back(Membership& membership, const Identity& identity) {
+  for (Survey* survey : {&membership.public_objects, &membership.user_objects}) {
+    Place& place = survey->place();
+    std::vector<std::uint64_t> reals;
+    std::erase_if(held(place), [&](const Held& each) {
+      const bool back = each.identity == identity && !each.returned;
+      if (back) reals.push_back(each.real);
+      return back;
+    });
+    if (reals.empty() || !survey->current()) continue;
+    Errand::describe(place, std::move(reals), [this, survey, alive = std::weak_ptr<char>(alive_)](Reply* reply) {
+      if (alive.expired()) return;
+      if (reply != nullptr) survey->take_described(reply->annex, [this](const auto&) { pool_.changed.resume_all(); });
+    });
+  }
+}
+
+std::size_t Debts::destroy_returned(Membership& membership) {
+  std::map<Identity, Debt> debts;
+  for (Place* place : {&membership.member.public_place(), &membership.member.user().place()})
+    for (Held& each : held(*place)) {
+      if (each.seen_again < 2) continue;
+      each.returned = false;
+      each.seen_again = 0;
+      Debt debt;
+      debt.kind = DebtKind::destroy;
+      debt.decided = true;
+      debt.pool = pool_.config.name;
+      debt.member = membership.member.name();
+      debt.identity = each.identity;
+      debt.count = journal_.limit(each.identity).value_or(0);
+      debt.is_private = place != &membership.member.public_place();
+      debt.label = each.label;
+      debts.try_emplace(each.identity, std::move(debt));
+    }
+  JournalChange change;
+  for (auto& [identity, debt] : debts) change.add.push_back(std::move(debt));
+  const std::size_t count = change.add.size();
+  if (count != 0 && !journal_.apply(std::move(change))) return 0;
+  membership.distrust.clear();
+  return count;
+}
+
+std::size_t Debts::accept_returned(Membership& membership) {
+  membership.distrust.clear();
+  std::map<Identity, std::uint64_t> back;
+  for (Place* place : {&membership.member.public_place(), &membership.member.user().place()}) {
+    std::map<Identity, std::uint64_t> here;
+    for (const Held& each : held(*place)) here[each.identity] += each.seen_again >= 2;
+    for (const auto& [identity, count] : here) back[identity] = std::max(back[identity], count);
+  }
+  JournalChange change;
+  for (const auto& [identity, count] : back)
+    if (count != 0) change.limits.emplace_back(identity, journal_.limit(identity).value_or(0) + count);
+  const std::size_t count = change.limits.size();
+  if (count == 0 || !journal_.apply(std::move(change))) return 0;
+  for (Place* place : {&membership.member.public_place(), &membership.member.user().place()})
+    for (Held& each : held(*place)) each.returned = false, each.seen_again = 0;
+  for (const auto& [identity, how_many] : back)
+    if (!owes(membership, identity)) give_back(membership, identity);
+  return count;
+}
+
+}  // namespace p11shim

@@ -1,0 +1,125 @@
+// What the members of one pool owe, and how it is paid: the journal's debts, tried in order whenever a member can be
+// reached. Keeps what a member shows of an object that it owes something about from being served there, and finds members
+// that show again what was destroyed: those were restored from an older backup and serve nothing until the operator has
+// decided (`pool sync` destroys it again, `member ready` takes it back).
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <unordered_map>
+
+#include "proxyd/objects/journal.h"
+#include "proxyd/tokens/place.h"
+
+namespace p11shim {
+
+class Pool;
+struct Membership;
+struct TokenObject;
+
+class Debts {
+ public:
+  Debts(Pool& pool, Journal& journal) : pool_(pool), journal_(journal) {}
+
+  [[nodiscard]] Journal& journal() { return journal_; }
+  [[nodiscard]] bool any() const;
+  // All of this pool that can be paid now; several times a second.
+  void tend(std::uint64_t now_ms);
+
+  // Where a member's debts can be paid: everything that is there is known, and nothing is in doubt. Null: not now.
+  Place* reachable(Membership& membership, bool is_private);
+
+  // One write at a time about one object: `locked` is called when it is this one's turn.
+  void lock(const Identity& identity, std::function<void()> locked);
+  void unlock(const Identity& identity);
+
+  // An object is to become known on a member. True: it is not served there for now.
+  bool keeps_back(Place& place, const Description& seen, const Identity& identity, bool created);
+  // From now on a member's copies of an object are not served, since it owes something about them.
+  void withhold(Membership& membership, const Identity& identity);
+  // It owes nothing about them any more.
+  void give_back(Membership& membership, const Identity& identity);
+  [[nodiscard]] bool owes(const Membership& membership, const Identity& identity) const;
+
+  // A debt is paid; the write is decided with it.
+  void paid(std::uint64_t number);
+  // The first of a write was refused by a member: nothing was done, so nothing is owed.
+  void give_up(std::uint64_t write, const Identity& identity, std::optional<std::uint64_t> limit_before);
+  // A creation on this member was begun, and is over.
+  void begin_creation(Membership& membership);
+  void end_creation(Membership& membership);
+  // Nobody knows what came of a creation: it is looked up.
+  void look_for_creation(std::uint64_t number);
+  // This pool copies objects of this class to its other members.
+  [[nodiscard]] bool copies(CK_OBJECT_CLASS object_class) const;
+  // What each of the other members owes when `object` was made on `made_on`.
+  void add_copies(JournalChange& change, const TokenObject& object, const Membership& made_on) const;
+  void add_copy(JournalChange& change, const TokenObject& object, const Membership& to) const;
+  // Copies an object to a member that owes it: done (the debt is paid), impossible (it is dropped), or another time.
+  enum class CopyOutcome : std::uint8_t { done, impossible, later };
+  using Copied = std::function<void(CopyOutcome)>;
+  void copy(std::uint64_t number, Place& to, Copied done);
+
+  // That keys wrapped on one member are unwrapped on the other was seen since both workers were started.
+  [[nodiscard]] bool trusted(const Place& from, const Place& to) const;
+  void trust(const Place& from, const Place& to);
+
+  // The operator's decisions about a member that shows what was destroyed. How many objects that are.
+  std::size_t destroy_returned(Membership& membership);
+  std::size_t accept_returned(Membership& membership);
+  [[nodiscard]] std::size_t returned(const Membership& membership) const;
+  // Debts that met an obstacle are tried again at once.
+  void try_again();
+
+ private:
+  struct Held {
+    Identity identity{};
+    std::uint64_t real = 0;
+    std::string label;
+    bool returned = false;  // it was destroyed once
+    int seen_again = 0;     // and was there when it was looked at again
+  };
+  struct HeldIn {
+    std::uint64_t generation = 0;
+    std::vector<Held> objects;
+  };
+  std::vector<Held>& held(Place& place);
+  [[nodiscard]] const std::vector<Held>* held_if_any(const Place& place) const;
+  void distrust(Membership& membership);
+  void check_returned(Membership& membership);
+  void pay_next(std::uint64_t now_ms);
+  void hold(Place& place, const Description& seen, const Identity& identity, bool returned);
+  // All that a member shows of this identity, held or served.
+  std::vector<std::uint64_t> reals_of(Place& place, const Identity& identity);
+  void forget_real(Place& place, const Identity& identity, std::uint64_t real);
+  Membership* member_of(const Debt& debt) const;
+  // A member that serves the object, other than this one.
+  Place* source_for(const Membership& debtor, const Identity& identity, std::uint64_t& real);
+
+  void pay(Debt& debt, Membership& membership, Place& place);
+  void pay_destroy(std::uint64_t number, Place& place);
+  void pay_refresh(Debt& debt, Membership& membership, Place& place);
+  void set_attributes(std::uint64_t number, Place& place, std::uint64_t real, Buffer wanted);
+  void pay_copy(Debt& debt, Membership& membership, Place& place);
+  void pay_create(Debt& debt, Membership& membership, Place& place);
+  void tried(std::uint64_t number);
+  void settle(std::uint64_t number);
+  void met_obstacle(Debt& debt, const std::string& what);
+  void end_write_if_refused(std::uint64_t write);
+  void bind_copy(std::uint64_t number, Place& to, std::span<const std::uint8_t> annex, Copied done);
+
+  Pool& pool_;
+  Journal& journal_;
+  std::map<Identity, std::deque<std::function<void()>>> locks_;
+  std::unordered_map<const Place*, HeldIn> held_;
+  std::map<std::pair<const Place*, const Place*>, std::pair<std::uint64_t, std::uint64_t>> trusted_;
+  std::uint64_t paying_ = 0;  // members, as bits: one debt at a time each
+  std::uint64_t cleared_ms_ = 0;
+  std::uint64_t checking_ = 0;  // members, as bits, whose returned objects are being looked at
+  bool in_tend_ = false;
+  bool again_ = false;          // a debt was paid meanwhile: there may be more to do
+  const std::shared_ptr<char> alive_ = std::make_shared<char>();
+};
+
+}  // namespace p11shim

@@ -1,0 +1,201 @@
+#include "proxyd/tokens/object_copy.h"
+
+#include <algorithm>
+
+#include "calls/mechanism_codec.h"
+#include "calls/table.h"
+#include "calls/templates.h"
+#include "pkcs11/names.h"
+#include "proxyd/balance/faults.h"
+#include "proxyd/tokens/errand.h"
+#include "proxyd/tokens/pool.h"
+
+namespace p11shim {
+namespace {
+
+using List = CK_FUNCTION_LIST_3_0;
+constexpr auto kReadTemplate = static_cast<std::uint32_t>(LaneCall::read_template);
+constexpr std::uint64_t kRoom = 64 << 10;  // for a wrapped key
+constexpr CK_ULONG kTrialSize = 16;
+
+void put_mechanism(Out& out, CK_MECHANISM_TYPE type) {
+  Handles none;
+  encode_mechanism(out, none, CK_MECHANISM{type, nullptr, 0});
+}
+
+Buffer secret_copy(std::span<const std::uint8_t> bytes) {
+  Buffer copy;
+  copy.mark_secret();
+  copy.append(bytes.data(), bytes.size());
+  return copy;
+}
+
+Buffer trial_template(bool generate) {
+  CK_OBJECT_CLASS object_class = CKO_SECRET_KEY;
+  CK_KEY_TYPE type = CKK_AES;
+  CK_ULONG size = kTrialSize;
+  CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
+  const CK_ATTRIBUTE attributes[] = {{CKA_CLASS, &object_class, sizeof object_class}, {CKA_KEY_TYPE, &type, sizeof type}, {CKA_TOKEN, &no, sizeof no},
+                                     {CKA_PRIVATE, &yes, sizeof yes}, {CKA_SENSITIVE, &yes, sizeof yes}, {CKA_EXTRACTABLE, &yes, sizeof yes},
+                                     {CKA_VALUE_LEN, &size, sizeof size}};
+  Buffer tmpl;
+  Out out(tmpl);
+  encode_template(out, attributes, std::size(attributes) - (generate ? 0 : 1));
+  return tmpl;
+}
+
+}  // namespace
+
+void ObjectCopy::run(Pool& pool, Order order, Done done) {
+  const auto copy = std::make_shared<ObjectCopy>(pool, order, std::move(done));
+  if (!order.is_key) return copy->read();
+  if (pool.config.balance.replication != Replication::wrap) return copy->finish(Outcome::impossible, "keys are copied with replication = \"wrap\" only");
+  if (!copy->find_wrapping_key(*order.from, copy->wrapping_from_) || !copy->find_wrapping_key(*order.to, copy->wrapping_to_)) return;
+  if (pool.debts.trusted(*order.from, *order.to)) return copy->wrap();
+  copy->try_wrapping();
+}
+
+void ObjectCopy::finish(Outcome outcome, const std::string& why, std::span<const std::uint8_t> annex) {
+  forget(*order_.from, trial_from_);
+  forget(*order_.to, trial_to_);
+  const Done done = std::move(done_);
+  done(outcome, why, annex);
+}
+
+void ObjectCopy::forget(Place& at, std::uint64_t& key) {
+  if (key != 0) Errand::change(at, number_of<&List::C_DestroyObject>(), std::exchange(key, 0), {}, [](Reply*) {});
+}
+
+bool ObjectCopy::good(const Reply* reply, const Place& at, const char* what) {
+  if (reply != nullptr && reply->rv == CKR_OK) return true;
+  const bool trouble = reply == nullptr || blame_of(reply->rv) != Blame::nobody || misses_object(reply->rv) || reply->rv == CKR_USER_NOT_LOGGED_IN;
+  finish(trouble ? Outcome::trouble : trial_ ? Outcome::hindered : Outcome::impossible,
+         "member " + at.member->name() + ": " + what + ": " + (reply == nullptr ? "no answer" : display(NameKind::ckr, reply->rv)));
+  return false;
+}
+
+// The one key of that name there.
+bool ObjectCopy::find_wrapping_key(Place& at, std::uint64_t& real) {
+  std::size_t count = 0;
+  pool_.objects.for_each([&](const TokenObject& object) {
+    if (object.object_class != CKO_SECRET_KEY || object.label != pool_.config.balance.wrapping_key) return;
+    const std::uint64_t found = at.objects.real_of(object.handle);
+    if (found == 0) return;
+    real = found;
+    ++count;
+  });
+  if (count == 1) return true;
+  finish(Outcome::hindered, "member " + at.member->name() + " has " + (count == 0 ? "no key" : "several keys") + " \"" + pool_.config.balance.wrapping_key +
+                                "\" (wrapping_key)");
+  return false;
+}
+
+void ObjectCopy::read() {
+  Buffer all;
+  Out(all).array(0);
+  Errand::call(*order_.from, kReadTemplate, {order_.real}, false, std::move(all), [self = shared_from_this()](Reply* reply) {
+    if (!self->good(reply, *self->order_.from, "its attributes cannot be read")) return;
+    self->template_ = secret_copy(reply->body);
+    self->order_.is_key ? self->unwrap() : self->create();
+  });
+}
+
+void ObjectCopy::create() {
+  Errand::call(*order_.to, number_of<&List::C_CreateObject>(), {}, true, secret_copy(template_.bytes()), [self = shared_from_this()](Reply* reply) {
+    if (self->good(reply, *self->order_.to, "C_CreateObject")) self->finish(Outcome::done, {}, reply->annex);
+  });
+}
+
+void ObjectCopy::wrap_at(Place& at, std::uint64_t wrapping_key, std::uint64_t key,
+                         std::function<void(ObjectCopy&, std::span<const std::uint8_t>)> then) {
+  Buffer body;
+  Out out(body);
+  put_mechanism(out, at.member->config().wrap_mechanism);
+  out.uint(kRoom);
+  Errand::call(at, number_of<&List::C_WrapKey>(), {wrapping_key, key}, false, std::move(body),
+               [self = shared_from_this(), &at, then = std::move(then)](Reply* reply) {
+                 if (!self->good(reply, at, "C_WrapKey")) return;
+                 In in(reply->body);
+                 Handles none;
+                 decode_mechanism_outputs(in, none, CK_MECHANISM{at.member->config().wrap_mechanism, nullptr, 0});
+                 in.uint();
+                 const auto wrapped = in.bin();
+                 if (!in.done()) return self->finish(Outcome::trouble, "member " + at.member->name() + ": C_WrapKey: no result");
+                 then(*self, wrapped);
+               });
+}
+
+void ObjectCopy::unwrap_at(std::span<const std::uint8_t> tmpl, std::function<void(ObjectCopy&, Reply&)> then) {
+  Buffer body;
+  Out out(body);
+  put_mechanism(out, order_.to->member->config().wrap_mechanism);
+  out.bin(wrapped_);
+  body.append(tmpl.data(), tmpl.size());
+  Errand::call(*order_.to, number_of<&List::C_UnwrapKey>(), {wrapping_to_}, true, std::move(body),
+               [self = shared_from_this(), then = std::move(then)](Reply* reply) {
+                 if (self->good(reply, *self->order_.to, "C_UnwrapKey") && reply->handles.size() == 1) then(*self, *reply);
+               });
+}
+
+void ObjectCopy::wrap() {
+  wrap_at(*order_.from, wrapping_from_, order_.real, [](ObjectCopy& self, std::span<const std::uint8_t> wrapped) {
+    self.wrapped_.assign(wrapped.begin(), wrapped.end());
+    self.read();
+  });
+}
+
+void ObjectCopy::unwrap() {
+  unwrap_at(template_.bytes(), [](ObjectCopy& self, Reply& reply) { self.finish(Outcome::done, {}, reply.annex); });
+}
+
+void ObjectCopy::try_wrapping() {
+  trial_ = true;
+  Buffer body;
+  Out out(body);
+  put_mechanism(out, CKM_AES_KEY_GEN);
+  const Buffer tmpl = trial_template(true);
+  body.append(tmpl.data(), tmpl.size());
+  Errand::call(*order_.from, number_of<&List::C_GenerateKey>(), {}, true, std::move(body), [self = shared_from_this()](Reply* reply) {
+    if (!self->good(reply, *self->order_.from, "C_GenerateKey") || reply->handles.size() != 1) return;
+    self->trial_from_ = reply->handles[0];
+    self->wrap_at(*self->order_.from, self->wrapping_from_, self->trial_from_, [](ObjectCopy& copy, std::span<const std::uint8_t> wrapped) {
+      copy.wrapped_.assign(wrapped.begin(), wrapped.end());
+      copy.try_unwrapping();
+    });
+  });
+}
+
+// What is refused here says that the wrapping keys or the mechanisms differ.
+void ObjectCopy::try_unwrapping() {
+  Buffer body;
+  Out out(body);
+  put_mechanism(out, order_.to->member->config().wrap_mechanism);
+  out.bin(wrapped_);
+  const Buffer tmpl = trial_template(false);
+  body.append(tmpl.data(), tmpl.size());
+  Errand::call(*order_.to, number_of<&List::C_UnwrapKey>(), {wrapping_to_}, true, std::move(body), [self = shared_from_this()](Reply* reply) {
+    if (reply == nullptr || blame_of(reply->rv) == Blame::member) return void(self->good(reply, *self->order_.to, "C_UnwrapKey"));
+    if (reply->rv != CKR_OK || reply->handles.size() != 1) return self->tried(false);
+    self->trial_to_ = reply->handles[0];
+    self->compare_wrapping();
+  });
+}
+
+void ObjectCopy::compare_wrapping() {
+  wrap_at(*order_.to, wrapping_to_, trial_to_, [](ObjectCopy& self, std::span<const std::uint8_t> wrapped) {
+    self.tried(std::ranges::equal(wrapped, self.wrapped_));
+  });
+}
+
+void ObjectCopy::tried(bool same) {
+  forget(*order_.from, trial_from_);
+  forget(*order_.to, trial_to_);
+  if (!same)
+    return finish(Outcome::hindered, "what member " + order_.from->member->name() + " wraps member " + order_.to->member->name() +
+                                         " does not unwrap: their wrapping keys differ, or what they mean by their wrap_mechanism");
+  trial_ = false;
+  pool_.debts.trust(*order_.from, *order_.to);
+  wrap();
+}
+
+}  // namespace p11shim
