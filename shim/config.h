@@ -62,7 +62,7 @@ struct ShimConfig {
   std::chrono::milliseconds remember{1'000};  // how long an answer may be given again without asking; 0: never
   bool coalesce = true;  // calls that belong together travel as one message
   bool shared_memory = true;  // large data goes through memory shared with proxyd's workers, where the endpoint is local
-  std::uint32_t spin = 50;    // microseconds of looking for an answer before sleeping; 0: none
+  std::uint32_t spin = 0;     // microseconds of looking for an answer before sleeping; 0: none
   ShimLogSink log;
   LogLevel log_level = LogLevel::warning;
 

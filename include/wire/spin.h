@@ -22,11 +22,16 @@ class Spin {
   template <class Came>
   bool look(Came came) {
     if (longest_.count() == 0 || !is_worth_it()) return false;
-    const auto until = Clock::now() + longest_;
+    auto last = Clock::now();
+    const auto until = last + longest_;
     do {
-      if (came()) return hit();
+      const bool has_come = came();
+      const auto now = Clock::now();
+      if (now - last > kInterrupted) return crowded(has_come);
+      if (has_come) return hit();
+      last = now;
       relax();
-    } while (Clock::now() < until);
+    } while (last < until);
     return miss();
   }
 
@@ -34,6 +39,7 @@ class Spin {
   static constexpr std::uint32_t kFirstPause = 32;  // waits between two tries; doubled for each try in vain
   static constexpr std::uint32_t kLongestPause = 4096;
   static constexpr int kBest = 8;
+  static constexpr std::chrono::microseconds kInterrupted{300};  // no look takes so long by itself
 
   bool is_worth_it() {
     if (score_ > 0) return true;
@@ -50,6 +56,12 @@ class Spin {
     if (score_ > 0) score_ -= 2;
     else pause_ = std::min(pause_ * 2, kLongestPause);
     return false;
+  }
+  // Somebody else had the processor meanwhile: they are all taken. The scheduler prefers whoever sleeps then.
+  bool crowded(bool has_come) {
+    score_ = 0;
+    pause_ = kLongestPause;
+    return has_come;
   }
   static void relax() {
     for (int i = 0; i < 16; ++i) {

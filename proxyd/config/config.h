@@ -54,7 +54,7 @@ struct LimitsConfig {
   std::uint64_t max_frame = limits::kMaxFrame;
   std::uint32_t max_sessions_per_application = 100'000;  // virtual ones
   std::uint32_t max_applications = 10'000;
-  std::uint32_t spin = 50;                             // microseconds of looking before sleeping; 0: none
+  std::uint32_t spin = 0;                              // microseconds of looking before sleeping; 0: none
   std::chrono::milliseconds deadline{30'000};          // of a call whose application sets none
   std::chrono::milliseconds keygen_deadline{300'000};  // of one that makes a key
 };

@@ -34,6 +34,19 @@ TEST(Spin, LooksEverMoreSeldomInVain) {
   EXPECT_LT(tries, 60);
 }
 
+TEST(Spin, StopsWhereOthersWantTheProcessor) {
+  Spin spin(microseconds(1));
+  for (int i = 0; i < 1000; ++i) spin.look([] { return true; });
+  const auto interrupted = [] {
+    const auto until = Spin::Clock::now() + microseconds(400);
+    while (Spin::Clock::now() < until) {
+    }
+    return true;
+  };
+  EXPECT_TRUE(spin.look(interrupted)) << "what has come is not lost";
+  for (int i = 0; i < 1000; ++i) EXPECT_FALSE(spin.look([]() -> bool { ADD_FAILURE() << "it looked"; return true; }));
+}
+
 TEST(Spin, ASingleMissAfterManyHitsChangesNothing) {
   Spin spin(microseconds(1));
   for (int i = 0; i < 1000; ++i) spin.look([] { return true; });
