@@ -251,6 +251,25 @@ TEST_P(AutomateTest, AWipedTokenComesBackFromItsBackup) {
   EXPECT_EQ(again["objects"][0]["state"], "was there");
 }
 
+TEST_P(AutomateTest, AKeyIsCopiedToAnotherToken) {
+  if (GetParam() == Way::kProxied) GTEST_SKIP() << "the proxyd of the test shows the tokens that were there at its start";
+  ASSERT_EQ(shell("softhsm2-util --init-token --free --label second --pin 9876 --so-pin 5678"), 0) << err;
+  ASSERT_EQ(tool({"key", "gen", "--type", "ec:P-256", "--label", "e", "--attr", "extractable"}), 0) << err;
+  ASSERT_EQ(tool({"key", "gen-secret", "--label", "fixed"}), 0) << err;
+  write("pin", "9876\n");
+  const std::string source = "file:" + path("pin");
+  EXPECT_EQ(answered({"key", "copy", "e", "--to", "second", "--to-pin-from", source})["keys"].size(), 2u);
+  const auto there = fingerprint("e");
+  Words words{"--module", variables()["P11_MODULE"], "--token", "second", "--pin-from", source};
+  words.insert(words.end(), {"key", "show", "e", "-o", "json"});
+  ASSERT_EQ(bare(words), 0) << err;
+  EXPECT_EQ(json::parse(out)["data"]["spki_sha256"].dump(), there);
+  EXPECT_EQ(tool({"key", "copy", "e", "--to", "second", "--to-pin-from", source}), 7) << "it is there";
+  EXPECT_EQ(tool({"key", "copy", "fixed", "--to", "second", "--to-pin-from", source}), 8);
+  EXPECT_NE(err.find("not extractable"), std::string::npos) << err;
+  EXPECT_EQ(tool({"key", "copy", "e"}), 2);
+}
+
 TEST_P(AutomateTest, ABundleWithAnyByteAlteredIsRefused) {
   ASSERT_EQ(tool({"key", "gen-secret", "--label", "kek"}), 0) << err;
   ASSERT_EQ(tool({"key", "gen-secret", "--label", "s", "--attr", "extractable"}), 0) << err;

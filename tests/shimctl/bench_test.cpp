@@ -178,6 +178,21 @@ TEST_P(BenchTest, OutputsAgree) {
   EXPECT_NE(read("two.html").find("Comparison"), std::string::npos);
 }
 
+TEST_P(BenchTest, CapacityIsAnsweredWithItsError) {
+  ASSERT_EQ(tool({"bench", "sweep", "--only", "rsa2048-sign", "--over", "threads=1,2", "--iterations", "60", "--warmup",
+                  "0s", "--save", path("sweep.json")}),
+            0)
+      << err;
+  const json found = data({"bench", "capacity", "--from", path("sweep.json"), "--rate", "5000", "--p99", "10s"});
+  EXPECT_GE(found["hsms"], 1);
+  EXPECT_GE(found["choices"].size(), 3u);
+  EXPECT_LT(std::abs(found["choices"].back()["error_percent"].get<double>()), 50);
+  EXPECT_EQ(tool({"bench", "capacity", "--from", path("sweep.json"), "--rate", "5000", "--p99", "1ms"}) == 1 ||
+                code == 0,
+            true)
+      << err;
+}
+
 TEST_P(BenchTest, ReportsOfAnotherVersionAreRefused) {
   write("old.json", R"({"schema":"p11shim.bench.run/0","data":{"tests":[]}})");
   write("other.json", R"({"schema":"p11shim.key.list/1","data":{}})");
