@@ -1,10 +1,7 @@
 #!/bin/sh
-# Makes the manual pages from what the programs say of themselves, into build/man.
+# Makes the manual pages into build/man: shimctl writes its own, proxyd's is made from what it says of itself.
 set -eu
 cd "$(dirname "$0")/.."
 mkdir -p build/man
-page() {
-  help2man --no-info --section "$1" --name "$3" --help-option "$4" --output "build/man/$2.$1" "build/bin/$2"
-}
-page 8 proxyd 'PKCS#11 proxy daemon' --help
-page 1 shimctl 'a toolbox for PKCS#11 modules and their proxy' --help-all
+help2man --no-info --section 8 --name 'PKCS#11 proxy daemon' --help-option --help --output build/man/proxyd.8 build/bin/proxyd
+build/bin/shimctl manual >build/man/shimctl.1

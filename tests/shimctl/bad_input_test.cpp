@@ -85,6 +85,27 @@ TEST_P(BadInputTest, WhatIsNoModuleIsToldSo) {
   EXPECT_EQ(bare({"info"}, {{"P11SHIM_ENDPOINT", "unix:" + path("none.sock")}}), 4) << err;
 }
 
+TEST_P(BadInputTest, AMissingMechanismNamesWhatIsThereInstead) {
+  const json failure = error({"key", "gen", "--type", "chacha20", "--label", "k"}, 8);
+  EXPECT_EQ(failure["explain"], "CKR_MECHANISM_INVALID");
+  const std::string text = failure["why"].get<std::string>() + failure["fix"].get<std::string>();
+  EXPECT_NE(text.find("CKM_AES_KEY_GEN"), std::string::npos) << text;
+}
+
+TEST_P(BadInputTest, AFileThatIsNotWhatItSeemsIsToldSo) {
+  const json certificate = error({"key", "import", write("cert.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+                                  "--label", "k"}, 2);
+  EXPECT_FALSE(certificate["what"].get<std::string>().empty());
+  error({"key", "import", write("image.pem", std::string("\x89PNG\r\n\x1a\n", 8)), "--label", "k"}, 2);
+  error({"key", "import", path("none.pem"), "--label", "k"}, 7);
+  error({"key", "import", folder.string(), "--label", "k"}, 7);
+  ASSERT_EQ(tool({"key", "gen", "--label", "k"}), 0) << err;
+  EXPECT_EQ(tool({"verify", "--key", "k", "--in", write("m", "m"), "--signature", write("s", "no signature")}), 1) << err;
+  ASSERT_EQ(tool({"key", "gen-secret", "--label", "kek"}), 0) << err;
+  EXPECT_EQ(tool({"key", "unwrap", write("w", "no wrapped key"), "--with", "kek", "--type", "aes:256", "--label", "u"}), 8) << err;
+  EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
+}
+
 TEST_P(BadInputTest, MistypedCommandsAreRecognised) {
   EXPECT_EQ(tool({"kye", "list"}), 2);
   EXPECT_NE(err.find("did you mean \"key\"?"), std::string::npos) << err;

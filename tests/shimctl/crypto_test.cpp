@@ -1,4 +1,8 @@
 // sign, verify, encrypt, decrypt, hash, hmac, cmac, random, derive: with openssl at the other end.
+#include <openssl/evp.h>
+
+#include <memory>
+
 #include "toolbox.h"
 
 namespace p11shim {
@@ -133,6 +137,54 @@ TEST_P(CryptoTest, AesIsOpensslsInBothDirections) {
   error({"decrypt", "--key", "k", "--in", path("short")}, 2);
 }
 
+// The openssl command has no GCM; its library has.
+std::string openssl_gcm(const std::string& key, const std::string& iv, const std::string& aad, const std::string& plain) {
+  const auto bytes = [](const std::string& text) { return reinterpret_cast<const unsigned char*>(text.data()); };
+  const std::unique_ptr<EVP_CIPHER_CTX, void (*)(EVP_CIPHER_CTX*)> context(EVP_CIPHER_CTX_new(), EVP_CIPHER_CTX_free);
+  const auto* cipher = key.size() == 16 ? EVP_aes_128_gcm() : EVP_aes_256_gcm();
+  std::string sealed(plain.size() + 16, '\0');
+  auto* out = reinterpret_cast<unsigned char*>(sealed.data());
+  int length = 0;
+  EXPECT_EQ(EVP_EncryptInit_ex(context.get(), cipher, nullptr, nullptr, nullptr), 1);
+  EXPECT_EQ(EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_GCM_SET_IVLEN, static_cast<int>(iv.size()), nullptr), 1);
+  EXPECT_EQ(EVP_EncryptInit_ex(context.get(), nullptr, nullptr, bytes(key), bytes(iv)), 1);
+  EXPECT_EQ(EVP_EncryptUpdate(context.get(), nullptr, &length, bytes(aad), static_cast<int>(aad.size())), 1);
+  EXPECT_EQ(EVP_EncryptUpdate(context.get(), out, &length, bytes(plain), static_cast<int>(plain.size())), 1);
+  EXPECT_EQ(EVP_EncryptFinal_ex(context.get(), out + length, &length), 1);
+  EXPECT_EQ(EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_GCM_GET_TAG, 16, out + plain.size()), 1);
+  return sealed;
+}
+
+TEST_P(CryptoTest, GcmIsOpensslsInBothDirections) {
+  std::string plain;
+  for (int i = 0; i < 200'000; ++i) plain += static_cast<char>(i * 7 + i / 256);
+  const std::string iv = "0123456789ab", aad = "header";
+  const Words shared{"--iv", "303132333435363738396162", "--aad", "686561646572"};
+  for (const std::size_t size : {std::size_t{16}, std::size_t{32}}) {
+    const std::string key = std::string("0123456789abcdef0123456789abcdef").substr(0, size);
+    const std::string label = "k" + std::to_string(size);
+    ASSERT_EQ(tool({"key", "import", write("key", key), "--type", "aes:" + std::to_string(8 * size), "--label", label}), 0) << err;
+    for (const std::string& data : {std::string(), std::string("x"), plain}) {
+      const std::string expected = openssl_gcm(key, iv, aad, data);
+      Words seal{"encrypt", "--key", label, "--mode", "gcm", "--in", write("m", data), "--out", path("c")};
+      seal.insert(seal.end(), shared.begin(), shared.end());
+      ASSERT_EQ(tool(seal), 0) << err;
+      EXPECT_EQ(read("c") == expected, true) << data.size() << " bytes";
+      Words open{"decrypt", "--key", label, "--mode", "gcm", "--in", write("e", expected), "--out", path("p")};
+      open.insert(open.end(), shared.begin(), shared.end());
+      ASSERT_EQ(tool(open), 0) << err;
+      EXPECT_EQ(read("p") == data, true) << data.size() << " bytes";
+    }
+    // A changed bit is refused, and no file appears.
+    std::string forged = openssl_gcm(key, iv, aad, plain);
+    forged[100] = static_cast<char>(forged[100] ^ 1);
+    Words open{"decrypt", "--key", label, "--in", write("e", forged), "--out", path("forged")};
+    open.insert(open.end(), shared.begin(), shared.end());
+    EXPECT_EQ(tool(open), 8) << err;
+    EXPECT_FALSE(std::filesystem::exists(path("forged")));
+  }
+}
+
 TEST_P(CryptoTest, RsaEncryptsForOpensslAndBack) {
   make("rsa:2048", "k");
   write("m", "secret");
@@ -201,6 +253,13 @@ TEST_P(CryptoTest, AgreesOnTheKeyThatOpensslAgreesOn) {
       data({"derive", "--key", "k", "--peer", path("peer.pub"), "--type", "aes:256", "--label", "d"})["type"],
       "aes");
   error({"derive", "--key", "k", "--peer", path("peer.pub")}, 2);
+  make("x25519", "x");
+  ASSERT_EQ(shell("openssl genpkey -algorithm X25519 -out xpeer.pem && openssl pkey -in xpeer.pem -pubout -out xpeer.pub && "
+                  "openssl pkeyutl -derive -inkey xpeer.pem -peerkey x.pub -out xtheirs"),
+            0)
+      << err;
+  ASSERT_EQ(tool({"derive", "--key", "x", "--peer", path("xpeer.pub"), "--out", path("xours")}), 0) << err;
+  EXPECT_EQ(read("xours"), read("xtheirs"));
   write("text", "hello");
   error({"derive", "--key", "k", "--peer", path("text"), "--label", "e"}, 2);
 }

@@ -2,7 +2,8 @@
 """Runs the examples of shimctl's documents that are marked to be run.
 
 A block of the language "sh run" runs in a directory of its own with a fresh token "test" (PINs 1234 and 5678),
-"shimctl" in PATH and P11_MODULE set; one that ends in "sh run proxied" runs behind a proxyd. Each must succeed.
+"shimctl" in PATH and P11_MODULE set; one that ends in "sh run proxied" runs behind a proxyd. Each must succeed. So must
+the commands of blocks without a language that follow "$ ", behind a proxyd; what they print there is an example.
 """
 import os
 import re
@@ -15,6 +16,9 @@ BUILD = os.environ["P11TEST_BUILD_DIR"]
 SOURCE = os.environ["P11TEST_SOURCE_DIR"]
 MODULE = os.environ.get("SOFTHSM2_MODULE", "/usr/lib/softhsm/libsofthsm2.so")
 DOCUMENTS = ["shimctl.md", "bench.md", "automation.md"]
+CONSOLE = re.compile(r"^```\n(\$ .*?)^```$", re.MULTILINE | re.DOTALL)
+# Of commands that are shown with their output: tools that are not installed, and pools of several members.
+MISSING = [tool for tool in ("jq", "pkcs11-tool") if not shutil.which(tool)] + ["pool show", "pool diff"]
 BLOCK = re.compile(r"^```sh run( proxied)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 if not os.path.exists(MODULE) or not shutil.which("softhsm2-util"):
@@ -47,9 +51,12 @@ def main():
     results = []
     for name in DOCUMENTS:
         with open(os.path.join(SOURCE, "docs", name), encoding="utf-8") as document:
-            blocks = BLOCK.findall(document.read())
+            text = document.read()
+        blocks = BLOCK.findall(text)
         if not blocks:
             sys.exit(f"docs/{name} has no examples to run")
+        shown = [line[2:] for block in CONSOLE.findall(text if name == "shimctl.md" else "") for line in block.splitlines() if line.startswith("$ ")]
+        blocks += [(" proxied", line) for line in shown if not any(tool in line for tool in MISSING)]
         results += [run(f"{i + 1} of {name}", bool(proxied), script) for i, (proxied, script) in enumerate(blocks)]
     print(f"{sum(results)} of {len(results)} examples work")
     sys.exit(not all(results))

@@ -1,4 +1,9 @@
 // info, slot, token, mech.
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <sstream>
+
 #include "toolbox.h"
 
 namespace p11shim {
@@ -61,6 +66,68 @@ TEST_P(InfoTest, TokensAreInitialisedAndWiped) {
   EXPECT_EQ(data({"--token", "second", "--so-pin-from", "env:SOPIN", "--yes", "token", "wipe"})["label"],
             "second");
   error({"--token", "second", "--so-pin-from", "env:SOPIN", "token", "init", "--label", "third"}, 1);
+}
+
+TEST_P(InfoTest, MechanismsAreComparedWithThoseOfAMember) {
+  if (GetParam() == Way::kDirect) {
+    error({"mech", "list", "--diff", "pool/none"}, 4);
+    return;
+  }
+  ASSERT_EQ(tool({"key", "gen", "--label", "k"}), 0) << err;
+  ASSERT_EQ(bare({"status", "-o", "json"}), 0) << err;
+  std::string member;
+  for (const json& each : json::parse(out)["data"]["members"])
+    if (each["token"] == "test") member = each["pool"].get<std::string>() + "/" + each["member"].get<std::string>();
+  EXPECT_EQ(data({"mech", "list", "--diff", member})["differences"].size(), 0u) << member;
+  EXPECT_EQ(data({"key", "diff", "k", "--other-member", member})["same_public_key"], true);
+  EXPECT_NE(error({"mech", "list", "--diff", "pool/none"}, 7)["why"].get<std::string>().find(member), std::string::npos);
+  error({"key", "diff", "k", "--other-member", "none"}, 7);
+}
+
+TEST_P(InfoTest, TheManualHasEveryCommand) {
+  ASSERT_EQ(bare({"manual"}), 0) << err;
+  const std::string page = out;
+  std::size_t commands = 0;
+  ASSERT_EQ(bare({"complete", "--", ""}), 0) << err;
+  std::istringstream nouns(out);
+  for (std::string noun; std::getline(nouns, noun);) {
+    if (noun.empty() || noun[0] == '-') continue;
+    EXPECT_NE(page.find(".SS \"shimctl " + std::regex_replace(noun, std::regex("-"), "\\-")), std::string::npos) << noun;
+    ++commands;
+  }
+  EXPECT_GT(commands, 20U);
+  for (const char* text : {".TH SHIMCTL 1", ".SS \"shimctl key gen\"", "\\-\\-pin\\-from", ".SH EXIT STATUS"})
+    EXPECT_NE(page.find(text), std::string::npos) << text;
+  write("shimctl.1", page);
+  if (shell("command -v groff") == 0) {
+    EXPECT_EQ(shell("groff -man -Tutf8 -ww -z shimctl.1"), 0);
+    EXPECT_EQ(err, "");
+  }
+}
+
+// What explain advises can be typed.
+TEST_P(InfoTest, TextsNameNoCommandThatDoesNotExist) {
+  ASSERT_EQ(bare({"manual"}), 0) << err;
+  const std::string page = std::regex_replace(out, std::regex(R"(\\-)"), "-");
+  static const std::regex kCommand("`shimctl ((?:--?[a-zA-Z-]+ (?:LABEL |PATH )?)*)([a-z-]+)(?: ([a-z-]+))?");
+  std::size_t found = 0;
+  for (const auto& file : std::filesystem::directory_iterator(std::string(P11TEST_SOURCE_DIR) + "/tools/shimctl/explain/data")) {
+    std::ifstream stream(file.path());
+    std::ostringstream text;
+    text << stream.rdbuf();
+    const std::string all = text.str();
+    for (std::sregex_iterator match(all.begin(), all.end(), kCommand), end; match != end; ++match, ++found) {
+      const std::string noun = "\n.SS \"shimctl " + (*match)[2].str();
+      const bool whole = page.find(noun + "\"") != std::string::npos || page.find(noun + " [") != std::string::npos;
+      const std::string verb = noun + " " + (*match)[3].str();
+      const bool with_verb = page.find(verb + "\"") != std::string::npos || page.find(verb + " ") != std::string::npos;
+      EXPECT_TRUE(whole || with_verb || page.find(noun + " ") != std::string::npos) << match->str() << " in " << file.path();
+      if (!whole && (*match)[3].matched) {
+        EXPECT_TRUE(with_verb) << match->str() << " in " << file.path();
+      }
+    }
+  }
+  EXPECT_GT(found, 50U);
 }
 
 TEST_P(InfoTest, SelftestPasses) {

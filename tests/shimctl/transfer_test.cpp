@@ -74,6 +74,27 @@ TEST_P(TransferTest, WrapsAndUnwraps) {
   error({"key", "wrap", "k", "--with", "kek", "--mechanism", "magic"}, 2);
 }
 
+TEST_P(TransferTest, ADryRunWritesNothing) {
+  ASSERT_EQ(tool({"key", "gen-secret", "--label", "s", "--attr", "extractable"}), 0) << err;
+  ASSERT_EQ(tool({"key", "gen-secret", "--label", "kek"}), 0) << err;
+  ASSERT_EQ(tool({"key", "gen", "--label", "k"}), 0) << err;
+  ASSERT_EQ(tool({"key", "wrap", "s", "--with", "kek", "--out", path("w")}), 0) << err;
+  const std::vector<Words> commands{
+      {"key", "wrap", "s", "--with", "kek"},
+      {"key", "rewrap", path("w"), "--with", "kek", "--to", "kek", "--type", "aes:256"},
+      {"key", "export-pub", "k"},
+      {"key", "csr", "k", "--subject", "/CN=k"},
+      {"key", "cert", "k", "--subject", "/CN=k"}};
+  for (Words words : commands) {
+    words.insert(words.end(), {"--out", path("new"), "--dry-run"});
+    EXPECT_EQ(tool(words), 0) << words[1] << err;
+    EXPECT_FALSE(std::filesystem::exists(path("new"))) << words[1];
+  }
+  const auto before = data({"key", "list"})["keys"].size();
+  EXPECT_EQ(tool({"key", "unwrap", path("w"), "--with", "kek", "--type", "aes:256", "--label", "again", "--dry-run"}), 0) << err;
+  EXPECT_EQ(data({"key", "list"})["keys"].size(), before);
+}
+
 TEST_P(TransferTest, RequestsAndCertificatesAreGood) {
   for (const char* type : {"rsa:2048", "ec:P-256", "ed25519"}) {
     ASSERT_EQ(tool({"key", "gen", "--type", type, "--label", type}), 0) << err;

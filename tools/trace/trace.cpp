@@ -4,8 +4,10 @@
 #include <dlfcn.h>
 #include <stdlib.h>
 
+#include <cstddef>
 #include <cstring>
-#include <mutex>
+#include <iterator>
+#include <type_traits>
 #include <utility>
 
 #include "pkcs11/cryptoki.h"
@@ -114,7 +116,7 @@ CK_UTF8CHAR interface_name[] = "PKCS 11";
 CK_INTERFACE interfaces[] = {{interface_name, &functions_3_0, 0}, {interface_name, &functions_2_40, 0}};
 
 // These three are ours in both lists.
-const bool prepared = [] {
+[[maybe_unused]] const bool prepared = [] {
   functions_2_40.C_GetFunctionList = get_function_list;
   functions_3_0.C_GetFunctionList = get_function_list;
   functions_3_0.C_GetInterfaceList = get_interface_list;

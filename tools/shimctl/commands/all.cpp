@@ -11,6 +11,7 @@
 #include "tools/shimctl/commands/explain/explain_commands.h"
 #include "tools/shimctl/commands/info/info_commands.h"
 #include "tools/shimctl/commands/key/key_commands.h"
+#include "tools/shimctl/commands/manual.h"
 #include "tools/shimctl/commands/ping.h"
 #include "tools/shimctl/commands/pool/pool_commands.h"
 #include "tools/shimctl/commands/run.h"
@@ -32,6 +33,7 @@ void add_all_commands(CLI::App& root, Invocation& invocation) {
   add_explain_commands(root, invocation);
   add_doctor(root, invocation);
   add_audit_commands(root, invocation);
+  add_manual(root, invocation);
   add_ping(root, invocation);
   add_pool_commands(root, invocation);
   add_status(root, invocation);

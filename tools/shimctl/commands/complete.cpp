@@ -128,7 +128,8 @@ std::set<std::string> live(const Invocation& invocation, const Place& place, con
 
 std::set<std::string> words_of(const Place& place, bool options) {
   std::set<std::string> words;
-  for (const auto* command : place.app->get_subcommands({})) words.insert(command->get_name());
+  for (const auto* command : place.app->get_subcommands({}))
+    if (!command->get_group().empty()) words.insert(command->get_name());
   if (!options) return words;
   for (const auto* app = place.app; app != nullptr; app = app->get_parent()) {
     for (const auto* option : app->get_options()) {

@@ -54,13 +54,14 @@ InputStream::~InputStream() {
 }
 
 std::string_view InputStream::next() {
+  if (ended_) return {};
   std::size_t filled = 0;
   while (filled < kChunk) {
     const ssize_t length = ::read(descriptor_, buffer_.data() + filled, kChunk - filled);
     if (length < 0 && errno == EINTR) continue;
     if (length < 0)
       throw Failure(ExitCode::kNotFound, "cannot read " + in_quotes(path_) + ": " + reason(errno), "");
-    if (length == 0) break;
+    if ((ended_ = length == 0)) break;
     filled += static_cast<std::size_t>(length);
   }
   progress_.advance(filled);

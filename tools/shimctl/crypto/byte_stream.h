@@ -28,6 +28,7 @@ class InputStream {
   std::string path_;
   int descriptor_;
   std::string buffer_;
+  bool ended_ = false;
   Progress progress_;
 };
 

@@ -51,7 +51,7 @@ void examine_breakers(const json& pools, Examination& found) {
   for (const json& pool : pools.value("pools", json::array()))
     for (const json& member : pool.value("members", json::array())) {
       const std::string name = member_text(text(pool, "pool"), text(member, "member"));
-      const std::string wanted = text(member, "wanted");
+      const std::string wanted = text(member.value("administrative", json::object()), "state");
       const auto ejections = member.value("ejections", std::uint64_t{0});
       if (text(member, "state") == "ejected")
         found.fail("breakers", name + ": ejected");
@@ -75,12 +75,13 @@ void examine_drift(const Patient& patient, Examination& found) {
     const std::string name = text(pool, "pool");
     try {
       ControlClient control(patient.invocation.control_path);
-      const json diff = control.ask("diff", {{"pool", name}}, std::chrono::seconds(20));
+      const json diff = control.ask("pool-diff", {{"pool", name}}, std::chrono::seconds(20));
       const auto differences = diff.value("differences", json::array()).size();
-      if (differences == 0)
-        found.pass("pool-drift", name);
-      else
-        found.warn("pool-drift", name + ": " + std::to_string(differences) + " differences");
+      const auto left_out = diff.value("not_compared", json::array()).size();
+      const std::string line = name + ": " + std::to_string(differences) + " differences";
+      if (differences > 0) found.fail("pool-drift", line);
+      else if (left_out > 0) found.warn("pool-drift", name + ": " + std::to_string(left_out) + " members could not be asked");
+      else found.pass("pool-drift", name + (diff.value("private_compared", false) ? "" : ": public objects, since nobody is logged in"));
     } catch (const Failure& failure) {
       found.skip("pool-drift", name + ": " + failure.reason().what);
     }

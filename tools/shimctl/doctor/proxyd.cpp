@@ -14,23 +14,27 @@ namespace {
 
 constexpr std::chrono::seconds kPatience{5};
 
+// Null if this proxyd does not know the question.
+nlohmann::json answer(const Patient& patient, const char* question) {
+  try {
+    return ControlClient(patient.invocation.control_path).ask(question, nlohmann::json::object(), kPatience);
+  } catch (const Failure&) {
+    return {};
+  }
+}
+
 void ask_proxyd(Patient& patient, Examination& found) {
   try {
     ControlClient control(patient.invocation.control_path);
     patient.status = control.ask("status", nlohmann::json::object(), kPatience);
-    found.pass("control-socket", patient.invocation.control_path + ", proxyd " +
-                                     patient.status.value("version", "?") + ", pid " +
-                                     std::to_string(patient.status.value("pid", 0)));
-    patient.pools = control.ask("pools", nlohmann::json::object(), kPatience);
-    patient.stats = control.ask("stats", nlohmann::json::object(), kPatience);
   } catch (const Failure& failure) {
-    if (!patient.status.is_null()) return;
-    const std::string why = failure.reason().what;
-    if (patient.proxied)
-      found.fail("control-socket", why);
-    else
-      found.skip("control-socket", "the module is used without proxyd");
+    if (!patient.proxied) return found.skip("control-socket", "the module is used without proxyd");
+    return found.fail("control-socket", failure.reason().what);
   }
+  found.pass("control-socket", patient.invocation.control_path + ", proxyd " + patient.status.value("version", "?") +
+                                   ", pid " + std::to_string(patient.status.value("pid", 0)));
+  patient.pools = answer(patient, "pools");
+  patient.stats = answer(patient, "stats");
 }
 
 void compare_versions(const Patient& patient, Examination& found) {

@@ -2,6 +2,15 @@
 
 namespace p11shim {
 
+KeyType as_the_token_makes(const Session& session, KeyType type) {
+  if (type.generate != CKM_EC_MONTGOMERY_KEY_PAIR_GEN) return type;
+  const auto has = [&](CK_MECHANISM_TYPE mechanism) { return session.module().has_mechanism(session.slot(), mechanism); };
+  if (has(CKM_EC_MONTGOMERY_KEY_PAIR_GEN) || !has(CKM_EC_EDWARDS_KEY_PAIR_GEN)) return type;
+  type.type = CKK_EC_EDWARDS;
+  type.generate = CKM_EC_EDWARDS_KEY_PAIR_GEN;
+  return type;
+}
+
 MadeKey make_key(const Session& session, const KeyType& type, const KeyNames& names, const Template& changes,
                  const Template& public_changes) {
   if (!type.pair) {
@@ -15,7 +24,12 @@ MadeKey make_key(const Session& session, const KeyType& type, const KeyNames& na
   } else {
     public_key.set(CKA_EC_PARAMS, type.ec_params);
   }
-  Template private_key = private_key_template(names, type.type).set_all(changes);
+  Template private_key = private_key_template(names, type.type);
+  if (type.type == CKK_EC_EDWARDS && agrees_only(type.ec_params)) {
+    private_key.set(CKA_SIGN, false).set(CKA_DERIVE, true);
+    public_key.set(CKA_VERIFY, false);
+  }
+  private_key.set_all(changes);
   const auto pair =
       session.generate_pair({type.generate, nullptr, 0}, public_key.set_all(public_changes), private_key);
   return {.key = pair.private_key, .public_key = pair.public_key};

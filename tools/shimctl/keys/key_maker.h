@@ -16,4 +16,7 @@ struct MadeKey {
 MadeKey make_key(const Session& session, const KeyType& type, const KeyNames& names, const Template& changes,
                  const Template& public_changes);
 
+// The type as this token makes it: SoftHSM, which has no mechanism for X25519 and X448, makes them with the one for Ed25519.
+KeyType as_the_token_makes(const Session& session, KeyType type);
+
 }  // namespace p11shim

@@ -97,18 +97,22 @@ void require_mechanism(const Session& session, CK_MECHANISM_TYPE mechanism, CK_F
   const Module& module = session.module();
   if (module.has_mechanism(session.slot(), mechanism)) return;
   const std::string name = display(NameKind::ckm, mechanism);
+  // Those of its family; if there are none, all that are for the same use.
   std::string alike;
-  std::size_t named = 0;
-  for (const auto other : module.mechanisms(session.slot())) {
-    const auto known = ckm_name(other);
-    if (!known || family(*known) != family(name)) continue;
-    if ((module.mechanism_info(session.slot(), other).flags & use) == 0 || named++ >= kMostNamed) continue;
-    alike += (alike.empty() ? "" : ", ") + std::string(*known);
+  for (const bool of_family : {true, false}) {
+    std::size_t named = 0;
+    for (const auto other : module.mechanisms(session.slot())) {
+      const auto known = ckm_name(other);
+      if (!known || (of_family && family(*known) != family(name))) continue;
+      if ((module.mechanism_info(session.slot(), other).flags & use) == 0 || named++ >= kMostNamed) continue;
+      alike += (alike.empty() ? "" : ", ") + std::string(*known);
+    }
+    if (!alike.empty()) break;
   }
   throw Failure(ExitCode::kPkcs11,
                 {.what = "the token cannot " + what_for,
                  .why = "it does not have " + name +
-                        (alike.empty() ? ", nor anything like it" : "; what it has is " + alike),
+                        (alike.empty() ? ", nor any other for that" : "; what it has is " + alike),
                  .fix = "shimctl mech list shows all it has",
                  .explain = "CKR_MECHANISM_INVALID"});
 }

@@ -172,4 +172,9 @@ std::string key_type_name(CK_KEY_TYPE type) {
   return name ? lower(name->substr(std::string_view("CKK_").size())) : hexadecimal(type, 8);
 }
 
+bool agrees_only(std::string_view ec_params) {
+  const int nid = curve_nid(ec_params);
+  return nid == NID_X25519 || nid == NID_X448;
+}
+
 }  // namespace p11shim

@@ -25,6 +25,9 @@ std::string curve_name(std::string_view ec_params);
 // OpenSSL's number of it; 0: none.
 int curve_nid(std::string_view ec_params);
 
+// X25519 and X448: keys that agree on a secret and never sign.
+bool agrees_only(std::string_view ec_params);
+
 // "rsa", "ec", "ed25519", "aes": without the size.
 std::string key_type_name(CK_KEY_TYPE type);
 

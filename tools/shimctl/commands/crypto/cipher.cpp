@@ -19,7 +19,8 @@ namespace p11shim {
 
 namespace {
 
-constexpr std::size_t kLargestPiece = 2048;  // of RSA
+constexpr std::size_t kLargestPiece = 2048;       // of RSA
+constexpr std::size_t kLargestWhole = 64 << 20;  // where a module takes no parts
 
 CK_BYTE* bytes(std::string_view text) {
   return reinterpret_cast<CK_BYTE*>(const_cast<char*>(text.data()));
@@ -73,27 +74,52 @@ void append_output(OutputStream& out, std::string& buffer, const char* name, Cal
   out.write(std::string_view(buffer).substr(0, length));
 }
 
-void stream(const Session& session, const Calls& calls, InputStream& in, OutputStream& out,
-            std::string_view first) {
-  std::string buffer(InputStream::kChunk + 512, '\0');
-  auto piece = first.empty() ? in.next() : first;
-  for (; !piece.empty(); piece = in.next()) {
-    append_output(out, buffer, calls.name, [&](CK_BYTE* to, CK_ULONG* length) {
-      return calls.update(session.handle(), bytes(piece), piece.size(), to, length);
-    });
-  }
-  append_output(out, buffer, calls.name,
-                [&](CK_BYTE* to, CK_ULONG* length) { return calls.final(session.handle(), to, length); });
-  wipe(buffer.data(), buffer.size());
-}
-
-void in_one_piece(const Session& session, const Calls& calls, InputStream& in, OutputStream& out) {
-  const std::string data = in.all(kLargestPiece, "what an RSA key encrypts");
-  std::string buffer(kLargestPiece, '\0');
+void in_one_piece(const Session& session, const Calls& calls, const std::string& data, OutputStream& out) {
+  std::string buffer(data.size() + kLargestPiece, '\0');
   append_output(out, buffer, calls.name, [&](CK_BYTE* to, CK_ULONG* length) {
     return calls.whole(session.handle(), bytes(data), data.size(), to, length);
   });
   wipe(buffer.data(), buffer.size());
+}
+
+// Modules that take GCM or ChaCha20-Poly1305 in one piece only (NSS) begin no parts.
+bool begins_no_parts(CK_RV rv) {
+  return rv == CKR_OPERATION_NOT_INITIALIZED || rv == CKR_FUNCTION_NOT_SUPPORTED || rv == CKR_MECHANISM_INVALID;
+}
+
+// What fits into one chunk is one call. The rest goes part by part, unless the module cannot: `again` begins anew then.
+template <class Again>
+void stream(const Session& session, const Calls& calls, InputStream& in, OutputStream& out, std::string_view first,
+            Again again) {
+  std::string head(first.empty() ? in.next() : first);
+  std::string_view piece = in.next();
+  if (piece.empty()) return in_one_piece(session, calls, head, out);
+  std::string buffer(InputStream::kChunk + 512, '\0');
+  const auto update = [&](std::string_view part) {
+    append_output(out, buffer, calls.name, [&](CK_BYTE* to, CK_ULONG* length) {
+      return calls.update(session.handle(), bytes(part), part.size(), to, length);
+    });
+  };
+  try {
+    update(head);
+  } catch (const CallError& error) {
+    if (!begins_no_parts(error.rv())) throw;
+    head += piece;
+    head += in.all(kLargestWhole, "what this module encrypts in one piece");
+    try {
+      in_one_piece(session, calls, head, out);  // NSS's operation is still active
+    } catch (const CallError& ended) {
+      if (ended.rv() != CKR_OPERATION_NOT_INITIALIZED) throw;
+      again();
+      in_one_piece(session, calls, head, out);
+    }
+    return wipe(head.data(), head.size());
+  }
+  for (; !piece.empty(); piece = in.next()) update(piece);
+  append_output(out, buffer, calls.name,
+                [&](CK_BYTE* to, CK_ULONG* length) { return calls.final(session.handle(), to, length); });
+  wipe(buffer.data(), buffer.size());
+  wipe(head.data(), head.size());
 }
 
 ExitCode run(const Invocation& invocation, const CipherOptions& options, bool encrypt) {
@@ -128,9 +154,12 @@ ExitCode run(const Invocation& invocation, const CipherOptions& options, bool en
     check(encrypt ? "C_EncryptInit" : "C_DecryptInit", calls.init(session.handle(), mode.with_iv(iv), key));
     access.authenticate_operation(key);
     if (mode.in_one_piece()) {
-      in_one_piece(session, calls, in, out);
+      in_one_piece(session, calls, in.all(kLargestPiece, "what an RSA key encrypts"), out);
     } else {
-      stream(session, calls, in, out, first);
+      stream(session, calls, in, out, first, [&] {
+        check(encrypt ? "C_EncryptInit" : "C_DecryptInit", calls.init(session.handle(), mode.with_iv(iv), key));
+        access.authenticate_operation(key);
+      });
     }
   } catch (const CallError& error) {
     throw failure_of(error, std::string("cannot ") + calls.permission + " with " + in_quotes(options.key));

@@ -62,7 +62,7 @@ void add_info_commands(CLI::App& root, Invocation& invocation) {
   list.app->alias("ls");
   list.app->add_option("filter", list.options->filter, "Part of their names");
   list.app->add_flag("--detailed", list.options->detailed, "Key sizes and flags, too");
-  list.app->add_option("--diff", list.options->other.token, "Compare with another token")
+  list.app->add_option("--diff", list.options->other.token, "Compare with another token, or with a member of proxyd by its own module")
       ->option_text("LABEL");
 }
 

@@ -1,5 +1,6 @@
 #include "tools/shimctl/commands/info/mechanisms.h"
 
+#include <algorithm>
 #include <map>
 #include <optional>
 
@@ -7,6 +8,7 @@
 #include "tools/shimctl/commands/info/slots.h"
 #include "tools/shimctl/failure.h"
 #include "tools/shimctl/output/present.h"
+#include "tools/shimctl/token/member_token.h"
 #include "tools/shimctl/token/token_access.h"
 
 namespace p11shim {
@@ -61,11 +63,24 @@ ExitCode show_differences(const Invocation& invocation, const Mechanisms& left, 
   return differ ? ExitCode::kNegative : ExitCode::kOk;
 }
 
+bool has_token(const Module& module, const std::string& label) {
+  const auto slots = module.slots(true);
+  return std::any_of(slots.begin(), slots.end(),
+                     [&](CK_SLOT_ID slot) { return padded_text(module.token_info(slot).label) == label; });
+}
+
 }  // namespace
 
 ExitCode list_mechanisms(const Invocation& invocation, const MechanismOptions& options) {
   TokenAccess access(invocation);
   const Mechanisms mechanisms = mechanisms_of(access);
+  const bool may_be_member = access.goes_through_proxyd() || options.other.token.find('/') != std::string::npos;
+  if (!options.other.token.empty() && may_be_member && !has_token(access.module(), options.other.token)) {
+    Invocation direct = invocation;
+    direct.token = member_token(invocation, options.other.token);
+    TokenAccess other(direct);
+    return show_differences(invocation, mechanisms, mechanisms_of(other));
+  }
   if (!options.other.token.empty()) {
     TokenChoice choice = invocation.token;
     choice.uri.clear();

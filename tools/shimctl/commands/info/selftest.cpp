@@ -15,6 +15,7 @@
 #include "tools/shimctl/keys/key_templates.h"
 #include "tools/shimctl/keys/key_type.h"
 #include "tools/shimctl/output/present.h"
+#include "tools/shimctl/output/progress.h"
 #include "tools/shimctl/token/token_access.h"
 
 namespace p11shim {
@@ -34,6 +35,7 @@ using Test = std::function<std::string()>;
 struct Bench {
   const Session& session;
   Report& report;
+  Progress& progress;
   bool failed = false;
 
   bool has(CK_MECHANISM_TYPE mechanism) const {
@@ -51,6 +53,7 @@ struct Bench {
       failed = true;
     }
     report.rows.push_back(std::move(row));
+    progress.advance(1);
   }
 };
 
@@ -201,7 +204,8 @@ ExitCode test_token(const Invocation& invocation, const SelftestOptions& options
   Report report{.name = "token.selftest",
                 .rows_key = "tests",
                 .columns = {{"TEST", "test"}, {"RESULT", "result"}, {"DETAIL", "detail"}}};
-  Bench bench{.session = session, .report = report};
+  Progress progress(invocation, "testing", 9, "tests");
+  Bench bench{.session = session, .report = report, .progress = progress};
   bench.run("random", [&] { return test_random(session); });
   bench.run("digest", [&] { return test_digest(bench, 1000); });
   bench.run("big data", [&] { return test_digest(bench, kBigData); });

@@ -19,12 +19,20 @@ CK_UTF8CHAR* bytes(const Secret& secret) {
   return reinterpret_cast<CK_UTF8CHAR*>(const_cast<char*>(secret.reveal().data()));
 }
 
+void require_source(const std::string& source, const char* option, const std::string& whose) {
+  if (!source.empty()) return;
+  throw Failure(ExitCode::kPermission, "this needs the " + whose,
+                std::string("give its source: ") + option + " env:NAME, file:PATH, fd:N or prompt");
+}
+
 Secret required_pin(const std::string& source, const char* option, const std::string& whose) {
-  if (source.empty()) {
-    throw Failure(ExitCode::kPermission, "this needs the " + whose,
-                  std::string("give its source: ") + option + " env:NAME, file:PATH, fd:N or prompt");
-  }
+  require_source(source, option, whose);
   return read_pin(source, option, whose);
+}
+
+Secret new_pin(const std::string& source, const std::string& whose) {
+  require_source(source, "--new-pin-from", whose);
+  return read_new_pin(source, "--new-pin-from", whose);
 }
 
 std::string padded_label(const std::string& label) {
@@ -120,7 +128,7 @@ ExitCode wipe_token(const Invocation& invocation, const TokenAdminOptions& optio
 
 ExitCode initialize_pin(const Invocation& invocation, const TokenAdminOptions& options) {
   TokenAccess access(invocation);
-  const Secret pin = required_pin(options.new_pin_from, "--new-pin-from", "user's new PIN");
+  const Secret pin = new_pin(options.new_pin_from, "user's new PIN");
   const Session& session = access.session(Session::Access::kReadWrite, Login::kSecurityOfficer);
   try {
     if (!invocation.dry_run) {
@@ -137,7 +145,7 @@ ExitCode change_pin(const Invocation& invocation, const TokenAdminOptions& optio
   const auto& choice = invocation.token;
   const Secret old = options.so ? required_pin(choice.so_pin_from, "--so-pin-from", "security officer's PIN")
                                 : required_pin(choice.pin_from, "--pin-from", "user's PIN");
-  const Secret pin = required_pin(options.new_pin_from, "--new-pin-from", "new PIN");
+  const Secret pin = new_pin(options.new_pin_from, "new PIN");
   // The old PIN is checked by C_SetPIN; only the security officer must be logged in for it.
   const Session& session =
       access.session(Session::Access::kReadWrite, options.so ? Login::kSecurityOfficer : Login::kNone);

@@ -133,7 +133,7 @@ void write_signed(const Invocation& invocation, const CertificateOptions& option
   if (options.out.empty() && !options.der) {
     invocation.out << text;
   } else {
-    write_file(options.out, text);
+    if (!invocation.dry_run) write_file(options.out, text);
   }
 }
 

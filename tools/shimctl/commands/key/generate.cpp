@@ -15,12 +15,13 @@
 namespace p11shim {
 
 ExitCode generate_key(const Invocation& invocation, const GenerateOptions& options) {
-  const KeyType type = parse_key_type(options.type);
+  const KeyType wanted = parse_key_type(options.type);
   const KeyNames names{.label = options.label, .id = id_or_random(options.id)};
   const Template changes = parse_attributes(options.attributes);
   const Template public_changes = parse_attributes(options.public_attributes);
   TokenAccess access(invocation);
   const Session& session = access.session(Session::Access::kReadWrite);
+  const KeyType type = as_the_token_makes(session, wanted);
   require_mechanism(session, type.generate, CKF_GENERATE | CKF_GENERATE_KEY_PAIR,
                     "make a key " + in_quotes(options.type));
   if (!options.allow_duplicate) refuse_duplicate(session, options.label);

@@ -71,6 +71,11 @@ void add_queries(CLI::App& key, Invocation& invocation) {
   diff.app->add_option("--other-slot", diff.options->right_token.slot, "Where the other is")
       ->option_text("NUMBER");
   diff.app
+      ->add_option("--other-member", diff.options->member, "The proxyd's member where the other is, by its own module")
+      ->option_text("MEMBER")
+      ->excludes("--other-token")
+      ->excludes("--other-slot");
+  diff.app
       ->add_option("--other-pin-from", diff.options->right_token.pin_from, "Its PIN, if it is not the same")
       ->option_text("SOURCE");
 

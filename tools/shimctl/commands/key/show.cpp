@@ -12,6 +12,7 @@
 #include "tools/shimctl/keys/key_selector.h"
 #include "tools/shimctl/keys/public_key.h"
 #include "tools/shimctl/output/present.h"
+#include "tools/shimctl/token/member_token.h"
 #include "tools/shimctl/token/token_access.h"
 
 namespace p11shim {
@@ -162,6 +163,12 @@ ExitCode diff_keys(const Invocation& invocation, const DiffOptions& options) {
   TokenAccess access(invocation);
   const Session& left_session = access.session(Session::Access::kReadOnly);
   std::optional<TokenAccess> other;
+  Invocation direct = invocation;
+  if (!options.member.empty()) {
+    direct.token = member_token(invocation, options.member);
+    if (!options.right_token.pin_from.empty()) direct.token.pin_from = options.right_token.pin_from;
+    other.emplace(direct);
+  }
   if (!options.right_token.token.empty() || options.right_token.slot) {
     TokenChoice choice = invocation.token;
     choice.uri.clear();

@@ -18,6 +18,7 @@ struct DiffOptions {
   std::string right;
   std::string object_class;
   TokenChoice right_token;
+  std::string member;  // of the running proxyd, where the other is
 };
 ExitCode diff_keys(const Invocation& invocation, const DiffOptions& options);
 

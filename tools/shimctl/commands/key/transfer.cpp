@@ -113,7 +113,7 @@ ExitCode export_public_key(const Invocation& invocation, const ExportOptions& op
   const std::string spki = spki_of(key);
   const std::string pem = pem_of("PUBLIC KEY", spki);
   if (!options.file.empty() || options.format == "der") {
-    write_file(options.file, options.format == "der" ? spki : pem);
+    if (!invocation.dry_run) write_file(options.file, options.format == "der" ? spki : pem);
     return ExitCode::kOk;
   }
   if (invocation.format == OutputFormat::kTable || invocation.format == OutputFormat::kPlain) {

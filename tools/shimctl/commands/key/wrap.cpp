@@ -34,7 +34,7 @@ ExitCode wrap_key(const Invocation& invocation, const WrapOptions& options) {
   try {
     WrapMechanism how;
     choose_wrapping(how, session, with, options.mechanism, options.hash);
-    write_file(options.out, wrap_object(session, how, with, key));
+    if (!invocation.dry_run) write_file(options.out, wrap_object(session, how, with, key));
   } catch (const CallError& error) {
     throw failure_of(error, "cannot wrap " + in_quotes(options.key) + " with " + in_quotes(options.with));
   }
@@ -77,6 +77,7 @@ ExitCode rewrap_key(const Invocation& invocation, const WrapOptions& options) {
     WrapMechanism to_how;
     choose_wrapping(from_how, session, with, options.mechanism, options.hash);
     choose_wrapping(to_how, session, to, options.to_mechanism, options.hash);
+    if (invocation.dry_run) return ExitCode::kOk;
     // It lives in this session alone, for as long as it takes.
     const KeyNames names{.label = "shimctl rewrap", .id = id_or_random(""), .token = false};
     const auto key =
