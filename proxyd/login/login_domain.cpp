@@ -77,6 +77,7 @@ LoginDomain::LoginDomain(Runtime& runtime, StartGate& gate, WorkerSpec spec, CK_
                Worker::Hooks{[this](Worker& checker, Worker::Prepared prepared) { prepare_check(checker, std::move(prepared)); }, nullptr}),
       check_waiter_(*this) {
   place_.only_read_write = user == CKU_SO;
+  place_.has_service_session = true;
 }
 
 void LoginDomain::log_in(Buffer pin, Buffer user_name, Wanted wanted, Done done) {

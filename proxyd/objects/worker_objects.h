@@ -76,10 +76,12 @@ class WorkerObjects {
     real_.clear();
     handle_.clear();
   }
-  // After the token was initialised anew: what is not found again is gone.
+  // After the token was initialised anew, or the module forgot its handles: what is not found again is gone.
   void forget_token_objects() {
     real_.clear();
     handle_.clear();
+    looked_for_.clear();
+    listed_ms_ = 0;
   }
 
   // All objects are listed when a handle is not known here. For one that the pool knows: if nobody has looked for it in

@@ -157,6 +157,7 @@ void RealSessions::tell_failure(CK_RV rv) {
 void RealSessions::close(RealSession& session) {
   const std::uint64_t handle = session.handle;
   drop(session);
+  if (sessions_.empty() && emptied_) emptied_();
   ++closing_;
   OwnCall::start(worker_, kClose, {&handle, 1}, {}, [this, epoch = epoch_](Reply*) {
     if (epoch != epoch_) return;

@@ -70,6 +70,8 @@ class RealSessions {
   // one back, at once or later, and say true, or false.
   using Reclaim = std::function<bool(RealSessions&, Bound)>;
   void set_reclaim(Reclaim reclaim) { reclaim_ = std::move(reclaim); }
+  // Told when the last session is closed.
+  void set_emptied(std::function<void()> emptied) { emptied_ = std::move(emptied); }
   // The worker died: all sessions are gone.
   void forget_all();
   // Another token is in the slot: what the module accepted before says nothing.
@@ -108,6 +110,7 @@ class RealSessions {
   const std::uint32_t most_;
   const std::function<CK_SLOT_ID()> slot_;
   Reclaim reclaim_;
+  std::function<void()> emptied_;
   std::vector<std::unique_ptr<RealSession>> sessions_;
   std::vector<RealSession*> free_;  // the last one returned is lent first: its state is warm in the module
   std::size_t pinned_ = 0;
