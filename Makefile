@@ -1,7 +1,7 @@
 # A thin front: `make` builds the programs into build/, `make test` is what CI runs,
 # `make demo` shows what it is about.
 
-.PHONY: all deps demo test test-all bench bench-bench man install clean format
+.PHONY: all deps demo test test-all bench bench-bench bench-pools man install clean format
 
 all:
 	scripts/build.sh release programs
@@ -29,6 +29,11 @@ bench: deps
 bench-bench: deps
 	scripts/build.sh release shimctl p11shim-tight-loop p11fault
 	scripts/prove_bench.py
+
+# Pools of several members, over simulated HSMs: two to three minutes.
+bench-pools: deps
+	scripts/build.sh release programs p11shim-bench-pools
+	build/bin/p11shim-bench-pools
 
 man: deps all
 	scripts/man.sh

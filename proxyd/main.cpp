@@ -11,6 +11,7 @@
 #include "proxyd/daemon/dev_mode.h"
 #include "proxyd/daemon/logging.h"
 #include "proxyd/daemon/process.h"
+#include "proxyd/daemon/running.h"
 #include "proxyd/daemon/version.h"
 
 namespace {
@@ -43,6 +44,8 @@ int check(const std::string& file) {
   if (config) {
     good &= tell(resolve_accounts(*config));
     good &= tell(check_machine(*config));
+    for (const std::string& problem : problems_of_running(config->control.unix_path))
+      std::cerr << "warning: " << problem << " (says the proxyd that is running)\n";
     std::cout << describe(*config);
   }
   std::cout << (good ? "The configuration is good.\n" : "The configuration has errors.\n");

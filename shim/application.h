@@ -14,6 +14,7 @@
 #include "shim/identity.h"
 #include "shim/remembered.h"
 #include "shim/sessions.h"
+#include "shim/slot_events.h"
 
 namespace p11shim {
 
@@ -29,6 +30,7 @@ class Application {
 
   [[nodiscard]] const ShimConfig& config() const { return config_; }
   [[nodiscard]] Sessions& sessions() { return sessions_; }
+  [[nodiscard]] SlotEvents& slot_events() { return slot_events_; }
   [[nodiscard]] Remembered& remembered() { return remembered_; }
   // Some proxyd has known this application; if now none answers, something is lost.
   [[nodiscard]] bool is_known() const { return identity_.is_known(); }
@@ -56,6 +58,7 @@ class Application {
   const ShimConfig config_;
   Identity identity_;
   Sessions sessions_;
+  SlotEvents slot_events_;
   Remembered remembered_;
   Dialer dialer_;
   const std::chrono::microseconds longest_spin_;

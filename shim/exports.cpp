@@ -71,7 +71,7 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR ppFunctionList) {
   return p11shim::get_function_list(ppFunctionList);
 }
 CK_RV C_WaitForSlotEvent(CK_FLAGS flags, CK_SLOT_ID_PTR pSlot, CK_VOID_PTR pReserved) {
-  return p11shim::wait_for_slot_event(flags, pSlot, pReserved);
+  return p11shim::wait_for_slot_event(flags, pSlot, pReserved, &C_GetSlotList);
 }
 CK_RV C_GetInterfaceList(CK_INTERFACE_PTR pInterfacesList, CK_ULONG_PTR pulCount) {
   return p11shim::get_interface_list(pInterfacesList, pulCount);

@@ -1,7 +1,9 @@
 #include "shim/local_calls.h"
 
 #include <algorithm>
+#include <chrono>
 #include <string_view>
+#include <vector>
 
 #include "shim/boundary.h"
 #include "shim/initialize_args.h"
@@ -9,6 +11,9 @@
 
 namespace p11shim {
 namespace {
+
+constexpr std::size_t kMostSlots = 4096;
+constexpr std::chrono::milliseconds kLookAgain{500};
 
 template <std::size_t N>
 void fill_padded(CK_UTF8CHAR (&field)[N], std::string_view text) {
@@ -44,15 +49,26 @@ CK_RV get_info(CK_INFO_PTR pInfo) noexcept {
   });
 }
 
-// Slots come and go with proxyd's configuration and health, of which the shim is not told.
-CK_RV wait_for_slot_event(CK_FLAGS flags, CK_SLOT_ID_PTR pSlot, CK_VOID_PTR pReserved) noexcept {
+// Tokens come and go with proxyd's configuration and health, of which the shim is not told: it looks.
+CK_RV wait_for_slot_event(CK_FLAGS flags, CK_SLOT_ID_PTR pSlot, CK_VOID_PTR pReserved, CK_C_GetSlotList get_slot_list) noexcept {
   return at_the_boundary([&]() -> CK_RV {
     const std::shared_ptr<Application> application = process.application();
     if (application == nullptr) return codes::kNotInitialised;
     if (pSlot == nullptr || pReserved != nullptr) return CKR_ARGUMENTS_BAD;
-    if ((flags & CKF_DONT_BLOCK) != 0) return CKR_NO_EVENT;
-    process.wait_for_finalise(application);
-    return codes::kNotInitialised;
+    for (;;) {
+      std::vector<CK_SLOT_ID> present(kMostSlots);
+      CK_ULONG count = present.size();
+      if (get_slot_list(CK_TRUE, present.data(), &count) == CKR_OK) {
+        present.resize(count);
+        application->slot_events().look(std::move(present));
+      }
+      if (const auto slot = application->slot_events().next()) {
+        *pSlot = *slot;
+        return CKR_OK;
+      }
+      if ((flags & CKF_DONT_BLOCK) != 0) return CKR_NO_EVENT;
+      if (process.wait_for_finalise(application, kLookAgain)) return codes::kNotInitialised;
+    }
   });
 }
 

@@ -110,10 +110,10 @@ std::shared_ptr<Application> Process::application() {
   return state.application;
 }
 
-void Process::wait_for_finalise(const std::shared_ptr<Application>& application) {
+bool Process::wait_for_finalise(const std::shared_ptr<Application>& application, std::chrono::milliseconds longest) {
   State& state = this->state();
   std::unique_lock lock(state.mutex);
-  state.changed.wait(lock, [&] { return state.application != application; });
+  return state.changed.wait_for(lock, longest, [&] { return state.application != application; });
 }
 
 }  // namespace p11shim

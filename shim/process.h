@@ -6,6 +6,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -27,7 +28,8 @@ class Process {
   std::shared_ptr<Application> application();
   [[nodiscard]] bool is_initialised() { return application() != nullptr; }
   // Returns once C_Finalize has ended this application.
-  void wait_for_finalise(const std::shared_ptr<Application>& application);
+  // Whether it has come within this time.
+  bool wait_for_finalise(const std::shared_ptr<Application>& application, std::chrono::milliseconds longest);
 
  private:
   struct State {

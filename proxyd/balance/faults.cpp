@@ -59,9 +59,27 @@ Recourse recourse(const CallInfo& call, Reached reached) {
 }
 
 bool is_stateful(CK_MECHANISM_TYPE mechanism) {
-  return mechanism == CKM_HSS || mechanism == CKM_XMSS || mechanism == CKM_XMSSMT;
+  switch (mechanism) {
+    case CKM_HSS:
+    case CKM_XMSS:
+    case CKM_XMSSMT:
+    case CKM_HOTP:
+    case CKM_SECURID:
+    case CKM_ACTI: return true;
+    default: return false;
+  }
 }
 
-bool is_stateful_key(CK_KEY_TYPE type) { return type == CKK_HSS || type == CKK_XMSS || type == CKK_XMSSMT; }
+bool is_stateful_key(CK_KEY_TYPE type) {
+  switch (type) {
+    case CKK_HSS:
+    case CKK_XMSS:
+    case CKK_XMSSMT:
+    case CKK_HOTP:
+    case CKK_SECURID:
+    case CKK_ACTI: return true;
+    default: return false;
+  }
+}
 
 }  // namespace p11shim

@@ -38,7 +38,8 @@ enum class Recourse : std::uint8_t {
 };
 Recourse recourse(const CallInfo& call, Reached reached);
 
-// Operations by this mechanism are never begun a second time: stateful signatures, which use up a part of their key.
+// Operations by this mechanism are never begun a second time: stateful signatures, which use up a part of their key, and
+// one-time passwords, which count in it.
 bool is_stateful(CK_MECHANISM_TYPE mechanism);
 // Keys of this type are never taken for one with a key of another member, whatever proves it.
 bool is_stateful_key(CK_KEY_TYPE type);

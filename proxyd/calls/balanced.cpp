@@ -12,6 +12,7 @@ void ClientCall::forward_balanced() {
   step_ = &ClientCall::forward_balanced;
   if (!enter_session()) return;
   if (uses_area_ && !copy_from_area()) return finish(CKR_DEVICE_ERROR);
+  if (pool_->absent()) return finish(CKR_DEVICE_REMOVED);
   const Policy& policy = info_->policy;
   const bool continues_or_ends = policy.effect == Effect::continues || policy.effect == Effect::ends;
   const bool lost = continues_or_ends && session_->take_lost(policy.operation);
@@ -71,6 +72,7 @@ bool ClientCall::has_all(Place& place) const {
 // Null: the call waits, or is finished.
 Place* ClientCall::choose_member() {
   if (Place* bound = bound_place()) return bound;
+  if (const Member* counter = counts_nonces_on()) attempts_.only = const_cast<Member*>(counter);
   const std::uint64_t now = services_.runtime.now_ms();
   for (const bool again : {false, true}) {
     if (again && std::exchange(attempts_.tried, 0) == 0) break;
@@ -86,6 +88,17 @@ Place* ClientCall::choose_member() {
     return pool_->place_of(chosen, logged_in());
   }
   return wait_for_member(now), nullptr;
+}
+
+// A module may make the nonces of messages by counting. Two members that count for one key make the same nonces: all of one key
+// is encrypted on the same member, and on no other when that one is away.
+const Member* ClientCall::counts_nonces_on() const {
+  if ((info_->policy.operation & Operation::message_encrypt) == Operation::none || goes_on() || request_.handles.size() < 2) return nullptr;
+  const TokenObject* key = pool_->objects.find(request_.handles[1]);
+  const Membership* first = nullptr;
+  for (const auto& each : pool_->members)
+    if (key != nullptr && (key->members & each->bit()) != 0 && (first == nullptr || each->number < first->number)) first = each.get();
+  return first != nullptr ? &first->member : nullptr;
 }
 
 // Where this call must run, whatever the health of that member: where its session objects are, or its other operations.
@@ -141,7 +154,9 @@ void ClientCall::begin_attempt() {
   attempts_.trial = on.health.breaker.begin();
   attempts_.began_ns = uv_hrtime();
   attempts_.tried |= on.bit();
-  if (attempts_.count++ == 0) pool_->budget.call(services_.runtime.now_ms());
+  // An Init alone is no call of its own to the budget: what uses it is.
+  const bool only_begins = info_->policy.effect == Effect::starts && request_.init == 0 && info_->policy.operation != Operation::find;
+  if (attempts_.count++ == 0 && !only_begins) pool_->budget.call(services_.runtime.now_ms());
   ++on.health.outstanding;
   member_statistics_ = on.statistics;
   if (request_.init != 0 || recourse(*info_, Reached::unknown) != Recourse::none)
@@ -201,14 +216,15 @@ bool ClientCall::answered_badly(const Reply& reply) {
   if (ends_find()) return finish(CKR_OK), true;
   Place& place = *place_;
   const bool goes_elsewhere = may_try_elsewhere(Reached::answer);
-  if (goes_elsewhere) leave_place();
-  if (needs_new_worker(rv)) {
-    if (!goes_elsewhere) leave_place();  // it goes with the worker
-    pool_->renew_worker(place, rv);
-    if (!goes_elsewhere) finish(rv);
-  }
-  if (goes_elsewhere) go(&ClientCall::forward_balanced);
-  return goes_elsewhere || needs_new_worker(rv);
+  // An operation whose call has failed is over. A member in trouble may still believe it to be active: its real session is given
+  // up, so that the application's goes on.
+  const bool ends = continues_or_ends || request_.init != 0;
+  if (goes_elsewhere || ends || needs_new_worker(rv)) leave_place();
+  if (needs_new_worker(rv)) pool_->renew_worker(place, rv);
+  if (goes_elsewhere) return go(&ClientCall::forward_balanced), true;
+  if (!ends && !needs_new_worker(rv)) return false;
+  if (reply.init_rv != CKR_OK) reply_.init_rv = reply.init_rv;
+  return finish(rv), true;
 }
 
 // The module does not know an object that it showed: what we know of it is forgotten and looked up once more.

@@ -100,6 +100,7 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   [[nodiscard]] bool has_all(Place& place) const;
   Place* choose_member();
   Place* bound_place();
+  [[nodiscard]] const Member* counts_nonces_on() const;
   void wait_for_member(std::uint64_t now);
   [[nodiscard]] CK_RV missing_object() const;
   void begin_attempt();

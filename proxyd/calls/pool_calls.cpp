@@ -21,6 +21,7 @@ void ClientCall::answer_for_pool() {
   step_ = &ClientCall::answer_for_pool;
   pool_ = visible_pool(request_.handles[0]);
   if (pool_ == nullptr) return finish(CKR_SLOT_ID_INVALID);
+  if (request_.call != number_of<&List::C_GetSlotInfo>() && pool_->absent()) return finish(CKR_TOKEN_NOT_PRESENT);
   switch (request_.call) {
     case number_of<&List::C_GetSlotInfo>(): return pool_slot_info();
     case number_of<&List::C_GetTokenInfo>(): return pool_token_info();
@@ -33,6 +34,8 @@ void ClientCall::answer_for_pool() {
 void ClientCall::pool_slot_info() {
   CK_SLOT_INFO info{};
   if (!pool_->slot_info(info)) return wait_for_first_member();
+  if (pool_->config.balance.removable) info.flags |= CKF_REMOVABLE_DEVICE;
+  if (pool_->absent()) info.flags &= ~static_cast<CK_FLAGS>(CKF_TOKEN_PRESENT);
   Out out(scratch_);
   write_info(out, info);
   finish(CKR_OK, scratch_.bytes());

@@ -42,10 +42,10 @@ void ClientCall::answer_slot_list() {
   const std::uint64_t capacity = asks_count ? 0 : in.uint();
   if (!in.done()) return finish(CKR_ARGUMENTS_BAD);
   std::vector<CK_SLOT_ID> slots;
-  for (const Pool* pool : services_.catalog.listed()) {
+  for (Pool* pool : services_.catalog.listed()) {
     if (!may(pool->config.access.allow)) continue;
     const SlotEntry* entry = pool->member.entry();
-    const bool absent = !pool->balanced() && entry != nullptr && (entry->info.flags & CKF_TOKEN_PRESENT) == 0;
+    const bool absent = pool->absent() || (!pool->balanced() && entry != nullptr && (entry->info.flags & CKF_TOKEN_PRESENT) == 0);
     if (!with_token || !absent) slots.push_back(pool->slot);
   }
   Out out(scratch_);

@@ -204,12 +204,14 @@ enum class Destroy : std::uint8_t {
   all,        // when every member has
 };
 
-enum class ProbeCall : std::uint8_t { none, token_info };
+enum class ProbeCall : std::uint8_t { none, token_info, random, sign };
 
 struct ProbeConfig {
   ProbeCall call = ProbeCall::token_info;
+  std::string key;                             // label of the private key that signs
   std::chrono::milliseconds interval{2'000};
   std::chrono::milliseconds timeout{2'000};
+  std::chrono::milliseconds hung{15'000};      // a worker that does not answer a probe for so long is started anew
 
   friend bool operator==(const ProbeConfig&, const ProbeConfig&) = default;
 };
@@ -218,6 +220,7 @@ struct ProbeConfig {
 struct BalanceConfig {
   Strategy strategy = Strategy::least_latency;
   Mechanisms mechanisms = Mechanisms::intersection;
+  bool removable = false;                             // without a member that can serve the token is gone
   bool clones = false;                                // the operator says that members hold the same keys
   std::chrono::milliseconds attempt_timeout{3'000};   // then a call that may be repeated goes to another member
   std::uint32_t max_attempts = 4;                     // of one call, the first included

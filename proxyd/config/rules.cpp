@@ -249,6 +249,11 @@ class Rules {
     const BreakerConfig& breaker = pool.balance.breaker;
     if (breaker.open_min > breaker.open_max)
       error(path + ".breaker", "\"open_min\" of \"breaker\" is longer than \"open_max\"");
+    const ProbeConfig& probe = pool.balance.probe;
+    if ((probe.call == ProbeCall::sign) != !probe.key.empty())
+      error(path + ".probe", probe.key.empty() ? "call = \"C_Sign\" of \"probe\" needs \"key\", the label of a private key"
+                                               : "\"key\" of \"probe\" is for call = \"C_Sign\"");
+    if (probe.hung < probe.timeout) error(path + ".probe", "\"hung\" of \"probe\" is shorter than \"timeout\"");
     check_copies(path, pool);
     if (pool.members.size() < 2) return;
     const std::string list = path + ".members";

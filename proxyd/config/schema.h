@@ -179,8 +179,10 @@ inline constexpr ChoiceKind<Strategy, 4> kStrategy{{{{"least-latency", Strategy:
                                                      {"failover", Strategy::failover}}}};
 inline constexpr ChoiceKind<Mechanisms, 2> kMechanisms{
     {{{"intersection", Mechanisms::intersection}, {"union", Mechanisms::union_of_all}}}};
-inline constexpr ChoiceKind<ProbeCall, 2> kProbeCall{
-    {{{"none", ProbeCall::none}, {"C_GetTokenInfo", ProbeCall::token_info}}}};
+inline constexpr ChoiceKind<ProbeCall, 4> kProbeCall{{{{"none", ProbeCall::none},
+                                                       {"C_GetTokenInfo", ProbeCall::token_info},
+                                                       {"C_GenerateRandom", ProbeCall::random},
+                                                       {"C_Sign", ProbeCall::sign}}}};
 inline constexpr ChoiceKind<Replication, 3> kReplication{
     {{{"none", Replication::none}, {"public", Replication::public_objects}, {"wrap", Replication::wrap}}}};
 inline constexpr ChoiceKind<Destroy, 2> kDestroy{{{{"journaled", Destroy::journaled}, {"all", Destroy::all}}}};
@@ -205,14 +207,17 @@ using RetryBudgetFields = decltype(kRetryBudget);
 
 inline constexpr auto kProbe = std::tuple{
     config_field("call", &ProbeConfig::call, kProbeCall),
+    config_field("key", &ProbeConfig::key, TextKind{256, "a key's label"}),
     config_field("interval", &ProbeConfig::interval, DurationKind{milliseconds(100), hours(1)}),
     config_field("timeout", &ProbeConfig::timeout, DurationKind{milliseconds(100), hours(1)}),
+    config_field("hung", &ProbeConfig::hung, DurationKind{milliseconds(100), hours(1)}),
 };
 using ProbeFields = decltype(kProbe);
 
 inline constexpr auto kBalance = std::tuple{
     config_field("strategy", &BalanceConfig::strategy, kStrategy),
     config_field("mechanisms", &BalanceConfig::mechanisms, kMechanisms),
+    config_field("removable", &BalanceConfig::removable, FlagKind{}),
     config_field("clones", &BalanceConfig::clones, FlagKind{}),
     config_field("attempt_timeout", &BalanceConfig::attempt_timeout, DurationKind{milliseconds(10), hours(1)}),
     config_field("max_attempts", &BalanceConfig::max_attempts, WholeNumberKind{1, 100}),

@@ -203,6 +203,7 @@ Membership* Daemon::take_member(Pool& pool, const Config& described, const std::
   if (pool.enrolled() >= kMostMembers) return nullptr;
   Member& made = catalog_.add_configured(described, name);
   load_own_pin(made);
+  generations_.moved(pool.slot);
   Membership& added = pool.add_member(made);
   added.statistics = registry_.member(pool.config.name, name);
   const MemberConfig& member = *described.find_member(name);
@@ -226,6 +227,7 @@ void Daemon::let_members_go() {
       for (PoolConfig& config : config_.pools)
         if (config.name == pool->config.name) std::erase(config.members, each.member.name());
       pool->retire(each);
+      generations_.moved(pool->slot);
     }
   }
 }

@@ -124,6 +124,12 @@ bool ObjectDirectory::forget_record(std::uint64_t handle) {
   return true;
 }
 
+void ObjectDirectory::note_features(TokenObject& object, const Identity& features, std::uint32_t member) {
+  if (object.has_features(features, member)) return;
+  std::erase_if(object.features_there, [&](const auto& each) { return each.first == member; });
+  if (features != object.features) object.features_there.emplace_back(member, features);
+}
+
 bool ObjectDirectory::looks_like(const TokenObject& object, const Description& description) {
   const std::span label(reinterpret_cast<const std::uint8_t*>(object.label.data()), object.label.size());
   return std::ranges::equal(object.id, description.id) && std::ranges::equal(label, description.label);
@@ -165,6 +171,7 @@ void ObjectDirectory::changed(TokenObject& object, const Description& now, std::
   }
   object.identity = identity;
   object.features = features;
+  object.features_there.clear();
   update(object, now);
   if (known_otherwise || (changed_features && (twins_of(identity) > 1 || aliases_.contains(object.handle)))) record(object);
 }

@@ -29,6 +29,13 @@ struct TokenObject {
   std::string label;
   std::uint64_t members = 0;  // of its pool, as bits: where it was seen
   bool proven = false;        // its identity is the same on every member
+  std::vector<std::pair<std::uint32_t, Identity>> features_there;  // by member, where they differ from `features`
+
+  [[nodiscard]] bool has_features(const Identity& wanted, std::uint32_t member) const {
+    for (const auto& [number, its] : features_there)
+      if (number == member) return its == wanted;
+    return features == wanted;
+  }
 };
 
 // Where a description comes from.
@@ -51,11 +58,12 @@ class ObjectDirectory {
     const Identity identity = identity_from(description, origin);
     const Identity features = features_of(description);
     const bool proven = description.proof || origin.known_as != nullptr;
-    TokenObject* known = find_known(identity, features, taken);
+    TokenObject* known = find_known(identity, features, origin.member, taken);
     if (known == nullptr && origin.among_several && proven) known = find_on_others(description, identity, origin.member, taken);
     TokenObject& object = known != nullptr ? update(*known, description) : add(description, identity, features);
     object.members |= std::uint64_t{1} << origin.member;
     object.proven |= proven;
+    note_features(object, features, origin.member);
     return object;
   }
   [[nodiscard]] Identity identity_from(const Description& description, const Origin& origin) const {
@@ -93,10 +101,10 @@ class ObjectDirectory {
   Identity identity_of(const Description& description, std::string_view serial) const;
   static Identity features_of(const Description& description);
   template <class Taken>
-  TokenObject* find_known(const Identity& identity, const Identity& features, Taken taken) {
+  TokenObject* find_known(const Identity& identity, const Identity& features, std::uint32_t member, Taken taken) {
     const auto [first, last] = handles_.equal_range(identity);
     for (auto it = first; it != last; ++it)
-      if (TokenObject* object = find(it->second); object != nullptr && object->features == features && !taken(*object)) return object;
+      if (TokenObject* object = find(it->second); object != nullptr && object->has_features(features, member) && !taken(*object)) return object;
     return nullptr;
   }
   // The same object as seen on another member: of twins, the one with the same id and label first. Or on this member before
@@ -117,6 +125,7 @@ class ObjectDirectory {
     }
     return best;
   }
+  static void note_features(TokenObject& object, const Identity& features, std::uint32_t member);
   static bool looks_like(const TokenObject& object, const Description& description);
   std::uint64_t free_handle(const Identity& identity, const Identity& features) const;
   std::size_t twins_of(const Identity& identity) const;

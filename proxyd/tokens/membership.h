@@ -1,6 +1,8 @@
 // A member's part in a pool of several: its health, what it can do, which objects it shows, whether it is logged in.
 #pragma once
 
+#include <vector>
+
 #include "proxyd/balance/health.h"
 #include "proxyd/balance/history.h"
 #include "proxyd/tokens/capabilities.h"
@@ -42,8 +44,9 @@ struct Membership {
   std::uint32_t creating = 0;  // creations that are under way there
 
   // The probe under way.
-  std::uint64_t probed_ms = 0;
+  std::uint64_t probe_sent_ms = 0;
   std::uint32_t probes_open = 0;
+  std::vector<Place*> unanswered;  // where they are
 };
 
 }  // namespace p11shim

@@ -46,6 +46,8 @@ class Pool {
   Place* place_of(Membership& membership, bool logged_in) const;
   // Some member that may still show objects is on its way: it starts, logs in or is being surveyed.
   [[nodiscard]] bool settling(bool logged_in) const;
+  // removable = true, and no member can serve: the token is gone.
+  [[nodiscard]] bool absent();
 
   // What a member's health amounts to, whatever the operator wants of it: up, starting, trial, ejected or down, and why.
   struct Operational {
@@ -66,7 +68,8 @@ class Pool {
   [[nodiscard]] Membership* numbered(std::size_t number);
 
   // What is wrong with its members as they are seen; told to the log when it is new.
-  [[nodiscard]] std::vector<std::string> problems() const;
+  [[nodiscard]] std::vector<std::string> problems();
+  [[nodiscard]] std::string why_nobody_serves();
   void tell_problems();
 
   // Several times a second: what members need to serve, or to come back. Only for balanced pools.
@@ -98,7 +101,8 @@ class Pool {
   [[nodiscard]] std::size_t number_of_member(const Place& place) const;
   void note_health(Membership& membership);
   void probe(Membership& membership, std::uint64_t now_ms);
-  void send_probe(Membership& membership, Worker& worker, std::uint64_t now_ms);
+  void send_probe(Membership& membership, Place& place);
+  void renew_hung_worker(Membership& membership);
 
   Membership& enroll(Member& its_member);
   [[nodiscard]] Membership* membership_of(const Place& place) const;
@@ -107,7 +111,6 @@ class Pool {
   StateDirectory& state_;
   std::vector<std::unique_ptr<Membership>> retired_;  // what still runs may name them
   std::vector<std::string> told_problems_;
-  bool no_healthy_member_ = false;
   std::uint64_t tended_ms_ = 0;
   const std::shared_ptr<char> alive_ = std::make_shared<char>();
 };

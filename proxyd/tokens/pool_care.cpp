@@ -4,10 +4,10 @@
 
 #include <algorithm>
 
-#include "calls/table.h"
 #include "pkcs11/names.h"
 #include "proxyd/balance/faults.h"
 #include "proxyd/tokens/pool.h"
+#include "proxyd/tokens/probe.h"
 
 namespace p11shim {
 namespace {
@@ -69,14 +69,18 @@ Membership* Pool::numbered(std::size_t number) {
 Pool::Operational Pool::health_of(Membership& membership) const {
   const Breaker& breaker = membership.health.breaker;
   if (breaker.state() == Breaker::State::open) return {"ejected", breaker.reason()};
-  if (breaker.state() == Breaker::State::half_open) return {"trial", breaker.reason()};
   if (!membership.quarantine.empty()) return {"down", membership.quarantine};
   if (!membership.distrust.empty()) return {"down", membership.distrust};
   Worker& worker = login.applications() != 0 ? membership.member.user().worker() : membership.member.backend().worker();
   if (worker.state() == Worker::State::backoff) return {"down", worker.failure().reason};
-  if (worker.state() == Worker::State::pausing) return {"starting", worker.failure().reason};
   const bool serves = sessions == 0 ? worker.state() == Worker::State::ready : place_of(membership, login.applications() != 0) != nullptr;
-  return {serves ? "up" : "starting", ""};
+  const bool trial = breaker.state() == Breaker::State::half_open;
+  if (serves) return trial ? Operational{"trial", breaker.reason()} : Operational{"up", ""};
+  // What is down is so until it serves again, however often it is tried meanwhile.
+  if (trial) return {"down", breaker.reason()};
+  const Condition& before = membership.history.operational();
+  if (before.state == "down") return {"down", before.reason};
+  return {"starting", ""};
 }
 
 void Pool::note_health(Membership& membership) {
@@ -98,7 +102,7 @@ void Pool::tend(std::uint64_t now_ms) {
   if (!balanced() || now_ms - tended_ms_ < kTendEveryMs) return;
   tended_ms_ = now_ms;
   for (const auto& each : members) note_health(*each);
-  if (sessions == 0 && changed.empty() && !debts.any()) return;
+  if (sessions == 0 && changed.empty() && !debts.any() && why_nobody_serves().empty()) return;
   login.tend();
   for (const auto& each : members) {
     if (each->health.wanted == Wanted::maint) continue;
@@ -120,35 +124,50 @@ void Pool::tend(std::uint64_t now_ms) {
 void Pool::probe(Membership& membership, std::uint64_t now_ms) {
   const ProbeConfig& settings = config.balance.probe;
   if (settings.call == ProbeCall::none) return;
-  const std::uint64_t since = now_ms - membership.probed_ms;
   if (membership.probes_open != 0) {
-    if (since < static_cast<std::uint64_t>(settings.timeout.count())) return;
+    if (now_ms - membership.probe_sent_ms < static_cast<std::uint64_t>(settings.timeout.count())) return;
     membership.health.breaker.hold_open(true);
-    membership.health.breaker.trip(now_ms, "a probe got no answer");
-    membership.probed_ms = now_ms;
+    membership.health.breaker.trip(now_ms, "a probe got no answer in " + std::to_string(settings.timeout.count()) + " ms");
+    if (now_ms - membership.probe_sent_ms >= static_cast<std::uint64_t>(settings.hung.count())) renew_hung_worker(membership);
     return;
   }
-  if (since < static_cast<std::uint64_t>(settings.interval.count())) return;
-  membership.probed_ms = now_ms;
-  std::vector<Worker*> workers{&membership.member.backend().worker()};
-  if (membership.logged_in) workers.push_back(&membership.member.user().worker());
-  for (Worker* worker : workers)
-    if (worker->state() == Worker::State::ready) send_probe(membership, *worker, now_ms);
+  if (now_ms - membership.probe_sent_ms < static_cast<std::uint64_t>(settings.interval.count())) return;
+  membership.probe_sent_ms = now_ms;
+  std::vector<Place*> places{&membership.member.public_place()};
+  if (membership.logged_in) places.push_back(&membership.member.user().place());
+  for (Place* place : places)
+    if (place->worker.state() == Worker::State::ready) send_probe(membership, *place);
 }
 
-void Pool::send_probe(Membership& membership, Worker& worker, std::uint64_t) {
-  using List = CK_FUNCTION_LIST_3_0;
-  const std::uint64_t slot_id = membership.member.slot_in(worker);
+void Pool::send_probe(Membership& membership, Place& place) {
+  const ProbeConfig& settings = config.balance.probe;
+  Probe::Key key;
+  objects.for_each([&](const TokenObject& object) {
+    if (settings.call != ProbeCall::sign || object.object_class != CKO_PRIVATE_KEY || object.label != settings.key) return;
+    if (const std::uint64_t real = place.objects.real_of(object.handle); real != 0) key = {real, object.key_type};
+  });
   ++membership.probes_open;
-  OwnCall::start(worker, number_of<&List::C_GetTokenInfo>(), {&slot_id, 1}, {}, [this, &membership, alive = std::weak_ptr<char>(alive_)](Reply* reply) {
+  membership.unanswered.push_back(&place);
+  Probe::run(place, settings.call, key, [this, &membership, &place, alive = std::weak_ptr<char>(alive_)](const CK_RV* rv) {
     if (alive.expired()) return;
     --membership.probes_open;
-    if (reply == nullptr) return;  // its worker died; that is seen otherwise
-    const bool bad = blame_of(reply->rv) != Blame::nobody;
+    std::erase(membership.unanswered, &place);
+    if (rv == nullptr) return;
+    const bool bad = blame_of(*rv) != Blame::nobody;
     if (membership.probes_open == 0 || bad) membership.health.breaker.hold_open(bad);
-    if (bad) membership.health.breaker.failed(runtime_.now_ms(), "a probe was answered with " + display(NameKind::ckr, reply->rv), false);
+    if (bad) membership.health.breaker.failed(runtime_.now_ms(), "a probe was answered with " + display(NameKind::ckr, *rv), false);
     changed.resume_all();
   });
 }
+
+// The probe is on a lane and its module does not return. In the queue it may wait for calls that take long by right.
+void Pool::renew_hung_worker(Membership& membership) {
+  const std::vector<Place*> hung = membership.unanswered;
+  for (Place* place : hung)
+    if (place->worker.state() == Worker::State::ready && place->worker.queued() == 0)
+      place->worker.stop("it has not answered a probe for " + std::to_string(config.balance.probe.hung.count()) + " ms");
+}
+
+bool Pool::absent() { return balanced() && config.balance.removable && !why_nobody_serves().empty(); }
 
 }  // namespace p11shim

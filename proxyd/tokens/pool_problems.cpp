@@ -2,7 +2,6 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <set>
 
 #include "pkcs11/names.h"
 #include "proxyd/tokens/pool.h"
@@ -29,7 +28,7 @@ bool same(const CK_UTF8CHAR (&a)[N], const CK_UTF8CHAR (&b)[N]) {
 
 }  // namespace
 
-std::vector<std::string> Pool::problems() const {
+std::vector<std::string> Pool::problems() {
   std::vector<std::string> all;
   if (!balanced()) return all;
   struct Seen {
@@ -64,24 +63,31 @@ std::vector<std::string> Pool::problems() const {
                       ": they are copies of one token, or one token twice, which gives no safety");
     }
   }
+  if (const std::string why = why_nobody_serves(); !why.empty())
+    all.push_back("no member can serve (" + why + (config.balance.removable ? "): its token is gone" : "): calls wait for their deadline, then fail with CKR_DEVICE_ERROR"));
   return all;
+}
+
+// Empty: some member can, or is on its way.
+std::string Pool::why_nobody_serves() {
+  std::string why;
+  for (const auto& each : members) {
+    note_health(*each);  // so that what is down counts as down while it is tried
+    const bool wanted = each->health.wanted == Wanted::ready;
+    const std::string state = wanted ? health_of(*each).state : each->history.administrative().state;
+    if (wanted && state != "down" && state != "ejected") return {};
+    why += (why.empty() ? "" : ", ") + each->member.name() + ": " + state;
+  }
+  return why;
 }
 
 void Pool::tell_problems() {
   const std::vector<std::string> now = problems();
   for (const std::string& problem : now)
     if (!std::ranges::count(told_problems_, problem)) runtime_.log.warn("pool {}: {}", config.name, problem);
+  for (const std::string& problem : told_problems_)
+    if (!std::ranges::count(now, problem)) runtime_.log.info("pool {}: no longer: {}", config.name, problem);
   told_problems_ = now;
-  bool healthy = !balanced();
-  std::string why;
-  for (const auto& each : members) {
-    const std::string state = health_of(*each).state;
-    healthy |= each->health.wanted == Wanted::ready && (state == "up" || state == "starting");
-    why += (why.empty() ? "" : ", ") + each->member.name() + " is " + (each->health.wanted == Wanted::ready ? state : each->history.administrative().state);
-  }
-  if (std::exchange(no_healthy_member_, !healthy) == !healthy) return;
-  if (healthy) runtime_.log.info("pool {}: a member can serve again", config.name);
-  else runtime_.log.error("pool {}: no member can serve ({}): calls wait for their deadline, then fail with CKR_DEVICE_ERROR", config.name, why);
 }
 
 }  // namespace p11shim

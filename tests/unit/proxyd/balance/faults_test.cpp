@@ -30,6 +30,13 @@ TEST(Faults, OperationsAreReplayed) {
   EXPECT_EQ(of(number_of<&List::C_SessionCancel>(), Reached::unknown), Recourse::none);
 }
 
+TEST(Faults, KeysThatEachUseChangesAreNeverShared) {
+  for (const CK_MECHANISM_TYPE mechanism : {CKM_HSS, CKM_XMSS, CKM_XMSSMT, CKM_HOTP, CKM_SECURID, CKM_ACTI}) EXPECT_TRUE(is_stateful(mechanism)) << mechanism;
+  for (const CK_KEY_TYPE type : {CKK_HSS, CKK_XMSS, CKK_XMSSMT, CKK_HOTP, CKK_SECURID, CKK_ACTI}) EXPECT_TRUE(is_stateful_key(type)) << type;
+  for (const CK_MECHANISM_TYPE mechanism : {CKM_ECDSA, CKM_RSA_PKCS, CKM_AES_GCM}) EXPECT_FALSE(is_stateful(mechanism)) << mechanism;
+  EXPECT_FALSE(is_stateful_key(CKK_EC));
+}
+
 TEST(Faults, CallersFaultsNeverCount) {
   for (const CK_RV rv : {CKR_OK, CKR_PIN_INCORRECT, CKR_ARGUMENTS_BAD, CKR_DATA_INVALID, CKR_BUFFER_TOO_SMALL, CKR_SIGNATURE_INVALID,
                          CKR_KEY_FUNCTION_NOT_PERMITTED, CKR_MECHANISM_INVALID, CKR_OPERATION_NOT_INITIALIZED})

@@ -52,6 +52,26 @@ TEST_F(ObjectDirectoryTest, MembersShareWhatIsProvenAndNothingElse) {
   EXPECT_NE(see_on(described("secret"), 0), see_on(described("secret"), 1));
 }
 
+TEST_F(ObjectDirectoryTest, AMemberThatStartsAnewShowsTheSameObjects) {
+  const auto see_on = [&](std::string_view label, std::uint32_t member, std::set<std::uint64_t> taken = {}) {
+    return directory->identify(described(label, "modulus"), Origin{member == 0 ? "serial" : "serial\nb", member, true},
+                               [&](const TokenObject& object) { return taken.contains(object.handle); }).handle;
+  };
+  const std::uint64_t first = see_on("x", 0);
+  const std::uint64_t second = see_on("y", 0, {first});
+  // The other member calls its twins otherwise.
+  const std::uint64_t one = see_on("a", 1);
+  const std::uint64_t other = see_on("b", 1, {one});
+  EXPECT_EQ((std::set{one, other}), (std::set{first, second}));
+  // Its worker was started again: nothing is taken yet, and another order is as good.
+  EXPECT_EQ(see_on("b", 1), other);
+  EXPECT_EQ(see_on("a", 1, {other}), one);
+  // One was given another label behind our back.
+  EXPECT_EQ(see_on("a", 1), one);
+  EXPECT_EQ(see_on("c", 1, {one}), other);
+  EXPECT_EQ(directory->size(), 2u);
+}
+
 TEST_F(ObjectDirectoryTest, HandleIsTheSameAfterARestart) {
   const std::uint64_t key = see(described("key", "modulus"));
   const std::uint64_t secret = see(described("secret"));

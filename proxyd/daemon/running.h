@@ -1,0 +1,13 @@
+// What a proxyd that runs with a configuration says of its pools: --check tells that too, since only who has loaded the
+// modules knows the tokens.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace p11shim {
+
+// Problems, each one line: "pool signing: member a and member b have different firmware…". None if nobody answers at `control`.
+std::vector<std::string> problems_of_running(const std::string& control);
+
+}  // namespace p11shim

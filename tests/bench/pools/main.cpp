@@ -1,0 +1,244 @@
+// p11shim-bench-pools: what pools of several members promise, measured. Each HSM is simulated: SoftHSM with the fault module
+// before it, which gives every signature 5 ms and runs one at a time, so 200 a second. One line per measure, and at the end
+// "bench-pools: N of M targets reached". Exits with 1 only if an operation failed that should not, or was wrong.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+
+#include "integration/pool_members.h"
+#include "load.h"
+#include "mixed.h"
+
+namespace p11shim {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr char kHsm[] = "C_Sign latency=5ms concurrency=1";
+constexpr char kSlowHsm[] = "C_Sign latency=50ms concurrency=1";
+constexpr char kFaultHsm[] = "C_Sign latency=2ms\n";
+constexpr std::size_t kThreadsPerMember = 4;
+
+class Report {
+ public:
+  // `reached` empty: a figure without target.
+  void line(const std::string& measure, const std::string& target, const std::string& figure, std::optional<bool> reached) {
+    std::printf("%-62s %-22s %-22s %s\n", measure.c_str(), target.c_str(), figure.c_str(), !reached ? "" : *reached ? "reached" : "missed");
+    std::fflush(stdout);
+    if (!reached) return;
+    ++targets_;
+    reached_ += *reached;
+  }
+  void safe(const std::string& measure, const Load::Result& result) {
+    const bool good = result.failed == 0 && result.wrong == 0;
+    char figure[96];
+    std::snprintf(figure, sizeof figure, "%llu of %llu failed%s", static_cast<unsigned long long>(result.failed + result.wrong),
+                  static_cast<unsigned long long>(result.good + result.failed), result.failed == 0 ? "" : " (0x");
+    std::string text = figure;
+    if (result.failed != 0) std::snprintf(figure, sizeof figure, "%lx)", result.first_error), text += figure;
+    line(measure + ": failed operations", "0", text, good);
+    unsafe_ |= !good;
+  }
+  int end() const {
+    std::printf("bench-pools: %d of %d targets reached\n", reached_, targets_);
+    return unsafe_ ? 1 : 0;
+  }
+
+ private:
+  int targets_ = 0;
+  int reached_ = 0;
+  bool unsafe_ = false;
+};
+
+std::string text(double value, const char* unit) {
+  char buffer[64];
+  std::snprintf(buffer, sizeof buffer, "%.*f%s", value < 10 ? 2 : 0, value, unit);
+  return buffer;
+}
+
+constexpr char kPatient[] = "attempt_timeout = \"10s\"\nbreaker = { failures = 100, percent = 100 }\n";
+
+double throughput(std::size_t count, milliseconds duration, double* p99 = nullptr, std::size_t slow_ones = 0) {
+  PoolMembers members(count);
+  for (std::size_t i = 0; i < count; ++i) members.rules(i).set(i < slow_ones ? kSlowHsm : kHsm);
+  PrivateProxyd proxyd(members.config(kPatient, "lanes = 8"));
+  proxyd.start();
+  TestApplication application(proxyd);
+  Load load(application, kThreadsPerMember * count, 16);
+  eventually([&] {
+    const auto report = proxyd.ask("{\"command\":\"pools\"}");
+    std::size_t up = 0;
+    for (const auto& member : report["result"]["pools"][0]["members"]) up += member["state"] == "up";
+    return up == count;
+  });
+  load.measure(milliseconds(700));  // warm
+  const Load::Result result = load.measure(duration);
+  load.stop();
+  if (p99 != nullptr) *p99 = result.percentile(0.99);
+  return result.rate();
+}
+
+void measure_scaling(Report& report, milliseconds duration) {
+  const double one = throughput(1, duration);
+  report.line("one HSM", "-", text(one, " signatures/s"), {});
+  double p99 = 0;
+  for (const std::size_t count : {2, 4, 8, 16}) {
+    const double rate = throughput(count, duration, count == 4 ? &p99 : nullptr);
+    const double ratio = rate / (static_cast<double>(count) * one);
+    report.line(std::to_string(count) + " HSMs over " + std::to_string(count) + " x one", ">= 0.97", text(ratio, "") + " (" + text(rate, "/s") + ")",
+                ratio >= 0.97);
+  }
+  double slow_p99 = 0;
+  const double rate = throughput(4, duration, &slow_p99, 1);
+  report.line("one of four 10 x slower: throughput over three healthy", ">= 0.90", text(rate / (3 * one), ""), rate >= 0.9 * 3 * one);
+  report.line("one of four 10 x slower: p99 over healthy p99", "<= 2", text(slow_p99 / p99, "") + " (" + text(slow_p99, " ms") + ")", slow_p99 <= 2 * p99);
+}
+
+constexpr char kQuickPool[] =
+    "attempt_timeout = \"500ms\"\nbreaker = { failures = 5, open_min = \"200ms\", open_max = \"1s\" }\n"
+    "probe = { interval = \"200ms\", timeout = \"500ms\", hung = \"1s\" }\n";
+
+std::string state_of(const PrivateProxyd& proxyd, const std::string& name) {
+  const auto member = member_status(proxyd, name);
+  return member.is_object() ? member.value("state", "") : "";
+}
+
+double ms_until(const std::function<bool()>& condition) {
+  const auto begin = Load::Clock::now();
+  return eventually(condition) ? std::chrono::duration<double, std::milli>(Load::Clock::now() - begin).count() : -1;
+}
+
+// Does something to the first member under 16 threads, waits until it is out, ends it, waits until it is back.
+void measure_fault(Report& report, const std::string& what, bool must_eject, const std::function<void(PoolMembers&, const PrivateProxyd&)>& harm,
+                   const std::function<void(PoolMembers&)>& mend, milliseconds between) {
+  PoolMembers members(3);
+  for (std::size_t i = 0; i < 3; ++i) members.rules(i).set(kFaultHsm);
+  PrivateProxyd proxyd(members.config(kQuickPool, "lanes = 8"));
+  proxyd.start();
+  TestApplication application(proxyd);
+  Load load(application, 16, 1);
+  const auto up = [&] { return state_of(proxyd, "hsm0") == "up"; };
+  eventually([&] { return up() && member_worker(proxyd, "hsm0") > 0; });
+  load.measure(milliseconds(500));
+  harm(members, proxyd);
+  if (must_eject) {
+    const double eject = ms_until([&] { return !up(); });
+    report.line(what + ": time until it gets nothing more", "<= 1000 ms", text(eject, " ms"), eject >= 0 && eject <= 1000);
+  }
+  std::this_thread::sleep_for(between);
+  mend(members);
+  const double back = ms_until(up);
+  if (must_eject) report.line(what + ": time until it is back", "<= 5000 ms", text(back, " ms"), back >= 0 && back <= 5000);
+  std::this_thread::sleep_for(milliseconds(300));
+  const Load::Result result = load.take();
+  load.stop();
+  report.safe(what, result);
+}
+
+void measure_faults(Report& report) {
+  const auto signal_worker = [](int number) {
+    return [number](PoolMembers&, const PrivateProxyd& proxyd) {
+      const pid_t worker = member_worker(proxyd, "hsm0");
+      if (worker > 0) ::kill(worker, number);
+    };
+  };
+  const auto answers = [](const char* rule) {
+    return [rule](PoolMembers& members, const PrivateProxyd&) { members.rules(0).set(std::string(kFaultHsm) + rule); };
+  };
+  const auto nothing = [](PoolMembers&) {};
+  const auto mend = [](PoolMembers& members) { members.rules(0).set(kFaultHsm); };
+  measure_fault(report, "worker killed", true, signal_worker(SIGKILL), nothing, milliseconds(0));
+  measure_fault(report, "worker stopped", true, signal_worker(SIGSTOP), nothing, milliseconds(0));
+  measure_fault(report, "CKR_DEVICE_ERROR for 10 %", false, answers("C_Sign rv=CKR_DEVICE_ERROR probability=0.1"), mend, milliseconds(1500));
+  measure_fault(report, "CKR_DEVICE_ERROR for all", true, answers("C_Sign rv=CKR_DEVICE_ERROR"), mend, milliseconds(1000));
+}
+
+// Every member answers CKR_DEVICE_ERROR to one signature of ten.
+double error_share(const char* options, milliseconds duration) {
+  PoolMembers members(3);
+  for (std::size_t i = 0; i < 3; ++i) members.rules(i).set(std::string(kFaultHsm) + "C_Sign rv=CKR_DEVICE_ERROR probability=0.1");
+  PrivateProxyd proxyd(members.config(options, "lanes = 8"));
+  proxyd.start();
+  TestApplication application(proxyd);
+  Load load(application, 16, 0);
+  load.measure(milliseconds(300));
+  const Load::Result result = load.measure(duration);
+  load.stop();
+  if (std::getenv("P11BENCH_DEBUG") != nullptr) std::fprintf(stderr, "first error 0x%lx, then mostly 0x%lx\n", result.first_error, result.last_error);
+  return static_cast<double>(result.failed) / static_cast<double>(std::max<std::uint64_t>(1, result.failed + result.good));
+}
+
+// How often the first rule was asked about, over all processes.
+std::uint64_t calls_of(PoolMembers& members, std::size_t member) {
+  std::ifstream state(members.rules(member).path().string() + ".state", std::ios::binary);
+  std::uint64_t count = 0;
+  state.read(reinterpret_cast<char*>(&count), sizeof count);
+  return state ? count : 0;
+}
+
+void measure_retries(Report& report, milliseconds duration) {
+  const double without = error_share("max_attempts = 1\nbreaker = { failures = 1000, percent = 100 }\n", duration);
+  const double with = error_share("breaker = { failures = 1000, percent = 100 }\n", duration);
+  report.line("10 % faults everywhere: visible errors, no retries", "-", text(100 * without, " %"), {});
+  report.line("10 % faults everywhere: visible errors cut by", ">= 0.90", text(1 - with / without, "") + " (" + text(100 * with, " %") + ")", with <= without / 10);
+
+  // A total outage that no breaker stops: each answer is a fault.
+  PoolMembers members(3);
+  PrivateProxyd proxyd(members.config("breaker = { failures = 10000, percent = 100, least_calls = 1000000 }\n", "lanes = 8"));
+  proxyd.start();
+  TestApplication application(proxyd);
+  Load load(application, 16, 0);
+  load.measure(milliseconds(500));
+  for (std::size_t i = 0; i < 3; ++i) members.rules(i).set("C_Sign latency=2ms rv=CKR_DEVICE_ERROR");
+  const Load::Result outage = load.measure(duration);
+  load.stop();
+  double reached = 0;
+  for (std::size_t i = 0; i < 3; ++i) reached += static_cast<double>(calls_of(members, i));
+  const double offered = static_cast<double>(outage.failed + outage.good);
+  const double most = 1.2 * offered + 10 * outage.seconds + 100;  // what the ten seconds before it still allow
+  report.line("total outage: calls that reach the members", "<= 1.2 x + 10/s", text(reached / offered, " x offered"), offered > 0 && reached <= most);
+}
+
+int run(bool quick, const std::string& only) {
+  if (!PoolMembers::installed()) {
+    std::cerr << "bench-pools: softhsm2 is not installed\n";
+    return 77;
+  }
+  const milliseconds duration(quick ? 500 : 3000);
+  Report report;
+  const auto chosen = [&](const char* part) { return only.empty() || only == part; };
+  if (chosen("scaling")) measure_scaling(report, duration);
+  if (chosen("faults")) measure_faults(report);
+  if (chosen("retries")) measure_retries(report, duration);
+  if (!chosen("mixed")) return report.end();
+  if (const auto mixed = measure_mixed(milliseconds(quick ? 500 : 1500))) {
+    report.line("SoftHSM and NSS, one key: the member with fewer signatures", ">= 0.10", text(mixed->least_share, " of all"), mixed->least_share >= 0.10);
+    report.safe("SoftHSM and NSS, one key: either one killed", mixed->load);
+  } else {
+    report.line("SoftHSM and NSS, one key", "-", "NSS is not installed", {});
+  }
+  return report.end();
+}
+
+}  // namespace
+}  // namespace p11shim
+
+int main(int argc, char** argv) {
+  CLI::App app{"p11shim-bench-pools: pools of several members under load and under faults"};
+  bool quick = false;
+  app.add_flag("--quick", quick, "short: is everything right? says nothing about speed");
+  std::string only;
+  app.add_option("--only", only, "one part")->check(CLI::IsMember({"scaling", "faults", "retries", "mixed"}));
+  CLI11_PARSE(app, argc, argv);
+  testing::InitGoogleTest();
+  try {
+    return p11shim::run(quick, only);
+  } catch (const std::exception& error) {
+    std::cerr << "bench-pools: " << error.what() << '\n';
+    return 1;
+  }
+}
