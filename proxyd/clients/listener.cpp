@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstring>
 #include <stdexcept>
+#include <utility>
 
 #include "proxyd/control/listening_socket.h"
 #include "proxyd/loop/socket_io.h"
@@ -106,6 +107,7 @@ void Listener::accept(int listening) {
     if (socket < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) return pause_accepting();
     if (socket < 0 && (errno == EINTR || errno == ECONNABORTED)) continue;
     if (socket < 0) return;  // nobody waits
+    if (std::exchange(out_of_descriptors_, false)) services_.runtime.log.info("connections are accepted again");
     std::optional<Peer> peer = peer_of(socket);
     if (!has_room(peer)) {
       ::close(socket);
@@ -138,7 +140,7 @@ bool Listener::has_room(const std::optional<Peer>& peer) const {
 
 // Those who wait in the backlog go on waiting. Without this the loop would spin: the socket stays readable.
 void Listener::pause_accepting() {
-  if (!pause_.active()) services_.runtime.log.error("no connection can be accepted: {}", std::strerror(errno));
+  if (!std::exchange(out_of_descriptors_, true)) services_.runtime.log.error("no connection can be accepted: {}", std::strerror(errno));
   for (const auto& poll : polls_) poll->watch(0);
   pause_.start(kPause);
 }

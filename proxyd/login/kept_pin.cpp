@@ -38,7 +38,7 @@ bool KeptPin::matches(std::span<const std::uint8_t> pin) const {
   // Both are padded to the whole page, so the time tells nothing about where they differ, nor about the length.
   if (memory_ == nullptr || pin.size() > kMemory) return false;
   std::uint8_t padded[kMemory] = {};
-  std::memcpy(padded, pin.data(), pin.size());
+  if (!pin.empty()) std::memcpy(padded, pin.data(), pin.size());
   const std::size_t sizes[] = {pin.size(), size_};
   const int different = CRYPTO_memcmp(padded, memory_, kMemory) | CRYPTO_memcmp(&sizes[0], &sizes[1], sizeof sizes[0]);
   wipe(padded, sizeof padded);

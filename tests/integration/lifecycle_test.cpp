@@ -201,6 +201,9 @@ TEST_F(Lifecycle, ApplicationThatComesBackAtOnceIsStillLoggedIn) {
 
 // With no descriptors left it serves those it has, and the others when some are free again.
 TEST_F(Lifecycle, WhoCannotBeAcceptedWaits) {
+#ifdef P11SHIM_SANITIZED
+  GTEST_SKIP() << "UBSan asks the kernel through a pipe whether an object can be read, and fails without descriptors";
+#endif
   const std::string script = "ulimit -n 100; exec " + kProxyd + " --config " + proxyd.config_file();
   Process process({"/bin/sh", "-c", script});
   ASSERT_TRUE(eventually([&] { return ::access(proxyd.socket().c_str(), F_OK) == 0; }));
