@@ -287,7 +287,7 @@ class Rules {
       error(path + ".wrapping_key", "\"wrapping_key\" needs replication = \"wrap\"");
     if (balance.min_copies > 1 && balance.replication == Replication::none)
       error(path + ".min_copies", "\"min_copies\" is " + std::to_string(balance.min_copies) + " (expected 1: nothing is copied with replication = \"none\")");
-    if (balance.min_copies > pool.members.size())
+    if (!pool.members.empty() && balance.min_copies > pool.members.size())
       error(path + ".min_copies", "\"min_copies\" is " + std::to_string(balance.min_copies) + " and there are " + std::to_string(pool.members.size()) + " members");
   }
 

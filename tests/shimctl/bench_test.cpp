@@ -42,21 +42,27 @@ INSTANTIATE_TEST_SUITE_P(Ways, BenchTest, testing::Values(Way::kDirect, Way::kPr
 TEST_P(BenchTest, EveryTestRunsOrSaysWhyNot) {
   const json list = data({"bench", "list"});
   EXPECT_GE(list["tests"].size(), 34u);
-  const json run = bench({"--iterations", "4"});
-  ASSERT_EQ(run["tests"].size(), list["tests"].size());
+  std::size_t seen = 0;
   std::size_t measured = 0;
-  for (const auto& test : run["tests"]) {
-    if (test["status"] == "skipped") {
-      EXPECT_NE(test["reason"].get<std::string>().find("token"), std::string::npos) << test;
-      EXPECT_FALSE(test.contains("count")) << test;
-      continue;
+  // In parts, each within a process's patience on a busy machine.
+  for (const char* part : {"sign", "verify", "encrypt,decrypt,hash,mac", "wrap,unwrap,derive,random,find", "generate",
+                           "attributes,session,login"}) {
+    const json run = bench({"--iterations", "4", "--only", part});
+    seen += run["tests"].size();
+    for (const auto& test : run["tests"]) {
+      if (test["status"] == "skipped") {
+        EXPECT_NE(test["reason"].get<std::string>().find("token"), std::string::npos) << test;
+        EXPECT_FALSE(test.contains("count")) << test;
+        continue;
+      }
+      ++measured;
+      EXPECT_EQ(test["status"], "ok") << test["name"] << ": " << test["errors"] << test.value("first_wrong", "");
+      EXPECT_EQ(test["count"], 4) << test["name"];
+      EXPECT_GE(test["checked"], 1) << test["name"];
+      EXPECT_EQ(test["latency"]["percentiles"].size(), 0u) << "four samples support no percentile";
     }
-    ++measured;
-    EXPECT_EQ(test["status"], "ok") << test["name"] << ": " << test["errors"] << test.value("first_wrong", "");
-    EXPECT_EQ(test["count"], 4) << test["name"];
-    EXPECT_GE(test["checked"], 1) << test["name"];
-    EXPECT_EQ(test["latency"]["percentiles"].size(), 0u) << "four samples support no percentile";
   }
+  EXPECT_EQ(seen, list["tests"].size());
   EXPECT_GE(measured, 40u);
   EXPECT_EQ(data({"key", "list"})["keys"].size(), 0u) << "nothing stays on the token";
 }
