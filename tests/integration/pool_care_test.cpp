@@ -157,7 +157,7 @@ TEST_F(PoolCare, BadMembersAreNamed) {
   config.replace(config.rfind(right), right.size(), "token_label = \"absent\"");
   proxyd.write_config(config);
   proxyd.restart();
-  EXPECT_NE(problems().find("member hsm1 has no such token"), std::string::npos);
+  EXPECT_TRUE(eventually([&] { return problems().find("member hsm1 has no such token") != std::string::npos; })) << problems();
 }
 
 }  // namespace

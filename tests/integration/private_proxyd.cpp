@@ -63,11 +63,12 @@ void PrivateProxyd::write_config(const std::string& config) const {
 
 void PrivateProxyd::start() {
   process_ = std::make_unique<Process>(std::vector<std::string>{std::string(P11TEST_BUILD_DIR) + "/bin/proxyd", "--config", config_file()}, variables_);
-  const bool serves = eventually([&] {
-    const int socket = connect_to(this->socket());
+  const auto listens = [](const std::string& path) {
+    const int socket = connect_to(path);
     if (socket >= 0) ::close(socket);
-    return socket >= 0 || !alive();
-  });
+    return socket >= 0;
+  };
+  const bool serves = eventually([&] { return (listens(socket()) && listens((path() / "control.sock").string())) || !alive(); });
   ASSERT_TRUE(serves && alive()) << log();
 }
 
