@@ -86,15 +86,11 @@ TEST_F(PoolAdmin, ListsPoolsAndShowsWhatBecameOfTheirMembers) {
 
 TEST_F(PoolAdmin, DiffNamesWhatMembersDoNotShare) {
   PoolMembers members(2);
-  for (const std::size_t member : {0, 1}) {
-    PrivateProxyd alone(members.config_of(member));
-    alone.start();
-    TestApplication application(alone);
-    const auto session = application.open();
-    ASSERT_EQ(application.log_in(session, compare::kUserPin), CKR_OK);
-    application.generate_aes(session, true, "same name");
-    if (member == 1) application.create_data(session, true, "only there", "x");
-  }
+  for (const std::size_t member : {0, 1})
+    ASSERT_NO_FATAL_FAILURE(members.alone(member, [&](TestApplication& application, auto session) {
+      application.generate_aes(session, true, "same name");
+      if (member == 1) application.create_data(session, true, "only there", "x");
+    }));
   PrivateProxyd proxyd(members.config("strategy = \"round-robin\""));
   proxyd.start();
   ASSERT_TRUE(eventually([&] { return is_up(proxyd, "hsm0") && is_up(proxyd, "hsm1"); }));
@@ -159,14 +155,7 @@ TEST_F(PoolAdmin, MembersComeAndGoWithoutALostOperation) {
 
 TEST_F(PoolAdmin, AMemberThatAloneHoldsAKeyIsNotRemovedUnasked) {
   PoolMembers members(3);
-  {
-    PrivateProxyd alone(members.config_of(2));
-    alone.start();
-    TestApplication application(alone);
-    const auto session = application.open();
-    ASSERT_EQ(application.log_in(session, compare::kUserPin), CKR_OK);
-    application.generate_aes(session, true, "alone");
-  }
+  ASSERT_NO_FATAL_FAILURE(members.alone(2, [](TestApplication& application, auto session) { application.generate_aes(session, true, "alone"); }));
   PrivateProxyd proxyd(members.config(kQuick));
   proxyd.start();
   TestApplication application(proxyd);

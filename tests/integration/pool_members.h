@@ -59,19 +59,26 @@ class PoolMembers {
   [[nodiscard]] std::filesystem::path directory(std::size_t member) const { return members_[member].tokens->path(); }
   // Of one member alone, without the fault module.
   [[nodiscard]] std::string config_of(std::size_t member, const std::string& options = {}) const { return members_[member].tokens->config(options); }
+  // work(application, session) on one member alone, logged in.
+  template <class Work>
+  void alone(std::size_t member, Work work) const {
+    ASSERT_NO_FATAL_FAILURE(on_token(config_of(member), work));
+  }
 
  private:
   struct Member {
     std::unique_ptr<SofthsmTokens> tokens;
     std::unique_ptr<ControlFile> rules;
   };
-  void make_keys() {
-    PrivateProxyd proxyd(seed_.config());
+  void make_keys() { on_token(seed_.config(), make_pool_keys); }
+  template <class Work>
+  static void on_token(const std::string& config, Work work) {
+    PrivateProxyd proxyd(config);
     proxyd.start();
     TestApplication application(proxyd);
     const auto session = application.open();
     ASSERT_EQ(application.log_in(session, compare::kUserPin), CKR_OK);
-    make_pool_keys(application, session);
+    work(application, session);
   }
 
   SofthsmTokens seed_;

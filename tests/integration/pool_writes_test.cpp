@@ -24,12 +24,8 @@ class PoolWrites : public ::testing::Test {
 
   // The same AES key "wrap" on each of them, as an operator imports it.
   static void add_wrapping_key(PoolMembers& members, std::size_t count, CK_BYTE differs_on_last = 0) {
-    for (std::size_t i = 0; i < count; ++i) {
-      PrivateProxyd alone(members.config_of(i));
-      alone.start();
-      TestApplication application(alone);
-      const auto session = application.open();
-      ASSERT_EQ(application.log_in(session, compare::kUserPin), CKR_OK);
+    for (std::size_t i = 0; i < count; ++i)
+      ASSERT_NO_FATAL_FAILURE(members.alone(i, [&](TestApplication& application, auto session) {
       CK_OBJECT_CLASS object_class = CKO_SECRET_KEY;
       CK_KEY_TYPE type = CKK_AES;
       CK_BYTE value[32] = {1, 2, 3};
@@ -39,7 +35,7 @@ class PoolWrites : public ::testing::Test {
                              {CKA_LABEL, label, 4}, flag(CKA_TOKEN, kYes), flag(CKA_PRIVATE, kYes), flag(CKA_WRAP, kYes), flag(CKA_UNWRAP, kYes)};
       CK_OBJECT_HANDLE key = 0;
       ASSERT_EQ(application->C_CreateObject(session, tmpl, std::size(tmpl), &key), CKR_OK);
-    }
+    }));
   }
   static CK_RV generate(TestApplication& application, CK_SESSION_HANDLE session, std::string label, CK_OBJECT_HANDLE& key, CK_BBOOL extractable = CK_TRUE) {
     CK_MECHANISM mechanism{CKM_AES_KEY_GEN, nullptr, 0};
@@ -85,6 +81,12 @@ class PoolWrites : public ::testing::Test {
       if (member["private_objects_known"] != true) return false;
     return !report.is_null();
   }
+  // Opens a session, logs in and waits until all members serve.
+  static void enter(TestApplication& application, const PrivateProxyd& proxyd, CK_SESSION_HANDLE& session) {
+    session = application.open();
+    ASSERT_EQ(application.log_in(session, compare::kUserPin), CKR_OK);
+    ASSERT_TRUE(eventually([&] { return all_serve(proxyd); }));
+  }
   static bool nobody_owes(const PrivateProxyd& proxyd) {
     const auto report = sync(proxyd);
     for (const auto& member : report["members"])
@@ -99,9 +101,8 @@ TEST_F(PoolWrites, AMemberThatWasAwayDestroysAndChangesWhenItReturns) {
   proxyd.start();
   {
     TestApplication application(proxyd);
-    const auto session = application.open();
-    ASSERT_EQ(application.log_in(session, compare::kUserPin), CKR_OK);
-    ASSERT_TRUE(eventually([&] { return all_serve(proxyd); }));
+    CK_SESSION_HANDLE session = 0;
+    ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
     const auto key = application.one(session, CKO_SECRET_KEY, "aes");
     take_away(proxyd, members, 2);
     EXPECT_EQ(application.set_label(session, application.one(session, CKO_PUBLIC_KEY, "ec"), "renamed"), CKR_OK);
@@ -137,9 +138,8 @@ TEST_F(PoolWrites, WhatWasDestroyedDoesNotComeBackWithAnOldBackup) {
   proxyd.start();
   {
     TestApplication application(proxyd);
-    const auto session = application.open();
-    ASSERT_EQ(application.log_in(session, compare::kUserPin), CKR_OK);
-    ASSERT_TRUE(eventually([&] { return all_serve(proxyd); }));
+    CK_SESSION_HANDLE session = 0;
+    ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
     ASSERT_EQ(application->C_DestroyObject(session, application.one(session, CKO_SECRET_KEY, "aes")), CKR_OK);
   }
   proxyd.stop();
@@ -169,9 +169,8 @@ TEST_F(PoolWrites, WhatTheFirstMemberRefusesNobodyDoes) {
   PrivateProxyd proxyd(members.config(kQuick));
   proxyd.start();
   TestApplication application(proxyd);
-  const auto session = application.open();
-  ASSERT_EQ(application.log_in(session, compare::kUserPin), CKR_OK);
-  ASSERT_TRUE(eventually([&] { return all_serve(proxyd); }));
+  CK_SESSION_HANDLE session = 0;
+  ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
   const auto key = application.one(session, CKO_SECRET_KEY, "aes");
   for (const std::size_t member : {0, 1}) members.rules(member).set("C_DestroyObject rv=CKR_ACTION_PROHIBITED");
   EXPECT_EQ(application->C_DestroyObject(session, key), CKR_ACTION_PROHIBITED);
@@ -188,9 +187,8 @@ TEST_F(PoolWrites, WithDestroyAllEveryMemberMustBeThere) {
   PrivateProxyd proxyd(members.config(kQuick + std::string("destroy = \"all\"\n")));
   proxyd.start();
   TestApplication application(proxyd);
-  const auto session = application.open();
-  ASSERT_EQ(application.log_in(session, compare::kUserPin), CKR_OK);
-  ASSERT_TRUE(eventually([&] { return all_serve(proxyd); }));
+  CK_SESSION_HANDLE session = 0;
+  ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
   const auto key = application.one(session, CKO_SECRET_KEY, "aes");
   take_away(proxyd, members, 1);
   EXPECT_EQ(application->C_DestroyObject(session, key), CKR_DEVICE_ERROR);
@@ -206,9 +204,8 @@ TEST_F(PoolWrites, AKilledProxydFinishesWhatItHasBegun) {
   PrivateProxyd proxyd(members.config(kQuick));
   proxyd.start();
   auto application = std::make_unique<TestApplication>(proxyd);
-  const auto session = application->open();
-  ASSERT_EQ(application->log_in(session, compare::kUserPin), CKR_OK);
-  ASSERT_TRUE(eventually([&] { return all_serve(proxyd); }));
+  CK_SESSION_HANDLE session = 0;
+  ASSERT_NO_FATAL_FAILURE(enter(*application, proxyd, session));
   const auto key = application->one(session, CKO_SECRET_KEY, "aes");
   const std::filesystem::path never = members.directory(1) / "never";
   members.rules(1).set("C_DestroyObject hang=" + never.string());
@@ -234,9 +231,8 @@ TEST_F(PoolWrites, PublicObjectsAreMadeOnAllMembers) {
   proxyd.start();
   {
     TestApplication application(proxyd);
-    const auto session = application.open();
-    ASSERT_EQ(application.log_in(session, compare::kUserPin), CKR_OK);
-    ASSERT_TRUE(eventually([&] { return all_serve(proxyd); }));
+    CK_SESSION_HANDLE session = 0;
+    ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
     application.create_data(session, true, "with all", "value");
     EXPECT_TRUE(nobody_owes(proxyd));
     take_away(proxyd, members, 1);
@@ -266,9 +262,8 @@ TEST_F(PoolWrites, KeysAreCopiedUnderTheWrappingKey) {
   PrivateProxyd proxyd(members.config(kQuick + std::string("replication = \"wrap\"\nwrapping_key = \"wrap\"\nmin_copies = 2\nstrategy = \"round-robin\"\n")));
   proxyd.start();
   TestApplication application(proxyd);
-  const auto session = application.open();
-  ASSERT_EQ(application.log_in(session, compare::kUserPin), CKR_OK);
-  ASSERT_TRUE(eventually([&] { return all_serve(proxyd); }));
+  CK_SESSION_HANDLE session = 0;
+  ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
   CK_OBJECT_HANDLE key = 0;
   ASSERT_EQ(generate(application, session, "copied", key), CKR_OK) << proxyd.log();
   EXPECT_EQ(application.find(session, CKO_SECRET_KEY, "copied"), std::vector{key});
@@ -314,9 +309,8 @@ TEST_F(PoolWrites, WithoutACommonWrappingKeyNothingIsCopiedAndTheLogSaysWhy) {
   PrivateProxyd proxyd(members.config(kQuick + std::string("replication = \"wrap\"\nwrapping_key = \"wrap\"\n")));
   proxyd.start();
   TestApplication application(proxyd);
-  const auto session = application.open();
-  ASSERT_EQ(application.log_in(session, compare::kUserPin), CKR_OK);
-  ASSERT_TRUE(eventually([&] { return all_serve(proxyd); }));
+  CK_SESSION_HANDLE session = 0;
+  ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
   CK_OBJECT_HANDLE key = 0;
   EXPECT_EQ(generate(application, session, "lonely", key), CKR_OK);
   EXPECT_EQ(application.encrypt(session, key), CKR_OK);
@@ -329,9 +323,8 @@ TEST_F(PoolWrites, CopiesThatWereNotMadeBeforeACrashAreMadeAfterIt) {
   PrivateProxyd proxyd(members.config(kQuick + std::string("replication = \"public\"\nstrategy = \"failover\"\n")));
   proxyd.start();
   auto application = std::make_unique<TestApplication>(proxyd);
-  const auto session = application->open();
-  ASSERT_EQ(application->log_in(session, compare::kUserPin), CKR_OK);
-  ASSERT_TRUE(eventually([&] { return all_serve(proxyd); }));
+  CK_SESSION_HANDLE session = 0;
+  ASSERT_NO_FATAL_FAILURE(enter(*application, proxyd, session));
   const std::filesystem::path never = members.directory(0) / "never";
   for (const std::size_t hung : {0, 1}) {
     members.rules(hung).set("C_CreateObject hang=" + never.string());
@@ -365,9 +358,8 @@ TEST_F(PoolWrites, PinsAreChangedOnAllMembersOrOnNone) {
   proxyd.start();
   {
     TestApplication application(proxyd);
-    const auto session = application.open();
-    ASSERT_EQ(application.log_in(session, compare::kUserPin), CKR_OK);
-    ASSERT_TRUE(eventually([&] { return all_serve(proxyd); }));
+    CK_SESSION_HANDLE session = 0;
+    ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
     EXPECT_EQ(application.set_pin(session, "wrong", "new-pin"), CKR_PIN_INCORRECT);
     EXPECT_EQ(application.set_pin(session, compare::kUserPin, "new-pin"), CKR_OK);
     take_away(proxyd, members, 1);

@@ -39,14 +39,8 @@ TEST_F(Pools, ShowAKeyOfAllMembersOnce) {
 
 TEST_F(Pools, TwoKeysOfOneNameStayTwo) {
   PoolMembers members(2);
-  for (const std::size_t member : {0, 1}) {
-    PrivateProxyd alone(members.config_of(member));
-    alone.start();
-    TestApplication application(alone);
-    const auto session = application.open();
-    ASSERT_EQ(application.log_in(session, compare::kUserPin), CKR_OK);
-    application.generate_aes(session, true, "same name");
-  }
+  for (const std::size_t member : {0, 1})
+    ASSERT_NO_FATAL_FAILURE(members.alone(member, [](TestApplication& application, auto session) { application.generate_aes(session, true, "same name"); }));
   PrivateProxyd proxyd(members.config("strategy = \"round-robin\""));
   proxyd.start();
   TestApplication application(proxyd);
@@ -172,14 +166,9 @@ TEST_F(Pools, OperationsOutliveTheirMember) {
 
 TEST_F(Pools, AMemberThatRefusesThePinIsNotAskedAgain) {
   PoolMembers members(2);
-  {
-    PrivateProxyd alone(members.config_of(1));
-    alone.start();
-    TestApplication application(alone);
-    const auto session = application.open();
-    ASSERT_EQ(application.log_in(session, compare::kUserPin), CKR_OK);
+  ASSERT_NO_FATAL_FAILURE(members.alone(1, [](TestApplication& application, auto session) {
     ASSERT_EQ(application.set_pin(session, compare::kUserPin, "another-pin"), CKR_OK);
-  }
+  }));
   PrivateProxyd proxyd(members.config(kQuick));
   proxyd.start();
   for (int run = 0; run < 2; ++run) {
