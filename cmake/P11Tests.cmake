@@ -6,8 +6,8 @@
 #   p11shim_fuzz_target(NAME sources... [LIBS libs...] [CORPUS dir])
 #
 # Sources are relative to the calling folder. GoogleTest's main is linked unless CMOCKA.
-# Every test finds the build by P11TEST_BUILD_DIR and the sources by P11TEST_SOURCE_DIR,
-# which are both macros and environment variables.
+# Every test finds the build and the sources by tests/places.h, scripts by the environment variables
+# P11TEST_BUILD_DIR and P11TEST_SOURCE_DIR.
 #
 # Label `clients`: starts programs that we did not build, which would lack a sanitizer's
 # runtime, so scripts/test.sh leaves them out of sanitizer builds (ctest -LE clients).
@@ -44,11 +44,9 @@ function(p11shim_test name)
   cmake_parse_arguments(T "CMOCKA;SERIAL" "TIMEOUT" "LIBS;LABELS" ${ARGN})
   add_executable(${name} ${T_UNPARSED_ARGUMENTS})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
-  target_compile_definitions(${name} PRIVATE
-    P11TEST_BUILD_DIR="${PROJECT_BINARY_DIR}" P11TEST_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   # What is tested is optimised; a test itself runs once for each time it is compiled.
   target_compile_options(${name} PRIVATE -O0 -U_FORTIFY_SOURCE)
-  target_link_libraries(${name} PRIVATE p11shim_headers ${T_LIBS})
+  target_link_libraries(${name} PRIVATE p11shim_headers ${T_LIBS} test_places)
   if(T_CMOCKA)
     target_link_libraries(${name} PRIVATE PkgConfig::cmocka)
   else()

@@ -80,12 +80,10 @@ void Application::shut_down() noexcept {
     const std::lock_guard lock(mutex_);
     shut_down_.store(true, std::memory_order_release);
     leaving = std::exchange(idle_, nullptr);
-    for (auto* exchange = exchanges_.load(std::memory_order_acquire); exchange != nullptr;
-         exchange = exchange->next)
+    for (auto* exchange = exchanges_.load(std::memory_order_acquire); exchange != nullptr; exchange = exchange->next)
       if (!exchange->is_idle) exchange->socket().shut_down();
   }
-  for (auto* exchange = leaving; exchange != nullptr; exchange = exchange->next_idle)
-    say_goodbye(exchange->socket());
+  for (auto* exchange = leaving; exchange != nullptr; exchange = exchange->next_idle) say_goodbye(exchange->socket());
   bool is_answering = true;
   for (auto* exchange = leaving; exchange != nullptr; exchange = exchange->next_idle)
     is_answering &= exchange->socket().wait_until_closed(is_answering ? kFarewell : kNoTime);
@@ -104,8 +102,7 @@ void Application::say_goodbye(Socket& socket) noexcept {
 
 void Application::close_inherited() noexcept {
   if (Application* parent = parent_.exchange(nullptr)) parent->close_inherited();
-  for (auto* exchange = exchanges_.load(std::memory_order_acquire); exchange != nullptr;
-       exchange = exchange->next)
+  for (auto* exchange = exchanges_.load(std::memory_order_acquire); exchange != nullptr; exchange = exchange->next)
     exchange->socket().close_inherited();
 }
 

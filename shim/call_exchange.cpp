@@ -14,11 +14,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kGrace =
-    std::chrono::seconds(5);  // proxyd keeps the deadline; this is for one that does not
-constexpr milliseconds kWithoutDeadline =
-    std::chrono::minutes(10);                              // key generation, whose limit only proxyd knows
-constexpr std::size_t kKeptMemory = std::size_t{2} << 20;  // bytes for each buffer of an idle exchange
+constexpr milliseconds kGrace = std::chrono::seconds(5);  // proxyd keeps the deadline; this is for one that does not
+constexpr milliseconds kWithoutDeadline = std::chrono::minutes(10);  // key generation, whose limit only proxyd knows
+constexpr std::size_t kKeptMemory = std::size_t{2} << 20;            // bytes for each buffer of an idle exchange
 
 }  // namespace
 
@@ -97,7 +95,8 @@ void CallExchange::clear_area(bool secret_answer) {
   const std::size_t sent = std::min(std::exchange(bulk_sent_, 0), used);
   if (used == 0) return;
   constexpr Operation kTakesPlainText = Operation::encrypt | Operation::message_encrypt;
-  if ((call_info(request_.call)->policy.operation & kTakesPlainText) != Operation::none) wipe(area_.bytes().data(), sent);
+  if ((call_info(request_.call)->policy.operation & kTakesPlainText) != Operation::none)
+    wipe(area_.bytes().data(), sent);
   if (secret_answer) wipe(area_.bytes().data() + sent, used - sent);
   if (used > kKeptMemory) area_.trim(kKeptMemory);
   bulk_.begin();
@@ -142,8 +141,10 @@ int CallExchange::ask_for_generations() {
   int descriptor = -1;
   head_.clear();
   write_generations_request(head_);
-  const bool is_answered = socket_.send(head_.bytes(), {}, patience) == Transfer::done && socket_.receive(answer_, patience, descriptor) == Transfer::done;
-  if (!is_answered || message_kind(answer_.bytes().subspan(kLengthPrefix)) != MessageKind::generations_answer) socket_.close();
+  const bool is_answered = socket_.send(head_.bytes(), {}, patience) == Transfer::done &&
+                           socket_.receive(answer_, patience, descriptor) == Transfer::done;
+  if (!is_answered || message_kind(answer_.bytes().subspan(kLengthPrefix)) != MessageKind::generations_answer)
+    socket_.close();
   answer_.clear();
   return descriptor;
 }
@@ -201,9 +202,7 @@ Transfer CallExchange::transfer() {
   return result;
 }
 
-void CallExchange::reject_reply() {
-  fail(Transfer::done);
-}
+void CallExchange::reject_reply() { fail(Transfer::done); }
 
 void CallExchange::fail(Transfer result) {
   socket_.close();
@@ -213,8 +212,7 @@ void CallExchange::fail(Transfer result) {
   const char* why = result == Transfer::done        ? "proxyd sent a malformed reply"
                     : result == Transfer::timed_out ? "proxyd did not answer in time"
                                                     : "the connection to proxyd broke";
-  log_line(application_.config(), LogLevel::warning,
-           std::string(call_info(request_.call)->name) + ": " + why);
+  log_line(application_.config(), LogLevel::warning, std::string(call_info(request_.call)->name) + ": " + why);
 }
 
 }  // namespace p11shim

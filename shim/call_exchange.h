@@ -79,7 +79,7 @@ class CallExchange final : public Exchange {
   Bulk bulk_;
   std::uint64_t area_connection_ = 0;  // on which proxyd gave it
   bool wants_area_ = false;
-  int area_attempts_ = 3;  // left, with a proxyd that hangs up when it is asked
+  int area_attempts_ = 3;      // left, with a proxyd that hangs up when it is asked
   std::size_t bulk_sent_ = 0;  // what the request uses of the area; behind it is the answer's part
   Spin spin_;
   bool in_flight_ = false;  // a request was sent whose reply has not been read to its end

@@ -31,12 +31,13 @@ void Coalescing::learn(CK_SESSION_HANDLE session, const Query& query, CK_ULONG l
 void Coalescing::send(CK_SESSION_HANDLE session, bool also_search) {
   send_gathered(session);
   WaitingInit init;
-  const bool waited = application_.sessions().with(session, [&](SessionOperations& operations, KnownInits& known, const OpenSession&) {
-    if (!also_search && operations.waiting.operation == Operation::find) return false;
-    if (operations.is_sending || !take_waiting(operations, known, Operation::any, init)) return false;
-    operations.is_sending = true;
-    return true;
-  });
+  const bool waited =
+      application_.sessions().with(session, [&](SessionOperations& operations, KnownInits& known, const OpenSession&) {
+        if (!also_search && operations.waiting.operation == Operation::find) return false;
+        if (operations.is_sending || !take_waiting(operations, known, Operation::any, init)) return false;
+        operations.is_sending = true;
+        return true;
+      });
   if (!waited) return;
   CK_RV rv = CKR_HOST_MEMORY;
   try {
@@ -80,8 +81,11 @@ void Coalescing::close_kept_with(CK_SESSION_HANDLE last) {
 
 void Coalescing::note_session_objects(CK_SESSION_HANDLE session) {
   const Handles& handles = exchange_.reply().handles;
-  if (std::none_of(handles.begin(), handles.end(), [](std::uint64_t handle) { return (handle & kSessionObjectBit) != 0; })) return;
-  application_.sessions().with(session, [](SessionOperations& operations, KnownInits&, const OpenSession&) { operations.has_objects = true; });
+  if (std::none_of(handles.begin(), handles.end(),
+                   [](std::uint64_t handle) { return (handle & kSessionObjectBit) != 0; }))
+    return;
+  application_.sessions().with(
+      session, [](SessionOperations& operations, KnownInits&, const OpenSession&) { operations.has_objects = true; });
 }
 
 void Coalescing::forget() {
@@ -110,9 +114,10 @@ std::optional<CK_RV> Coalescing::take_lost(CK_SESSION_HANDLE session, Operation 
 
 // What waits for another operation does not wait for longer than this call.
 void Coalescing::send_if_other(CK_SESSION_HANDLE session, Operation operation) {
-  const bool is_other = application_.sessions().with(session, [&](SessionOperations& operations, KnownInits&, const OpenSession&) {
-    return operations.waiting.call != 0 && operations.waiting.operation != operation;
-  });
+  const bool is_other =
+      application_.sessions().with(session, [&](SessionOperations& operations, KnownInits&, const OpenSession&) {
+        return operations.waiting.call != 0 && operations.waiting.operation != operation;
+      });
   if (is_other) send(session);
 }
 
@@ -154,7 +159,8 @@ void Coalescing::began(CK_SESSION_HANDLE session, Operation operation, CK_RV rv,
       operations.gathers = 0;
       return;
     }
-    operation_began(operations, operation, exchange_.request().has_mechanism ? exchange_.request().mechanism : 0, signature_);
+    operation_began(operations, operation, exchange_.request().has_mechanism ? exchange_.request().mechanism : 0,
+                    signature_);
     // An Init that returned something, an IV of the module's, must ask the module each time.
     In outputs(exchange_.reply().body);
     if (signature_ == 0 || known.epoch() != epoch_ || !outputs.nil_if()) return;
@@ -178,7 +184,9 @@ void Coalescing::went_on(CK_SESSION_HANDLE session, const Policy& policy, CK_RV 
 void Coalescing::doubt(CK_SESSION_HANDLE session) {
   application_.sessions().with(session, [&](SessionOperations& operations, KnownInits& known, const OpenSession&) {
     // No memory to build the message: the Init that it was to bring along goes on waiting.
-    if (exchange_.lead().call != 0 && exchange_.request().init == 0 && p11shim::defer(operations, known, exchange_.lead())) return;
+    if (exchange_.lead().call != 0 && exchange_.request().init == 0 &&
+        p11shim::defer(operations, known, exchange_.lead()))
+      return;
     operations.in_doubt = Operation::any;
     operations.is_fresh = false;
     operations.gathers = 0;

@@ -19,17 +19,17 @@ inline constexpr bool kMayWait = Call::policy.effect == Effect::starts &&
 template <class Call>
 inline constexpr bool kTakesInit =
     (Call::policy.effect == Effect::continues || Call::policy.effect == Effect::ends) &&
-    (Call::policy.operation & kLedOperations) == Call::policy.operation &&
-    Call::policy.objects == Objects::none &&
+    (Call::policy.operation & kLedOperations) == Call::policy.operation&& Call::policy.objects == Objects::none &&
     (static_cast<unsigned>(Call::policy.operation) & (static_cast<unsigned>(Call::policy.operation) - 1)) == 0;
 
 // What Inits depend on may change by it: logins, objects, the token.
 template <class Call>
-inline constexpr bool kUnsettlesInits =
-    Call::policy.audit == AuditClass::auth || Call::policy.objects == Objects::destroys ||
-    Call::policy.objects == Objects::changes || Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_InitToken>() ||
-    Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_InitPIN>() ||
-    Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_SetPIN>();
+inline constexpr bool kUnsettlesInits = Call::policy.audit == AuditClass::auth ||
+                                        Call::policy.objects == Objects::destroys ||
+                                        Call::policy.objects == Objects::changes ||
+                                        Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_InitToken>() ||
+                                        Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_InitPIN>() ||
+                                        Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_SetPIN>();
 
 // A part of an operation's input, with no output.
 template <class Call>
@@ -49,7 +49,8 @@ template <class Call>
 inline constexpr bool kOpensSession = Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_OpenSession>();
 // Its answer depends on how many sessions there are.
 template <class Call>
-inline constexpr bool kCountsSessions = kUnsettlesInits<Call> || Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_GetTokenInfo>();
+inline constexpr bool kCountsSessions = kUnsettlesInits<Call> ||
+                                        Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_GetTokenInfo>();
 
 template <class Call>
 inline constexpr bool kClosesSession = Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_CloseSession>();
@@ -77,8 +78,7 @@ inline constexpr bool kAnswersLengthQuery = false;
 template <std::uint32_t Number, CallName Text, auto Member, Policy PolicyValue>
 inline constexpr bool
     kAnswersLengthQuery<p11shim::Call<Number, Text, Member, PolicyValue, Session, InBytes, OutBytes>> =
-        PolicyValue.effect == Effect::ends &&
-        (PolicyValue.operation & kSizedByInput) == PolicyValue.operation;
+        PolicyValue.effect == Effect::ends && (PolicyValue.operation & kSizedByInput) == PolicyValue.operation;
 
 template <class Call, class... C>
 bool asks_for_length(C... arguments) {
@@ -89,8 +89,7 @@ bool asks_for_length(C... arguments) {
     using Size = std::tuple_element_t<sizeof...(C) - 1, std::tuple<C...>>;
     if constexpr (std::is_same_v<Place, CK_BYTE_PTR> && std::is_same_v<Size, CK_ULONG_PTR>)
       return std::get<sizeof...(C) - 2>(std::tuple(arguments...)) == nullptr;
-    else
-      return false;
+    else return false;
   }
 }
 
@@ -138,7 +137,8 @@ class Coalescing {
       send_all(true);
     } else if constexpr (kTakesInit<Call>) {
       if constexpr (kIsPart<Call>)
-        if (gather(first, Call::number, std::get<1>(std::tuple(arguments...)), std::get<2>(std::tuple(arguments...)))) return CKR_OK;
+        if (gather(first, Call::number, std::get<1>(std::tuple(arguments...)), std::get<2>(std::tuple(arguments...))))
+          return CKR_OK;
       send_gathered(first);
       if constexpr (kAnswersLengthQuery<Call>)
         if (asks_for_length<Call>(arguments...) && answer_length<Call>(arguments...)) return CKR_OK;
@@ -151,7 +151,8 @@ class Coalescing {
         if (const auto answer = settle_search<Call>(arguments...)) return answer;
       send(first);
       if constexpr (Call::policy.effect == Effect::continues || Call::policy.effect == Effect::ends)
-        if (const auto lost = take_lost(first, Call::policy.operation); lost && Call::policy.operation != Operation::any)
+        if (const auto lost = take_lost(first, Call::policy.operation);
+            lost && Call::policy.operation != Operation::any)
           return lost;
     }
     return std::nullopt;
@@ -185,7 +186,8 @@ class Coalescing {
       } else {
         const bool is_query = asks_for_length<Call>(arguments...);
         if constexpr (kAnswersLengthQuery<Call>)
-          if (is_query && rv == CKR_OK) learn(first, query_of<Call>(arguments...), *std::get<4>(std::tuple(arguments...)));
+          if (is_query && rv == CKR_OK)
+            learn(first, query_of<Call>(arguments...), *std::get<4>(std::tuple(arguments...)));
         went_on(first, Call::policy, rv, is_query);
         if constexpr (kIsPart<Call>)
           if (rv == CKR_OK) may_gather(first, Call::number, Call::policy.operation);
@@ -201,9 +203,11 @@ class Coalescing {
     const std::tuple all(arguments...);
     if constexpr (kReadsAttributes<Call>) learn_attributes(arguments...);
     else if constexpr (kReadsSessionInfo<Call>) learn_session_info(std::get<0>(all), *std::get<1>(all));
-    else if constexpr (kReadsMechanismInfo<Call>) learn_mechanism_info(std::get<0>(all), std::get<1>(all), *std::get<2>(all));
+    else if constexpr (kReadsMechanismInfo<Call>)
+      learn_mechanism_info(std::get<0>(all), std::get<1>(all), *std::get<2>(all));
     else if constexpr (kClosesSession<Call> || kClosesAll<Call>) forget_values();
-    if constexpr (Call::policy.objects == Objects::creates || Call::policy.objects == Objects::uses) note_session_objects(std::get<0>(all));
+    if constexpr (Call::policy.objects == Objects::creates || Call::policy.objects == Objects::uses)
+      note_session_objects(std::get<0>(all));
   }
 
  private:
@@ -264,11 +268,13 @@ class Coalescing {
   // coalesce_reading.cpp
   std::optional<CK_SLOT_ID> slot_of(CK_SESSION_HANDLE session);
   bool answer_attributes(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE* attributes, CK_ULONG count);
-  void want_attributes(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, const CK_ATTRIBUTE* attributes, CK_ULONG count);
+  void want_attributes(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, const CK_ATTRIBUTE* attributes,
+                       CK_ULONG count);
   bool answer_session_info(CK_SESSION_HANDLE session, CK_SESSION_INFO* info);
   bool answer_mechanism_info(CK_SLOT_ID slot, CK_MECHANISM_TYPE type, CK_MECHANISM_INFO* info);
   void asks(CK_SLOT_ID slot);
-  void learn_attributes(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, const CK_ATTRIBUTE* attributes, CK_ULONG count);
+  void learn_attributes(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, const CK_ATTRIBUTE* attributes,
+                        CK_ULONG count);
   void learn_session_info(CK_SESSION_HANDLE session, const CK_SESSION_INFO& info);
   void learn_mechanism_info(CK_SLOT_ID slot, CK_MECHANISM_TYPE type, const CK_MECHANISM_INFO& info);
   void forget_values() { application_.remembered().clear(); }

@@ -4,10 +4,12 @@
 namespace p11shim {
 
 std::optional<CK_SLOT_ID> Coalescing::slot_of(CK_SESSION_HANDLE session) {
-  return application_.sessions().with(session, [](SessionOperations&, KnownInits&, const OpenSession& open) { return std::optional(open.slot); });
+  return application_.sessions().with(
+      session, [](SessionOperations&, KnownInits&, const OpenSession& open) { return std::optional(open.slot); });
 }
 
-bool Coalescing::answer_attributes(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE* attributes, CK_ULONG count) {
+bool Coalescing::answer_attributes(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE* attributes,
+                                   CK_ULONG count) {
   Remembered& remembered = application_.remembered();
   const auto slot = slot_of(session);
   if (!slot) return false;
@@ -17,7 +19,8 @@ bool Coalescing::answer_attributes(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE o
 }
 
 // After everything else that goes before this call.
-void Coalescing::want_attributes(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, const CK_ATTRIBUTE* attributes, CK_ULONG count) {
+void Coalescing::want_attributes(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, const CK_ATTRIBUTE* attributes,
+                                 CK_ULONG count) {
   const auto slot = slot_of(session);
   if (!slot || attributes == nullptr) return;
   ObjectValues& values = application_.remembered().values;
@@ -37,7 +40,8 @@ bool Coalescing::answer_session_info(CK_SESSION_HANDLE session, CK_SESSION_INFO*
 
 bool Coalescing::answer_mechanism_info(CK_SLOT_ID slot, CK_MECHANISM_TYPE type, CK_MECHANISM_INFO* info) {
   Remembered& remembered = application_.remembered();
-  const auto known = remembered.mechanisms.find(Signature().add(slot).add(type).value(), remembered.generations.of(slot), remembered.values);
+  const auto known = remembered.mechanisms.find(Signature().add(slot).add(type).value(),
+                                                remembered.generations.of(slot), remembered.values);
   if (known) *info = *known;
   else asks(slot);
   return known.has_value();
@@ -46,13 +50,14 @@ bool Coalescing::answer_mechanism_info(CK_SLOT_ID slot, CK_MECHANISM_TYPE type, 
 // The answer to what is asked now may be remembered under this stamp.
 void Coalescing::asks(CK_SLOT_ID slot) {
   Remembered& remembered = application_.remembered();
-  if (remembered.generations.of(slot) == 0 && application_.config().remember.count() != 0 && application_.connect(exchange_) &&
-      exchange_.socket().is_local() && remembered.generations.claim())
+  if (remembered.generations.of(slot) == 0 && application_.config().remember.count() != 0 &&
+      application_.connect(exchange_) && exchange_.socket().is_local() && remembered.generations.claim())
     remembered.generations.take(exchange_.ask_for_generations());
   asked_ = remembered.values.stamp(remembered.generations.of(slot));
 }
 
-void Coalescing::learn_attributes(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, const CK_ATTRIBUTE* attributes, CK_ULONG count) {
+void Coalescing::learn_attributes(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, const CK_ATTRIBUTE* attributes,
+                                  CK_ULONG count) {
   const auto slot = slot_of(session);
   if (!slot || !asked_ || attributes == nullptr) return;
   ObjectValues& values = application_.remembered().values;

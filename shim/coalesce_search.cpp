@@ -26,9 +26,11 @@ bool may_be_kept(const CK_ATTRIBUTE* attributes, CK_ULONG count) {
 std::optional<CK_RV> Coalescing::search(CK_SESSION_HANDLE session, const CK_ATTRIBUTE* attributes, CK_ULONG count) {
   end_search(session, false);
   if (!may_be_kept(attributes, count)) return std::nullopt;
-  const bool is_free = application_.sessions().with(session, [](SessionOperations& operations, KnownInits&, const OpenSession&) {
-    return operations.waiting.call == 0 && (operations.active | operations.in_doubt | operations.lost) == Operation::none;
-  });
+  const bool is_free =
+      application_.sessions().with(session, [](SessionOperations& operations, KnownInits&, const OpenSession&) {
+        return operations.waiting.call == 0 &&
+               (operations.active | operations.in_doubt | operations.lost) == Operation::none;
+      });
   if (!is_free) return std::nullopt;
   WaitingInit& init = exchange_.lead();
   init.call = kFindObjectsInit;
@@ -81,7 +83,8 @@ CK_RV Coalescing::perform_search(CK_SESSION_HANDLE session, WaitingInit& init) {
   return CKR_OK;
 }
 
-bool Coalescing::give_found(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE_PTR objects, CK_ULONG most, CK_ULONG_PTR count) {
+bool Coalescing::give_found(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE_PTR objects, CK_ULONG most,
+                            CK_ULONG_PTR count) {
   return application_.sessions().with(session, [&](SessionOperations& operations, KnownInits&, const OpenSession&) {
     if (!operations.has_found) return false;
     *count = std::min<CK_ULONG>(most, operations.found.size() - operations.found_next);
@@ -95,17 +98,18 @@ bool Coalescing::give_found(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE_PTR obje
 // True: that is all, since the module knows of no search. `is_ended`: by the application; otherwise only what is left over from
 // a search that the module has ended.
 bool Coalescing::end_search(CK_SESSION_HANDLE session, bool is_ended) {
-  return application_.sessions().with(session, [&](SessionOperations& operations, KnownInits& known, const OpenSession&) {
-    if (!operations.has_found) return false;
-    const bool is_here = operations.waiting.operation == Operation::find && operations.waiting.call != 0;
-    const bool is_lost = (operations.lost & Operation::find) != Operation::none;
-    if (!is_ended && (is_here || (operations.active & Operation::find) != Operation::none)) return false;
-    if (is_here) drop_waiting(operations, known);
-    if (is_lost) operations.lost = Operation::none;
-    operations.has_found = false;
-    operations.found.clear();
-    return is_here || is_lost;
-  });
+  return application_.sessions().with(
+      session, [&](SessionOperations& operations, KnownInits& known, const OpenSession&) {
+        if (!operations.has_found) return false;
+        const bool is_here = operations.waiting.operation == Operation::find && operations.waiting.call != 0;
+        const bool is_lost = (operations.lost & Operation::find) != Operation::none;
+        if (!is_ended && (is_here || (operations.active & Operation::find) != Operation::none)) return false;
+        if (is_here) drop_waiting(operations, known);
+        if (is_lost) operations.lost = Operation::none;
+        operations.has_found = false;
+        operations.found.clear();
+        return is_here || is_lost;
+      });
 }
 
 void Coalescing::doubt_search(CK_SESSION_HANDLE session) {

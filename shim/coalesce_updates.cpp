@@ -27,7 +27,8 @@ bool Coalescing::gather(CK_SESSION_HANDLE session, std::uint32_t call, const CK_
 void Coalescing::may_gather(CK_SESSION_HANDLE session, std::uint32_t call, Operation operation) {
   application_.sessions().with(session, [&](SessionOperations& operations, KnownInits&, const OpenSession&) {
     const bool is_last_begun = operations.began == operation && (operations.active & operation) != Operation::none;
-    if (is_last_begun && operations.in_doubt == Operation::none && hashes_all(operations.mechanism)) operations.gathers = call;
+    if (is_last_begun && operations.in_doubt == Operation::none && hashes_all(operations.mechanism))
+      operations.gathers = call;
   });
 }
 

@@ -17,9 +17,7 @@ constexpr std::string_view kUnix = "unix:", kTcp = "tcp:", kFile = "file:";
 
 struct EndpointKind {
   using From = std::string;
-  static std::string expected() {
-    return "\"unix:/path\" or \"tcp:127.0.0.1:port\" (loopback addresses only)";
-  }
+  static std::string expected() { return "\"unix:/path\" or \"tcp:127.0.0.1:port\" (loopback addresses only)"; }
   static std::optional<ShimEndpoint> parse(const std::string& text) { return parse_endpoint(text); }
   static std::string show(const ShimEndpoint& endpoint) { return in_quotes(to_string(endpoint)); }
 };
@@ -122,8 +120,8 @@ void apply_endpoints(const std::string& text, ShimConfig& config) {
     const std::string item = text.substr(begin, end - begin);
     auto endpoint = parse_endpoint(item);
     if (!endpoint) {
-      config.problems.push_back("P11SHIM_ENDPOINT is " + in_quotes(text) + " (expected " +
-                                EndpointKind::expected() + "); it is ignored");
+      config.problems.push_back("P11SHIM_ENDPOINT is " + in_quotes(text) + " (expected " + EndpointKind::expected() +
+                                "); it is ignored");
       return;
     }
     endpoints.push_back(std::move(*endpoint));
@@ -135,7 +133,9 @@ void apply_endpoints(const std::string& text, ShimConfig& config) {
 void apply_switch(const char* name, const std::string& text, bool& setting, ShimConfig& config) {
   if (text.empty()) return;
   if (const auto is_on = kSwitch.parse(text)) setting = *is_on;
-  else config.problems.push_back(name + std::string(" is ") + in_quotes(text) + " (expected \"on\" or \"off\"); it is ignored");
+  else
+    config.problems.push_back(name + std::string(" is ") + in_quotes(text) +
+                              " (expected \"on\" or \"off\"); it is ignored");
 }
 
 // "level", "sink" or "level:sink".
@@ -146,8 +146,8 @@ void apply_log(const std::string& text, ShimConfig& config) {
   const bool only_level = level && colon == all.size();
   // A level alone is given by somebody who wants to see something. "off" is a level and a sink: both are
   // silent.
-  const auto sink = parse_sink(only_level ? (*level == LogLevel::off ? "off" : "stderr")
-                                          : (level ? all.substr(colon + 1) : all));
+  const auto sink =
+      parse_sink(only_level ? (*level == LogLevel::off ? "off" : "stderr") : (level ? all.substr(colon + 1) : all));
   if (!sink) {
     config.problems.push_back("P11SHIM_LOG is " + in_quotes(text) + " (expected a level, one of " +
                               LogSinkKind::expected() + ", or both such as \"debug:stderr\"); it is ignored");
@@ -172,8 +172,7 @@ std::optional<ShimEndpoint> parse_endpoint(std::string_view text) {
 }
 
 std::string to_string(const ShimEndpoint& endpoint) {
-  return endpoint.tcp ? std::string(kTcp) + to_string(*endpoint.tcp)
-                      : std::string(kUnix) + endpoint.unix_path;
+  return endpoint.tcp ? std::string(kTcp) + to_string(*endpoint.tcp) : std::string(kUnix) + endpoint.unix_path;
 }
 
 ShimConfigSources shim_config_sources(char* (*get)(const char* name)) {
@@ -193,8 +192,7 @@ ShimConfigSources shim_config_sources(char* (*get)(const char* name)) {
   return sources;
 }
 
-ConfigResult<ShimConfig> parse_shim_config(std::string_view text, const std::string& file,
-                                           const ShimConfig& base) {
+ConfigResult<ShimConfig> parse_shim_config(std::string_view text, const std::string& file, const ShimConfig& base) {
   ConfigReport report(file);
   const ConfigValue document = parse_toml(text, report);
   if (report.has_errors()) return {std::nullopt, report.take_problems()};

@@ -60,9 +60,10 @@ struct ShimConfig {
   OnUnreachable on_unreachable = OnUnreachable::empty;
   ForkMode fork = ForkMode::inherit;
   std::chrono::milliseconds remember{1'000};  // how long an answer may be given again without asking; 0: never
-  bool coalesce = true;  // calls that belong together travel as one message
-  bool shared_memory = true;  // large data goes through memory shared with proxyd's workers, where the endpoint is local
-  std::uint32_t spin = 0;     // microseconds of looking for an answer before sleeping; 0: none
+  bool coalesce = true;                       // calls that belong together travel as one message
+  bool shared_memory =
+      true;                // large data goes through memory shared with proxyd's workers, where the endpoint is local
+  std::uint32_t spin = 0;  // microseconds of looking for an answer before sleeping; 0: none
   ShimLogSink log;
   LogLevel log_level = LogLevel::warning;
 
@@ -71,20 +72,19 @@ struct ShimConfig {
 
 struct ShimConfigSources {
   std::string system_file;
-  std::string user_file;  // this and what follows: empty if there is none
-  std::string only_file;  // replaces both
-  std::string endpoint;   // endpoints, separated by commas
-  std::string coalesce;   // "on", "off"
+  std::string user_file;      // this and what follows: empty if there is none
+  std::string only_file;      // replaces both
+  std::string endpoint;       // endpoints, separated by commas
+  std::string coalesce;       // "on", "off"
   std::string shared_memory;  // the same
-  std::string log;        // "debug:file:/x", "stderr", "debug"
+  std::string log;            // "debug:file:/x", "stderr", "debug"
 };
 
 // Of this process; `get` is secure_getenv() but for tests.
 ShimConfigSources shim_config_sources(char* (*get)(const char* name));
 
 // A file's text on top of `base`.
-ConfigResult<ShimConfig> parse_shim_config(std::string_view text, const std::string& file,
-                                           const ShimConfig& base);
+ConfigResult<ShimConfig> parse_shim_config(std::string_view text, const std::string& file, const ShimConfig& base);
 
 ShimConfig load_shim_config(const ShimConfigSources& sources);
 

@@ -31,8 +31,7 @@ std::optional<Dialer::Line> Dialer::dial(Socket& socket, const std::atomic<bool>
     if (given_up.load(std::memory_order_acquire)) return std::nullopt;
     if (const auto line = try_all(socket)) {
       if (backoff_.count() != 0)
-        log_line(config_, LogLevel::info,
-                 "connected to proxyd at " + to_string(config_.endpoints[line->endpoint]));
+        log_line(config_, LogLevel::info, "connected to proxyd at " + to_string(config_.endpoints[line->endpoint]));
       backoff_ = milliseconds(0);
       return line;
     }
@@ -85,8 +84,7 @@ std::string Dialer::greet(Socket& socket, Line& line, bool& resumed) {
     return "it does not answer";
   if (!read_welcome(in_.bytes().subspan(kLengthPrefix), welcome)) return "it does not speak this protocol";
   if (welcome.rv != CKR_OK) return "refused: " + in_quotes(welcome.reason);
-  if (welcome.version != hello.version || welcome.fingerprint != hello.fingerprint)
-    return "it is of another version";
+  if (welcome.version != hello.version || welcome.fingerprint != hello.fingerprint) return "it is of another version";
   identity_.welcomed(welcome.secret);
   line.max_frame = std::min<std::uint64_t>(welcome.max_frame, limits::kMaxFrame);
   resumed = welcome.resumed;

@@ -23,8 +23,7 @@ template <std::uint32_t Number, class... C>
 struct CallOf;
 template <std::uint32_t Number, class First, class... Rest>
 struct CallOf<Number, Types<First, Rest...>>
-    : std::conditional_t<First::number == Number, std::type_identity<First>, CallOf<Number, Types<Rest...>>> {
-};
+    : std::conditional_t<First::number == Number, std::type_identity<First>, CallOf<Number, Types<Rest...>>> {};
 
 template <auto Member>
 using CallBy = typename CallOf<number_of<Member>(), Calls>::type;
@@ -42,10 +41,8 @@ using CallBy = typename CallOf<number_of<Member>(), Calls>::type;
 #define P11_7(name) P11_6(name), P11_TYPE(name, 6) g
 #define P11_8(name) P11_7(name), P11_TYPE(name, 7) h
 #define P11_9(name) P11_8(name), P11_TYPE(name, 8) i
-#define P11_FORWARD(name, parameters, ...)                                              \
-  CK_RV name(parameters(name)) {                                                        \
-    return p11shim::forward<p11shim::CallBy<&CK_FUNCTION_LIST_3_0::name>>(__VA_ARGS__); \
-  }
+#define P11_FORWARD(name, parameters, ...) \
+  CK_RV name(parameters(name)) { return p11shim::forward<p11shim::CallBy<&CK_FUNCTION_LIST_3_0::name>>(__VA_ARGS__); }
 #define P11_FORWARD_1(name) P11_FORWARD(name, P11_1, a)
 #define P11_FORWARD_2(name) P11_FORWARD(name, P11_2, a, b)
 #define P11_FORWARD_3(name) P11_FORWARD(name, P11_3, a, b, c)
@@ -58,26 +55,18 @@ using CallBy = typename CallOf<number_of<Member>(), Calls>::type;
 
 extern "C" {
 
-CK_RV C_Initialize(CK_VOID_PTR pInitArgs) {
-  return p11shim::initialize(pInitArgs);
-}
-CK_RV C_Finalize(CK_VOID_PTR pReserved) {
-  return p11shim::finalize(pReserved);
-}
-CK_RV C_GetInfo(CK_INFO_PTR pInfo) {
-  return p11shim::get_info(pInfo);
-}
-CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR ppFunctionList) {
-  return p11shim::get_function_list(ppFunctionList);
-}
+CK_RV C_Initialize(CK_VOID_PTR pInitArgs) { return p11shim::initialize(pInitArgs); }
+CK_RV C_Finalize(CK_VOID_PTR pReserved) { return p11shim::finalize(pReserved); }
+CK_RV C_GetInfo(CK_INFO_PTR pInfo) { return p11shim::get_info(pInfo); }
+CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR ppFunctionList) { return p11shim::get_function_list(ppFunctionList); }
 CK_RV C_WaitForSlotEvent(CK_FLAGS flags, CK_SLOT_ID_PTR pSlot, CK_VOID_PTR pReserved) {
   return p11shim::wait_for_slot_event(flags, pSlot, pReserved, &C_GetSlotList);
 }
 CK_RV C_GetInterfaceList(CK_INTERFACE_PTR pInterfacesList, CK_ULONG_PTR pulCount) {
   return p11shim::get_interface_list(pInterfacesList, pulCount);
 }
-CK_RV C_GetInterface(CK_UTF8CHAR_PTR pInterfaceName, CK_VERSION_PTR pVersion,
-                     CK_INTERFACE_PTR_PTR ppInterface, CK_FLAGS flags) {
+CK_RV C_GetInterface(CK_UTF8CHAR_PTR pInterfaceName, CK_VERSION_PTR pVersion, CK_INTERFACE_PTR_PTR ppInterface,
+                     CK_FLAGS flags) {
   return p11shim::get_interface(pInterfaceName, pVersion, ppInterface, flags);
 }
 

@@ -7,8 +7,8 @@
 
 namespace p11shim {
 
-inline constexpr Operation kMessageOperations = Operation::message_encrypt | Operation::message_decrypt |
-                                                Operation::message_sign | Operation::message_verify;
+inline constexpr Operation kMessageOperations =
+    Operation::message_encrypt | Operation::message_decrypt | Operation::message_sign | Operation::message_verify;
 
 template <class Call>
 constexpr bool is_message_call(Effect effect) {
@@ -21,8 +21,7 @@ template <class Call, class... C>
 CK_MECHANISM_TYPE message_mechanism(const Sessions& sessions, C... arguments) {
   if constexpr (is_message_call<Call>(Effect::continues))
     return sessions.message_mechanism(std::get<0>(std::tuple(arguments...)), Call::policy.operation);
-  else
-    return 0;
+  else return 0;
 }
 
 template <class Call, class... C>
@@ -36,10 +35,8 @@ void follow(Sessions& sessions, CK_RV rv, C... arguments) {
   } else if constexpr (Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_CloseAllSessions>()) {
     sessions.closed_all(std::get<0>(all));
   } else if constexpr (is_message_call<Call>(Effect::starts)) {
-    if (std::get<1>(all) == nullptr)
-      sessions.message_ended(std::get<0>(all), Call::policy.operation);
-    else
-      sessions.message_started(std::get<0>(all), Call::policy.operation, std::get<1>(all)->mechanism);
+    if (std::get<1>(all) == nullptr) sessions.message_ended(std::get<0>(all), Call::policy.operation);
+    else sessions.message_started(std::get<0>(all), Call::policy.operation, std::get<1>(all)->mechanism);
   } else if constexpr (is_message_call<Call>(Effect::ends)) {
     sessions.message_ended(std::get<0>(all), Call::policy.operation);
   }

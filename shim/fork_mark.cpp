@@ -17,9 +17,7 @@ ForkMark::ForkMark() {
   owner_ = new (page) std::atomic<pid_t>(0);
 }
 
-ForkMark::~ForkMark() {
-  munmap(owner_, kSize);
-}
+ForkMark::~ForkMark() { munmap(owner_, kSize); }
 
 bool ForkMark::is_settled() const noexcept {
   const pid_t owner = owner_->load(std::memory_order_acquire);
@@ -33,12 +31,8 @@ bool ForkMark::claim() noexcept {
   return owner_->compare_exchange_strong(owner, -self, std::memory_order_acq_rel);
 }
 
-void ForkMark::settle() noexcept {
-  owner_->store(getpid(), std::memory_order_release);
-}
+void ForkMark::settle() noexcept { owner_->store(getpid(), std::memory_order_release); }
 
-void ForkMark::give_up() noexcept {
-  owner_->store(0, std::memory_order_release);
-}
+void ForkMark::give_up() noexcept { owner_->store(0, std::memory_order_release); }
 
 }  // namespace p11shim

@@ -13,8 +13,7 @@ namespace p11shim {
 // Answers that may hold keys or plain text: their buffers are wiped.
 template <class... Kind>
 constexpr bool may_reveal(Types<Kind...>) {
-  return ((std::is_same_v<Kind, QueryTemplate> || std::is_same_v<Kind, FillBytes> ||
-           std::is_same_v<Kind, Mechanism>) ||
+  return ((std::is_same_v<Kind, QueryTemplate> || std::is_same_v<Kind, FillBytes> || std::is_same_v<Kind, Mechanism>) ||
           ...);
 }
 template <class Call>

@@ -32,9 +32,7 @@ constinit CK_INTERFACE kInterfaces[] = {
     {const_cast<CK_UTF8CHAR_PTR>(kName), const_cast<CK_FUNCTION_LIST*>(&kFunctions240), 0},
 };
 
-std::string_view text(const CK_UTF8CHAR* zero_terminated) {
-  return reinterpret_cast<const char*>(zero_terminated);
-}
+std::string_view text(const CK_UTF8CHAR* zero_terminated) { return reinterpret_cast<const char*>(zero_terminated); }
 
 // Every function list begins with its version.
 CK_VERSION version_of(const CK_INTERFACE& interface) {
@@ -66,8 +64,7 @@ CK_RV get_interface(CK_UTF8CHAR_PTR pInterfaceName, CK_VERSION_PTR pVersion, CK_
   for (CK_INTERFACE& interface : kInterfaces) {
     const CK_VERSION version = version_of(interface);
     if (pInterfaceName != nullptr && text(pInterfaceName) != text(kName)) continue;
-    if (pVersion != nullptr && (pVersion->major != version.major || pVersion->minor != version.minor))
-      continue;
+    if (pVersion != nullptr && (pVersion->major != version.major || pVersion->minor != version.minor)) continue;
     if ((interface.flags & flags) != flags) continue;
     *ppInterface = &interface;
     return CKR_OK;

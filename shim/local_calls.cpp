@@ -50,7 +50,8 @@ CK_RV get_info(CK_INFO_PTR pInfo) noexcept {
 }
 
 // Tokens come and go with proxyd's configuration and health, of which the shim is not told: it looks.
-CK_RV wait_for_slot_event(CK_FLAGS flags, CK_SLOT_ID_PTR pSlot, CK_VOID_PTR pReserved, CK_C_GetSlotList get_slot_list) noexcept {
+CK_RV wait_for_slot_event(CK_FLAGS flags, CK_SLOT_ID_PTR pSlot, CK_VOID_PTR pReserved,
+                          CK_C_GetSlotList get_slot_list) noexcept {
   return at_the_boundary([&]() -> CK_RV {
     const std::shared_ptr<Application> application = process.application();
     if (application == nullptr) return codes::kNotInitialised;

@@ -9,7 +9,8 @@ CK_RV initialize(CK_VOID_PTR pInitArgs) noexcept;
 CK_RV finalize(CK_VOID_PTR pReserved) noexcept;
 CK_RV get_info(CK_INFO_PTR pInfo) noexcept;
 // `get_slot_list`: the application's own C_GetSlotList.
-CK_RV wait_for_slot_event(CK_FLAGS flags, CK_SLOT_ID_PTR pSlot, CK_VOID_PTR pReserved, CK_C_GetSlotList get_slot_list) noexcept;
+CK_RV wait_for_slot_event(CK_FLAGS flags, CK_SLOT_ID_PTR pSlot, CK_VOID_PTR pReserved,
+                          CK_C_GetSlotList get_slot_list) noexcept;
 
 // §5.4: these three work before C_Initialize.
 CK_RV get_function_list(CK_FUNCTION_LIST_PTR_PTR ppFunctionList) noexcept;

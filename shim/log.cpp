@@ -16,8 +16,7 @@
 namespace p11shim {
 namespace {
 
-constexpr std::array kPriorities{LOG_DEBUG,   LOG_DEBUG, LOG_INFO,
-                                 LOG_WARNING, LOG_ERR,   LOG_ERR};  // by LogLevel
+constexpr std::array kPriorities{LOG_DEBUG, LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERR, LOG_ERR};  // by LogLevel
 
 // A log that is a broken pipe must not end the application.
 class PipeSignalBlocked {
@@ -60,8 +59,7 @@ void to_descriptor(int descriptor, std::string_view text, LogLevel level) {
 }
 
 void to_file(const std::string& path, std::string_view text, LogLevel level) {
-  const int descriptor =
-      open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
+  const int descriptor = open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
   if (descriptor < 0) return;
   to_descriptor(descriptor, text, level);
   close(descriptor);
@@ -74,9 +72,9 @@ void to_syslog(std::string_view text, LogLevel level) {
   const int descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (descriptor < 0) return;
   char head[64];
-  const int size = std::snprintf(head, sizeof head,
-                                 "<%d>p11shim[%d]: ", LOG_USER | kPriorities[static_cast<std::size_t>(level)],
-                                 static_cast<int>(getpid()));
+  const int size =
+      std::snprintf(head, sizeof head, "<%d>p11shim[%d]: ", LOG_USER | kPriorities[static_cast<std::size_t>(level)],
+                    static_cast<int>(getpid()));
   iovec parts[2] = {{head, static_cast<std::size_t>(size)}, {const_cast<char*>(text.data()), text.size()}};
   msghdr message{};
   message.msg_name = &address;
@@ -92,14 +90,10 @@ void to_syslog(std::string_view text, LogLevel level) {
 void log_line(const ShimConfig& config, LogLevel level, std::string_view text) noexcept {
   if (level < config.log_level || config.log_level == LogLevel::off) return;
   switch (config.log.kind) {
-    case ShimLogSink::Kind::off:
-      return;
-    case ShimLogSink::Kind::standard_error:
-      return to_descriptor(STDERR_FILENO, text, level);
-    case ShimLogSink::Kind::file:
-      return to_file(config.log.path, text, level);
-    case ShimLogSink::Kind::syslog:
-      return to_syslog(text, level);
+    case ShimLogSink::Kind::off: return;
+    case ShimLogSink::Kind::standard_error: return to_descriptor(STDERR_FILENO, text, level);
+    case ShimLogSink::Kind::file: return to_file(config.log.path, text, level);
+    case ShimLogSink::Kind::syslog: return to_syslog(text, level);
   }
 }
 

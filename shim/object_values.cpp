@@ -39,7 +39,8 @@ bool ObjectValues::is_current_locked(const Stamp& then, std::uint64_t generation
   return then.epoch == epoch_ && then.generation == generation && now_ms() - then.at_ms < keep_ms_;
 }
 
-bool ObjectValues::answer(CK_SLOT_ID slot, CK_OBJECT_HANDLE object, CK_ATTRIBUTE* attributes, CK_ULONG count, std::uint64_t generation) {
+bool ObjectValues::answer(CK_SLOT_ID slot, CK_OBJECT_HANDLE object, CK_ATTRIBUTE* attributes, CK_ULONG count,
+                          std::uint64_t generation) {
   if (attributes == nullptr || count == 0) return false;
   const std::lock_guard lock(mutex_);
   const auto found = objects_.find({slot, object});
@@ -53,18 +54,21 @@ bool ObjectValues::answer(CK_SLOT_ID slot, CK_OBJECT_HANDLE object, CK_ATTRIBUTE
     return std::find_if(values.begin(), values.end(), [&](const Value& value) { return value.type == attribute.type; });
   };
   for (CK_ULONG i = 0; i < count; ++i)
-    if (const auto value = value_of(attributes[i]); value == values.end() || !fits(attributes[i], value->bytes.size())) return false;
+    if (const auto value = value_of(attributes[i]); value == values.end() || !fits(attributes[i], value->bytes.size()))
+      return false;
   for (CK_ULONG i = 0; i < count; ++i) {
     const std::vector<std::uint8_t>& bytes = value_of(attributes[i])->bytes;
-    if (attributes[i].pValue != nullptr && !bytes.empty()) std::memcpy(attributes[i].pValue, bytes.data(), bytes.size());
+    if (attributes[i].pValue != nullptr && !bytes.empty())
+      std::memcpy(attributes[i].pValue, bytes.data(), bytes.size());
     attributes[i].ulValueLen = bytes.size();
   }
   is_of_use_ |= std::exchange(found->second.came_along, false);
   if (generation != 0) return true;
   std::erase_if(values, [&](const Value& value) {
-    return !is_fixed_attribute(value.type) && std::any_of(attributes, attributes + count, [&](const CK_ATTRIBUTE& attribute) {
-      return attribute.type == value.type && attribute.pValue != nullptr;
-    });
+    return !is_fixed_attribute(value.type) &&
+           std::any_of(attributes, attributes + count, [&](const CK_ATTRIBUTE& attribute) {
+             return attribute.type == value.type && attribute.pValue != nullptr;
+           });
   });
   return true;
 }
@@ -79,7 +83,8 @@ ObjectValues::Object* ObjectValues::prepare(const Key& key, const Stamp& asked) 
 }
 
 void ObjectValues::put(Object& object, CK_ATTRIBUTE_TYPE type, std::span<const std::uint8_t> bytes) {
-  auto value = std::find_if(object.values.begin(), object.values.end(), [&](const Value& each) { return each.type == type; });
+  auto value =
+      std::find_if(object.values.begin(), object.values.end(), [&](const Value& each) { return each.type == type; });
   if (value == object.values.end()) value = object.values.insert(value, Value{type, {}});
   value->bytes.assign(bytes.begin(), bytes.end());
 }
@@ -102,7 +107,8 @@ bool ObjectValues::take(CK_SLOT_ID slot, std::span<const std::uint8_t> values, c
   return in.ok();
 }
 
-void ObjectValues::take_read(CK_SLOT_ID slot, CK_OBJECT_HANDLE handle, const CK_ATTRIBUTE* attributes, CK_ULONG count, const Stamp& asked) {
+void ObjectValues::take_read(CK_SLOT_ID slot, CK_OBJECT_HANDLE handle, const CK_ATTRIBUTE* attributes, CK_ULONG count,
+                             const Stamp& asked) {
   const std::lock_guard lock(mutex_);
   for (CK_ULONG i = 0; i < count; ++i) {
     const CK_ATTRIBUTE& attribute = attributes[i];
@@ -130,7 +136,8 @@ void ObjectValues::note_usual(const CK_ATTRIBUTE* attributes, CK_ULONG count) {
   }
 }
 
-void ObjectValues::wanted(CK_SLOT_ID slot, CK_OBJECT_HANDLE object, const CK_ATTRIBUTE* attributes, CK_ULONG count, Buffer& types) {
+void ObjectValues::wanted(CK_SLOT_ID slot, CK_OBJECT_HANDLE object, const CK_ATTRIBUTE* attributes, CK_ULONG count,
+                          Buffer& types) {
   if (keep_ms_ == 0) return;
   const std::lock_guard lock(mutex_);
   is_of_use_ = true;
@@ -151,7 +158,9 @@ void ObjectValues::wanted(Buffer& types) {
 
 void ObjectValues::usual_but(const CK_ATTRIBUTE* attributes, CK_ULONG count, Out& types) const {
   for (std::size_t i = 0; i < usual_count_; ++i)
-    if (std::none_of(attributes, attributes + count, [&](const CK_ATTRIBUTE& attribute) { return attribute.type == usual_[i]; })) types.uint(usual_[i]);
+    if (std::none_of(attributes, attributes + count,
+                     [&](const CK_ATTRIBUTE& attribute) { return attribute.type == usual_[i]; }))
+      types.uint(usual_[i]);
 }
 
 }  // namespace p11shim

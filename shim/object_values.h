@@ -30,11 +30,13 @@ class ObjectValues {
   [[nodiscard]] bool is_current(const Stamp& then, std::uint64_t generation) const;
 
   // Fills in the template if all of it is known, in a way that every module would (CKR_OK). Otherwise it is left alone.
-  bool answer(CK_SLOT_ID slot, CK_OBJECT_HANDLE object, CK_ATTRIBUTE* attributes, CK_ULONG count, std::uint64_t generation);
+  bool answer(CK_SLOT_ID slot, CK_OBJECT_HANDLE object, CK_ATTRIBUTE* attributes, CK_ULONG count,
+              std::uint64_t generation);
   // What came along with a reply (calls/values.h). False: it is malformed.
   bool take(CK_SLOT_ID slot, std::span<const std::uint8_t> values, const Stamp& asked);
   // What the application has read.
-  void take_read(CK_SLOT_ID slot, CK_OBJECT_HANDLE object, const CK_ATTRIBUTE* attributes, CK_ULONG count, const Stamp& asked);
+  void take_read(CK_SLOT_ID slot, CK_OBJECT_HANDLE object, const CK_ATTRIBUTE* attributes, CK_ULONG count,
+                 const Stamp& asked);
   // This application's own doing, or a new proxyd, may have changed anything.
   void clear();
 

@@ -33,7 +33,8 @@ bool takes_iv_alone(CK_MECHANISM_TYPE type) {
 }  // namespace
 
 bool WaitingInit::names_session_object() const {
-  return std::any_of(objects.begin(), objects.end(), [](std::uint64_t handle) { return (handle & kSessionObjectBit) != 0; });
+  return std::any_of(objects.begin(), objects.end(),
+                     [](std::uint64_t handle) { return (handle & kSessionObjectBit) != 0; });
 }
 
 void WaitingInit::swap(WaitingInit& other) noexcept {
@@ -78,7 +79,8 @@ void drop_waiting(SessionOperations& operations, KnownInits& known) {
 }
 
 // It settles a doubt about this operation, and about no other: some modules have several at once.
-void operation_began(SessionOperations& operations, Operation operation, CK_MECHANISM_TYPE mechanism, std::uint64_t signature) {
+void operation_began(SessionOperations& operations, Operation operation, CK_MECHANISM_TYPE mechanism,
+                     std::uint64_t signature) {
   operations.began = operation;
   operations.mechanism = mechanism;
   operations.gathers = 0;
@@ -184,7 +186,12 @@ void sign_mechanism(Signature& signature, const CK_MECHANISM& mechanism, std::sp
   }
   if (given && mechanism.mechanism == CKM_AES_GCM && size == sizeof(CK_GCM_PARAMS)) {
     const auto& gcm = *static_cast<const CK_GCM_PARAMS*>(mechanism.pParameter);
-    signature.add(gcm.pIv != nullptr).add(gcm.ulIvLen).add(gcm.ulIvBits).add(gcm.pAAD != nullptr).add(gcm.ulAADLen).add(gcm.ulTagBits);
+    signature.add(gcm.pIv != nullptr)
+        .add(gcm.ulIvLen)
+        .add(gcm.ulIvBits)
+        .add(gcm.pAAD != nullptr)
+        .add(gcm.ulAADLen)
+        .add(gcm.ulTagBits);
     return;
   }
   signature.add(encoded.data(), encoded.size());

@@ -29,22 +29,22 @@ struct WaitingInit {
 
 struct SessionOperations {
   WaitingInit waiting;
-  Operation active = Operation::none;  // in the module, as far as its answers tell
+  Operation active = Operation::none;    // in the module, as far as its answers tell
   Operation in_doubt = Operation::none;  // a call failed, or did what is not followed here: perhaps active
-  bool is_fresh = false;               // nothing but length queries since the Init
-  std::uint64_t signature = 0;         // of the Init that began `active`
-  Operation began = Operation::none;   // the one that began last
-  CK_MECHANISM_TYPE mechanism = 0;     // its
-  std::uint32_t gathers = 0;           // the C_…Update whose parts may be gathered; 0: none
-  Buffer gathered;                     // parts that have not been sent
-  Operation lost = Operation::none;    // its Init, sent late, failed:
-  CK_RV lost_rv = CKR_OK;              // with this, which the operation's next call is told
+  bool is_fresh = false;                 // nothing but length queries since the Init
+  std::uint64_t signature = 0;           // of the Init that began `active`
+  Operation began = Operation::none;     // the one that began last
+  CK_MECHANISM_TYPE mechanism = 0;       // its
+  std::uint32_t gathers = 0;             // the C_…Update whose parts may be gathered; 0: none
+  Buffer gathered;                       // parts that have not been sent
+  Operation lost = Operation::none;      // its Init, sent late, failed:
+  CK_RV lost_rv = CKR_OK;                // with this, which the operation's next call is told
   // A search that came as one message is active for the application while has_found; its Init waits until it is sent.
   bool has_found = false;
   std::vector<std::uint64_t> found;  // from found_next on not handed out yet
   std::size_t found_next = 0;
   bool has_objects = false;  // session objects, which end with it
-  bool is_sending = false;             // what waited is under way, on the connection of some thread
+  bool is_sending = false;   // what waited is under way, on the connection of some thread
 };
 
 // The Inits that have succeeded in this application, and the lengths that length queries gave for them. What is remembered
@@ -65,7 +65,7 @@ class KnownInits {
   [[nodiscard]] std::optional<CK_ULONG> length(std::uint64_t query) const;
 
  private:
-  std::unordered_map<std::uint64_t, bool> inits_;       // signature → names a session object
+  std::unordered_map<std::uint64_t, bool> inits_;  // signature → names a session object
   std::unordered_map<std::uint64_t, CK_ULONG> lengths_;
   std::uint64_t epoch_ = 0;
 };
@@ -77,7 +77,8 @@ bool defer(SessionOperations& operations, KnownInits& known, WaitingInit& init);
 bool take_waiting(SessionOperations& operations, KnownInits& known, Operation wanted, WaitingInit& init);
 void drop_waiting(SessionOperations& operations, KnownInits& known);
 // An Init was executed and succeeded.
-void operation_began(SessionOperations& operations, Operation operation, CK_MECHANISM_TYPE mechanism, std::uint64_t signature);
+void operation_began(SessionOperations& operations, Operation operation, CK_MECHANISM_TYPE mechanism,
+                     std::uint64_t signature);
 // A call that goes on with `operation`, or ends it, gave `rv`. `is_query`: it asked for a length.
 void operation_went_on(SessionOperations& operations, Operation operation, Effect effect, CK_RV rv, bool is_query);
 

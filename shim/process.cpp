@@ -38,8 +38,7 @@ Process::State& Process::state() {
 // The state of this process: empty, or in a forked child what its parent's configuration says.
 Process::State* Process::successor_of(State* parent_state) {
   auto state = std::make_unique<State>();
-  Application* parent =
-      parent_state == nullptr ? nullptr : parent_state->published.load(std::memory_order_acquire);
+  Application* parent = parent_state == nullptr ? nullptr : parent_state->published.load(std::memory_order_acquire);
   if (parent != nullptr && parent->config().fork == ForkMode::inherit) {
     state->application = std::make_shared<Application>(*parent);
     state->published.store(state->application.get(), std::memory_order_release);
@@ -85,8 +84,7 @@ CK_RV Process::start(std::shared_ptr<Application>& application) {
   application = std::make_shared<Application>(std::move(*config));
   Loan exchange(*application);
   const bool is_connected = application->connect(*exchange);
-  return is_connected || application->config().on_unreachable == OnUnreachable::empty ? CKR_OK
-                                                                                      : codes::kProxydLost;
+  return is_connected || application->config().on_unreachable == OnUnreachable::empty ? CKR_OK : codes::kProxydLost;
 }
 
 CK_RV Process::finalise(CK_VOID_PTR reserved) {

@@ -37,9 +37,8 @@ class Process {
     std::condition_variable changed;
     bool is_initialising = false;
     std::shared_ptr<Application> application;
-    std::atomic<Application*> published{
-        nullptr};                  // the same, for a child that is forked while `mutex` is held
-    State* predecessor = nullptr;  // the parent's state, for nobody but whoever looks for leaks
+    std::atomic<Application*> published{nullptr};  // the same, for a child that is forked while `mutex` is held
+    State* predecessor = nullptr;                  // the parent's state, for nobody but whoever looks for leaks
   };
 
   State& state();

@@ -66,9 +66,11 @@ bool Sessions::keep(CK_SESSION_HANDLE handle) noexcept {
   if (found == sessions_.end() || kept_.size() >= kMostKept) return false;
   Entry& entry = found->second;
   SessionOperations& operations = entry.operations;
-  const bool is_idle = (operations.active | operations.in_doubt | operations.lost) == Operation::none && !operations.is_sending &&
-                       operations.gathered.empty() && entry.messages.empty();
-  if (!is_idle || operations.has_objects || open_[entry.session.slot] < 2 || (entry.session.wire >> kReopenedShift) != 0) return false;
+  const bool is_idle = (operations.active | operations.in_doubt | operations.lost) == Operation::none &&
+                       !operations.is_sending && operations.gathered.empty() && entry.messages.empty();
+  if (!is_idle || operations.has_objects || open_[entry.session.slot] < 2 ||
+      (entry.session.wire >> kReopenedShift) != 0)
+    return false;
   try {
     kept_.push_back(handle);
   } catch (const std::bad_alloc&) {
@@ -128,8 +130,7 @@ CK_SESSION_HANDLE Sessions::wire_handle(CK_SESSION_HANDLE handle) const noexcept
   return found == sessions_.end() || found->second.is_kept ? handle | kNobodys : found->second.session.wire;
 }
 
-void Sessions::message_started(CK_SESSION_HANDLE handle, Operation operation,
-                               CK_MECHANISM_TYPE mechanism) noexcept {
+void Sessions::message_started(CK_SESSION_HANDLE handle, Operation operation, CK_MECHANISM_TYPE mechanism) noexcept {
   const std::lock_guard lock(mutex_);
   const auto found = sessions_.find(handle);
   if (found == sessions_.end()) return;
@@ -158,7 +159,8 @@ CK_SESSION_HANDLE Sessions::waiting(bool only_session_objects) const noexcept {
   if (known_.waiting == 0) return CK_INVALID_HANDLE;
   for (const auto& [handle, entry] : sessions_) {
     const WaitingInit& init = entry.operations.waiting;
-    if (init.call != 0 && init.operation != Operation::find && (!only_session_objects || init.names_session_object())) return handle;
+    if (init.call != 0 && init.operation != Operation::find && (!only_session_objects || init.names_session_object()))
+      return handle;
   }
   return CK_INVALID_HANDLE;
 }

@@ -44,8 +44,7 @@ class Sessions {
   void message_started(CK_SESSION_HANDLE handle, Operation operation, CK_MECHANISM_TYPE mechanism) noexcept;
   void message_ended(CK_SESSION_HANDLE handle, Operation operation) noexcept;
   // 0 if there is none.
-  [[nodiscard]] CK_MECHANISM_TYPE message_mechanism(CK_SESSION_HANDLE handle,
-                                                    Operation operation) const noexcept;
+  [[nodiscard]] CK_MECHANISM_TYPE message_mechanism(CK_SESSION_HANDLE handle, Operation operation) const noexcept;
 
   // Calls fn(SessionOperations&, KnownInits&, const OpenSession&) under the lock and gives back what it returns; a value
   // of that type if there is no such session. `fn` must not call anything of this class.

@@ -23,7 +23,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr int kFirstDescriptor = 3;  // 0, 1 and 2 have a meaning of their own, also when they are closed
+constexpr int kFirstDescriptor = 3;          // 0, 1 and 2 have a meaning of their own, also when they are closed
 constexpr std::size_t kFirstRead = 8 << 10;  // bytes; most replies fit
 
 struct Address {
@@ -128,8 +128,7 @@ int open_socket(int family) {
 int Socket::connect(const ShimEndpoint& endpoint, milliseconds limit) {
   close();
   Address address;
-  if (!(endpoint.tcp ? fill_tcp(*endpoint.tcp, address) : fill_unix(endpoint.unix_path, address)))
-    return EINVAL;
+  if (!(endpoint.tcp ? fill_tcp(*endpoint.tcp, address) : fill_unix(endpoint.unix_path, address))) return EINVAL;
   const int descriptor = open_socket(address.storage.ss_family);
   if (descriptor < 0) return errno;
   is_local_ = !endpoint.tcp;
@@ -168,8 +167,7 @@ bool Socket::has_something() const {
 // proxyd acts on whole frames only, so that whatever fails before the last byte has left may be sent again.
 // The kernel refuses to send to a unix socket that was closed, but not to a TCP connection that was: there it
 // has to be asked.
-Transfer Socket::send(std::span<const std::uint8_t> head, std::span<const std::uint8_t> body,
-                      milliseconds limit) {
+Transfer Socket::send(std::span<const std::uint8_t> head, std::span<const std::uint8_t> body, milliseconds limit) {
   if (!is_open() || (!is_local_ && has_something()) || set_limit(SO_SNDTIMEO, limit) != 0) return Transfer::unsent;
   iovec parts[2] = {{const_cast<std::uint8_t*>(head.data()), head.size()},
                     {const_cast<std::uint8_t*>(body.data()), body.size()}};

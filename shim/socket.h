@@ -60,8 +60,7 @@ class Socket {
   Transfer receive(Buffer& message, std::chrono::milliseconds limit, int* descriptor);
   int set_limit(int option, std::chrono::milliseconds limit);
 
-  std::mutex
-      closing_;  // shut_down() must not hit a descriptor that was closed and means something else by now
+  std::mutex closing_;  // shut_down() must not hit a descriptor that was closed and means something else by now
   std::atomic<int> descriptor_{-1};
   bool is_local_ = false;
   std::uint64_t connection_ = 0;

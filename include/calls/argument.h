@@ -51,9 +51,10 @@ using Concat = typename ConcatTypes<T...>::type;
 
 struct RequestWriter {
   Out& body;
-  Request& request;                         // its handles, and the mechanism for the header
-  CK_MECHANISM_TYPE message_mechanism = 0;  // of the session's C_Message…Init: a message parameter has no type of its own in C
-  Bulk* bulk = nullptr;                     // where large data may go; null: into the body
+  Request& request;  // its handles, and the mechanism for the header
+  CK_MECHANISM_TYPE message_mechanism =
+      0;                 // of the session's C_Message…Init: a message parameter has no type of its own in C
+  Bulk* bulk = nullptr;  // where large data may go; null: into the body
 };
 struct RequestReader {
   In& body;

@@ -29,7 +29,8 @@ struct InBytes : InputOnly {
       value.size = from.body.uint();
       return;
     }
-    const auto bytes = from.bulk != nullptr ? from.bulk->bytes(from.body, limits::kMaxBulk) : from.body.bin(limits::kMaxBulk);
+    const auto bytes =
+        from.bulk != nullptr ? from.bulk->bytes(from.body, limits::kMaxBulk) : from.body.bin(limits::kMaxBulk);
     static CK_BYTE empty;  // an empty string's pointer is not NULL
     value.bytes = bytes.empty() ? &empty : const_cast<CK_BYTE_PTR>(bytes.data());
     value.size = bytes.size();

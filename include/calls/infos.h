@@ -19,33 +19,54 @@ struct InfoFields<CK_INFO> {
 template <>
 struct InfoFields<CK_SLOT_INFO> {
   static constexpr std::string_view name{"CK_SLOT_INFO"};
-  static constexpr auto list = std::tuple{&CK_SLOT_INFO::slotDescription, &CK_SLOT_INFO::manufacturerID, &CK_SLOT_INFO::flags,
-                                          &CK_SLOT_INFO::hardwareVersion, &CK_SLOT_INFO::firmwareVersion};
+  static constexpr auto list =
+      std::tuple{&CK_SLOT_INFO::slotDescription, &CK_SLOT_INFO::manufacturerID, &CK_SLOT_INFO::flags,
+                 &CK_SLOT_INFO::hardwareVersion, &CK_SLOT_INFO::firmwareVersion};
 };
 template <>
 struct InfoFields<CK_TOKEN_INFO> {
   static constexpr std::string_view name{"CK_TOKEN_INFO"};
   using T = CK_TOKEN_INFO;
-  static constexpr auto list = std::tuple{
-      &T::label, &T::manufacturerID, &T::model, &T::serialNumber, &T::flags, &T::ulMaxSessionCount, &T::ulSessionCount,
-      &T::ulMaxRwSessionCount, &T::ulRwSessionCount, &T::ulMaxPinLen, &T::ulMinPinLen, &T::ulTotalPublicMemory,
-      &T::ulFreePublicMemory, &T::ulTotalPrivateMemory, &T::ulFreePrivateMemory, &T::hardwareVersion, &T::firmwareVersion, &T::utcTime};
+  static constexpr auto list = std::tuple{&T::label,
+                                          &T::manufacturerID,
+                                          &T::model,
+                                          &T::serialNumber,
+                                          &T::flags,
+                                          &T::ulMaxSessionCount,
+                                          &T::ulSessionCount,
+                                          &T::ulMaxRwSessionCount,
+                                          &T::ulRwSessionCount,
+                                          &T::ulMaxPinLen,
+                                          &T::ulMinPinLen,
+                                          &T::ulTotalPublicMemory,
+                                          &T::ulFreePublicMemory,
+                                          &T::ulTotalPrivateMemory,
+                                          &T::ulFreePrivateMemory,
+                                          &T::hardwareVersion,
+                                          &T::firmwareVersion,
+                                          &T::utcTime};
 };
 template <>
 struct InfoFields<CK_MECHANISM_INFO> {
   static constexpr std::string_view name{"CK_MECHANISM_INFO"};
-  static constexpr auto list = std::tuple{&CK_MECHANISM_INFO::ulMinKeySize, &CK_MECHANISM_INFO::ulMaxKeySize, &CK_MECHANISM_INFO::flags};
+  static constexpr auto list =
+      std::tuple{&CK_MECHANISM_INFO::ulMinKeySize, &CK_MECHANISM_INFO::ulMaxKeySize, &CK_MECHANISM_INFO::flags};
 };
 template <>
 struct InfoFields<CK_SESSION_INFO> {
   static constexpr std::string_view name{"CK_SESSION_INFO"};
-  static constexpr auto list = std::tuple{&CK_SESSION_INFO::slotID, &CK_SESSION_INFO::state, &CK_SESSION_INFO::flags, &CK_SESSION_INFO::ulDeviceError};
+  static constexpr auto list = std::tuple{&CK_SESSION_INFO::slotID, &CK_SESSION_INFO::state, &CK_SESSION_INFO::flags,
+                                          &CK_SESSION_INFO::ulDeviceError};
 };
 
 inline void write_field(Out& out, CK_ULONG number) { out.uint(number); }
-inline void write_field(Out& out, const CK_VERSION& version) { out.uint(static_cast<std::uint64_t>(version.major) << 8 | version.minor); }
+inline void write_field(Out& out, const CK_VERSION& version) {
+  out.uint(static_cast<std::uint64_t>(version.major) << 8 | version.minor);
+}
 template <std::size_t N>
-void write_field(Out& out, const CK_UTF8CHAR (&text)[N]) { out.bin(text, N); }
+void write_field(Out& out, const CK_UTF8CHAR (&text)[N]) {
+  out.bin(text, N);
+}
 
 inline void read_field(In& in, CK_ULONG& number) { number = in.uint(); }
 inline void read_field(In& in, CK_VERSION& version) {

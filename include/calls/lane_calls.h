@@ -14,7 +14,8 @@ enum class LaneCall : std::uint32_t {
   list_slots = 1001,  // body: whether to ask for their number first → SlotEntry, one after another
   describe = 1002,    // handles: session, objects… → their descriptions in the annex
   read_out = 1003,    // handles: session, object → a template with which C_CreateObject makes the same session object
-  read_template = 1004,  // handles: session, object; body: list of attribute types, empty for all that make a copy → a template
+  read_template =
+      1004,  // handles: session, object; body: list of attribute types, empty for all that make a copy → a template
 };
 
 struct LoadOrder {
@@ -26,8 +27,8 @@ struct LoadOrder {
 
 struct LoadedModule {
   CK_INFO info{};
-  bool has_3_0 = false;   // offers a 3.x interface
-  std::string failure;    // with rv != CKR_OK: what went wrong, for the operator
+  bool has_3_0 = false;  // offers a 3.x interface
+  std::string failure;   // with rv != CKR_OK: what went wrong, for the operator
 };
 
 struct SlotEntry {
@@ -39,8 +40,8 @@ struct SlotEntry {
 
 // What identifies an object (docs/decisions: deterministic handles). Never holds the value of a secret or private key.
 struct Description {
-  std::uint64_t object = 0;     // the module's handle
-  bool readable = false;        // false: the module did not even tell its class and whether it is a token object
+  std::uint64_t object = 0;  // the module's handle
+  bool readable = false;     // false: the module did not even tell its class and whether it is a token object
   CK_OBJECT_CLASS object_class = 0;
   bool is_token = false;
   bool is_private = false;
@@ -48,9 +49,9 @@ struct Description {
   CK_KEY_TYPE key_type = 0;
   std::span<const std::uint8_t> id;
   std::span<const std::uint8_t> label;
-  bool proof = false;                      // `content` proves what the object is
-  std::span<const std::uint8_t> content;   // its immutable public attributes; empty for session objects
-  std::span<const std::uint8_t> hints;     // other attributes that tell objects without proof apart
+  bool proof = false;                     // `content` proves what the object is
+  std::span<const std::uint8_t> content;  // its immutable public attributes; empty for session objects
+  std::span<const std::uint8_t> hints;    // other attributes that tell objects without proof apart
 };
 
 void write_load_order(Out& out, const LoadOrder& order);

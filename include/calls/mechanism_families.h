@@ -137,8 +137,7 @@ struct FamilyTable<Direction, Types<F...>> {
     return entries;
   }();
   static_assert(std::adjacent_find(kEntries.begin(), kEntries.end(),
-                                   [](const Entry& a, const Entry& b) { return a.type == b.type; }) ==
-                    kEntries.end(),
+                                   [](const Entry& a, const Entry& b) { return a.type == b.type; }) == kEntries.end(),
                 "a mechanism belongs to one family");
 
   static Function find(CK_MECHANISM_TYPE type) {

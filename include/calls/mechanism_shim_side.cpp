@@ -25,15 +25,12 @@ void put_as(Writer& to, const CK_MECHANISM& mechanism) {
 template <class List>
 void take_outputs_as(In& in, Handles& handles, const CK_MECHANISM& mechanism) {
   OutputReader from{in, handles};
-  FamilyTable<TakeOutputs, List>::find(mechanism.mechanism)(from, mechanism.pParameter,
-                                                            mechanism.ulParameterLen);
+  FamilyTable<TakeOutputs, List>::find(mechanism.mechanism)(from, mechanism.pParameter, mechanism.ulParameterLen);
 }
 
 }  // namespace
 
-void put_mechanism(Writer& to, const CK_MECHANISM& mechanism) {
-  put_as<Families>(to, mechanism);
-}
+void put_mechanism(Writer& to, const CK_MECHANISM& mechanism) { put_as<Families>(to, mechanism); }
 
 }  // namespace params
 

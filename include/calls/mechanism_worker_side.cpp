@@ -27,15 +27,12 @@ void take_as(Reader& from, CK_MECHANISM& mechanism) {
 template <class List>
 void put_outputs_as(Out& out, Handles& handles, const CK_MECHANISM& mechanism) {
   OutputWriter to{out, handles};
-  FamilyTable<PutOutputs, List>::find(mechanism.mechanism)(to, mechanism.pParameter,
-                                                           mechanism.ulParameterLen);
+  FamilyTable<PutOutputs, List>::find(mechanism.mechanism)(to, mechanism.pParameter, mechanism.ulParameterLen);
 }
 
 }  // namespace
 
-void take_mechanism(Reader& from, CK_MECHANISM& mechanism) {
-  take_as<Families>(from, mechanism);
-}
+void take_mechanism(Reader& from, CK_MECHANISM& mechanism) { take_as<Families>(from, mechanism); }
 
 }  // namespace params
 

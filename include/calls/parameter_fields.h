@@ -101,9 +101,7 @@ struct Number : InputField {
   static constexpr std::string_view kind = "number";
   static constexpr auto member = Member;
   static void put(Writer& to, const S& s) { to.out.uint(s.*Member); }
-  static void take(Reader& from, S& s) {
-    s.*Member = static_cast<T>(from.in.uint_max(std::numeric_limits<T>::max()));
-  }
+  static void take(Reader& from, S& s) { s.*Member = static_cast<T>(from.in.uint_max(std::numeric_limits<T>::max())); }
   static void describe(Text& to, const S& s) { to.add(std::to_string(s.*Member)); }
 };
 
@@ -285,9 +283,7 @@ struct Output : WrittenBytes<Pointer, Size> {
   static constexpr std::string_view kind = "out bytes";
   static constexpr auto member = Pointer;
   static constexpr std::size_t values = 1;
-  static void put(Writer& to, const S& s) {
-    to.out.boolean(s.*Pointer != nullptr && Size::of(s) <= limits::kMaxBulk);
-  }
+  static void put(Writer& to, const S& s) { to.out.boolean(s.*Pointer != nullptr && Size::of(s) <= limits::kMaxBulk); }
   static void take(Reader& from, S& s) {
     s.*Pointer = nullptr;
     if (!from.in.boolean()) return;

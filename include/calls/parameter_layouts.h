@@ -48,8 +48,7 @@ struct Layouts {
     if (from.in.nil_if()) return take_zeroes(from, count, parameter, size);
     const std::uint64_t wanted = from.in.uint_max(sizeof...(L) - 1);
     std::uint64_t number = 0;
-    if (!from.in.ok() || !(take_if<L>(from, wanted, number++, count, parameter, size) || ...))
-      return from.in.fail();
+    if (!from.in.ok() || !(take_if<L>(from, wanted, number++, count, parameter, size) || ...)) return from.in.fail();
     // Whoever looks at the struct later must come to the same layout as the sender.
     if (from.in.ok() && find(parameter, size, 1) != wanted) from.in.fail();
     if (from.in.ok()) return;
@@ -83,32 +82,26 @@ struct Layouts {
 
   template <class S>
   static bool matches(const void* parameter, CK_ULONG size, std::size_t copy) {
-    if constexpr (std::is_same_v<S, Flat>)
-      return false;
-    else
-      return size == sizeof(S) && fits(static_cast<const S*>(parameter)[copy]);
+    if constexpr (std::is_same_v<S, Flat>) return false;
+    else return size == sizeof(S) && fits(static_cast<const S*>(parameter)[copy]);
   }
   // The number of the layout, or kNone. In a worker copy 1 of the struct is looked at, which the module does
   // not know.
   static std::size_t find(const void* parameter, CK_ULONG size, std::size_t copy) {
     std::size_t number = 0;
-    if (parameter != nullptr && ((matches<L>(parameter, size, copy) || (++number, false)) || ...))
-      return number;
+    if (parameter != nullptr && ((matches<L>(parameter, size, copy) || (++number, false)) || ...)) return number;
     return kNone;
   }
   template <class S>
   static constexpr CK_ULONG size_of() {
-    if constexpr (std::is_same_v<S, Flat>)
-      return CK_UNAVAILABLE_INFORMATION;
-    else
-      return sizeof(S);
+    if constexpr (std::is_same_v<S, Flat>) return CK_UNAVAILABLE_INFORMATION;
+    else return sizeof(S);
   }
   static constexpr bool is_size_of_layout(CK_ULONG size) { return ((size == size_of<L>()) || ...); }
 
   template <class S>
   static bool put_if(Writer& to, const void* parameter, CK_ULONG size, std::size_t number) {
-    if constexpr (std::is_same_v<S, Flat>)
-      return false;
+    if constexpr (std::is_same_v<S, Flat>) return false;
     else {
       using Fields = FieldsOf<Params<S>>;
       static_assert(Fields::values + 1 <= kMaxItems);
@@ -122,8 +115,7 @@ struct Layouts {
   template <class S>
   static bool take_if(Reader& from, std::uint64_t wanted, std::uint64_t number, std::size_t count,
                       CK_VOID_PTR& parameter, CK_ULONG& size) {
-    if constexpr (std::is_same_v<S, Flat>)
-      return false;
+    if constexpr (std::is_same_v<S, Flat>) return false;
     else {
       using Fields = FieldsOf<Params<S>>;
       if (wanted != number || count != 1 + Fields::values) return false;
@@ -150,10 +142,8 @@ struct Layouts {
     size = zeroes;
   }
   template <class S>
-  static bool put_outputs_if(OutputWriter& to, const void* parameter, std::size_t wanted,
-                             std::size_t number) {
-    if constexpr (!writes_back<S>())
-      return false;
+  static bool put_outputs_if(OutputWriter& to, const void* parameter, std::size_t wanted, std::size_t number) {
+    if constexpr (!writes_back<S>()) return false;
     else {
       if (wanted != number) return false;
       const S* structs = static_cast<const S*>(parameter);
@@ -163,10 +153,8 @@ struct Layouts {
     }
   }
   template <class S>
-  static bool take_outputs_if(OutputReader& from, CK_VOID_PTR parameter, std::size_t wanted,
-                              std::size_t number) {
-    if constexpr (!writes_back<S>())
-      return false;
+  static bool take_outputs_if(OutputReader& from, CK_VOID_PTR parameter, std::size_t wanted, std::size_t number) {
+    if constexpr (!writes_back<S>()) return false;
     else {
       if (wanted != number) return false;
       from.in.array_of(FieldsOf<Params<S>>::outputs);
@@ -176,8 +164,7 @@ struct Layouts {
   }
   template <class S>
   static bool describe_if(Text& to, const void* parameter, std::size_t wanted, std::size_t number) {
-    if constexpr (std::is_same_v<S, Flat>)
-      return false;
+    if constexpr (std::is_same_v<S, Flat>) return false;
     else {
       if (wanted != number) return false;
       FieldsOf<Params<S>>::describe(to, *static_cast<const S*>(parameter));
@@ -186,10 +173,8 @@ struct Layouts {
   }
   template <class S>
   static constexpr bool writes_back() {
-    if constexpr (std::is_same_v<S, Flat>)
-      return false;
-    else
-      return FieldsOf<Params<S>>::writes_back;
+    if constexpr (std::is_same_v<S, Flat>) return false;
+    else return FieldsOf<Params<S>>::writes_back;
   }
 };
 

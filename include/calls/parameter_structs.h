@@ -31,9 +31,7 @@ struct FieldsOf<D, Types<F...>> {
   static constexpr bool writes_back = (false || ... || F::writes_back);
   static void put(Writer& to, const S& s) { (F::put(to, s), ...); }
   static void take(Reader& from, S& s) { (F::take(from, s), ...); }
-  static void put_outputs(OutputWriter& to, const S& now, const S& asked) {
-    (F::put_outputs(to, now, asked), ...);
-  }
+  static void put_outputs(OutputWriter& to, const S& now, const S& asked) { (F::put_outputs(to, now, asked), ...); }
   static void take_outputs(OutputReader& from, S& s) { (F::take_outputs(from, s), ...); }
   static void describe(Text& to, const S& s) { (F::describe(to, s), ...); }
 };
@@ -125,8 +123,7 @@ struct ArrayOf : InputField {
   }
   static void take_outputs(OutputReader& from, S& s) {
     if constexpr (writes_back)
-      for (CK_ULONG i = 0; s.*Member != nullptr && s.*Count <= limits::kMaxParameterItems && i < s.*Count;
-           ++i)
+      for (CK_ULONG i = 0; s.*Member != nullptr && s.*Count <= limits::kMaxParameterItems && i < s.*Count; ++i)
         Inner::take_outputs(from, (s.*Member)[i]);
   }
   static void describe(Text& to, const S& s) { to.add(std::to_string(s.*Count) + " " + std::string(kind)); }
@@ -167,12 +164,8 @@ struct CString : InputField {
   static constexpr std::string_view kind = "string";
   static constexpr auto member = Member;
   static constexpr std::size_t kMaxLength = 64 << 10;
-  static std::size_t length(const S& s) {
-    return strnlen(reinterpret_cast<const char*>(s.*Member), kMaxLength);
-  }
-  static void put(Writer& to, const S& s) {
-    s.*Member == nullptr ? to.out.nil() : to.out.bin(s.*Member, length(s));
-  }
+  static std::size_t length(const S& s) { return strnlen(reinterpret_cast<const char*>(s.*Member), kMaxLength); }
+  static void put(Writer& to, const S& s) { s.*Member == nullptr ? to.out.nil() : to.out.bin(s.*Member, length(s)); }
   static void take(Reader& from, S& s) {
     s.*Member = nullptr;
     if (from.in.nil_if()) return;

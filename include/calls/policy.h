@@ -47,11 +47,11 @@ enum class AuditClass : std::uint8_t { none, admin, auth, use, read };
 // What the call does with objects.
 enum class Objects : std::uint8_t {
   none,
-  uses,      // names objects
-  creates,   // returns new ones
+  uses,     // names objects
+  creates,  // returns new ones
   destroys,
-  changes,   // attributes
-  lists,     // returns existing ones
+  changes,  // attributes
+  lists,    // returns existing ones
 };
 
 struct Policy {
@@ -75,8 +75,9 @@ constexpr Operation operator~(Operation a) { return static_cast<Operation>(~stat
 
 // Operations whose C_…Init may travel together with the call that uses it. Not those of the message functions, whose
 // parameters are described by the Init that went before them.
-inline constexpr Operation kLedOperations = Operation::encrypt | Operation::decrypt | Operation::digest | Operation::sign |
-                                            Operation::verify | Operation::sign_recover | Operation::verify_recover;
+inline constexpr Operation kLedOperations = Operation::encrypt | Operation::decrypt | Operation::digest |
+                                            Operation::sign | Operation::verify | Operation::sign_recover |
+                                            Operation::verify_recover;
 
 // Whether a call may be sent with that Init in front of it, as one step (Request::init). C_FindObjects with its Init is a
 // whole search.

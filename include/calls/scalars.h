@@ -17,9 +17,15 @@ struct HandleIn : InputOnly, Unchecked {
   static void take_request(RequestReader& from, Value& value) { value.handle = from.handles.take(); }
   static std::tuple<CK_ULONG> c(Value& value) { return {value.handle}; }
 };
-struct SessionTag { static constexpr std::string_view name{"Session"}; };
-struct SlotTag { static constexpr std::string_view name{"Slot"}; };
-struct ObjectTag { static constexpr std::string_view name{"Object"}; };
+struct SessionTag {
+  static constexpr std::string_view name{"Session"};
+};
+struct SlotTag {
+  static constexpr std::string_view name{"Slot"};
+};
+struct ObjectTag {
+  static constexpr std::string_view name{"Object"};
+};
 using Session = HandleIn<SessionTag>;
 using Slot = HandleIn<SlotTag>;
 using Object = HandleIn<ObjectTag>;

@@ -9,7 +9,7 @@
 namespace p11shim {
 
 struct Served {
-  bool well_formed = false;              // false: the module was not called
+  bool well_formed = false;  // false: the module was not called
   CK_RV rv = CKR_GENERAL_ERROR;
   std::chrono::nanoseconds duration{0};  // inside the module
 };

@@ -30,7 +30,11 @@ template <class Call, class... C>
 CK_RV check_arguments(C... arguments) {
   CK_RV refused = CKR_OK;
   std::tuple<C...> flat(arguments...);
-  each_argument([&]<class Kind>(auto... c) { if (refused == CKR_OK) refused = Kind::check(c...); }, flat, typename Call::Arguments{});
+  each_argument(
+      [&]<class Kind>(auto... c) {
+        if (refused == CKR_OK) refused = Kind::check(c...);
+      },
+      flat, typename Call::Arguments{});
   return refused;
 }
 
@@ -40,7 +44,8 @@ void encode_call(Exchange& exchange, CK_MECHANISM_TYPE message_mechanism, C... a
   std::tuple<C...> flat(arguments...);
   exchange.request().call = Call::number;
   Out body(exchange.body());
-  RequestWriter to{body, exchange.request(), message_mechanism, carries_bulk(Call::policy) ? exchange.open_bulk() : nullptr};
+  RequestWriter to{body, exchange.request(), message_mechanism,
+                   carries_bulk(Call::policy) ? exchange.open_bulk() : nullptr};
   each_argument([&]<class Kind>(auto... c) { Kind::put_request(to, c...); }, flat, typename Call::Arguments{});
   exchange.request().body = exchange.body().bytes();
 }
@@ -51,7 +56,8 @@ CK_RV complete_call(Exchange& exchange, C... arguments) {
   if (!exchange.perform()) return exchange.failure();
   std::tuple<C...> flat(arguments...);
   In in(exchange.reply().body);
-  ReplyReader from{in, exchange.reply().handles, exchange.reply().rv, carries_bulk(Call::policy) ? exchange.bulk() : nullptr};
+  ReplyReader from{in, exchange.reply().handles, exchange.reply().rv,
+                   carries_bulk(Call::policy) ? exchange.bulk() : nullptr};
   each_argument([&]<class Kind>(auto... c) { Kind::take_reply(from, c...); }, flat, typename Call::Arguments{});
   if (in.done() && from.handles.done()) return from.rv;
   exchange.reject_reply();

@@ -60,10 +60,18 @@ constexpr Policy kRead{.objects = Objects::uses, .retry = Retry::always, .audit 
 constexpr Policy kRandom{.retry = Retry::always, .audit = AuditClass::use};
 constexpr Policy kCreate{.objects = Objects::creates, .audit = AuditClass::admin};
 constexpr Policy kGenerate{.objects = Objects::creates, .audit = AuditClass::admin, .slow = true};
-constexpr Policy start(O o) { return {.effect = starts, .operation = o, .objects = Objects::uses, .retry = Retry::always, .audit = AuditClass::use}; }
-constexpr Policy proceed(O o) { return {.effect = continues, .operation = o, .retry = Retry::always, .audit = AuditClass::use}; }
-constexpr Policy finish(O o) { return {.effect = ends, .operation = o, .retry = Retry::always, .audit = AuditClass::use}; }
-constexpr Policy proceed_with_key(O o) { return {.effect = continues, .operation = o, .objects = Objects::uses, .audit = AuditClass::use}; }
+constexpr Policy start(O o) {
+  return {.effect = starts, .operation = o, .objects = Objects::uses, .retry = Retry::always, .audit = AuditClass::use};
+}
+constexpr Policy proceed(O o) {
+  return {.effect = continues, .operation = o, .retry = Retry::always, .audit = AuditClass::use};
+}
+constexpr Policy finish(O o) {
+  return {.effect = ends, .operation = o, .retry = Retry::always, .audit = AuditClass::use};
+}
+constexpr Policy proceed_with_key(O o) {
+  return {.effect = continues, .operation = o, .objects = Objects::uses, .audit = AuditClass::use};
+}
 }  // namespace policies
 
 #define P11_CALL(number, name) number, #name, &CK_FUNCTION_LIST_3_0::name
@@ -72,7 +80,8 @@ using Calls = Types<
     Call<P11_CALL(2, C_Finalize), policies::kLocal, Local<CK_VOID_PTR>>,
     Call<P11_CALL(3, C_GetInfo), policies::kLocal, Local<CK_INFO*>>,
     Call<P11_CALL(4, C_GetFunctionList), policies::kLocal, Local<CK_FUNCTION_LIST_PTR_PTR>>,
-    Call<P11_CALL(5, C_GetSlotList), Policy{.where = Where::proxyd, .retry = Retry::always, .audit = AuditClass::read}, Bool, OutList>,
+    Call<P11_CALL(5, C_GetSlotList), Policy{.where = Where::proxyd, .retry = Retry::always, .audit = AuditClass::read},
+         Bool, OutList>,
     Call<P11_CALL(6, C_GetSlotInfo), policies::kInfo, Slot, OutInfo<CK_SLOT_INFO>>,
     Call<P11_CALL(7, C_GetTokenInfo), policies::kInfo, Slot, OutInfo<CK_TOKEN_INFO>>,
     Call<P11_CALL(8, C_GetMechanismList), policies::kSlotRead, Slot, OutList>,
@@ -85,18 +94,36 @@ using Calls = Types<
     Call<P11_CALL(15, C_CloseAllSessions), policies::kSlotSession, Slot>,
     Call<P11_CALL(16, C_GetSessionInfo), policies::kSession, Session, OutInfo<CK_SESSION_INFO>>,
     Call<P11_CALL(17, C_GetOperationState), Policy{.audit = AuditClass::use}, Session, OutBytes>,
-    Call<P11_CALL(18, C_SetOperationState), Policy{.objects = Objects::uses, .audit = AuditClass::use}, Session, InBytes, Object, Object>,
+    Call<P11_CALL(18, C_SetOperationState), Policy{.objects = Objects::uses, .audit = AuditClass::use}, Session,
+         InBytes, Object, Object>,
     Call<P11_CALL(19, C_Login), policies::kAuth, Session, Ulong, Pin>,
     Call<P11_CALL(20, C_Logout), policies::kAuth, Session>,
     Call<P11_CALL(21, C_CreateObject), policies::kCreate, Session, InTemplate, OutHandle>,
-    Call<P11_CALL(22, C_CopyObject), Policy{.objects = Objects::creates, .audit = AuditClass::admin}, Session, Object, InTemplate, OutHandle>,
-    Call<P11_CALL(23, C_DestroyObject), Policy{.objects = Objects::destroys, .audit = AuditClass::admin}, Session, Object>,
+    Call<P11_CALL(22, C_CopyObject), Policy{.objects = Objects::creates, .audit = AuditClass::admin}, Session, Object,
+         InTemplate, OutHandle>,
+    Call<P11_CALL(23, C_DestroyObject), Policy{.objects = Objects::destroys, .audit = AuditClass::admin}, Session,
+         Object>,
     Call<P11_CALL(24, C_GetObjectSize), policies::kRead, Session, Object, OutUlong>,
     Call<P11_CALL(25, C_GetAttributeValue), policies::kRead, Session, Object, QueryTemplate>,
-    Call<P11_CALL(26, C_SetAttributeValue), Policy{.objects = Objects::changes, .audit = AuditClass::admin}, Session, Object, InTemplate>,
-    Call<P11_CALL(27, C_FindObjectsInit), Policy{.effect = Effect::starts, .operation = Operation::find, .objects = Objects::lists, .retry = Retry::always, .audit = AuditClass::read}, Session, InTemplate>,
-    Call<P11_CALL(28, C_FindObjects), Policy{.where = Where::proxyd, .effect = Effect::continues, .operation = Operation::find, .audit = AuditClass::read}, Session, FoundObjects>,
-    Call<P11_CALL(29, C_FindObjectsFinal), Policy{.effect = Effect::ends, .operation = Operation::find, .retry = Retry::always, .audit = AuditClass::read}, Session>,
+    Call<P11_CALL(26, C_SetAttributeValue), Policy{.objects = Objects::changes, .audit = AuditClass::admin}, Session,
+         Object, InTemplate>,
+    Call<P11_CALL(27, C_FindObjectsInit),
+         Policy{.effect = Effect::starts,
+                .operation = Operation::find,
+                .objects = Objects::lists,
+                .retry = Retry::always,
+                .audit = AuditClass::read},
+         Session, InTemplate>,
+    Call<P11_CALL(28, C_FindObjects),
+         Policy{.where = Where::proxyd,
+                .effect = Effect::continues,
+                .operation = Operation::find,
+                .audit = AuditClass::read},
+         Session, FoundObjects>,
+    Call<P11_CALL(29, C_FindObjectsFinal),
+         Policy{
+             .effect = Effect::ends, .operation = Operation::find, .retry = Retry::always, .audit = AuditClass::read},
+         Session>,
     Call<P11_CALL(30, C_EncryptInit), policies::start(Operation::encrypt), Session, Mechanism, Object>,
     Call<P11_CALL(31, C_Encrypt), policies::finish(Operation::encrypt), Session, InBytes, OutBytes>,
     Call<P11_CALL(32, C_EncryptUpdate), policies::proceed(Operation::encrypt), Session, InBytes, OutBytes>,
@@ -122,13 +149,19 @@ using Calls = Types<
     Call<P11_CALL(52, C_VerifyFinal), policies::finish(Operation::verify), Session, InBytes>,
     Call<P11_CALL(53, C_VerifyRecoverInit), policies::start(Operation::verify_recover), Session, Mechanism, Object>,
     Call<P11_CALL(54, C_VerifyRecover), policies::finish(Operation::verify_recover), Session, InBytes, OutBytes>,
-    Call<P11_CALL(55, C_DigestEncryptUpdate), policies::proceed(Operation::digest | Operation::encrypt), Session, InBytes, OutBytes>,
-    Call<P11_CALL(56, C_DecryptDigestUpdate), policies::proceed(Operation::decrypt | Operation::digest), Session, InBytes, OutBytes>,
-    Call<P11_CALL(57, C_SignEncryptUpdate), policies::proceed(Operation::sign | Operation::encrypt), Session, InBytes, OutBytes>,
-    Call<P11_CALL(58, C_DecryptVerifyUpdate), policies::proceed(Operation::decrypt | Operation::verify), Session, InBytes, OutBytes>,
+    Call<P11_CALL(55, C_DigestEncryptUpdate), policies::proceed(Operation::digest | Operation::encrypt), Session,
+         InBytes, OutBytes>,
+    Call<P11_CALL(56, C_DecryptDigestUpdate), policies::proceed(Operation::decrypt | Operation::digest), Session,
+         InBytes, OutBytes>,
+    Call<P11_CALL(57, C_SignEncryptUpdate), policies::proceed(Operation::sign | Operation::encrypt), Session, InBytes,
+         OutBytes>,
+    Call<P11_CALL(58, C_DecryptVerifyUpdate), policies::proceed(Operation::decrypt | Operation::verify), Session,
+         InBytes, OutBytes>,
     Call<P11_CALL(59, C_GenerateKey), policies::kGenerate, Session, Mechanism, InTemplate, OutHandle>,
-    Call<P11_CALL(60, C_GenerateKeyPair), policies::kGenerate, Session, Mechanism, InTemplate, InTemplate, OutHandle, OutHandle>,
-    Call<P11_CALL(61, C_WrapKey), Policy{.objects = Objects::uses, .retry = Retry::always, .audit = AuditClass::use}, Session, Mechanism, Object, Object, OutBytes>,
+    Call<P11_CALL(60, C_GenerateKeyPair), policies::kGenerate, Session, Mechanism, InTemplate, InTemplate, OutHandle,
+         OutHandle>,
+    Call<P11_CALL(61, C_WrapKey), Policy{.objects = Objects::uses, .retry = Retry::always, .audit = AuditClass::use},
+         Session, Mechanism, Object, Object, OutBytes>,
     Call<P11_CALL(62, C_UnwrapKey), policies::kCreate, Session, Mechanism, Object, InBytes, InTemplate, OutHandle>,
     Call<P11_CALL(63, C_DeriveKey), policies::kCreate, Session, Mechanism, Object, InTemplate, OutHandle>,
     Call<P11_CALL(64, C_SeedRandom), Policy{.audit = AuditClass::use}, Session, InBytes>,
@@ -137,28 +170,40 @@ using Calls = Types<
     Call<P11_CALL(67, C_CancelFunction), Policy{.audit = AuditClass::read}, Session>,
     Call<P11_CALL(68, C_WaitForSlotEvent), policies::kLocal, Local<CK_FLAGS, CK_SLOT_ID_PTR, CK_VOID_PTR>>,
     Call<P11_CALL(69, C_GetInterfaceList), policies::kLocal, Local<CK_INTERFACE_PTR, CK_ULONG_PTR>>,
-    Call<P11_CALL(70, C_GetInterface), policies::kLocal, Local<CK_UTF8CHAR_PTR, CK_VERSION_PTR, CK_INTERFACE_PTR_PTR, CK_FLAGS>>,
+    Call<P11_CALL(70, C_GetInterface), policies::kLocal,
+         Local<CK_UTF8CHAR_PTR, CK_VERSION_PTR, CK_INTERFACE_PTR_PTR, CK_FLAGS>>,
     Call<P11_CALL(71, C_LoginUser), policies::kAuth, Session, Ulong, Pin, Pin>,
-    Call<P11_CALL(72, C_SessionCancel), Policy{.effect = Effect::ends, .operation = Operation::any, .audit = AuditClass::use}, Session, Ulong>,
+    Call<P11_CALL(72, C_SessionCancel),
+         Policy{.effect = Effect::ends, .operation = Operation::any, .audit = AuditClass::use}, Session, Ulong>,
     Call<P11_CALL(73, C_MessageEncryptInit), policies::start(Operation::message_encrypt), Session, Mechanism, Object>,
-    Call<P11_CALL(74, C_EncryptMessage), policies::proceed(Operation::message_encrypt), Session, MessageParam, InBytes, InBytes, OutBytes>,
-    Call<P11_CALL(75, C_EncryptMessageBegin), policies::proceed(Operation::message_encrypt), Session, MessageParam, InBytes>,
-    Call<P11_CALL(76, C_EncryptMessageNext), policies::proceed(Operation::message_encrypt), Session, MessageParam, InBytes, OutBytes, Ulong>,
+    Call<P11_CALL(74, C_EncryptMessage), policies::proceed(Operation::message_encrypt), Session, MessageParam, InBytes,
+         InBytes, OutBytes>,
+    Call<P11_CALL(75, C_EncryptMessageBegin), policies::proceed(Operation::message_encrypt), Session, MessageParam,
+         InBytes>,
+    Call<P11_CALL(76, C_EncryptMessageNext), policies::proceed(Operation::message_encrypt), Session, MessageParam,
+         InBytes, OutBytes, Ulong>,
     Call<P11_CALL(77, C_MessageEncryptFinal), policies::finish(Operation::message_encrypt), Session>,
     Call<P11_CALL(78, C_MessageDecryptInit), policies::start(Operation::message_decrypt), Session, Mechanism, Object>,
-    Call<P11_CALL(79, C_DecryptMessage), policies::proceed(Operation::message_decrypt), Session, MessageParam, InBytes, InBytes, OutBytes>,
-    Call<P11_CALL(80, C_DecryptMessageBegin), policies::proceed(Operation::message_decrypt), Session, MessageParam, InBytes>,
-    Call<P11_CALL(81, C_DecryptMessageNext), policies::proceed(Operation::message_decrypt), Session, MessageParam, InBytes, OutBytes, Ulong>,
+    Call<P11_CALL(79, C_DecryptMessage), policies::proceed(Operation::message_decrypt), Session, MessageParam, InBytes,
+         InBytes, OutBytes>,
+    Call<P11_CALL(80, C_DecryptMessageBegin), policies::proceed(Operation::message_decrypt), Session, MessageParam,
+         InBytes>,
+    Call<P11_CALL(81, C_DecryptMessageNext), policies::proceed(Operation::message_decrypt), Session, MessageParam,
+         InBytes, OutBytes, Ulong>,
     Call<P11_CALL(82, C_MessageDecryptFinal), policies::finish(Operation::message_decrypt), Session>,
     Call<P11_CALL(83, C_MessageSignInit), policies::start(Operation::message_sign), Session, Mechanism, Object>,
-    Call<P11_CALL(84, C_SignMessage), policies::proceed(Operation::message_sign), Session, MessageParam, InBytes, OutBytes>,
+    Call<P11_CALL(84, C_SignMessage), policies::proceed(Operation::message_sign), Session, MessageParam, InBytes,
+         OutBytes>,
     Call<P11_CALL(85, C_SignMessageBegin), policies::proceed(Operation::message_sign), Session, MessageParam>,
-    Call<P11_CALL(86, C_SignMessageNext), policies::proceed(Operation::message_sign), Session, MessageParam, InBytes, OutBytesOptional>,
+    Call<P11_CALL(86, C_SignMessageNext), policies::proceed(Operation::message_sign), Session, MessageParam, InBytes,
+         OutBytesOptional>,
     Call<P11_CALL(87, C_MessageSignFinal), policies::finish(Operation::message_sign), Session>,
     Call<P11_CALL(88, C_MessageVerifyInit), policies::start(Operation::message_verify), Session, Mechanism, Object>,
-    Call<P11_CALL(89, C_VerifyMessage), policies::proceed(Operation::message_verify), Session, MessageParam, InBytes, InBytes>,
+    Call<P11_CALL(89, C_VerifyMessage), policies::proceed(Operation::message_verify), Session, MessageParam, InBytes,
+         InBytes>,
     Call<P11_CALL(90, C_VerifyMessageBegin), policies::proceed(Operation::message_verify), Session, MessageParam>,
-    Call<P11_CALL(91, C_VerifyMessageNext), policies::proceed(Operation::message_verify), Session, MessageParam, InBytes, InBytes>,
+    Call<P11_CALL(91, C_VerifyMessageNext), policies::proceed(Operation::message_verify), Session, MessageParam,
+         InBytes, InBytes>,
     Call<P11_CALL(92, C_MessageVerifyFinal), policies::finish(Operation::message_verify), Session>>;
 #undef P11_CALL
 

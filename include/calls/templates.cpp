@@ -7,7 +7,9 @@
 namespace p11shim {
 namespace {
 
-bool is_nested(CK_ATTRIBUTE_TYPE type) { return (type & CKF_ARRAY_ATTRIBUTE) != 0 && attribute_kind(type) == AttributeKind::attribute_template; }
+bool is_nested(CK_ATTRIBUTE_TYPE type) {
+  return (type & CKF_ARRAY_ATTRIBUTE) != 0 && attribute_kind(type) == AttributeKind::attribute_template;
+}
 bool is_ulong(CK_ATTRIBUTE_TYPE type) { return attribute_kind(type) == AttributeKind::ulong; }
 bool is_whole_template(CK_ULONG size) { return size % sizeof(CK_ATTRIBUTE) == 0; }
 
@@ -56,7 +58,8 @@ void encode_value(Out& out, const CK_ATTRIBUTE& attribute, std::size_t depth) {
     out.array(1);
     return out.uint(attribute.ulValueLen);
   }
-  if (is_ulong(attribute.type) && attribute.ulValueLen == sizeof(CK_ULONG)) return out.uint(load_ulong(attribute.pValue));
+  if (is_ulong(attribute.type) && attribute.ulValueLen == sizeof(CK_ULONG))
+    return out.uint(load_ulong(attribute.pValue));
   if (is_nested(attribute.type) && is_whole_template(attribute.ulValueLen) && depth < limits::kMaxTemplateDepth)
     return encode_template(out, static_cast<const CK_ATTRIBUTE*>(attribute.pValue),
                            attribute.ulValueLen / sizeof(CK_ATTRIBUTE), depth + 1);
@@ -134,7 +137,8 @@ void encode_query(Out& out, const CK_ATTRIBUTE* attributes, CK_ULONG count, std:
     out.uint(attribute.type);
     if (attribute.pValue == nullptr) out.nil();
     else if (was_nested_query(attribute, depth))
-      encode_query(out, static_cast<const CK_ATTRIBUTE*>(attribute.pValue), attribute.ulValueLen / sizeof(CK_ATTRIBUTE), depth + 1);
+      encode_query(out, static_cast<const CK_ATTRIBUTE*>(attribute.pValue), attribute.ulValueLen / sizeof(CK_ATTRIBUTE),
+                   depth + 1);
     else out.uint(attribute.ulValueLen);
   }
 }
@@ -179,8 +183,10 @@ void encode_answers(Out& out, const CK_ATTRIBUTE* attributes, CK_ULONG count, st
     // Without a buffer, or with one that was too small, there is a length and no value.
     if (asked[i].pValue == nullptr || attribute.ulValueLen > asked[i].ulValueLen) out.nil();
     else if (was_nested_query(asked[i], depth))
-      encode_answers(out, static_cast<const CK_ATTRIBUTE*>(asked[i].pValue), asked[i].ulValueLen / sizeof(CK_ATTRIBUTE), depth + 1);
-    else if (is_ulong(attribute.type) && attribute.ulValueLen == sizeof(CK_ULONG)) out.uint(load_ulong(asked[i].pValue));
+      encode_answers(out, static_cast<const CK_ATTRIBUTE*>(asked[i].pValue), asked[i].ulValueLen / sizeof(CK_ATTRIBUTE),
+                     depth + 1);
+    else if (is_ulong(attribute.type) && attribute.ulValueLen == sizeof(CK_ULONG))
+      out.uint(load_ulong(asked[i].pValue));
     else out.bin(asked[i].pValue, attribute.ulValueLen);
   }
 }

@@ -23,7 +23,8 @@ void decode_answers(In& in, CK_ATTRIBUTE_PTR attributes, CK_ULONG count, std::si
 
 // Codes with which C_GetAttributeValue still fills in what it can.
 constexpr bool answers_attributes(CK_RV rv) {
-  return rv == CKR_OK || rv == CKR_ATTRIBUTE_SENSITIVE || rv == CKR_ATTRIBUTE_TYPE_INVALID || rv == CKR_BUFFER_TOO_SMALL;
+  return rv == CKR_OK || rv == CKR_ATTRIBUTE_SENSITIVE || rv == CKR_ATTRIBUTE_TYPE_INVALID ||
+         rv == CKR_BUFFER_TOO_SMALL;
 }
 
 struct InTemplate : InputOnly {

@@ -13,10 +13,11 @@
 namespace p11shim {
 
 namespace limits {
-inline constexpr std::size_t kMaxWanted = 32;                     // types
-inline constexpr std::size_t kMaxObjectsAlong = 64;               // objects whose values come along
-inline constexpr std::size_t kMaxValueAlong = 4096;               // bytes of one value
-inline constexpr std::size_t kMaxValuesAlong = std::size_t{64} << 10;  // bytes of all; the one that reaches it is the last
+inline constexpr std::size_t kMaxWanted = 32;        // types
+inline constexpr std::size_t kMaxObjectsAlong = 64;  // objects whose values come along
+inline constexpr std::size_t kMaxValueAlong = 4096;  // bytes of one value
+inline constexpr std::size_t kMaxValuesAlong = std::size_t{64}
+                                               << 10;  // bytes of all; the one that reaches it is the last
 }  // namespace limits
 
 // CKA_VALUE is a certificate's content or a key itself: it comes along with certificates only.

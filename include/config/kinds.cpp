@@ -5,12 +5,8 @@
 namespace p11shim {
 namespace {
 
-bool is_letter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
+bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 // IEEE Std 1003.1, "Environment Variables".
 bool is_variable_name(std::string_view name) {
@@ -26,13 +22,11 @@ std::string_view key_name(std::string_view path) {
 }
 
 std::string wrong_type(std::string_view path, const ConfigValue& value, std::string_view expected) {
-  return in_quotes(key_name(path)) + " is " + std::string(value.type()) + " (expected " +
-         std::string(expected) + ')';
+  return in_quotes(key_name(path)) + " is " + std::string(value.type()) + " (expected " + std::string(expected) + ')';
 }
 
 std::string refused(std::string_view path, std::string_view shown, std::string_view expected) {
-  return in_quotes(key_name(path)) + " is " + std::string(shown) + " (expected " + std::string(expected) +
-         ')';
+  return in_quotes(key_name(path)) + " is " + std::string(shown) + " (expected " + std::string(expected) + ')';
 }
 
 std::string TextKind::expected() const {
@@ -46,14 +40,12 @@ std::optional<std::string> TextKind::parse(const std::string& text) const {
 
 std::optional<std::string> NameKind::parse(const std::string& text) {
   const auto allowed = [](char c) { return is_letter(c) || is_digit(c) || c == '-' || c == '_' || c == '.'; };
-  if (text.empty() || text.size() > 64 || !std::all_of(text.begin(), text.end(), allowed))
-    return std::nullopt;
+  if (text.empty() || text.size() > 64 || !std::all_of(text.begin(), text.end(), allowed)) return std::nullopt;
   return text;
 }
 
 std::string PathKind::expected() const {
-  return "an absolute path of at most " + std::to_string(longest) + " bytes" +
-         (may_be_empty ? ", or \"\"" : "");
+  return "an absolute path of at most " + std::to_string(longest) + " bytes" + (may_be_empty ? ", or \"\"" : "");
 }
 
 std::optional<std::string> PathKind::parse(const std::string& text) const {
@@ -83,8 +75,7 @@ std::optional<std::chrono::milliseconds> DurationKind::parse(const std::string& 
 }
 
 std::string SizeKind::expected() const {
-  return "a size from \"" + format_size(smallest) + "\" to \"" + format_size(largest) +
-         "\", in B, KiB, MiB or GiB";
+  return "a size from \"" + format_size(smallest) + "\" to \"" + format_size(largest) + "\", in B, KiB, MiB or GiB";
 }
 
 std::optional<std::uint64_t> SizeKind::parse(const std::string& text) const {

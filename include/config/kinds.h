@@ -170,8 +170,7 @@ struct HeldBy<std::optional<T>> {
 
 // Sets `setting`, or reports why not and leaves it alone.
 template <class Kind, class T>
-void read_value(const ConfigValue& value, const std::string& path, const Kind& kind, T& setting,
-                ConfigReport& report) {
+void read_value(const ConfigValue& value, const std::string& path, const Kind& kind, T& setting, ConfigReport& report) {
   report.note_place(path, value.place);
   if constexpr (requires { kind.read(value, path, setting, report); }) {
     kind.read(value, path, setting, report);
@@ -209,8 +208,7 @@ struct ListKind {
 
   std::string expected() const { return "a list of " + std::string(what); }
   template <class T>
-  void read(const ConfigValue& value, const std::string& path, std::vector<T>& list,
-            ConfigReport& report) const {
+  void read(const ConfigValue& value, const std::string& path, std::vector<T>& list, ConfigReport& report) const {
     const auto* items = value.get<ConfigValue::List>();
     if (!items) return report.error(value.place, wrong_type(path, value, expected()));
     list.clear();

@@ -7,9 +7,7 @@
 namespace p11shim {
 namespace {
 
-ConfigPlace place_of(const toml::source_region& region) {
-  return {region.begin.line, region.begin.column};
-}
+ConfigPlace place_of(const toml::source_region& region) { return {region.begin.line, region.begin.column}; }
 
 ConfigValue convert(const toml::node& node);
 
@@ -125,8 +123,7 @@ std::string_view ConfigValue::type() const {
 
 ConfigValue parse_toml(std::string_view text, ConfigReport& report) {
   if (const std::size_t stray = find_stray_character(text); stray != text.size()) {
-    report.error(place_of(text, stray),
-                 "syntax error: only strings and comments may hold other than ASCII characters");
+    report.error(place_of(text, stray), "syntax error: only strings and comments may hold other than ASCII characters");
     return {};
   }
   const toml::parse_result result = toml::parse(text, std::string_view{});

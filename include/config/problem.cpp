@@ -5,9 +5,7 @@
 namespace p11shim {
 namespace {
 
-bool is_control(char character) {
-  return static_cast<unsigned char>(character) < 0x20 || character == 0x7f;
-}
+bool is_control(char character) { return static_cast<unsigned char>(character) < 0x20 || character == 0x7f; }
 
 }  // namespace
 
@@ -21,9 +19,7 @@ std::string to_string(const ConfigProblem& problem) {
   return text + problem.message;
 }
 
-bool has_control_characters(std::string_view text) {
-  return std::any_of(text.begin(), text.end(), is_control);
-}
+bool has_control_characters(std::string_view text) { return std::any_of(text.begin(), text.end(), is_control); }
 
 std::string printable(std::string_view text) {
   constexpr std::string_view kHex = "0123456789abcdef";
@@ -57,9 +53,7 @@ void ConfigReport::warning(ConfigPlace place, std::string message) {
   problems_.push_back({ConfigProblem::Severity::warning, file_, place, std::move(message)});
 }
 
-void ConfigReport::note_place(std::string path, ConfigPlace place) {
-  places_.insert_or_assign(std::move(path), place);
-}
+void ConfigReport::note_place(std::string path, ConfigPlace place) { places_.insert_or_assign(std::move(path), place); }
 
 ConfigPlace ConfigReport::place_of(std::string_view path) const {
   while (!path.empty()) {
@@ -71,8 +65,7 @@ ConfigPlace ConfigReport::place_of(std::string_view path) const {
 
 bool ConfigReport::has_error_at(std::string_view path) const {
   const auto found = places_.find(path);
-  return found != places_.end() &&
-         std::any_of(problems_.begin(), problems_.end(), [&](const ConfigProblem& problem) {
+  return found != places_.end() && std::any_of(problems_.begin(), problems_.end(), [&](const ConfigProblem& problem) {
            return problem.severity == ConfigProblem::Severity::error && problem.place == found->second;
          });
 }

@@ -53,8 +53,7 @@ class ConfigReport {
   bool has_errors() const noexcept { return has_errors_; }
   const std::string& file() const noexcept { return file_; }
   const ConfigPlaces& places() const noexcept { return places_; }
-  ConfigPlace place_of(
-      std::string_view path) const;  // of the nearest enclosing section if the key is not set
+  ConfigPlace place_of(std::string_view path) const;  // of the nearest enclosing section if the key is not set
   bool is_set(std::string_view path) const { return places_.contains(path); }
   bool has_error_at(std::string_view path) const;  // the key is set, but to something that was refused
 

@@ -52,13 +52,9 @@ std::string format_duration(std::chrono::milliseconds duration) {
   return format_quantity(static_cast<std::uint64_t>(duration.count()), kDurationUnits);
 }
 
-std::optional<std::uint64_t> parse_size(std::string_view text) {
-  return parse_quantity(text, kSizeUnits);
-}
+std::optional<std::uint64_t> parse_size(std::string_view text) { return parse_quantity(text, kSizeUnits); }
 
-std::string format_size(std::uint64_t bytes) {
-  return format_quantity(bytes, kSizeUnits);
-}
+std::string format_size(std::uint64_t bytes) { return format_quantity(bytes, kSizeUnits); }
 
 std::optional<mode_t> parse_mode(std::string_view text) {
   if (text.size() < 3 || text.size() > 4 || (text.size() == 4 && text.front() != '0')) return std::nullopt;
@@ -70,8 +66,7 @@ std::optional<mode_t> parse_mode(std::string_view text) {
 
 std::string format_mode(mode_t mode) {
   std::string text = "0000";
-  for (std::size_t digit = 3; digit > 0; --digit, mode >>= 3)
-    text[digit] = static_cast<char>('0' + (mode & 7));
+  for (std::size_t digit = 3; digit > 0; --digit, mode >>= 3) text[digit] = static_cast<char>('0' + (mode & 7));
   return text;
 }
 

@@ -16,8 +16,7 @@ bool is_list_of_tables(const ConfigValue& value) {
 
 }  // namespace
 
-ConfigSection::ConfigSection(const ConfigValue& table, std::string title, std::string path,
-                             ConfigReport& report)
+ConfigSection::ConfigSection(const ConfigValue& table, std::string title, std::string path, ConfigReport& report)
     : place_(table.place), title_(std::move(title)), path_(std::move(path)), report_(report) {
   if (const auto* entries = table.get<ConfigValue::Table>()) entries_ = *entries;
   if (!path_.empty()) report_.note_place(path_, place_);
@@ -28,8 +27,8 @@ std::string ConfigSection::path_of(std::string_view name) const {
 }
 
 const ConfigEntry* ConfigSection::find(std::string_view name) const {
-  const auto found = std::find_if(entries_.begin(), entries_.end(),
-                                  [name](const ConfigEntry& entry) { return entry.name == name; });
+  const auto found =
+      std::find_if(entries_.begin(), entries_.end(), [name](const ConfigEntry& entry) { return entry.name == name; });
   return found == entries_.end() ? nullptr : &*found;
 }
 
@@ -50,8 +49,7 @@ void ConfigSection::report_missing(std::string_view name, std::string_view expec
 }
 
 std::string ConfigSection::unknown_key(const ConfigEntry& entry) const {
-  const bool is_section =
-      path_.empty() && (entry.value.get<ConfigValue::Table>() || is_list_of_tables(entry.value));
+  const bool is_section = path_.empty() && (entry.value.get<ConfigValue::Table>() || is_list_of_tables(entry.value));
   std::string message = (is_section ? "unknown section " : "unknown key ") + in_quotes(entry.name);
   if (!path_.empty()) message += " in " + title_;
   const std::string meant = did_you_mean(entry.name, known_);

@@ -69,8 +69,7 @@ class ConfigSection {
   void read(Struct& into, const Fields& fields) {
     for_each_field(fields, [&](const auto& field) {
       const ConfigEntry* entry = take(field.name);
-      if (entry)
-        return read_value(entry->value, path_of(field.name), field.kind, into.*field.member, report_);
+      if (entry) return read_value(entry->value, path_of(field.name), field.kind, into.*field.member, report_);
       if (field.is_required) report_missing(field.name, field.kind.expected());
     });
   }
@@ -112,8 +111,7 @@ struct TableKind {
   std::string expected() const { return "a table such as " + std::string(example); }
   template <class Struct>
   void read(const ConfigValue& value, const std::string& path, Struct& into, ConfigReport& report) const {
-    if (!value.get<ConfigValue::Table>())
-      return report.error(value.place, wrong_type(path, value, expected()));
+    if (!value.get<ConfigValue::Table>()) return report.error(value.place, wrong_type(path, value, expected()));
     ConfigSection section(value, in_quotes(key_name(path)), path, report);
     section.read(into, fields);
     section.finish();

@@ -19,9 +19,7 @@ TextFile failed(int error, std::string message) {
   return file;
 }
 
-TextFile failed(int error) {
-  return failed(error, "cannot read: " + std::generic_category().message(error));
-}
+TextFile failed(int error) { return failed(error, "cannot read: " + std::generic_category().message(error)); }
 
 TextFile read_all(int fd) {
   struct stat facts {};

@@ -45,9 +45,9 @@ inline constexpr Attribute kAttributes[] = {
 
 // Null if the attribute is unknown to the table.
 constexpr const Attribute* find_attribute(CK_ATTRIBUTE_TYPE type) {
-  const auto* found = std::lower_bound(
-      std::begin(kAttributes), std::end(kAttributes), type,
-      [](const Attribute& attribute, CK_ATTRIBUTE_TYPE wanted) { return attribute.type < wanted; });
+  const auto* found =
+      std::lower_bound(std::begin(kAttributes), std::end(kAttributes), type,
+                       [](const Attribute& attribute, CK_ATTRIBUTE_TYPE wanted) { return attribute.type < wanted; });
   return found != std::end(kAttributes) && found->type == type ? found : nullptr;
 }
 

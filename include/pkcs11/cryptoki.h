@@ -9,8 +9,7 @@
 // Without NSS's compatibility macro, CK_GCM_PARAMS is the layout of the standard's header (with ulIvBits);
 // the layout of the 2.40 document, which lacks it, is CK_NSS_GCM_PARAMS. A mechanism's ulParameterLen tells
 // the two apart.
-static_assert(sizeof(CK_GCM_PARAMS) == 6 * sizeof(CK_ULONG) &&
-              sizeof(CK_NSS_GCM_PARAMS) == 5 * sizeof(CK_ULONG));
+static_assert(sizeof(CK_GCM_PARAMS) == 6 * sizeof(CK_ULONG) && sizeof(CK_NSS_GCM_PARAMS) == 5 * sizeof(CK_ULONG));
 
 // The standard's CK_C_INITIALIZE_ARGS. NSS's has one field more (LibraryParameters sits where pReserved
 // belongs, and pReserved follows), so an application's argument must never be read through the packaged type.

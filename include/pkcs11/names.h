@@ -56,9 +56,7 @@ enum class NameKind : std::uint8_t {
   ckf_otp,
 };
 
-constexpr bool is_flags(NameKind kind) {
-  return kind >= NameKind::ckf_slot;
-}
+constexpr bool is_flags(NameKind kind) { return kind >= NameKind::ckf_slot; }
 
 struct Name {
   NameKind kind;
@@ -69,7 +67,8 @@ struct Name {
 #define ALIAS(kind, name)
 #define NAME(kind, name) {NameKind::kind, name, #name},
 #define ATTRIBUTE(name, kind, trait) {NameKind::cka, name, #name},
-// clang-format off: the lists in the order of NameKind
+// The lists in the order of NameKind.
+// clang-format off
 inline constexpr Name kNames[] = {
 #include "pkcs11/ckr.def"
 #include "pkcs11/ckm.def"
@@ -93,18 +92,15 @@ inline constexpr Name kAliases[] = {
 #undef NAME
 #undef ATTRIBUTE
 
-constexpr bool precedes(const Name& a, const Name& b) {
-  return a.kind != b.kind ? a.kind < b.kind : a.value < b.value;
-}
+constexpr bool precedes(const Name& a, const Name& b) { return a.kind != b.kind ? a.kind < b.kind : a.value < b.value; }
 static_assert(std::adjacent_find(std::begin(kNames), std::end(kNames),
-                                 [](const Name& a, const Name& b) { return !precedes(a, b); }) ==
-                  std::end(kNames),
+                                 [](const Name& a, const Name& b) { return !precedes(a, b); }) == std::end(kNames),
               "the lists must ascend by kind and value, without duplicates");
 
 // Every printable name of a kind, ascending by value.
 constexpr std::span<const Name> all(NameKind kind) {
-  const auto* first = std::partition_point(std::begin(kNames), std::end(kNames),
-                                           [kind](const Name& name) { return name.kind < kind; });
+  const auto* first =
+      std::partition_point(std::begin(kNames), std::end(kNames), [kind](const Name& name) { return name.kind < kind; });
   const auto* last =
       std::partition_point(first, std::end(kNames), [kind](const Name& name) { return name.kind == kind; });
   return {first, last};
@@ -126,24 +122,12 @@ constexpr std::optional<CK_ULONG> value_of(NameKind kind, std::string_view text)
   return std::nullopt;
 }
 
-constexpr std::optional<std::string_view> ckr_name(CK_RV value) {
-  return name_of(NameKind::ckr, value);
-}
-constexpr std::optional<CK_RV> ckr_value(std::string_view text) {
-  return value_of(NameKind::ckr, text);
-}
-constexpr std::optional<std::string_view> ckm_name(CK_MECHANISM_TYPE value) {
-  return name_of(NameKind::ckm, value);
-}
-constexpr std::optional<CK_MECHANISM_TYPE> ckm_value(std::string_view text) {
-  return value_of(NameKind::ckm, text);
-}
-constexpr std::optional<std::string_view> cka_name(CK_ATTRIBUTE_TYPE value) {
-  return name_of(NameKind::cka, value);
-}
-constexpr std::optional<CK_ATTRIBUTE_TYPE> cka_value(std::string_view text) {
-  return value_of(NameKind::cka, text);
-}
+constexpr std::optional<std::string_view> ckr_name(CK_RV value) { return name_of(NameKind::ckr, value); }
+constexpr std::optional<CK_RV> ckr_value(std::string_view text) { return value_of(NameKind::ckr, text); }
+constexpr std::optional<std::string_view> ckm_name(CK_MECHANISM_TYPE value) { return name_of(NameKind::ckm, value); }
+constexpr std::optional<CK_MECHANISM_TYPE> ckm_value(std::string_view text) { return value_of(NameKind::ckm, text); }
+constexpr std::optional<std::string_view> cka_name(CK_ATTRIBUTE_TYPE value) { return name_of(NameKind::cka, value); }
+constexpr std::optional<CK_ATTRIBUTE_TYPE> cka_value(std::string_view text) { return value_of(NameKind::cka, text); }
 
 inline std::string hexadecimal(CK_ULONG value, std::size_t digits) {
   std::array<char, 2 * sizeof(CK_ULONG)> buffer;

@@ -13,7 +13,8 @@ namespace p11shim {
 int Area::create() {
   const int descriptor = ::memfd_create("p11shim-area", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (descriptor < 0) return -1;
-  if (::ftruncate(descriptor, kSize) == 0 && ::fcntl(descriptor, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
+  if (::ftruncate(descriptor, kSize) == 0 &&
+      ::fcntl(descriptor, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
     return descriptor;
   const int error = errno;
   ::close(descriptor);

@@ -36,7 +36,9 @@ class FrameWriter {
 };
 
 // The header of a bin whose bytes are sent from elsewhere.
-void bin_header(Buffer& to, std::size_t size) { msgpack::packer<Buffer>(to).pack_bin(static_cast<std::uint32_t>(size)); }
+void bin_header(Buffer& to, std::size_t size) {
+  msgpack::packer<Buffer>(to).pack_bin(static_cast<std::uint32_t>(size));
+}
 
 bool is_zero(const Id128& id) {
   return std::all_of(id.begin(), id.end(), [](std::uint8_t b) { return b == 0; });
@@ -60,9 +62,7 @@ void put_optional(Out& out, std::span<const std::uint8_t> bytes) {
   out.bin(bytes);
 }
 
-std::span<const std::uint8_t> take_optional(In& in) {
-  return in.nil_if() ? std::span<const std::uint8_t>{} : in.bin();
-}
+std::span<const std::uint8_t> take_optional(In& in) { return in.nil_if() ? std::span<const std::uint8_t>{} : in.bin(); }
 
 In open(std::span<const std::uint8_t> frame, MessageKind kind, std::size_t fields) {
   In in(frame);

@@ -37,7 +37,7 @@ struct Request {
   std::uint32_t deadline_ms = 0;  // time left for this call; 0 = the receiver's default
   Id128 trace{};                  // W3C trace id; all zero = none
   bool has_mechanism = false;
-  std::uint64_t mechanism = 0;    // CK_MECHANISM_TYPE, repeated here for statistics, policy and audit
+  std::uint64_t mechanism = 0;  // CK_MECHANISM_TYPE, repeated here for statistics, policy and audit
   // A C_…Init that goes first in the same session, as one step with the call; 0 = none. The mechanism and all handles but
   // the session are then the Init's: the call itself has none.
   std::uint32_t init = 0;
@@ -46,30 +46,30 @@ struct Request {
   // come or not (calls/values.h). Empty = none.
   std::span<const std::uint8_t> wanted;
   Handles handles;
-  std::uint64_t area = 0;         // proxyd → lane only: where the body's references lead, and the reply's may; 0 = nowhere
+  std::uint64_t area = 0;  // proxyd → lane only: where the body's references lead, and the reply's may; 0 = nowhere
   std::span<const std::uint8_t> body;
 };
 
 struct Reply {
   std::uint64_t id = 0;
-  std::uint64_t rv = 0;                      // CK_RV, the module's own
-  std::uint64_t init_rv = 0;                 // of the Init that went first; unless it is CKR_OK the call was not executed
-  std::uint32_t queue_us = 0;                // microseconds spent waiting in proxyd
-  std::uint32_t hsm_us = 0;                  // microseconds spent in the module
+  std::uint64_t rv = 0;        // CK_RV, the module's own
+  std::uint64_t init_rv = 0;   // of the Init that went first; unless it is CKR_OK the call was not executed
+  std::uint32_t queue_us = 0;  // microseconds spent waiting in proxyd
+  std::uint32_t hsm_us = 0;    // microseconds spent in the module
   Handles handles;
   std::span<const std::uint8_t> body;
-  std::span<const std::uint8_t> annex;       // lane → proxyd only: descriptions of objects new to this worker
-  std::span<const std::uint8_t> values;      // of attributes that were wanted (calls/values.h)
+  std::span<const std::uint8_t> annex;   // lane → proxyd only: descriptions of objects new to this worker
+  std::span<const std::uint8_t> values;  // of attributes that were wanted (calls/values.h)
 };
 
 // First message of each connection, from the shim.
 struct Hello {
   std::uint32_t version = kProtocolVersion;
-  std::uint64_t fingerprint = 0;             // of the call table; must be equal on both sides
-  std::uint32_t word_size = 0;               // sizeof(CK_ULONG)
-  Id128 instance{};                          // the application; all its connections say the same
-  Id128 secret{};                            // from the first welcome; zero when the application is new
-  Id128 parent{};                            // after fork: the parent's instance, whose secret is then in `secret`
+  std::uint64_t fingerprint = 0;  // of the call table; must be equal on both sides
+  std::uint32_t word_size = 0;    // sizeof(CK_ULONG)
+  Id128 instance{};               // the application; all its connections say the same
+  Id128 secret{};                 // from the first welcome; zero when the application is new
+  Id128 parent{};                 // after fork: the parent's instance, whose secret is then in `secret`
   std::uint32_t pid = 0;
   std::string_view program;
 };
@@ -79,9 +79,9 @@ struct Welcome {
   std::uint32_t version = kProtocolVersion;
   std::uint64_t fingerprint = 0;
   std::uint64_t rv = 0;
-  Id128 secret{};                            // proves later connections, and descent after fork
+  Id128 secret{};  // proves later connections, and descent after fork
   std::uint64_t max_frame = 0;
-  bool resumed = false;                      // the application was known (or copied from its parent) with its sessions
+  bool resumed = false;  // the application was known (or copied from its parent) with its sessions
   std::string_view reason;
 };
 

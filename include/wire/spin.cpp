@@ -55,7 +55,9 @@ bool has_two_processors() {
     const std::string_view controllers = line.substr(first + 1, second - first - 1);
     const std::string group(line.substr(second + 1));
     if (controllers.empty() && !leaves_two_up_from("/sys/fs/cgroup", group)) return false;
-    if (controllers.starts_with("cpu") && !controllers.starts_with("cpuset") && !leaves_two_up_from("/sys/fs/cgroup/cpu", group)) return false;
+    if (controllers.starts_with("cpu") && !controllers.starts_with("cpuset") &&
+        !leaves_two_up_from("/sys/fs/cgroup/cpu", group))
+      return false;
   }
   return true;
 }

@@ -26,7 +26,7 @@ struct TokenState {
   std::uint32_t sessions = 0;
   std::uint32_t read_write_sessions = 0;
   std::unordered_set<std::uint64_t> private_handles;  // issued since the login
-  std::uint64_t logins_ended = 0;  // a call that was under way meanwhile cleans up after itself
+  std::uint64_t logins_ended = 0;                     // a call that was under way meanwhile cleans up after itself
 };
 
 class Application {
@@ -63,9 +63,9 @@ class Application {
   std::unordered_map<std::uint64_t, std::unique_ptr<VirtualSession>> sessions;
   std::unordered_map<const Pool*, TokenState> tokens;
   std::unordered_map<std::uint64_t, std::shared_ptr<SessionObject>> session_objects;  // by virtual handle
-  std::unordered_map<const WorkerObjects*, std::size_t> session_objects_in;            // how many of them; never 0
+  std::unordered_map<const WorkerObjects*, std::size_t> session_objects_in;           // how many of them; never 0
   std::deque<Identity> saved_states;  // keyed hashes of the states that C_GetOperationState gave it, the latest ones
-  bool slots_listed = false;  // it has asked for the slots since it started
+  bool slots_listed = false;          // it has asked for the slots since it started
   std::uint64_t next_session = 1;
   std::uint64_t next_session_object = 1;
 };

@@ -44,13 +44,15 @@ Place& Application::place(Pool& pool) {
   return pool.member.public_place();
 }
 
-Application* Applications::join(const Hello& hello, const std::optional<Peer>& peer, bool& resumed, CK_RV& rv, std::string& reason) {
+Application* Applications::join(const Hello& hello, const std::optional<Peer>& peer, bool& resumed, CK_RV& rv,
+                                std::string& reason) {
   rv = CKR_DEVICE_ERROR;
   if (is_zero(hello.instance)) return reason = "the hello names no application", nullptr;
   if (const auto found = applications_.find(hello.instance); found != applications_.end()) {
     Application& known = *found->second;
     // The instance id alone proves nothing.
-    if (!same(known.secret, hello.secret) || !same_user(known.peer, peer)) return reason = "this application belongs to somebody else", nullptr;
+    if (!same(known.secret, hello.secret) || !same_user(known.peer, peer))
+      return reason = "this application belongs to somebody else", nullptr;
     resumed = true;
     known.linger.reset();
     return &known;
@@ -83,7 +85,8 @@ void Applications::inherit(Application& child, const Application& parent) {
     auto copy = std::make_unique<VirtualSession>(handle, session->pool, session->read_write);
     copy->objects = session->objects;
     for (const std::uint64_t object : session->objects)
-      if (const auto found = parent.session_objects.find(object); found != parent.session_objects.end()) adopt(child, object, found->second);
+      if (const auto found = parent.session_objects.find(object); found != parent.session_objects.end())
+        adopt(child, object, found->second);
     ++session->pool.sessions;
     child.sessions.emplace(handle, std::move(copy));
   }
@@ -92,7 +95,8 @@ void Applications::inherit(Application& child, const Application& parent) {
     // Its own identity decides what the child may do (a server may have dropped its privileges).
     const PoolAccess& access = pool->config.access;
     if (!child.selected_by(access.allow)) state = {};
-    if (state.login == LoginState::so && !(child.peer && child.selected_by(access.admin))) state.login = LoginState::none;
+    if (state.login == LoginState::so && !(child.peer && child.selected_by(access.admin)))
+      state.login = LoginState::none;
     Member& member = const_cast<Pool*>(pool)->member;
     if (pool->balanced()) {
       if (state.login == LoginState::user) const_cast<Pool*>(pool)->login.share();
@@ -149,8 +153,9 @@ void Applications::release_hold(VirtualSession&, Hold& hold) {
   Worker& worker = hold.place->worker;
   if (worker.module().has_3_0 && hold.in_doubt == Operation::none) {
     Buffer body;
-    Out(body).uint(CKF_ENCRYPT | CKF_DECRYPT | CKF_DIGEST | CKF_SIGN | CKF_SIGN_RECOVER | CKF_VERIFY | CKF_VERIFY_RECOVER |
-                   CKF_MESSAGE_ENCRYPT | CKF_MESSAGE_DECRYPT | CKF_MESSAGE_SIGN | CKF_MESSAGE_VERIFY | CKF_FIND_OBJECTS);
+    Out(body).uint(CKF_ENCRYPT | CKF_DECRYPT | CKF_DIGEST | CKF_SIGN | CKF_SIGN_RECOVER | CKF_VERIFY |
+                   CKF_VERIFY_RECOVER | CKF_MESSAGE_ENCRYPT | CKF_MESSAGE_DECRYPT | CKF_MESSAGE_SIGN |
+                   CKF_MESSAGE_VERIFY | CKF_FIND_OBJECTS);
     const std::uint64_t handle = real->handle;
     OwnCall::start(worker, kSessionCancel, {&handle, 1}, std::move(body), [real](Reply* reply) {
       if (reply == nullptr) return;  // the worker is gone, and the session with it
@@ -187,12 +192,14 @@ void Applications::forget_login(Application& application, Pool& pool) {
 void Applications::login_ended_meanwhile(Application& application, VirtualSession& session) {
   std::vector<std::uint64_t> private_objects;
   for (const std::uint64_t handle : session.objects)
-    if (const auto found = application.session_objects.find(handle); found != application.session_objects.end() && found->second->is_private)
+    if (const auto found = application.session_objects.find(handle);
+        found != application.session_objects.end() && found->second->is_private)
       private_objects.push_back(handle);
   for (const std::uint64_t handle : private_objects) drop_object(application, handle, true);
 }
 
-void Applications::register_object(Application& application, VirtualSession& session, std::uint64_t handle, std::shared_ptr<SessionObject> object) {
+void Applications::register_object(Application& application, VirtualSession& session, std::uint64_t handle,
+                                   std::shared_ptr<SessionObject> object) {
   object->handle = handle;
   object->session = session.handle;
   session.objects.insert(handle);
@@ -210,7 +217,8 @@ void Applications::drop_object(Application& application, std::uint64_t handle, b
   const std::shared_ptr<SessionObject> object = std::move(found->second);
   application.session_objects.erase(found);
   if (VirtualSession* session = application.session(object->session)) session->objects.erase(handle);
-  if (const auto in = application.session_objects_in.find(object->place); in != application.session_objects_in.end() && --in->second == 0)
+  if (const auto in = application.session_objects_in.find(object->place);
+      in != application.session_objects_in.end() && --in->second == 0)
     application.session_objects_in.erase(in);
   if (object->place == nullptr) return;  // gone already
   // A forked relative may have it still; if the application has destroyed it, it is gone for all of them.
@@ -283,7 +291,8 @@ bool Applications::reclaim(RealSessions& sessions, Bound pin) {
     for (auto& [handle, session] : application->sessions)
       for (std::size_t i = 0; i < session->holds.size(); ++i) {
         const Hold& hold = session->holds[i];
-        if (session->busy || hold.session->pool != &sessions || hold.session->pin != pin || hold.since_ms >= oldest) continue;
+        if (session->busy || hold.session->pool != &sessions || hold.session->pin != pin || hold.since_ms >= oldest)
+          continue;
         oldest = hold.since_ms;
         owner = session.get();
         index = i;

@@ -11,7 +11,8 @@ namespace p11shim {
 
 class Applications {
  public:
-  Applications(Runtime& runtime, Registry& registry, std::uint32_t limit) : runtime_(runtime), registry_(registry), limit_(limit) {}
+  Applications(Runtime& runtime, Registry& registry, std::uint32_t limit)
+      : runtime_(runtime), registry_(registry), limit_(limit) {}
 
   // Joins the application that `hello` names, or makes it. Null: `reason` says why not, `rv` what to answer.
   Application* join(const Hello& hello, const std::optional<Peer>& peer, bool& resumed, CK_RV& rv, std::string& reason);
@@ -32,7 +33,8 @@ class Applications {
   void forget_login(Application& application, Pool& pool);
   // The login ended while a call was under way in this session: private objects that it made go too.
   void login_ended_meanwhile(Application& application, VirtualSession& session);
-  void register_object(Application& application, VirtualSession& session, std::uint64_t handle, std::shared_ptr<SessionObject> object);
+  void register_object(Application& application, VirtualSession& session, std::uint64_t handle,
+                       std::shared_ptr<SessionObject> object);
   // Lets go of a session object; the last one to do so destroys it in the module.
   void drop_object(Application& application, std::uint64_t handle, bool destroy_in_module);
 

@@ -19,7 +19,9 @@ Generations::Generations() {
   if (ftruncate(descriptor_, sizeof(GenerationPage)) == 0)
     memory = mmap(nullptr, sizeof(GenerationPage), PROT_READ | PROT_WRITE, MAP_SHARED, descriptor_, 0);
   // From here on only this mapping can write.
-  const bool is_sealed = memory != MAP_FAILED && fcntl(descriptor_, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) == 0;
+  const bool is_sealed =
+      memory != MAP_FAILED &&
+      fcntl(descriptor_, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) == 0;
   if (!is_sealed) {
     if (memory != MAP_FAILED) munmap(memory, sizeof(GenerationPage));
     close(descriptor_);

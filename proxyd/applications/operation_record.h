@@ -32,7 +32,7 @@ struct OperationRecord {
   const Member* member = nullptr;  // where it ran last
   std::uint64_t bytes_in = 0;
   std::uint64_t bytes_out = 0;
-  AuditTimes times;            // sums
+  AuditTimes times;  // sums
   std::array<std::uint8_t, 16> trace_id{};
 
   // One more call of the same operation.

@@ -23,17 +23,19 @@ struct Hold {
 };
 
 struct VirtualSession {
-  VirtualSession(std::uint64_t its_handle, Pool& its_pool, bool is_read_write) : handle(its_handle), pool(its_pool), read_write(is_read_write) {}
+  VirtualSession(std::uint64_t its_handle, Pool& its_pool, bool is_read_write)
+      : handle(its_handle), pool(its_pool), read_write(is_read_write) {}
 
   const std::uint64_t handle;
   Pool& pool;
   const bool read_write;
-  bool busy = false;             // one call at a time; others wait in `turn`
+  bool busy = false;  // one call at a time; others wait in `turn`
   bool closing = false;
-  bool search_detached = false;  // its search is active for the application only; the real session was needed elsewhere, or is gone
+  bool search_detached =
+      false;  // its search is active for the application only; the real session was needed elsewhere, or is gone
   Operation lost = Operation::none;  // their worker died: the next call of such an operation says so, once
-  std::unique_ptr<WaitList> turn;  // made when first needed
-  std::vector<Hold> holds;         // almost always none or one
+  std::unique_ptr<WaitList> turn;    // made when first needed
+  std::vector<Hold> holds;           // almost always none or one
   std::vector<std::uint64_t> found;  // result of the active find, from `found_next` on not handed out yet
   std::size_t found_next = 0;
   std::unordered_set<std::uint64_t> objects;  // session objects made in it (virtual handles)

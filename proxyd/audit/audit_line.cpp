@@ -116,16 +116,11 @@ class JsonObject {
 
 std::string_view class_name(AuditClass audit_class) {
   switch (audit_class) {
-    case AuditClass::none:
-      return "none";
-    case AuditClass::admin:
-      return "admin";
-    case AuditClass::auth:
-      return "auth";
-    case AuditClass::use:
-      return "use";
-    case AuditClass::read:
-      return "read";
+    case AuditClass::none: return "none";
+    case AuditClass::admin: return "admin";
+    case AuditClass::auth: return "auth";
+    case AuditClass::use: return "use";
+    case AuditClass::read: return "read";
   }
   return "none";
 }

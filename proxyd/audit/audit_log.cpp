@@ -85,8 +85,7 @@ void AuditLog::flush() {
   wake_.notify_one();
   buffer_.clear();
   if (failing == std::exchange(reported_failure_, failing)) return;
-  report_(failing ? "the audit log cannot be written: " + error : "the audit log is being written again",
-          !failing);
+  report_(failing ? "the audit log cannot be written: " + error : "the audit log is being written again", !failing);
 }
 
 void AuditLog::reopen() {

@@ -25,13 +25,9 @@ int open_log(const char* path, mode_t mode) {
 
 }  // namespace
 
-FileSink::FileSink(FileSinkOptions options) : options_(std::move(options)) {
-  open();
-}
+FileSink::FileSink(FileSinkOptions options) : options_(std::move(options)) { open(); }
 
-FileSink::~FileSink() {
-  close();
-}
+FileSink::~FileSink() { close(); }
 
 void FileSink::write(std::string_view lines) {
   if (file_ < 0) open();
@@ -39,9 +35,7 @@ void FileSink::write(std::string_view lines) {
   if (options_.max_size != 0 && size_ >= options_.max_size) rotate();
 }
 
-void FileSink::reopen() {
-  close();
-}
+void FileSink::reopen() { close(); }
 
 void FileSink::open() {
   file_ = open_log(options_.path.c_str(), options_.mode);
@@ -100,8 +94,7 @@ void FileSink::rotate() {
 
 void FileSink::fail(const char* what, int error, bool lost) const {
   throw AuditSinkError(
-      std::string("cannot ") + what + " " + options_.path + ": " + std::generic_category().message(error),
-      lost);
+      std::string("cannot ") + what + " " + options_.path + ": " + std::generic_category().message(error), lost);
 }
 
 }  // namespace p11shim

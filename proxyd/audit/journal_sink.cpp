@@ -19,9 +19,7 @@ namespace {
 // libsystemd takes it for success when there is no journal at all.
 constexpr char kJournalSocket[] = "/run/systemd/journal/socket";
 
-iovec field(std::string& text) {
-  return {text.data(), text.size()};
-}
+iovec field(std::string& text) { return {text.data(), text.size()}; }
 
 void send(std::string_view line) {
   std::string message = "MESSAGE=";

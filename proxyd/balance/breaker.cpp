@@ -41,7 +41,8 @@ void Breaker::failed(std::uint64_t now_ms, const std::string& why, bool trial) {
   if (trial) trial_ = false;
   if (state_ == State::half_open && trial) return open(now_ms, why);
   if (state_ != State::closed) return;  // a call that was under way when it opened
-  if (in_a_row_ >= config_.failures) return open(now_ms, std::to_string(in_a_row_) + " failures in a row, the last: " + why);
+  if (in_a_row_ >= config_.failures)
+    return open(now_ms, std::to_string(in_a_row_) + " failures in a row, the last: " + why);
   if (window_is_bad(now_ms)) open(now_ms, "too many failures, the last: " + why);
 }
 

@@ -59,7 +59,9 @@ class Breaker {
   [[nodiscard]] bool window_is_bad(std::uint64_t now_ms) const;
   void open(std::uint64_t now_ms, const std::string& why);
   void set_state(State state);
-  [[nodiscard]] std::uint64_t bucket_ms() const { return std::max<std::uint64_t>(1, static_cast<std::uint64_t>(config_.window.count()) / kBuckets); }
+  [[nodiscard]] std::uint64_t bucket_ms() const {
+    return std::max<std::uint64_t>(1, static_cast<std::uint64_t>(config_.window.count()) / kBuckets);
+  }
 
   const BreakerConfig config_;
   std::mt19937_64& random_;

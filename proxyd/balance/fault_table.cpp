@@ -27,7 +27,9 @@ void functions(std::string& table) {
 }
 
 void codes(std::string& table) {
-  table += "| answer | counts against the member | repeated elsewhere | its worker is started anew | the object is looked for again |\n";
+  table +=
+      "| answer | counts against the member | repeated elsewhere | its worker is started anew | the object is looked "
+      "for again |\n";
   table += "|---|---|---|---|---|\n";
   for (const Name& entry : all(NameKind::ckr)) {
     const Blame blame = blame_of(entry.value);

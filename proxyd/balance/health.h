@@ -10,8 +10,8 @@ namespace p11shim {
 // What the operator wants of a member, whatever its health.
 enum class Wanted : std::uint8_t {
   ready,
-  drain,  // nothing new; what has begun goes on
-  maint,  // nothing at all
+  drain,    // nothing new; what has begun goes on
+  maint,    // nothing at all
   removed,  // as drain, until nothing needs it; then it leaves its pool
 };
 

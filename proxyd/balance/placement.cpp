@@ -7,7 +7,8 @@ namespace p11shim {
 std::size_t Placement::choose(std::span<Candidate> candidates) {
   std::uint32_t lowest = UINT32_MAX;
   for (const Candidate& each : candidates) lowest = std::min(lowest, each.priority);
-  const auto end = std::partition(candidates.begin(), candidates.end(), [&](const Candidate& each) { return each.priority == lowest; });
+  const auto end = std::partition(candidates.begin(), candidates.end(),
+                                  [&](const Candidate& each) { return each.priority == lowest; });
   const std::span<Candidate> tier = candidates.first(static_cast<std::size_t>(end - candidates.begin()));
   if (tier.size() == 1) return tier[0].member;
   switch (strategy_) {
@@ -16,7 +17,9 @@ std::size_t Placement::choose(std::span<Candidate> candidates) {
     case Strategy::round_robin: return round_robin(tier);
     case Strategy::failover: break;
   }
-  return std::min_element(tier.begin(), tier.end(), [](const Candidate& a, const Candidate& b) { return a.member < b.member; })->member;
+  return std::min_element(tier.begin(), tier.end(),
+                          [](const Candidate& a, const Candidate& b) { return a.member < b.member; })
+      ->member;
 }
 
 // Power of two choices: good as the best of all, and no herd follows one measurement.

@@ -16,7 +16,8 @@ void ClientCall::init_token() {
   if (!worker_ready(place_->worker)) return;
   pool_->member.user().stop("the token is initialised");
   pool_->member.so().stop("the token is initialised");
-  place_->read_only.close_all(guarded([this] { place_->read_write.close_all(guarded([this] { go(&ClientCall::init_token_forward); })); }));
+  place_->read_only.close_all(
+      guarded([this] { place_->read_write.close_all(guarded([this] { go(&ClientCall::init_token_forward); })); }));
 }
 
 void ClientCall::init_token_forward() {
@@ -30,11 +31,13 @@ void ClientCall::token_initialized() {
   const CK_SLOT_ID slot = forwarded_.handles[0];
   place_->objects.forget_token_objects();
   place_->token_changed();
-  member.backend().refresh_slots(false, guarded([this, &member, slot](CK_RV) {
-    for (const SlotEntry& entry : member.backend().worker().slots())
-      if (entry.slot == slot && entry.token_rv == CKR_OK) member.identify_by({unpadded(entry.token.label), unpadded(entry.token.serialNumber), std::nullopt});
-    finish(CKR_OK);
-  }));
+  member.backend().refresh_slots(
+      false, guarded([this, &member, slot](CK_RV) {
+        for (const SlotEntry& entry : member.backend().worker().slots())
+          if (entry.slot == slot && entry.token_rv == CKR_OK)
+            member.identify_by({unpadded(entry.token.label), unpadded(entry.token.serialNumber), std::nullopt});
+        finish(CKR_OK);
+      }));
 }
 
 void ClientCall::init_pin() {
@@ -53,7 +56,8 @@ void ClientCall::set_pin() {
   if (pool_->balanced()) return set_pins();
   // The public worker may have been running when the PIN was changed elsewhere; then it would accept the old one.
   Member& member = pool_->member;
-  if (&application_->place(*pool_) != &member.public_place() || !member.backend().stale()) return go(&ClientCall::forward_session);
+  if (&application_->place(*pool_) != &member.public_place() || !member.backend().stale())
+    return go(&ClientCall::forward_session);
   if (member.user().is_shared()) {
     member.backend().renew_if_stale();
     return go(&ClientCall::forward_session);
@@ -76,11 +80,14 @@ void ClientCall::set_pin() {
 void ClientCall::set_pins() {
   const LoginState login = application_->token(*pool_).login;
   if (!session_->read_write) return finish(CKR_SESSION_READ_ONLY);
-  if (request_.call == number_of<&CK_FUNCTION_LIST_3_0::C_InitPIN>() && login != LoginState::so) return finish(CKR_USER_NOT_LOGGED_IN);
+  if (request_.call == number_of<&CK_FUNCTION_LIST_3_0::C_InitPIN>() && login != LoginState::so)
+    return finish(CKR_USER_NOT_LOGGED_IN);
   Buffer pins;
   pins.mark_secret();
   pins.append(request_.body.data(), request_.body.size());
-  const PinDomain domain = login == LoginState::so ? PinDomain::so : login == LoginState::user ? PinDomain::user : PinDomain::nobody;
+  const PinDomain domain = login == LoginState::so     ? PinDomain::so
+                           : login == LoginState::user ? PinDomain::user
+                                                       : PinDomain::nobody;
   change_pins(*pool_, domain, request_.call, std::move(pins), guarded([this](CK_RV rv) { finish(rv); }));
 }
 

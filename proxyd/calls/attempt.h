@@ -20,11 +20,11 @@ class AttemptDeadline final : public Deadline {
 };
 
 struct Attempts {
-  Membership* on = nullptr;    // where one is under way
-  bool trial = false;          // of its breaker
+  Membership* on = nullptr;  // where one is under way
+  bool trial = false;        // of its breaker
   std::uint64_t began_ns = 0;
   std::uint32_t count = 0;
-  std::uint64_t tried = 0;     // members, as bits
+  std::uint64_t tried = 0;  // members, as bits
   struct Suspect {
     Membership* member;
     CK_RV rv;
@@ -34,8 +34,8 @@ struct Attempts {
   bool looked_again = false;    // for a handle that nobody knew
   bool replaying = false;       // what is sent is a recorded call
   std::size_t replay_next = 0;
-  Member* only = nullptr;       // no other will do: it has the saved state
-  std::size_t finding = 0;      // members that have not answered a search
+  Member* only = nullptr;   // no other will do: it has the saved state
+  std::size_t finding = 0;  // members that have not answered a search
   std::unordered_set<std::uint64_t> found;
   std::vector<Candidate> candidates;
 

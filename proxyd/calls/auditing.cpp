@@ -6,7 +6,8 @@ namespace p11shim {
 namespace {
 
 using List = CK_FUNCTION_LIST_3_0;
-constexpr Operation kMessages = Operation::message_encrypt | Operation::message_decrypt | Operation::message_sign | Operation::message_verify;
+constexpr Operation kMessages =
+    Operation::message_encrypt | Operation::message_decrypt | Operation::message_sign | Operation::message_verify;
 constexpr int kDeepest = 32;
 
 bool has(Operation all, Operation some) { return (all & some) != Operation::none; }
@@ -37,7 +38,8 @@ std::uint64_t data_size(std::span<const std::uint8_t> body) {
   return total;
 }
 
-void write_record(AuditLog& audit, const Application& application, const Pool* pool, const OperationRecord& from, bool unfinished) {
+void write_record(AuditLog& audit, const Application& application, const Pool* pool, const OperationRecord& from,
+                  bool unfinished) {
   AuditRecord record;
   record.time = std::chrono::system_clock::now();
   record.audit_class = from.audit_class;
@@ -107,7 +109,8 @@ void ClientCall::audit_led(OperationRecord own) {
     write_record(services_.audit, *application_, pool_, record, true);
     return true;
   });
-  const bool goes_on = !is_refused && (own.rv == CKR_OK || own.rv == CKR_BUFFER_TOO_SMALL) && session_->hold_with(own.operation) != nullptr;
+  const bool goes_on = !is_refused && (own.rv == CKR_OK || own.rv == CKR_BUFFER_TOO_SMALL) &&
+                       session_->hold_with(own.operation) != nullptr;
   if (goes_on) session_->records.push_back(std::move(own));
   else write_record(services_.audit, *application_, pool_, own, false);
 }
@@ -130,7 +133,8 @@ void ClientCall::audit(CK_RV rv, std::span<const std::uint8_t> reply_body) {
   std::erase_if(session_->records, [&](OperationRecord& record) {
     if (!has(record.operation, policy.operation)) return false;
     if (begins) return write(record, true), true;  // replaced or cancelled by its Init
-    const bool goes_on = session_->hold_with(record.operation) != nullptr || (has(record.operation, Operation::find) && session_->search_detached);
+    const bool goes_on = session_->hold_with(record.operation) != nullptr ||
+                         (has(record.operation, Operation::find) && session_->search_detached);
     if (has(policy.operation, kMessages) && !cancels) {
       if (!own.mechanism) own.mechanism = record.mechanism;
       if (!own.key) own.key = record.key;
@@ -143,7 +147,8 @@ void ClientCall::audit(CK_RV rv, std::span<const std::uint8_t> reply_body) {
     write(record, cancels);
     return true;
   });
-  if (begins && (own.mechanism || policy.operation == Operation::find)) return session_->records.push_back(std::move(own));
+  if (begins && (own.mechanism || policy.operation == Operation::find))
+    return session_->records.push_back(std::move(own));
   if (!is_part) write(own, false);
 }
 

@@ -12,7 +12,8 @@ namespace p11shim {
 std::uint64_t data_size(std::span<const std::uint8_t> body);
 
 // `pool`: null if the call got to none. `unfinished`: the application gave the operation up.
-void write_record(AuditLog& audit, const Application& application, const Pool* pool, const OperationRecord& record, bool unfinished);
+void write_record(AuditLog& audit, const Application& application, const Pool* pool, const OperationRecord& record,
+                  bool unfinished);
 
 // A session ends with operations under way.
 void write_unfinished(AuditLog& audit, const Application& application, const VirtualSession& session);

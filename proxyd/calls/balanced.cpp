@@ -2,9 +2,9 @@
 // member is chosen and ends with its answer, its failure or its time; docs/pools.md says what is done then.
 #include <algorithm>
 
+#include "pkcs11/names.h"
 #include "proxyd/balance/faults.h"
 #include "proxyd/calls/client_call.h"
-#include "pkcs11/names.h"
 
 namespace p11shim {
 
@@ -50,7 +50,8 @@ void ClientCall::for_each_needed(Fn fn) const {
   const auto visit = [&](std::uint64_t handle) {
     if (handle == CK_INVALID_HANDLE || (handle & kSessionObjectBit) != 0) return;
     const TokenObject* object = pool_->objects.find(handle);
-    const bool hidden = object != nullptr && object->is_private && !(sees_private() && application_->token(*pool_).private_handles.contains(handle));
+    const bool hidden = object != nullptr && object->is_private &&
+                        !(sees_private() && application_->token(*pool_).private_handles.contains(handle));
     if (!hidden) fn(handle, object);
   };
   for (std::size_t i = 1; i < request_.handles.size(); ++i) visit(request_.handles[i]);
@@ -79,9 +80,14 @@ Place* ClientCall::choose_member() {
     attempts_.candidates.clear();
     for (const auto& each : pool_->members) {
       Place* place = pool_->place_of(*each, logged_in());
-      if (place == nullptr || each->health.wanted != Wanted::ready || (attempts_.only != nullptr && attempts_.only != &each->member)) continue;
-      if ((attempts_.tried & each->bit()) != 0 || each->is_full() || !has_all(*place) || !each->health.breaker.admits(now)) continue;
-      attempts_.candidates.push_back({each->number, each->health.cost(now), each->health.outstanding, each->weight, each->member.config().priority});
+      if (place == nullptr || each->health.wanted != Wanted::ready ||
+          (attempts_.only != nullptr && attempts_.only != &each->member))
+        continue;
+      if ((attempts_.tried & each->bit()) != 0 || each->is_full() || !has_all(*place) ||
+          !each->health.breaker.admits(now))
+        continue;
+      attempts_.candidates.push_back({each->number, each->health.cost(now), each->health.outstanding, each->weight,
+                                      each->member.config().priority});
     }
     if (attempts_.candidates.empty()) continue;
     Membership& chosen = *pool_->numbered(pool_->placement.choose(attempts_.candidates));
@@ -93,11 +99,14 @@ Place* ClientCall::choose_member() {
 // A module may make the nonces of messages by counting. Two members that count for one key make the same nonces: all of one key
 // is encrypted on the same member, and on no other when that one is away.
 const Member* ClientCall::counts_nonces_on() const {
-  if ((info_->policy.operation & Operation::message_encrypt) == Operation::none || goes_on() || request_.handles.size() < 2) return nullptr;
+  if ((info_->policy.operation & Operation::message_encrypt) == Operation::none || goes_on() ||
+      request_.handles.size() < 2)
+    return nullptr;
   const TokenObject* key = pool_->objects.find(request_.handles[1]);
   const Membership* first = nullptr;
   for (const auto& each : pool_->members)
-    if (key != nullptr && (key->members & each->bit()) != 0 && (first == nullptr || each->number < first->number)) first = each.get();
+    if (key != nullptr && (key->members & each->bit()) != 0 && (first == nullptr || each->number < first->number))
+      first = each.get();
   return first != nullptr ? &first->member : nullptr;
 }
 
@@ -105,7 +114,8 @@ const Member* ClientCall::counts_nonces_on() const {
 Place* ClientCall::bound_place() {
   for (std::size_t i = 1; i < request_.handles.size(); ++i) {
     const auto found = application_->session_objects.find(request_.handles[i]);
-    if (found == application_->session_objects.end() || found->second->place == nullptr || found->second->pool != pool_) continue;
+    if (found == application_->session_objects.end() || found->second->place == nullptr || found->second->pool != pool_)
+      continue;
     for (const auto& each : pool_->members)
       for (Place* place : {&each->member.public_place(), &each->member.user().place()})
         if (&place->objects == found->second->place) return place;
@@ -126,7 +136,8 @@ void ClientCall::wait_for_member(std::uint64_t now) {
     for (const auto& each : pool_->members) {
       Place* place = pool_->place_of(*each, logged_in());
       // A member that shows nothing yet may have what it had.
-      may_be |= place != nullptr ? place->objects.real_of(handle) != 0 || each->survey_of(*place).running() : object != nullptr && (object->members & each->bit()) != 0;
+      may_be |= place != nullptr ? place->objects.real_of(handle) != 0 || each->survey_of(*place).running()
+                                 : object != nullptr && (object->members & each->bit()) != 0;
     }
     somewhere &= may_be;
   });
@@ -144,7 +155,8 @@ void ClientCall::wait_for_member(std::uint64_t now) {
 
 // Every member was asked, and none has it any more.
 CK_RV ClientCall::missing_object() const {
-  const bool is_key = info_->policy.effect == Effect::starts || request_.init != 0 || info_->policy.objects == Objects::creates;
+  const bool is_key =
+      info_->policy.effect == Effect::starts || request_.init != 0 || info_->policy.objects == Objects::creates;
   return is_key ? CKR_KEY_HANDLE_INVALID : CKR_OBJECT_HANDLE_INVALID;
 }
 
@@ -155,12 +167,15 @@ void ClientCall::begin_attempt() {
   attempts_.began_ns = uv_hrtime();
   attempts_.tried |= on.bit();
   // An Init alone is no call of its own to the budget: what uses it is.
-  const bool only_begins = info_->policy.effect == Effect::starts && request_.init == 0 && info_->policy.operation != Operation::find;
+  const bool only_begins =
+      info_->policy.effect == Effect::starts && request_.init == 0 && info_->policy.operation != Operation::find;
   if (attempts_.count++ == 0 && !only_begins) pool_->budget.call(services_.runtime.now_ms());
   ++on.health.outstanding;
   member_statistics_ = on.statistics;
   if (request_.init != 0 || recourse(*info_, Reached::unknown) != Recourse::none)
-    services_.deadlines.arm(attempt_deadline_, services_.runtime.now_ms() + static_cast<std::uint64_t>(pool_->config.balance.attempt_timeout.count()));
+    services_.deadlines.arm(
+        attempt_deadline_,
+        services_.runtime.now_ms() + static_cast<std::uint64_t>(pool_->config.balance.attempt_timeout.count()));
 }
 
 Membership* ClientCall::end_attempt() {
@@ -181,7 +196,8 @@ void ClientCall::attempt_succeeded() {
   on->health.took(now, took_ms);
   on->health.breaker.succeeded(now, static_cast<std::uint64_t>(took_ms), attempts_.trial);
   for (const Attempts::Suspect& suspect : attempts_.suspects)
-    if (suspect.member != on) suspect.member->health.breaker.failed(now, "it answered " + display(NameKind::ckr, suspect.rv), false);
+    if (suspect.member != on)
+      suspect.member->health.breaker.failed(now, "it answered " + display(NameKind::ckr, suspect.rv), false);
   attempts_.suspects.clear();
 }
 
@@ -251,7 +267,9 @@ bool ClientCall::resolve_again() {
 // `restarts`: its worker does, so that the same member will do as well.
 bool ClientCall::may_try_elsewhere(Reached reached, bool restarts) {
   // A call that brings its Init along is a whole operation, or the begin of one.
-  const Recourse what = session_ == nullptr ? Recourse::none : request_.init != 0 ? Recourse::repeat : recourse(*info_, reached);
+  const Recourse what = session_ == nullptr  ? Recourse::none
+                        : request_.init != 0 ? Recourse::repeat
+                                             : recourse(*info_, reached);
   if (what == Recourse::none || attempts_.count >= pool_->config.balance.max_attempts) return false;
   if (request_.has_mechanism && is_stateful(request_.mechanism)) return false;
   for (std::size_t i = 1; i < request_.handles.size(); ++i)
@@ -261,11 +279,14 @@ bool ClientCall::may_try_elsewhere(Reached reached, bool restarts) {
     if (record == nullptr || !record->replayable) return false;
   }
   const bool others = std::any_of(pool_->members.begin(), pool_->members.end(), [&](const auto& each) {
-    if (each->health.wanted != Wanted::ready || (place_ != nullptr && &each->member == place_->member && !restarts)) return false;
+    if (each->health.wanted != Wanted::ready || (place_ != nullptr && &each->member == place_->member && !restarts))
+      return false;
     if (Place* place = pool_->place_of(*each, logged_in())) return has_all(*place);
     // It is on its way, and has what it had.
     bool may_have = each->quarantine.empty();
-    for_each_needed([&](std::uint64_t, const TokenObject* object) { may_have &= object != nullptr && (object->members & each->bit()) != 0; });
+    for_each_needed([&](std::uint64_t, const TokenObject* object) {
+      may_have &= object != nullptr && (object->members & each->bit()) != 0;
+    });
     return may_have;
   });
   return (others || reached == Reached::nothing) && pool_->budget.take(services_.runtime.now_ms());
@@ -330,12 +351,14 @@ bool ClientCall::worker_failed(JobFailure failure) {
 
 // The member has not answered for attempt_timeout. If no other can help it may take as long as the call has.
 void ClientCall::attempt_expired() {
-  if (attempts_.on == nullptr || session_ == nullptr || attempts_.finding != 0) return attempts_.finding != 0 ? finish_finding() : void();
+  if (attempts_.on == nullptr || session_ == nullptr || attempts_.finding != 0)
+    return attempts_.finding != 0 ? finish_finding() : void();
   const bool runs = worker_ != nullptr && lane_ != nullptr;
   if (!may_try_elsewhere(runs ? Reached::unknown : Reached::nothing)) return;
   stop_waiting();
   scarce_ = nullptr;
-  if (runs) attempt_failed("it has not answered in " + std::to_string(pool_->config.balance.attempt_timeout.count()) + " ms");
+  if (runs)
+    attempt_failed("it has not answered in " + std::to_string(pool_->config.balance.attempt_timeout.count()) + " ms");
   else attempt_abandoned();
   if (worker_ != nullptr) {
     for (const Hold& hold : session_->holds)

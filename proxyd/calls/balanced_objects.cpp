@@ -11,7 +11,9 @@ void ClientCall::find_on_all(const Reply& reply) {
   session_->end_find();
   attempts_.found.clear();
   attempts_.finding = 1;
-  services_.deadlines.arm(attempt_deadline_, services_.runtime.now_ms() + static_cast<std::uint64_t>(pool_->config.balance.attempt_timeout.count()));
+  services_.deadlines.arm(
+      attempt_deadline_,
+      services_.runtime.now_ms() + static_cast<std::uint64_t>(pool_->config.balance.attempt_timeout.count()));
   Place* const first = place_;
   const auto ask = [&](Place& place, bool session_objects_only) {
     ++attempts_.finding;
@@ -19,9 +21,9 @@ void ClientCall::find_on_all(const Reply& reply) {
     tmpl.append(search_template().data(), search_template().size());
     Survey& survey = pool_->of(place).survey_of(place);
     Errand::find(place, std::move(tmpl), guarded([this, &place, &survey, session_objects_only](Reply* found) {
-      if (found == nullptr || found->rv != CKR_OK) return found_one();
-      take_found(survey, place, *found, session_objects_only);
-    }));
+                   if (found == nullptr || found->rv != CKR_OK) return found_one();
+                   take_found(survey, place, *found, session_objects_only);
+                 }));
   };
   for (const auto& each : pool_->members) {
     Place* usual = pool_->place_of(*each, logged_in());
@@ -37,10 +39,10 @@ void ClientCall::find_on_all(const Reply& reply) {
 
 void ClientCall::take_found(Survey& survey, Place& place, const Reply& reply, bool session_objects_only) {
   survey.take(reply, guarded([this, &place, session_objects_only](const std::vector<std::uint64_t>& reals) {
-    if (attempts_.finding == 0) return;
-    add_found(place, reals, session_objects_only);
-    found_one();
-  }));
+                if (attempts_.finding == 0) return;
+                add_found(place, reals, session_objects_only);
+                found_one();
+              }));
 }
 
 void ClientCall::found_one() {

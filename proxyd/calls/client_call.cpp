@@ -103,7 +103,8 @@ bool ClientCall::begin(Application& application, std::span<const std::uint8_t> f
   uses_area_ = area_ != nullptr && carries_bulk(info_->policy);
   area_is_lost_ = false;
 
-  std::uint64_t limit = static_cast<std::uint64_t>((info_->policy.slow ? services_.limits.keygen_deadline : services_.limits.deadline).count());
+  std::uint64_t limit = static_cast<std::uint64_t>(
+      (info_->policy.slow ? services_.limits.keygen_deadline : services_.limits.deadline).count());
   if (request_.deadline_ms != 0) limit = std::min<std::uint64_t>(limit, request_.deadline_ms);
   limit = cap_for_member(limit);
   scarce_ = nullptr;
@@ -120,7 +121,9 @@ bool ClientCall::begin(Application& application, std::span<const std::uint8_t> f
 std::uint64_t ClientCall::cap_for_member(std::uint64_t limit_ms) {
   if (request_.handles.empty()) return limit_ms;
   const VirtualSession* session = info_->policy.slot ? nullptr : application_->session(request_.handles[0]);
-  const Pool* pool = session != nullptr ? &session->pool : info_->policy.slot ? visible_pool(request_.handles[0]) : nullptr;
+  const Pool* pool = session != nullptr   ? &session->pool
+                     : info_->policy.slot ? visible_pool(request_.handles[0])
+                                          : nullptr;
   if (pool == nullptr || pool->balanced() || !pool->member.config().options.max_call) return limit_ms;
   return std::min<std::uint64_t>(limit_ms, static_cast<std::uint64_t>(pool->member.config().options.max_call->count()));
 }
@@ -199,7 +202,8 @@ void ClientCall::leave_session() {
   if (session_ == nullptr) return;
   VirtualSession* session = std::exchange(session_, nullptr);
   session->busy = false;
-  if (application_->token(*pool_).logins_ended != logins_ended_) services_.applications.login_ended_meanwhile(*application_, *session);
+  if (application_->token(*pool_).logins_ended != logins_ended_)
+    services_.applications.login_ended_meanwhile(*application_, *session);
   if (session->turn != nullptr) session->turn->resume_one();
 }
 
@@ -209,7 +213,9 @@ void ClientCall::account(CK_RV rv) {
   application_->failed += rv != CKR_OK;
   application_->last_call_ms = services_.runtime.now_ms();
   Sample sample;
-  sample.member = pool_ == nullptr ? services_.registry.member("", "") : attempts_.count != 0 ? member_statistics_ : pool_->statistics;
+  sample.member = pool_ == nullptr       ? services_.registry.member("", "")
+                  : attempts_.count != 0 ? member_statistics_
+                                         : pool_->statistics;
   sample.function = request_.call;
   if (request_.has_mechanism) sample.mechanism = request_.mechanism;
   sample.client = application_->client;

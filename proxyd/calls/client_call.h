@@ -186,7 +186,9 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   void search_done();
   [[nodiscard]] bool is_whole_search() const;
   [[nodiscard]] bool is_search() const { return info_->policy.objects == Objects::lists || is_whole_search(); }
-  [[nodiscard]] std::span<const std::uint8_t> search_template() const { return is_whole_search() ? request_.init_body : request_.body; }
+  [[nodiscard]] std::span<const std::uint8_t> search_template() const {
+    return is_whole_search() ? request_.init_body : request_.body;
+  }
   void find_objects();
   void find_objects_final();
 
@@ -222,31 +224,31 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   Request request_;
   const CallInfo* info_ = nullptr;
   std::uint64_t started_ns_ = 0;
-  std::uint64_t lane_ns_ = 0;      // when a lane took it; 0 = none did
+  std::uint64_t lane_ns_ = 0;  // when a lane took it; 0 = none did
   std::uint32_t hsm_us_ = 0;
   Pool* pool_ = nullptr;
   VirtualSession* session_ = nullptr;  // whose turn this call has
   Place* place_ = nullptr;
-  RealSession* lease_ = nullptr;       // borrowed for this call only
-  RealSessions* scarce_ = nullptr;     // what it waits for may never come
+  RealSession* lease_ = nullptr;    // borrowed for this call only
+  RealSessions* scarce_ = nullptr;  // what it waits for may never come
   std::uint64_t deadline_at_ms_ = 0;
-  std::uint64_t logins_ended_ = 0;     // when it entered its session
-  bool only_asks_ = false;             // where operations are under way, whether one more may begin: without its key
+  std::uint64_t logins_ended_ = 0;  // when it entered its session
+  bool only_asks_ = false;          // where operations are under way, whether one more may begin: without its key
   bool asked_ = false;
-  bool search_is_over_ = false;        // of one that came as one step: in the module too
-  bool state_refused_ = false;         // a saved state that is not this application's: the module sees an empty one
-  std::vector<Place*> elsewhere_;      // places where a find goes on
+  bool search_is_over_ = false;    // of one that came as one step: in the module too
+  bool state_refused_ = false;     // a saved state that is not this application's: the module sees an empty one
+  std::vector<Place*> elsewhere_;  // places where a find goes on
   struct Copy {
     std::uint64_t handle;                   // of the original
     std::shared_ptr<SessionObject> object;  // null: it cannot be copied
   };
-  std::vector<Copy> copies_;           // live as long as the call
-  Place* moved_to_ = nullptr;          // where it runs, if not where the first object that it names would have it
+  std::vector<Copy> copies_;   // live as long as the call
+  Place* moved_to_ = nullptr;  // where it runs, if not where the first object that it names would have it
   Attempts attempts_;
   AttemptDeadline attempt_deadline_{[this] { attempt_expired(); }};
-  MemberId member_statistics_{};  // of the member of the last attempt
-  Membership* creates_on_ = nullptr;       // a creation is under way there
-  std::vector<std::uint64_t> creations_;   // the journal's debts that say so
+  MemberId member_statistics_{};          // of the member of the last attempt
+  Membership* creates_on_ = nullptr;      // a creation is under way there
+  std::vector<std::uint64_t> creations_;  // the journal's debts that say so
   Request forwarded_;
   Reply reply_;
   Buffer scratch_;
@@ -254,7 +256,7 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   std::shared_ptr<const ClientArea> area_;
   bool uses_area_ = false;  // this call may
   bool area_is_lost_ = false;
-  Buffer in_line_;          // the request's body, with what was in the area
+  Buffer in_line_;  // the request's body, with what was in the area
 
   bool has_key_ = false;
   NamedKey key_;  // for the audit record
@@ -262,14 +264,17 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
 
 // Says whether this call is still the one that is active here.
 inline LoginDomain::Wanted ClientCall::still_active() {
-  return [this, alive = std::weak_ptr<char>(alive_), serial = serial_] { return !alive.expired() && active_ && serial == serial_; };
+  return [this, alive = std::weak_ptr<char>(alive_), serial = serial_] {
+    return !alive.expired() && active_ && serial == serial_;
+  };
 }
 
 template <class Fn>
 auto ClientCall::guarded(Fn fn) {
-  return [this, fn = std::move(fn), alive = std::weak_ptr<char>(alive_), serial = serial_](auto&&... arguments) mutable {
-    if (!alive.expired() && active_ && serial == serial_) fn(std::forward<decltype(arguments)>(arguments)...);
-  };
+  return
+      [this, fn = std::move(fn), alive = std::weak_ptr<char>(alive_), serial = serial_](auto&&... arguments) mutable {
+        if (!alive.expired() && active_ && serial == serial_) fn(std::forward<decltype(arguments)>(arguments)...);
+      };
 }
 
 }  // namespace p11shim

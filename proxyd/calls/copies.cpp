@@ -22,10 +22,11 @@ bool ClientCall::copy_here(Place& place, std::uint64_t handle, const SessionObje
       Buffer tmpl;
       tmpl.mark_secret();
       tmpl.append(reply->body.data(), reply->body.size());
-      Errand::make(place, std::move(tmpl), [this, source, handle, wanted = still_active()](std::shared_ptr<SessionObject> copy) {
-        if (wanted()) return copied(handle, *source, std::move(copy));
-        if (copy != nullptr && copy->place != nullptr) Applications::end_object(*copy, true);
-      });
+      Errand::make(place, std::move(tmpl),
+                   [this, source, handle, wanted = still_active()](std::shared_ptr<SessionObject> copy) {
+                     if (wanted()) return copied(handle, *source, std::move(copy));
+                     if (copy != nullptr && copy->place != nullptr) Applications::end_object(*copy, true);
+                   });
     }));
     return false;
   }
@@ -42,7 +43,9 @@ void ClientCall::copied(std::uint64_t handle, Place& source, std::shared_ptr<Ses
 // A public session object from before the login is used where it is, but what is made of it may be private. True: the
 // call is done again in the domain of the login.
 bool ClientCall::moves_to_login(CK_RV rv) {
-  if (rv != CKR_USER_NOT_LOGGED_IN || moved_to_ != nullptr || pool_->balanced() || info_->policy.objects != Objects::creates) return false;
+  if (rv != CKR_USER_NOT_LOGGED_IN || moved_to_ != nullptr || pool_->balanced() ||
+      info_->policy.objects != Objects::creates)
+    return false;
   Place& own = application_->place(*pool_);
   if (place_ == &own || application_->token(*pool_).login != LoginState::user) return false;
   moved_to_ = &own;

@@ -15,14 +15,16 @@ void ClientCall::collect_found(Reply& reply) {
   std::vector<std::uint64_t> unknown;
   std::vector<std::uint64_t> reals(reply.handles.begin(), reply.handles.end());
   for (const std::uint64_t real : reals)
-    if (place_->objects.handle_of(real) == 0 && place_->objects.session_object(real) == nullptr) unknown.push_back(real);
+    if (place_->objects.handle_of(real) == 0 && place_->objects.session_object(real) == nullptr)
+      unknown.push_back(real);
 
   for (Place* place : pool_->member.places())
     if (place != place_ && application_->session_objects_in.contains(&place->objects) &&
         std::find(elsewhere_.begin(), elsewhere_.end(), place) == elsewhere_.end())
       elsewhere_.push_back(place);
   // A search beside an operation from before the login does not see what the login shows.
-  if (Place* own = &application_->place(*pool_); own != place_ && sees_private() && std::ranges::find(elsewhere_, own) == elsewhere_.end())
+  if (Place* own = &application_->place(*pool_);
+      own != place_ && sees_private() && std::ranges::find(elsewhere_, own) == elsewhere_.end())
     elsewhere_.push_back(own);
   if (unknown.empty()) {
     add_found(*place_, reals, false);
@@ -42,7 +44,9 @@ void ClientCall::add_found(Place& place, std::span<const std::uint64_t> reals, b
   for (const std::uint64_t real : reals) {
     if (const std::uint64_t handle = place.objects.handle_of(real); handle != 0) {
       const TokenObject* object = pool_->objects.find(handle);
-      if (session_objects_only || object == nullptr || known.contains(handle) || (object->is_private && !sees_private())) continue;
+      if (session_objects_only || object == nullptr || known.contains(handle) ||
+          (object->is_private && !sees_private()))
+        continue;
       if (object->is_private) state.private_handles.insert(handle);
       if (pool_->balanced() && !attempts_.found.insert(handle).second) continue;  // another member has it too
       session_->found.push_back(handle);
@@ -63,13 +67,13 @@ void ClientCall::find_elsewhere() {
   Buffer tmpl;
   tmpl.append(search_template().data(), search_template().size());
   Errand::find(place, std::move(tmpl), guarded([this, &place](Reply* reply) {
-    if (reply != nullptr && reply->rv == CKR_OK) {
-      absorb(place, reply->annex);
-      const std::vector<std::uint64_t> reals(reply->handles.begin(), reply->handles.end());
-      add_found(place, reals, &place != &application_->place(*pool_));
-    }
-    find_elsewhere();
-  }));
+                 if (reply != nullptr && reply->rv == CKR_OK) {
+                   absorb(place, reply->annex);
+                   const std::vector<std::uint64_t> reals(reply->handles.begin(), reply->handles.end());
+                   add_found(place, reals, &place != &application_->place(*pool_));
+                 }
+                 find_elsewhere();
+               }));
 }
 
 // A search that gave up its real session is active for the application as before, but no longer in the module.
@@ -89,7 +93,9 @@ void ClientCall::find_objects_final() {
   finish(CKR_OK);
 }
 
-bool ClientCall::is_whole_search() const { return request_.init == number_of<&CK_FUNCTION_LIST_3_0::C_FindObjectsInit>(); }
+bool ClientCall::is_whole_search() const {
+  return request_.init == number_of<&CK_FUNCTION_LIST_3_0::C_FindObjectsInit>();
+}
 
 void ClientCall::search_in_one_step() {
   step_ = &ClientCall::search_in_one_step;

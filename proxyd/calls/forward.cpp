@@ -39,7 +39,8 @@ constexpr CancelFlag kCancelFlags[] = {
 
 // These mean the application as it is now, whatever goes on in its session.
 bool concerns_login(std::uint32_t call) {
-  return call == number_of<&List::C_Logout>() || call == number_of<&List::C_SetPIN>() || call == number_of<&List::C_InitPIN>();
+  return call == number_of<&List::C_Logout>() || call == number_of<&List::C_SetPIN>() ||
+         call == number_of<&List::C_InitPIN>();
 }
 
 Operation cancelled(std::span<const std::uint8_t> body) {
@@ -128,7 +129,8 @@ Place* ClientCall::place_of_session_objects() {
   Place* first = nullptr;
   for (std::size_t i = 1; i < request_.handles.size(); ++i) {
     const auto found = application_->session_objects.find(request_.handles[i]);
-    if (found == application_->session_objects.end() || found->second->place == nullptr || found->second->pool != pool_) continue;
+    if (found == application_->session_objects.end() || found->second->place == nullptr || found->second->pool != pool_)
+      continue;
     for (Place* place : pool_->member.places()) {
       if (&place->objects != found->second->place) continue;
       if (found->second->is_private) return place;
@@ -140,7 +142,8 @@ Place* ClientCall::place_of_session_objects() {
 
 bool ClientCall::names_private_object() {
   for (std::size_t i = 1; i < request_.handles.size(); ++i)
-    if (const TokenObject* object = pool_->objects.find(request_.handles[i]); object != nullptr && object->is_private) return true;
+    if (const TokenObject* object = pool_->objects.find(request_.handles[i]); object != nullptr && object->is_private)
+      return true;
   return false;
 }
 
@@ -206,7 +209,8 @@ bool ClientCall::copy_from_area() {
   uses_area_ = false;
   in_line_.clear();
   in_line_.mark_secret();
-  if (!area.map(area_->descriptor, false) || !put_in_line(request_.body, area.bytes(), limits::kMaxFrame, in_line_)) return false;
+  if (!area.map(area_->descriptor, false) || !put_in_line(request_.body, area.bytes(), limits::kMaxFrame, in_line_))
+    return false;
   request_.body = in_line_.bytes();
   return true;
 }
@@ -316,11 +320,13 @@ void ClientCall::after_success(Reply& reply) {
 // a module may see it differently the real session stays with this one, so that the module itself answers what follows.
 void ClientCall::track_operations(const Reply& reply) {
   const Policy& policy = info_->policy;
-  if (request_.call == kSessionCancel && reply.rv == CKR_OK && (cancelled(request_.body) & Operation::find) != Operation::none)
+  if (request_.call == kSessionCancel && reply.rv == CKR_OK &&
+      (cancelled(request_.body) & Operation::find) != Operation::none)
     session_->search_detached = false;
   Hold* hold = session_->hold_in(*place_);
   const bool restores = request_.call == kSetOperationState && reply.rv == CKR_OK;
-  const bool starts = (request_.init != 0 && !search_is_over_) || (policy.effect == Effect::starts && reply.rv == CKR_OK);
+  const bool starts =
+      (request_.init != 0 && !search_is_over_) || (policy.effect == Effect::starts && reply.rv == CKR_OK);
   if (hold == nullptr && (starts || restores)) {
     session_->holds.push_back({lease_, place_, Operation::none, Operation::none, services_.runtime.now_ms()});
     lease_ = nullptr;
@@ -343,7 +349,8 @@ void ClientCall::track_operations(const Reply& reply) {
     hold->active = hold->active & ~policy.operation;
     if (was_active) hold->in_doubt = hold->in_doubt | policy.operation;
   }
-  if (policy.effect == Effect::ends && reply.rv != CKR_BUFFER_TOO_SMALL && !(reply.rv == CKR_OK && answers_length_query(reply.body))) {
+  if (policy.effect == Effect::ends && reply.rv != CKR_BUFFER_TOO_SMALL &&
+      !(reply.rv == CKR_OK && answers_length_query(reply.body))) {
     const Operation ended = request_.call == kSessionCancel ? cancelled(request_.body) : policy.operation;
     if (request_.call == kSessionCancel && reply.rv == CKR_FUNCTION_NOT_SUPPORTED) return;
     hold->active = hold->active & ~ended;
@@ -355,7 +362,9 @@ void ClientCall::track_operations(const Reply& reply) {
     std::erase_if(session_->holds, [&](const Hold& other) { return other.place == place_; });
     return;
   }
-  const Bound pin = hold->active == Operation::none ? Bound::doubt : hold->active == Operation::find && hold->in_doubt == Operation::none ? Bound::search : Bound::operation;
+  const Bound pin = hold->active == Operation::none                                        ? Bound::doubt
+                    : hold->active == Operation::find && hold->in_doubt == Operation::none ? Bound::search
+                                                                                           : Bound::operation;
   if (hold->session->pin != pin) hold->session->pool->pin(*hold->session, pin, application_);
 }
 

@@ -35,14 +35,16 @@ LoginArguments read_login(std::span<const std::uint8_t> body, bool with_name) {
 void ClientCall::log_in() {
   step_ = &ClientCall::log_in;
   if (!enter_session()) return;
-  LoginArguments arguments = read_login(request_.body, request_.call == number_of<&CK_FUNCTION_LIST_3_0::C_LoginUser>());
+  LoginArguments arguments =
+      read_login(request_.body, request_.call == number_of<&CK_FUNCTION_LIST_3_0::C_LoginUser>());
   if (!arguments.well_formed) return finish(CKR_ARGUMENTS_BAD);
   // A context-specific login belongs to the operation under way; what is no user type is the module's to refuse.
   if (arguments.user != CKU_USER && arguments.user != CKU_SO) return go(&ClientCall::forward_session);
 
   TokenState& state = application_->token(*pool_);
   const LoginState wanted = arguments.user == CKU_SO ? LoginState::so : LoginState::user;
-  if (state.login != LoginState::none) return finish(state.login == wanted ? CKR_USER_ALREADY_LOGGED_IN : CKR_USER_ANOTHER_ALREADY_LOGGED_IN);
+  if (state.login != LoginState::none)
+    return finish(state.login == wanted ? CKR_USER_ALREADY_LOGGED_IN : CKR_USER_ANOTHER_ALREADY_LOGGED_IN);
   if (pool_->balanced()) return log_in_to_pool(wanted, std::move(arguments.pin), std::move(arguments.user_name));
   Member& member = pool_->member;
   if (wanted == LoginState::so) {

@@ -44,7 +44,9 @@ bool ClientCall::resolve(Place& place, std::uint64_t handle, std::uint64_t& real
     return true;
   }
   const TokenObject* object = pool_->objects.find(handle);
-  if (object != nullptr && object->is_private && !(sees_private() && application_->token(*pool_).private_handles.contains(handle))) return true;
+  if (object != nullptr && object->is_private &&
+      !(sees_private() && application_->token(*pool_).private_handles.contains(handle)))
+    return true;
   real = place.objects.real_of(handle);
   if (real != kNoObject && object != nullptr) {
     note_key(object, nullptr);
@@ -71,10 +73,10 @@ void ClientCall::take_inventory(Place& place) {
   Buffer everything;
   Out(everything).array(0);
   Errand::find(place, std::move(everything), guarded([this, &place](Reply* reply) {
-    if (reply != nullptr && reply->rv == CKR_OK) absorb(place, reply->annex);
-    place.objects.note_listed(services_.runtime.now_ms());
-    go(step_);
-  }));
+                 if (reply != nullptr && reply->rv == CKR_OK) absorb(place, reply->annex);
+                 place.objects.note_listed(services_.runtime.now_ms());
+                 go(step_);
+               }));
 }
 
 // Makes the token objects that an annex describes known, here and in the pool.
@@ -115,7 +117,8 @@ bool ClientCall::refuse_private(const Reply& reply) {
   bool refused = false;
   In in(reply.annex);
   Description description;
-  while (in.remaining() != 0 && read_description(in, description)) refused |= description.readable && description.is_private;
+  while (in.remaining() != 0 && read_description(in, description))
+    refused |= description.readable && description.is_private;
   if (!refused) return false;
   // Answered when they are gone: nobody may see them afterwards.
   const auto left = std::make_shared<std::size_t>(reply.handles.size());
@@ -178,7 +181,8 @@ void ClientCall::name_values() {
 void ClientCall::note_changed(Reply& reply) {
   Description description;
   TokenObject* object = pool_->objects.find(request_.handles[1]);
-  if (object == nullptr || !find_description(reply.annex, forwarded_.handles[1], description) || !description.readable) return;
+  if (object == nullptr || !find_description(reply.annex, forwarded_.handles[1], description) || !description.readable)
+    return;
   pool_->objects.changed(*object, description, pool_->member.serial());
 }
 

@@ -60,7 +60,9 @@ void ClientCall::pool_mechanisms() {
   bool asked = false;
   for (const auto& each : pool_->members) {
     Worker& worker = each->member.backend().worker();
-    if (each->capabilities.known() || worker.state() != Worker::State::ready || each->health.breaker.state() == Breaker::State::open) continue;
+    if (each->capabilities.known() || worker.state() != Worker::State::ready ||
+        each->health.breaker.state() == Breaker::State::open)
+      continue;
     asked = true;
     Pool* pool = pool_;
     each->capabilities.ask(worker, each->member.slot_in(worker), [pool] { pool->changed.resume_all(); });
@@ -116,7 +118,9 @@ void ClientCall::log_in_to_pool(LoginState wanted, Buffer pin, Buffer user_name)
       finish(CKR_OK);
     });
   }
-  auto is_wanted = [this, alive = std::weak_ptr<char>(alive_), serial = serial_] { return !alive.expired() && active_ && serial == serial_; };
+  auto is_wanted = [this, alive = std::weak_ptr<char>(alive_), serial = serial_] {
+    return !alive.expired() && active_ && serial == serial_;
+  };
   Pool* pool = pool_;
   auto answered = [this, pool, is_wanted](CK_RV rv) {
     if (!is_wanted()) {

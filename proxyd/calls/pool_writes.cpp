@@ -31,7 +31,8 @@ void read_making(In& in, Making& making) {
     const auto* bytes = static_cast<const std::uint8_t*>(each.pValue);
     if (bytes == nullptr) continue;
     const bool is_flag = each.ulValueLen == sizeof(CK_BBOOL);
-    if (each.type == CKA_CLASS && each.ulValueLen == sizeof(CK_ULONG)) std::memcpy(&making.object_class, bytes, sizeof making.object_class);
+    if (each.type == CKA_CLASS && each.ulValueLen == sizeof(CK_ULONG))
+      std::memcpy(&making.object_class, bytes, sizeof making.object_class);
     if (each.type == CKA_TOKEN && is_flag) making.on_token = *bytes != CK_FALSE;
     if (each.type == CKA_PRIVATE && is_flag) making.is_private = *bytes != CK_FALSE;
     if (each.type == CKA_ID) making.id.assign(bytes, bytes + each.ulValueLen);
@@ -46,7 +47,8 @@ std::vector<Making> made_by(const Request& request, const TokenObject* original)
   switch (request.call) {
     case number_of<&List::C_CreateObject>(): break;
     case number_of<&List::C_CopyObject>():
-      if (original != nullptr) all[0] = {original->object_class, true, original->is_private, original->id, original->label};
+      if (original != nullptr)
+        all[0] = {original->object_class, true, original->is_private, original->id, original->label};
       break;
     case number_of<&List::C_GenerateKeyPair>():
       in.skip();
@@ -72,7 +74,9 @@ bool ClientCall::writes_to_copies() {
   const Objects kind = info_->policy.objects;
   if ((kind != Objects::changes && kind != Objects::destroys) || request_.handles.size() != 2) return false;
   const TokenObject* object = pool_->objects.find(request_.handles[1]);
-  return object != nullptr && (!object->is_private || (sees_private() && application_->token(*pool_).private_handles.contains(object->handle)));
+  return object != nullptr &&
+         (!object->is_private ||
+          (sees_private() && application_->token(*pool_).private_handles.contains(object->handle)));
 }
 
 void ClientCall::write_copies() {
@@ -91,7 +95,8 @@ void ClientCall::write_copies() {
   order.logged_in = logged_in();
   order.first = place_;
   CopyWrite::start(*pool_, std::move(order), guarded([this](CK_RV rv) {
-    if (rv == CKR_OK && info_->policy.objects == Objects::destroys) application_->token(*pool_).private_handles.erase(request_.handles[1]);
+    if (rv == CKR_OK && info_->policy.objects == Objects::destroys)
+      application_->token(*pool_).private_handles.erase(request_.handles[1]);
     finish(rv);
   }));
 }
@@ -116,7 +121,8 @@ bool ClientCall::begin_creation() {
     debt.pool = pool_->config.name;
     debt.member = on.member.name();
     debt.object_class = each.object_class;
-    debt.is_private = each.is_private.value_or(each.object_class == CKO_PRIVATE_KEY || each.object_class == CKO_SECRET_KEY);
+    debt.is_private =
+        each.is_private.value_or(each.object_class == CKO_PRIVATE_KEY || each.object_class == CKO_SECRET_KEY);
     debt.id = each.id;
     debt.label = each.label;
   }
@@ -153,7 +159,8 @@ void ClientCall::created_in_pool(Reply& reply) {
   bool on_token = false;
   In in(reply.annex);
   Description description;
-  while (in.remaining() != 0 && read_description(in, description)) on_token |= description.readable && description.is_token;
+  while (in.remaining() != 0 && read_description(in, description))
+    on_token |= description.readable && description.is_token;
   if (!on_token) {
     end_creation(true);
     after_success(reply);
@@ -171,22 +178,23 @@ void ClientCall::created_in_pool(Reply& reply) {
   scratch_.clear();
   scratch_.append(reply.body.data(), reply.body.size());
   const std::uint64_t generation = place_->worker.generation();
-  pool_->of(*place_).survey_of(*place_).take_created(created->reply.annex, guarded([this, created, generation](const auto&) {
-    if (generation != place_->worker.generation() || place_->worker.state() != Worker::State::ready) {
-      lease_ = nullptr;  // gone with its worker
-      return finish(CKR_DEVICE_ERROR);
-    }
-    In annex(created->reply.annex);
-    Description made;
-    bool all_known = true;
-    while (annex.remaining() != 0 && read_description(annex, made))
-      all_known &= !made.readable || !made.is_token || place_->objects.handle_of(made.object) != 0;
-    if (!all_known) return finish(CKR_DEVICE_ERROR);  // the member failed when it was to show what it has made
-    after_success(created->reply);
-    std::vector<std::uint64_t> handles(reply_.handles.begin(), reply_.handles.end());
-    std::erase_if(handles, [](std::uint64_t handle) { return (handle & kSessionObjectBit) != 0; });
-    copy_created(handles);
-  }));
+  pool_->of(*place_).survey_of(*place_).take_created(
+      created->reply.annex, guarded([this, created, generation](const auto&) {
+        if (generation != place_->worker.generation() || place_->worker.state() != Worker::State::ready) {
+          lease_ = nullptr;  // gone with its worker
+          return finish(CKR_DEVICE_ERROR);
+        }
+        In annex(created->reply.annex);
+        Description made;
+        bool all_known = true;
+        while (annex.remaining() != 0 && read_description(annex, made))
+          all_known &= !made.readable || !made.is_token || place_->objects.handle_of(made.object) != 0;
+        if (!all_known) return finish(CKR_DEVICE_ERROR);  // the member failed when it was to show what it has made
+        after_success(created->reply);
+        std::vector<std::uint64_t> handles(reply_.handles.begin(), reply_.handles.end());
+        std::erase_if(handles, [](std::uint64_t handle) { return (handle & kSessionObjectBit) != 0; });
+        copy_created(handles);
+      }));
 }
 
 void ClientCall::copy_created(const std::vector<std::uint64_t>& handles) {
@@ -198,23 +206,24 @@ void ClientCall::copy_created(const std::vector<std::uint64_t>& handles) {
   settle_lease();
   auto intentions = std::exchange(creations_, {});
   end_creation(true);
-  CreationCopies::run(*pool_, *place_, logged_in(), handles, std::move(intentions), guarded([this, handles](std::size_t least) {
-    if (least >= pool_->config.balance.min_copies) return finish(CKR_OK, scratch_.bytes());
-    services_.runtime.log.warn("pool {}: {} is undone: {} of {} copies could be made (min_copies)", pool_->config.name, info_->name, least,
-                               pool_->config.balance.min_copies);
-    const auto left = std::make_shared<std::size_t>(handles.size());
-    for (const std::uint64_t handle : handles) {
-      application_->token(*pool_).private_handles.erase(handle);
-      CopyWrite::Order order;
-      order.call = number_of<&List::C_DestroyObject>();
-      order.handle = handle;
-      order.logged_in = logged_in();
-      order.first = place_;
-      CopyWrite::start(*pool_, std::move(order), guarded([this, left](CK_RV) {
-        if (--*left == 0) finish(CKR_DEVICE_ERROR);
+  CreationCopies::run(
+      *pool_, *place_, logged_in(), handles, std::move(intentions), guarded([this, handles](std::size_t least) {
+        if (least >= pool_->config.balance.min_copies) return finish(CKR_OK, scratch_.bytes());
+        services_.runtime.log.warn("pool {}: {} is undone: {} of {} copies could be made (min_copies)",
+                                   pool_->config.name, info_->name, least, pool_->config.balance.min_copies);
+        const auto left = std::make_shared<std::size_t>(handles.size());
+        for (const std::uint64_t handle : handles) {
+          application_->token(*pool_).private_handles.erase(handle);
+          CopyWrite::Order order;
+          order.call = number_of<&List::C_DestroyObject>();
+          order.handle = handle;
+          order.logged_in = logged_in();
+          order.first = place_;
+          CopyWrite::start(*pool_, std::move(order), guarded([this, left](CK_RV) {
+            if (--*left == 0) finish(CKR_DEVICE_ERROR);
+          }));
+        }
       }));
-    }
-  }));
 }
 
 }  // namespace p11shim

@@ -33,7 +33,8 @@ RecordedCall recorded(std::uint32_t number, std::span<const std::uint8_t> body, 
 
 // An Init, which came alone or with the call that uses it.
 RecordedCall recorded_init(const Request& request, const Reply& reply) {
-  RecordedCall call = request.init != 0 ? recorded(request.init, request.init_body, {}) : recorded(request.call, request.body, reply.body);
+  RecordedCall call = request.init != 0 ? recorded(request.init, request.init_body, {})
+                                        : recorded(request.call, request.body, reply.body);
   call.compares = request.init == 0;
   call.has_mechanism = request.has_mechanism;
   call.mechanism = request.mechanism;
@@ -55,7 +56,8 @@ void ClientCall::record_operation(const Reply& reply) {
   const Hold* hold = session_->hold_in(*place_);
   const Operation active = hold != nullptr ? hold->active : Operation::none;
   std::erase_if(session_->replays, [&](const ReplayRecord& record) {
-    const bool concerned = (record.operation & policy.operation) != Operation::none || policy.operation == Operation::any;
+    const bool concerned =
+        (record.operation & policy.operation) != Operation::none || policy.operation == Operation::any;
     const bool replaced = request_.init != 0 || (policy.effect == Effect::starts && reply.rv == CKR_OK);
     return concerned && (replaced || session_->hold_with(record.operation) == nullptr);
   });
@@ -64,7 +66,8 @@ void ClientCall::record_operation(const Reply& reply) {
     ReplayRecord& record = session_->replays.emplace_back();
     record.operation = policy.operation;
     record.replayable = !is_stateful(request_.mechanism);
-    for (std::size_t i = 1; i < request_.handles.size(); ++i) record.replayable &= (request_.handles[i] & kSessionObjectBit) == 0;
+    for (std::size_t i = 1; i < request_.handles.size(); ++i)
+      record.replayable &= (request_.handles[i] & kSessionObjectBit) == 0;
     record.calls.push_back(recorded_init(request_, reply));
   }
   if (policy.effect != Effect::continues || reply.rv != CKR_OK) return;  // a length query
@@ -77,7 +80,8 @@ void ClientCall::record_operation(const Reply& reply) {
       continue;
     }
     record.calls.push_back(recorded(request_.call, request_.body, reply.body));
-    for (std::size_t i = 1; i < request_.handles.size() && request_.init == 0; ++i) record.calls.back().objects.push_back(request_.handles[i]);
+    for (std::size_t i = 1; i < request_.handles.size() && request_.init == 0; ++i)
+      record.calls.back().objects.push_back(request_.handles[i]);
   }
 }
 
@@ -136,7 +140,8 @@ void ClientCall::replayed(const Reply& reply) {
   attempts_.replay_next = 0;
   Hold* hold = session_->hold_in(*place_);
   if (hold == nullptr) {
-    session_->holds.push_back({std::exchange(lease_, nullptr), place_, Operation::none, Operation::none, services_.runtime.now_ms()});
+    session_->holds.push_back(
+        {std::exchange(lease_, nullptr), place_, Operation::none, Operation::none, services_.runtime.now_ms()});
     hold = &session_->holds.back();
   }
   hold->active = hold->active | record->operation;
@@ -156,7 +161,8 @@ void ClientCall::forget_failed_operation(CK_RV rv) {
 // The operation cannot be taken over: the application learns that it is over; its session goes on.
 void ClientCall::operation_ends() {
   const Operation operation = info_->policy.operation;
-  std::erase_if(session_->replays, [&](const ReplayRecord& record) { return (record.operation & operation) != Operation::none; });
+  std::erase_if(session_->replays,
+                [&](const ReplayRecord& record) { return (record.operation & operation) != Operation::none; });
   attempts_.replaying = false;
   if (lease_ != nullptr) lease_->tainted = true;
   finish(CKR_DEVICE_ERROR);

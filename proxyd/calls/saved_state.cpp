@@ -20,7 +20,8 @@ Identity state_hash(const Id128& secret, const Member& member, std::span<const s
   message.append(member.name().data(), member.name().size() + 1);
   message.append(state.data(), state.size());
   Identity digest;
-  HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()), message.data(), message.size(), digest.data(), nullptr);
+  HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()), message.data(), message.size(), digest.data(),
+       nullptr);
   return digest;
 }
 

@@ -30,9 +30,9 @@ void ClientCall::get_slot_list() {
   // A module that has just been initialised shows what there is, too.
   const bool count_first = in.nil_if() || !std::exchange(application_->slots_listed, true);
   services_.catalog.refresh(count_first, guarded([this](CK_RV rv) {
-    if (rv != CKR_OK) return finish(rv);
-    answer_slot_list();
-  }));
+                              if (rv != CKR_OK) return finish(rv);
+                              answer_slot_list();
+                            }));
 }
 
 void ClientCall::answer_slot_list() {
@@ -45,7 +45,8 @@ void ClientCall::answer_slot_list() {
   for (Pool* pool : services_.catalog.listed()) {
     if (!may(pool->config.access.allow)) continue;
     const SlotEntry* entry = pool->member.entry();
-    const bool absent = pool->absent() || (!pool->balanced() && entry != nullptr && (entry->info.flags & CKF_TOKEN_PRESENT) == 0);
+    const bool absent =
+        pool->absent() || (!pool->balanced() && entry != nullptr && (entry->info.flags & CKF_TOKEN_PRESENT) == 0);
     if (!with_token || !absent) slots.push_back(pool->slot);
   }
   Out out(scratch_);

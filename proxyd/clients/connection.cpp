@@ -9,10 +9,10 @@
 
 namespace p11shim {
 namespace {
-constexpr std::size_t kKeptBuffer = 4096;         // of an idle connection
+constexpr std::size_t kKeptBuffer = 4096;  // of an idle connection
 constexpr std::uint64_t kIdleMs = 1000;
 constexpr std::uint64_t kHelloMs = 10'000;
-constexpr std::size_t kLargestHello = 1024;       // before anybody is known
+constexpr std::size_t kLargestHello = 1024;  // before anybody is known
 }  // namespace
 
 Connection::Connection(Services& services, int socket, std::optional<Peer> peer, std::size_t max_frame,
@@ -93,8 +93,7 @@ bool Connection::take_frame(std::span<const std::uint8_t> frame) {
     return true;
   }
   switch (message_kind(frame)) {
-    case MessageKind::request:
-      return call_.begin(*application_, frame);
+    case MessageKind::request: return call_.begin(*application_, frame);
     case MessageKind::generations_request:
       if (frame_size_ != kLengthPrefix + 2) return false;
       give_generations();
@@ -115,9 +114,13 @@ bool Connection::take_frame(std::span<const std::uint8_t> frame) {
 bool Connection::take_hello(std::span<const std::uint8_t> frame) {
   Hello hello;
   if (!read_hello(frame, hello)) return false;
-  if (hello.version != kProtocolVersion) return refuse(hello, CKR_DEVICE_ERROR, "this proxyd speaks protocol version " + std::to_string(kProtocolVersion)), true;
-  if (hello.fingerprint != kTableFingerprint) return refuse(hello, CKR_DEVICE_ERROR, "shim and proxyd were built from different versions"), true;
-  if (hello.word_size != sizeof(CK_ULONG)) return refuse(hello, CKR_DEVICE_ERROR, "this proxyd serves applications with 64-bit CK_ULONG only"), true;
+  if (hello.version != kProtocolVersion)
+    return refuse(hello, CKR_DEVICE_ERROR, "this proxyd speaks protocol version " + std::to_string(kProtocolVersion)),
+           true;
+  if (hello.fingerprint != kTableFingerprint)
+    return refuse(hello, CKR_DEVICE_ERROR, "shim and proxyd were built from different versions"), true;
+  if (hello.word_size != sizeof(CK_ULONG))
+    return refuse(hello, CKR_DEVICE_ERROR, "this proxyd serves applications with 64-bit CK_ULONG only"), true;
   bool resumed = false;
   CK_RV rv = CKR_OK;
   std::string reason;
@@ -155,7 +158,8 @@ void Connection::refuse(const Hello& hello, CK_RV rv, const std::string& reason)
 void Connection::give_generations() {
   output_.clear();
   write_generations_answer(output_);
-  if (!send_with_descriptor(socket_, output_.data(), output_.size(), peer_ ? services_.generations.descriptor() : -1)) close(nullptr);
+  if (!send_with_descriptor(socket_, output_.data(), output_.size(), peer_ ? services_.generations.descriptor() : -1))
+    close(nullptr);
   output_.clear();
 }
 
@@ -202,7 +206,9 @@ void Connection::trim_if_idle(std::uint64_t now_ms) {
   call_.trim();
 }
 
-bool Connection::overdue(std::uint64_t now_ms) const { return application_ == nullptr && !closing_ && now_ms - opened_ms_ >= kHelloMs; }
+bool Connection::overdue(std::uint64_t now_ms) const {
+  return application_ == nullptr && !closing_ && now_ms - opened_ms_ >= kHelloMs;
+}
 
 void Connection::close(const char* reason) {
   if (reason != nullptr)

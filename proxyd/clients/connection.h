@@ -14,7 +14,8 @@ namespace p11shim {
 class Connection {
  public:
   // `ended` is called once nothing of it is under way any more; it may then be destroyed, but not from within the call.
-  Connection(Services& services, int socket, std::optional<Peer> peer, std::size_t max_frame, std::function<void(Connection&)> ended);
+  Connection(Services& services, int socket, std::optional<Peer> peer, std::size_t max_frame,
+             std::function<void(Connection&)> ended);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -49,15 +50,15 @@ class Connection {
   Poll poll_;
   std::optional<Peer> peer_;
   Application* application_ = nullptr;
-  bool closing_ = false;   // ends as soon as no call is under way
+  bool closing_ = false;  // ends as soon as no call is under way
   bool ended_told_ = false;
   bool draining_ = false;
-  bool last_reply_ = false;     // ends when that is sent; the application may connect again
+  bool last_reply_ = false;  // ends when that is sent; the application may connect again
   std::uint64_t area_number_ = 0;
   bool ends_for_good_ = false;  // it said goodbye, or nonsense
-  bool reading_ = false;   // frames are being taken from the buffer: no recursion
+  bool reading_ = false;        // frames are being taken from the buffer: no recursion
   Buffer input_;
-  Buffer output_;          // head of a reply
+  Buffer output_;  // head of a reply
   Buffer unsent_;
   const std::uint64_t opened_ms_;
   std::uint64_t last_used_ms_ = 0;

@@ -47,10 +47,13 @@ std::string endpoint_of(int socket) {
 }  // namespace
 
 Listener::Listener(Services& services, const Config& config)
-    : services_(services), config_(config), burial_(services.runtime.loop, [this] {
-        ended_.clear();
-        if (drained_ && connections_.empty()) std::exchange(drained_, nullptr)();
-      }),
+    : services_(services),
+      config_(config),
+      burial_(services.runtime.loop,
+              [this] {
+                ended_.clear();
+                if (drained_ && connections_.empty()) std::exchange(drained_, nullptr)();
+              }),
       pause_(services.runtime.loop, [this] { resume_accepting(); }) {}
 
 Listener::~Listener() {
@@ -85,11 +88,13 @@ void Listener::listen_tcp(const TcpAddress& address) {
     v6.sin6_port = htons(address.port);
     size = sizeof v6;
   }
-  if (size == 0 || !address.is_loopback()) throw std::runtime_error("only loopback addresses may be listened on: " + to_string(address));
+  if (size == 0 || !address.is_loopback())
+    throw std::runtime_error("only loopback addresses may be listened on: " + to_string(address));
   const int socket = ::socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   const int on = 1;
   if (socket < 0 || ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-      ::bind(socket, reinterpret_cast<sockaddr*>(&storage), size) != 0 || ::listen(socket, static_cast<int>(config_.listen.backlog)) != 0)
+      ::bind(socket, reinterpret_cast<sockaddr*>(&storage), size) != 0 ||
+      ::listen(socket, static_cast<int>(config_.listen.backlog)) != 0)
     fail("cannot listen on " + to_string(address));
   add(socket);
 }
@@ -104,7 +109,8 @@ void Listener::add(int socket) {
 void Listener::accept(int listening) {
   for (int i = 0; i < kAcceptsPerTurn; ++i) {
     const int socket = ::accept4(listening, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (socket < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) return pause_accepting();
+    if (socket < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
+      return pause_accepting();
     if (socket < 0 && (errno == EINTR || errno == ECONNABORTED)) continue;
     if (socket < 0) return;  // nobody waits
     if (std::exchange(out_of_descriptors_, false)) services_.runtime.log.info("connections are accepted again");
@@ -117,7 +123,8 @@ void Listener::accept(int listening) {
     const int on = 1;
     ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // a unix socket refuses it; it needs it not
     enlarge_buffers(socket);
-    auto connection = std::make_unique<Connection>(services_, socket, std::move(peer), config_.limits.max_frame, [this](Connection& each) { ended(each); });
+    auto connection = std::make_unique<Connection>(services_, socket, std::move(peer), config_.limits.max_frame,
+                                                   [this](Connection& each) { ended(each); });
     if (connection->peer() && gives_areas()) connection->allow_area(++areas_);
     connections_.emplace(connection.get(), std::move(connection));
   }
@@ -128,7 +135,8 @@ bool Listener::gives_areas() const { return config_.listen.shared_memory && conf
 
 bool Listener::has_room(const std::optional<Peer>& peer) const {
   if (connections_.size() >= config_.listen.max_connections) {
-    services_.runtime.log.warn("refused a connection: {} are open, as many as max_connections allows", connections_.size());
+    services_.runtime.log.warn("refused a connection: {} are open, as many as max_connections allows",
+                               connections_.size());
     return false;
   }
   const auto own = of_user_.find(peer ? peer->uid : kNobody);
@@ -140,7 +148,8 @@ bool Listener::has_room(const std::optional<Peer>& peer) const {
 
 // Those who wait in the backlog go on waiting. Without this the loop would spin: the socket stays readable.
 void Listener::pause_accepting() {
-  if (!std::exchange(out_of_descriptors_, true)) services_.runtime.log.error("no connection can be accepted: {}", std::strerror(errno));
+  if (!std::exchange(out_of_descriptors_, true))
+    services_.runtime.log.error("no connection can be accepted: {}", std::strerror(errno));
   for (const auto& poll : polls_) poll->watch(0);
   pause_.start(kPause);
 }

@@ -53,7 +53,7 @@ class Listener {
   std::vector<std::unique_ptr<Connection>> ended_;
   std::unordered_map<uid_t, std::uint32_t> of_user_;  // connections; those over TCP are of kNobody
   Timer burial_;
-  Timer pause_;                     // while no descriptors are left
+  Timer pause_;                      // while no descriptors are left
   bool out_of_descriptors_ = false;  // since the log said so
   std::function<void()> drained_;
 };

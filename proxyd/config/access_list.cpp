@@ -59,8 +59,7 @@ std::optional<Selector> parse_selector(std::string_view text) {
 std::string to_string(const Selector& selector) {
   for (const Prefix& prefix : kPrefixes) {
     if (prefix.kind != selector.kind || prefix.is_number != selector.name.empty()) continue;
-    return std::string(prefix.text) +
-           (prefix.is_number ? std::to_string(selector.id.value_or(0)) : selector.name);
+    return std::string(prefix.text) + (prefix.is_number ? std::to_string(selector.id.value_or(0)) : selector.name);
   }
   return {};
 }
@@ -74,8 +73,7 @@ bool AccessList::allows(std::optional<uid_t> uid, std::span<const gid_t> groups)
   });
 }
 
-void AdminKind::read(const ConfigValue& value, const std::string& path, AccessList& list,
-                     ConfigReport& report) {
+void AdminKind::read(const ConfigValue& value, const std::string& path, AccessList& list, ConfigReport& report) {
   if (const bool* flag = value.get<bool>()) {
     list = *flag ? AccessList::everybody() : AccessList::nobody();
     return;
@@ -91,8 +89,7 @@ std::string AdminKind::show(const AccessList& list) {
   return list.selectors().empty() ? "false" : kSelectors.show(list.selectors());
 }
 
-void AllowKind::read(const ConfigValue& value, const std::string& path, AccessList& list,
-                     ConfigReport& report) {
+void AllowKind::read(const ConfigValue& value, const std::string& path, AccessList& list, ConfigReport& report) {
   if (!value.get<ConfigValue::List>()) return report.error(value.place, wrong_type(path, value, expected()));
   const bool is_empty = value.get<ConfigValue::List>()->empty();
   std::vector<Selector> selectors;
@@ -100,8 +97,6 @@ void AllowKind::read(const ConfigValue& value, const std::string& path, AccessLi
   list = is_empty ? AccessList::everybody() : AccessList::only(std::move(selectors));
 }
 
-std::string AllowKind::show(const AccessList& list) {
-  return kSelectors.show(list.selectors());
-}
+std::string AllowKind::show(const AccessList& list) { return kSelectors.show(list.selectors()); }
 
 }  // namespace p11shim

@@ -92,9 +92,9 @@ class MachineCheck {
         const MemberConfig* a = config_.find_member(pool.members[j]);
         const MemberConfig* b = config_.find_member(pool.members[i]);
         if (a == nullptr || b == nullptr || a->name == b->name || !same_token(*a, *b)) continue;
-        error(path + ".members[" + std::to_string(i) + ']',
-              "member " + in_quotes(b->name) + " is the same token as member " + in_quotes(a->name) +
-                  ", by another path");
+        error(path + ".members[" + std::to_string(i) + ']', "member " + in_quotes(b->name) +
+                                                                " is the same token as member " + in_quotes(a->name) +
+                                                                ", by another path");
       }
   }
 
@@ -106,13 +106,14 @@ class MachineCheck {
     if (of_a->library_parameters != of_b->library_parameters) return false;
     const Environment its = worker_environment(*of_a, a), other = worker_environment(*of_b, b);
     return std::equal(its.begin(), its.end(), other.begin(), other.end(), [](const auto& x, const auto& y) {
-             return x.first == y.first && (x.second == y.second || same_file(x.second, y.second));
-           });
+      return x.first == y.first && (x.second == y.second || same_file(x.second, y.second));
+    });
   }
 
   // One file by two paths, or a copy of it.
   static bool same_file(const std::string& a, const std::string& b) {
-    struct stat facts_of_a {}, facts_of_b {};
+    struct stat facts_of_a {
+    }, facts_of_b{};
     if (a == b) return true;
     if (stat(a.c_str(), &facts_of_a) != 0 || stat(b.c_str(), &facts_of_b) != 0) return false;
     if (facts_of_a.st_dev == facts_of_b.st_dev && facts_of_a.st_ino == facts_of_b.st_ino) return true;
@@ -135,8 +136,7 @@ class MachineCheck {
   void check_socket(const std::string& section, const std::string& path, const std::string& group) {
     if (path.empty()) return;
     check_parent(section + ".unix", path);
-    if (!group.empty() && !group_id(group))
-      error(section + ".group", "there is no group " + in_quotes(group));
+    if (!group.empty() && !group_id(group)) error(section + ".group", "there is no group " + in_quotes(group));
   }
 
   // A missing directory is a warning: under systemd it exists only while the service runs.
@@ -159,8 +159,8 @@ class MachineCheck {
     if (!S_ISDIR(facts.st_mode)) return error(key, in_quotes(directory) + " is not a directory");
     if ((facts.st_mode & 0027) != 0) {
       error(key, "others have access to " + in_quotes(directory) +
-                     ", which holds the key of all object handles (mode " +
-                     format_mode(facts.st_mode & 0777) + ", expected \"0700\")");
+                     ", which holds the key of all object handles (mode " + format_mode(facts.st_mode & 0777) +
+                     ", expected \"0700\")");
     }
   }
 
@@ -193,8 +193,7 @@ class MachineCheck {
     if (stat(path.c_str(), &facts) != 0) return error(key, in_quotes(path) + because(errno));
     if (!S_ISREG(facts.st_mode) || (facts.st_mode & 0111) == 0)
       return error(key, in_quotes(path) + " is not a program");
-    if ((facts.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-      error(key, "others than its owner may write " + in_quotes(path));
+    if ((facts.st_mode & (S_IWGRP | S_IWOTH)) != 0) error(key, "others than its owner may write " + in_quotes(path));
   }
 
   const Config& config_;
@@ -214,8 +213,6 @@ std::vector<ConfigProblem> resolve_accounts(Config& config) {
   return report.take_problems();
 }
 
-std::vector<ConfigProblem> check_machine(const Config& config) {
-  return MachineCheck(config).run();
-}
+std::vector<ConfigProblem> check_machine(const Config& config) { return MachineCheck(config).run(); }
 
 }  // namespace p11shim

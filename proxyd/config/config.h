@@ -26,8 +26,7 @@ using Environment = std::map<std::string, std::string>;
 
 // [listen]: where applications connect.
 struct ListenConfig {
-  std::string unix_path =
-      "/run/p11shim/proxyd.sock";  // empty: no unix socket (or the one that systemd passes)
+  std::string unix_path = "/run/p11shim/proxyd.sock";  // empty: no unix socket (or the one that systemd passes)
   mode_t mode = 0660;
   std::string group;              // of the socket; empty: proxyd's own
   std::optional<TcpAddress> tcp;  // loopback only; port 0: any free one
@@ -97,7 +96,7 @@ struct MemberOptions {
   std::uint32_t max_stuck_lanes = 4;  // set aside and replaced before the worker is recycled
   std::uint32_t sessions_ro = 8;      // real sessions of each worker that serve calls
   std::uint32_t sessions_rw = 8;
-  std::uint32_t max_sessions = 256;   // of each kind, when unfinished operations occupy those
+  std::uint32_t max_sessions = 256;  // of each kind, when unfinished operations occupy those
   Isolation isolation = Isolation::process;
   std::chrono::milliseconds pin_recheck{15 * 60'000};         // 0: always ask the HSM
   std::optional<std::chrono::milliseconds> max_call;          // caps the deadline of any call here
@@ -150,10 +149,10 @@ struct MemberConfig {
   std::string pin_credential;            // name of a systemd credential
   std::vector<std::string> pin_command;  // run without a shell; its first line of output
   std::uint32_t weight = 100;
-  std::uint32_t priority = 0;  // tier: the lowest is used first
+  std::uint32_t priority = 0;         // tier: the lowest is used first
   std::uint32_t max_concurrency = 0;  // calls of a pool at a time, those in the queue included; 0: no limit
   CK_MECHANISM_TYPE wrap_mechanism = CKM_AES_KEY_WRAP_PAD;  // of replication = "wrap"
-  Environment environment;     // on top of the module's
+  Environment environment;                                  // on top of the module's
 };
 
 inline constexpr std::size_t kMostMembers = 64;  // of one pool
@@ -172,9 +171,9 @@ enum class Mechanisms : std::uint8_t {
 
 // When a member is given nothing more (ejected), and when it is tried again.
 struct BreakerConfig {
-  std::uint32_t failures = 5;                  // in a row
-  std::uint32_t percent = 50;                  // of the calls of one window…
-  std::uint32_t least_calls = 20;              // …if there were that many
+  std::uint32_t failures = 5;      // in a row
+  std::uint32_t percent = 50;      // of the calls of one window…
+  std::uint32_t least_calls = 20;  // …if there were that many
   std::chrono::milliseconds window{10'000};
   std::chrono::milliseconds slow_call{0};      // a call that takes longer is a failure; 0: none is
   std::chrono::milliseconds open_min{1'000};   // doubled at each ejection that follows another…
@@ -208,10 +207,10 @@ enum class ProbeCall : std::uint8_t { none, token_info, random, sign };
 
 struct ProbeConfig {
   ProbeCall call = ProbeCall::token_info;
-  std::string key;                             // label of the private key that signs
+  std::string key;  // label of the private key that signs
   std::chrono::milliseconds interval{2'000};
   std::chrono::milliseconds timeout{2'000};
-  std::chrono::milliseconds hung{15'000};      // a worker that does not answer a probe for so long is started anew
+  std::chrono::milliseconds hung{15'000};  // a worker that does not answer a probe for so long is started anew
 
   friend bool operator==(const ProbeConfig&, const ProbeConfig&) = default;
 };
@@ -220,10 +219,10 @@ struct ProbeConfig {
 struct BalanceConfig {
   Strategy strategy = Strategy::least_latency;
   Mechanisms mechanisms = Mechanisms::intersection;
-  bool removable = false;                             // without a member that can serve the token is gone
-  bool clones = false;                                // the operator says that members hold the same keys
-  std::chrono::milliseconds attempt_timeout{3'000};   // then a call that may be repeated goes to another member
-  std::uint32_t max_attempts = 4;                     // of one call, the first included
+  bool removable = false;                               // without a member that can serve the token is gone
+  bool clones = false;                                  // the operator says that members hold the same keys
+  std::chrono::milliseconds attempt_timeout{3'000};     // then a call that may be repeated goes to another member
+  std::uint32_t max_attempts = 4;                       // of one call, the first included
   std::uint64_t replay_limit = std::uint64_t{1} << 20;  // input of one operation that is kept for another member
   BreakerConfig breaker;
   RetryBudgetConfig retry_budget;

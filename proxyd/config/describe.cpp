@@ -30,8 +30,7 @@ std::string socket(const std::string& path, mode_t mode, const std::string& grou
 }
 
 std::string options(const MemberOptions& options) {
-  return "lanes = " + std::to_string(options.lanes) +
-         ", sessions_ro = " + std::to_string(options.sessions_ro) +
+  return "lanes = " + std::to_string(options.lanes) + ", sessions_ro = " + std::to_string(options.sessions_ro) +
          ", sessions_rw = " + std::to_string(options.sessions_rw) +
          (options.isolation == Isolation::shared ? ", isolation = \"shared\"" : "");
 }
@@ -54,8 +53,7 @@ std::string audit(const AuditConfig& audit) {
   if (!audit.enabled) return "off";
   std::string text = audit.file;
   if (audit.journal) text += text.empty() ? "journal" : " and journal";
-  return text +
-         ", classes = " + ListKind<ChoiceKind<AuditClass, 4>>{schema::kAuditClass, {}}.show(audit.classes);
+  return text + ", classes = " + ListKind<ChoiceKind<AuditClass, 4>>{schema::kAuditClass, {}}.show(audit.classes);
 }
 
 }  // namespace

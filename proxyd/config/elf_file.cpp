@@ -55,8 +55,7 @@ bool read_at(int fd, std::uint64_t offset, void* into, std::size_t length) {
 
 // A table of T that lies within a file of `size` bytes; false if it does not.
 template <class T>
-bool read_table(int fd, std::uint64_t size, std::uint64_t offset, std::uint64_t length,
-                std::vector<T>& table) {
+bool read_table(int fd, std::uint64_t size, std::uint64_t offset, std::uint64_t length, std::vector<T>& table) {
   if (length > kLargestTable || length > size || offset > size - length) return false;
   table.resize(length / sizeof(T));
   return read_at(fd, offset, table.data(), table.size() * sizeof(T));
@@ -77,13 +76,12 @@ std::string header_problem(const ElfW(Ehdr) & header) {
   const auto* ours = __ehdr_start.e_ident;
   if (ident[EI_CLASS] != ours[EI_CLASS]) {
     const bool is_64 = ident[EI_CLASS] == ELFCLASS64;
-    return std::string("is a ") + (is_64 ? "64" : "32") + "-bit object (expected " + (is_64 ? "32" : "64") +
-           "-bit)";
+    return std::string("is a ") + (is_64 ? "64" : "32") + "-bit object (expected " + (is_64 ? "32" : "64") + "-bit)";
   }
   if (ident[EI_DATA] != ours[EI_DATA]) return "is built for another byte order";
   if (header.e_machine != __ehdr_start.e_machine) {
-    return "is built for " + machine_name(header.e_machine) + " (expected " +
-           machine_name(__ehdr_start.e_machine) + ')';
+    return "is built for " + machine_name(header.e_machine) + " (expected " + machine_name(__ehdr_start.e_machine) +
+           ')';
   }
   if (header.e_type != ET_DYN) return "is an ELF file but not a shared object";
   return {};
@@ -106,8 +104,8 @@ std::string shared_object_problem(int fd, const char* symbol) {
   if (header.e_shoff == 0 || header.e_shnum == 0) return {};
   std::vector<ElfW(Shdr)> sections;
   const std::uint64_t sections_length = std::uint64_t{header.e_shnum} * sizeof(ElfW(Shdr));
-  const bool readable = header.e_shentsize == sizeof(ElfW(Shdr)) &&
-                        read_table(fd, size, header.e_shoff, sections_length, sections);
+  const bool readable =
+      header.e_shentsize == sizeof(ElfW(Shdr)) && read_table(fd, size, header.e_shoff, sections_length, sections);
   if (!readable) return std::string(kDamaged);
 
   for (const ElfW(Shdr) & section : sections) {

@@ -12,8 +12,7 @@ namespace {
 
 class Reader {
  public:
-  Reader(const ConfigValue& document, ConfigReport& report)
-      : root_(document, {}, {}, report), report_(report) {}
+  Reader(const ConfigValue& document, ConfigReport& report) : root_(document, {}, {}, report), report_(report) {}
 
   Config read() {
     Config config;
@@ -36,8 +35,7 @@ class Reader {
     const ConfigEntry* entry = root_.take(name);
     if (!entry) return;
     if (!entry->value.get<ConfigValue::Table>()) {
-      return report_.error(entry->place,
-                           wrong_type(name, entry->value, "a section [" + std::string(name) + "]"));
+      return report_.error(entry->place, wrong_type(name, entry->value, "a section [" + std::string(name) + "]"));
     }
     ConfigSection section(entry->value, '[' + std::string(name) + ']', name, report_);
     section.read(into, fields);
@@ -77,8 +75,7 @@ class Reader {
 
   static void read_member(ConfigSection& section, MemberConfig& member) {
     for (const std::string_view name : {"pin", "user_pin", "so_pin", "password"}) {
-      section.refuse_key(
-          name, "must not stand in a configuration file (use pin_file, pin_credential or pin_command)");
+      section.refuse_key(name, "must not stand in a configuration file (use pin_file, pin_credential or pin_command)");
     }
     section.read(member, schema::kMember);
     section.read(member.options, schema::kMemberOptions);
@@ -119,8 +116,8 @@ ConfigResult<Config> load_config_file(const std::string& path) {
   if (file.error != 0) return failed(path, file.message);
   if (file.others_may_write) return failed(path, "others than its owner may write it (chmod go-w)");
   if (file.owner != 0 && file.owner != geteuid()) {
-    return failed(path, "belongs to user " + std::to_string(file.owner) +
-                            " (expected root or the user who runs proxyd)");
+    return failed(path,
+                  "belongs to user " + std::to_string(file.owner) + " (expected root or the user who runs proxyd)");
   }
   return parse_config(file.text, path);
 }

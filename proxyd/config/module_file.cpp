@@ -20,9 +20,7 @@
 namespace p11shim {
 namespace {
 
-std::string words(int error) {
-  return std::generic_category().message(error);
-}
+std::string words(int error) { return std::generic_category().message(error); }
 
 // Lower-case hexadecimal; empty if the file cannot be read.
 std::string sha256_of(int fd) {
@@ -69,8 +67,7 @@ std::string directories_problem(const std::string& real_path, const ModuleFileRu
     directory = directory.parent_path();
     struct stat facts {};
     if (stat(directory.c_str(), &facts) != 0) return directory.string() + ": " + words(errno);
-    if (std::string problem = owner_problem(directory.string(), facts, rules); !problem.empty())
-      return problem;
+    if (std::string problem = owner_problem(directory.string(), facts, rules); !problem.empty()) return problem;
   }
   return {};
 }
@@ -91,15 +88,12 @@ std::string file_problem(const std::string& path, const ModuleCheck& file, const
   if (rules.sha256.empty()) return {};
   const std::string digest = sha256_of(file.fd());
   if (digest.empty()) return path + " cannot be read";
-  return digest == rules.sha256 ? std::string()
-                                : path + " has SHA-256 " + digest + " (expected " + rules.sha256 + ')';
+  return digest == rules.sha256 ? std::string() : path + " has SHA-256 " + digest + " (expected " + rules.sha256 + ')';
 }
 
 }  // namespace
 
-ModuleFileRules rules_of(const ModuleConfig& module) {
-  return {module.sha256, module.check_owner, module.allow_owner};
-}
+ModuleFileRules rules_of(const ModuleConfig& module) { return {module.sha256, module.check_owner, module.allow_owner}; }
 
 ModuleCheck::ModuleCheck(ModuleCheck&& other) noexcept
     : fd_(other.release_fd()), real_path_(std::move(other.real_path_)), problem_(std::move(other.problem_)) {}
@@ -108,9 +102,7 @@ ModuleCheck::~ModuleCheck() {
   if (fd_ >= 0) close(fd_);
 }
 
-int ModuleCheck::release_fd() noexcept {
-  return std::exchange(fd_, -1);
-}
+int ModuleCheck::release_fd() noexcept { return std::exchange(fd_, -1); }
 
 ModuleCheck check_module_file(const std::string& path, const ModuleFileRules& rules) {
   const std::unique_ptr<char, decltype(&std::free)> real_path(realpath(path.c_str(), nullptr), std::free);

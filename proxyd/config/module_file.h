@@ -13,8 +13,8 @@
 namespace p11shim {
 
 struct ModuleFileRules {
-  std::string sha256;       // expected, lower-case hexadecimal; empty: not computed
-  bool check_owner = true;  // the file and each directory above it: a trusted owner, written by nobody else
+  std::string sha256;              // expected, lower-case hexadecimal; empty: not computed
+  bool check_owner = true;         // the file and each directory above it: a trusted owner, written by nobody else
   std::vector<uid_t> allow_owner;  // trusted besides root and this process's own user
 };
 ModuleFileRules rules_of(const ModuleConfig& module);

@@ -32,7 +32,8 @@ class Comparison {
       if (!has(result.members, name)) plan_.live.push_back(title + ": member " + in_quotes(name) + " is added.");
     for (const std::string& name : result.members)
       if (!has(wanted.members, name)) plan_.live.push_back(title + ": member " + in_quotes(name) + " leaves.");
-    if (std::set(result.members.begin(), result.members.end()) != std::set(wanted.members.begin(), wanted.members.end()))
+    if (std::set(result.members.begin(), result.members.end()) !=
+        std::set(wanted.members.begin(), wanted.members.end()))
       result.members = wanted.members;
   }
 
@@ -70,8 +71,7 @@ class Comparison {
   }
 
   template <class Field, class Struct>
-  static std::string sentence(const std::string& title, const Field& field, const Struct& from,
-                              const Struct& to) {
+  static std::string sentence(const std::string& title, const Field& field, const Struct& from, const Struct& to) {
     const std::string before = show_field(field, from), after = show_field(field, to);
     std::string text = title + ' ' + std::string(field.name) + " changes";
     if (before != after) text += " from " + before + " to " + after;  // some values are never shown
@@ -105,18 +105,20 @@ ReloadPlan compare(const Config& running, const Config& wanted) {
     for (const std::string& name : wish->members) note_live(wanted, name);
   }
   const auto never = [](const std::string&) { return false; };
-  comparison.named("module", result.modules, wanted.modules, [&](const std::string& name) { return live.contains("module " + name); },
-                   [&](const std::string& title, ModuleConfig& module, const ModuleConfig& wish) {
-                     comparison.fields(title, module, wish, schema::kModule);
-                     comparison.fields(title, module.token_options, wish.token_options,
-                                       schema::kMemberOptions);
-                     comparison.fields(title, module.token_access, wish.token_access, schema::kPoolAccess);
-                   });
-  comparison.named("member", result.members, wanted.members, [&](const std::string& name) { return live.contains(name); },
-                   [&](const std::string& title, MemberConfig& member, const MemberConfig& wish) {
-                     comparison.fields(title, member, wish, schema::kMember);
-                     comparison.fields(title, member.options, wish.options, schema::kMemberOptions);
-                   });
+  comparison.named(
+      "module", result.modules, wanted.modules,
+      [&](const std::string& name) { return live.contains("module " + name); },
+      [&](const std::string& title, ModuleConfig& module, const ModuleConfig& wish) {
+        comparison.fields(title, module, wish, schema::kModule);
+        comparison.fields(title, module.token_options, wish.token_options, schema::kMemberOptions);
+        comparison.fields(title, module.token_access, wish.token_access, schema::kPoolAccess);
+      });
+  comparison.named(
+      "member", result.members, wanted.members, [&](const std::string& name) { return live.contains(name); },
+      [&](const std::string& title, MemberConfig& member, const MemberConfig& wish) {
+        comparison.fields(title, member, wish, schema::kMember);
+        comparison.fields(title, member.options, wish.options, schema::kMemberOptions);
+      });
   comparison.named("pool", result.pools, wanted.pools, never,
                    [&](const std::string& title, PoolConfig& pool, const PoolConfig& wish) {
                      comparison.members(title, pool, wish);

@@ -34,10 +34,8 @@ class Rules {
     check_unique_names("module", config_.modules);
     check_unique_names("member", config_.members);
     check_unique_names("pool", config_.pools);
-    for (std::size_t i = 0; i < config_.modules.size(); ++i)
-      check_module(element("module", i), config_.modules[i]);
-    for (std::size_t i = 0; i < config_.members.size(); ++i)
-      check_member(element("member", i), config_.members[i]);
+    for (std::size_t i = 0; i < config_.modules.size(); ++i) check_module(element("module", i), config_.modules[i]);
+    for (std::size_t i = 0; i < config_.members.size(); ++i) check_member(element("member", i), config_.members[i]);
     for (std::size_t i = 0; i < config_.pools.size(); ++i) check_pool(element("pool", i), config_.pools[i]);
     check_unique_slots();
     check_unique_labels();
@@ -95,9 +93,8 @@ class Rules {
       for (std::size_t j = 0; j < i; ++j) {
         if (list[i].name.empty() || list[i].name != list[j].name) continue;
         const std::string path = element(section, i) + ".name";
-        error(path, "there is already a " + std::string(section) + " named " + in_quotes(list[i].name) +
-                        " (line " + std::to_string(report_.place_of(element(section, j) + ".name").line) +
-                        ')');
+        error(path, "there is already a " + std::string(section) + " named " + in_quotes(list[i].name) + " (line " +
+                        std::to_string(report_.place_of(element(section, j) + ".name").line) + ')');
         break;
       }
     }
@@ -107,8 +104,7 @@ class Rules {
   void unknown_reference(const std::string& path, std::string_view section, const std::string& name,
                          const std::vector<Named>& list) {
     const auto names = names_of(list);
-    error(path,
-          "no [[" + std::string(section) + "]] is named " + in_quotes(name) + did_you_mean(name, names));
+    error(path, "no [[" + std::string(section) + "]] is named " + in_quotes(name) + did_you_mean(name, names));
   }
 
   void check_options(const std::string& path, const ModuleConfig* module, MemberOptions& options) {
@@ -122,8 +118,7 @@ class Rules {
     }
     if (!module || module->thread_safe) return;
     if (report_.is_set(path + ".lanes") && options.lanes > 1) {
-      error(path + ".lanes",
-            "\"lanes\" is " + std::to_string(options.lanes) + " (expected 1: thread_safe = false)");
+      error(path + ".lanes", "\"lanes\" is " + std::to_string(options.lanes) + " (expected 1: thread_safe = false)");
     }
     options.lanes = 1;
   }
@@ -152,8 +147,8 @@ class Rules {
 
   void check_one_token(const std::string& path, const MemberConfig& member) {
     const int set = !member.token_label.empty() + !member.token_serial.empty() + member.slot.has_value();
-    const bool refused = report_.has_error_at(path + ".token_label") ||
-                         report_.has_error_at(path + ".token_serial") || report_.has_error_at(path + ".slot");
+    const bool refused = report_.has_error_at(path + ".token_label") || report_.has_error_at(path + ".token_serial") ||
+                         report_.has_error_at(path + ".slot");
     if (set == 1 || refused) return;
     error(path, std::string(set == 0 ? "nothing tells" : "more than one key tells") +
                     " which token this is (expected one of token_label, token_serial, slot)");
@@ -169,16 +164,14 @@ class Rules {
       if (member.login == LoginMode::client) error(key, in_quotes(source) + " needs login = \"daemon\"");
     }
     if (member.login == LoginMode::client || set == 1) return;
-    error(path + ".login",
-          std::string(set == 0 ? "nothing tells" : "more than one key tells") +
-              " where the PIN comes from (expected one of pin_file, pin_credential, pin_command)");
+    error(path + ".login", std::string(set == 0 ? "nothing tells" : "more than one key tells") +
+                               " where the PIN comes from (expected one of pin_file, pin_credential, pin_command)");
   }
 
   void check_pool(const std::string& path, PoolConfig& pool) {
     if (pool.label.empty()) pool.label = pool.name;
     if (pool.label.size() > 32) {
-      error(path + ".name",
-            "the name is longer than a token's label can be (expected \"label\", at most 32 bytes)");
+      error(path + ".name", "the name is longer than a token's label can be (expected \"label\", at most 32 bytes)");
     }
     const std::string members = path + ".members";
     if (report_.is_set(members) && !report_.is_set(members + "[0]") && !report_.has_error_at(members)) {
@@ -193,8 +186,7 @@ class Rules {
     if (!daemon_login) return;
     const bool explicit_set_pin = report_.is_set(path + ".set_pin");
     if (explicit_set_pin && pool.access.set_pin) {
-      error(path + ".set_pin",
-            "applications cannot change a PIN that proxyd logs in with (login = \"daemon\")");
+      error(path + ".set_pin", "applications cannot change a PIN that proxyd logs in with (login = \"daemon\")");
     }
     pool.access.set_pin = false;
   }
@@ -204,8 +196,7 @@ class Rules {
     for (std::size_t i = 0; i < config_.pools.size(); ++i) {
       const auto& slot = config_.pools[i].slot;
       if (!slot || slots.insert(*slot).second) continue;
-      error(element("pool", i) + ".slot",
-            "slot " + std::to_string(*slot) + " belongs to another pool already");
+      error(element("pool", i) + ".slot", "slot " + std::to_string(*slot) + " belongs to another pool already");
     }
   }
 
@@ -214,8 +205,8 @@ class Rules {
     for (std::size_t i = 0; i < config_.pools.size(); ++i) {
       const PoolConfig& pool = config_.pools[i];
       if (pool.label.empty() || labels.insert(pool.label).second) continue;
-      warning(element("pool", i) + ".label", "two pools have the label " + in_quotes(pool.label) +
-                                                 ": applications that look for it find either");
+      warning(element("pool", i) + ".label",
+              "two pools have the label " + in_quotes(pool.label) + ": applications that look for it find either");
     }
   }
 
@@ -223,9 +214,8 @@ class Rules {
     for (std::size_t i = 0; i < config_.modules.size(); ++i) {
       const ModuleConfig& module = config_.modules[i];
       if (module.name.empty() || report_.has_error_at(element("module", i) + ".tokens")) continue;
-      const bool used =
-          module.every_token || std::any_of(config_.members.begin(), config_.members.end(),
-                                            [&](const auto& each) { return each.module == module.name; });
+      const bool used = module.every_token || std::any_of(config_.members.begin(), config_.members.end(),
+                                                          [&](const auto& each) { return each.module == module.name; });
       if (!used) warning(element("module", i), "no member uses module " + in_quotes(module.name));
     }
     for (std::size_t i = 0; i < config_.members.size(); ++i) {
@@ -234,8 +224,7 @@ class Rules {
       const bool used = std::any_of(config_.pools.begin(), config_.pools.end(), [&](const PoolConfig& pool) {
         return std::find(pool.members.begin(), pool.members.end(), name) != pool.members.end();
       });
-      if (!used)
-        warning(element("member", i), "member " + in_quotes(name) + " is in no pool: no application sees it");
+      if (!used) warning(element("member", i), "member " + in_quotes(name) + " is in no pool: no application sees it");
     }
     const bool every_token = std::any_of(config_.modules.begin(), config_.modules.end(),
                                          [](const ModuleConfig& module) { return module.every_token; });
@@ -251,8 +240,9 @@ class Rules {
       error(path + ".breaker", "\"open_min\" of \"breaker\" is longer than \"open_max\"");
     const ProbeConfig& probe = pool.balance.probe;
     if ((probe.call == ProbeCall::sign) != !probe.key.empty())
-      error(path + ".probe", probe.key.empty() ? "call = \"C_Sign\" of \"probe\" needs \"key\", the label of a private key"
-                                               : "\"key\" of \"probe\" is for call = \"C_Sign\"");
+      error(path + ".probe", probe.key.empty()
+                                 ? "call = \"C_Sign\" of \"probe\" needs \"key\", the label of a private key"
+                                 : "\"key\" of \"probe\" is for call = \"C_Sign\"");
     if (probe.hung < probe.timeout) error(path + ".probe", "\"hung\" of \"probe\" is shorter than \"timeout\"");
     check_copies(path, pool);
     if (pool.members.size() < 2) return;
@@ -282,13 +272,17 @@ class Rules {
   void check_copies(const std::string& path, const PoolConfig& pool) {
     const BalanceConfig& balance = pool.balance;
     if (balance.replication == Replication::wrap && balance.wrapping_key.empty())
-      error(path + ".replication", "no key is named that keys are to be copied under (expected \"wrapping_key\", the label of a key that all members have)");
+      error(path + ".replication",
+            "no key is named that keys are to be copied under (expected \"wrapping_key\", the label of a key that all "
+            "members have)");
     if (balance.replication != Replication::wrap && !balance.wrapping_key.empty())
       error(path + ".wrapping_key", "\"wrapping_key\" needs replication = \"wrap\"");
     if (balance.min_copies > 1 && balance.replication == Replication::none)
-      error(path + ".min_copies", "\"min_copies\" is " + std::to_string(balance.min_copies) + " (expected 1: nothing is copied with replication = \"none\")");
+      error(path + ".min_copies", "\"min_copies\" is " + std::to_string(balance.min_copies) +
+                                      " (expected 1: nothing is copied with replication = \"none\")");
     if (!pool.members.empty() && balance.min_copies > pool.members.size())
-      error(path + ".min_copies", "\"min_copies\" is " + std::to_string(balance.min_copies) + " and there are " + std::to_string(pool.members.size()) + " members");
+      error(path + ".min_copies", "\"min_copies\" is " + std::to_string(balance.min_copies) + " and there are " +
+                                      std::to_string(pool.members.size()) + " members");
   }
 
   bool same_token(const MemberConfig& a, const MemberConfig& b) const {
@@ -305,8 +299,6 @@ class Rules {
 
 }  // namespace
 
-void apply_rules(Config& config, ConfigReport& report) {
-  Rules(config, report).apply();
-}
+void apply_rules(Config& config, ConfigReport& report) { Rules(config, report).apply(); }
 
 }  // namespace p11shim

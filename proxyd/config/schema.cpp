@@ -8,14 +8,11 @@ namespace {
 constexpr ChoiceKind<CK_FLAGS, 2> kInitializeFlag{
     {{{"CKF_OS_LOCKING_OK", CKF_OS_LOCKING_OK},
       {"CKF_LIBRARY_CANT_CREATE_OS_THREADS", CKF_LIBRARY_CANT_CREATE_OS_THREADS}}}};
-constexpr ListKind<ChoiceKind<CK_FLAGS, 2>> kInitializeFlags{kInitializeFlag,
-                                                             "flags such as \"CKF_OS_LOCKING_OK\""};
+constexpr ListKind<ChoiceKind<CK_FLAGS, 2>> kInitializeFlags{kInitializeFlag, "flags such as \"CKF_OS_LOCKING_OK\""};
 
 }  // namespace
 
-std::string InitializeFlagsKind::expected() {
-  return kInitializeFlags.expected();
-}
+std::string InitializeFlagsKind::expected() { return kInitializeFlags.expected(); }
 
 void InitializeFlagsKind::read(const ConfigValue& value, const std::string& path, CK_FLAGS& flags,
                                ConfigReport& report) {
@@ -38,16 +35,14 @@ void CommandKind::read(const ConfigValue& value, const std::string& path, std::v
                        ConfigReport& report) {
   const auto* items = value.get<ConfigValue::List>();
   if (!items || items->empty()) {
-    const std::string message =
-        items ? refused(path, "empty", expected()) : wrong_type(path, value, expected());
+    const std::string message = items ? refused(path, "empty", expected()) : wrong_type(path, value, expected());
     return report.error(value.place, message);
   }
   command.clear();
   for (const ConfigValue& item : *items) {
     const bool is_program = command.empty();
     const auto* text = item.get<std::string>();
-    const bool valid =
-        text && text->find('\0') == std::string::npos && (!is_program || text->starts_with('/'));
+    const bool valid = text && text->find('\0') == std::string::npos && (!is_program || text->starts_with('/'));
     if (!valid) {
       command.clear();
       return report.error(item.place, "an item of " + in_quotes(key_name(path)) + " is wrong (expected " +

@@ -73,13 +73,10 @@ inline constexpr auto kLimits = std::tuple{
     config_field("max_applications", &LimitsConfig::max_applications, WholeNumberKind{1, 1'000'000}).live(),
     config_field("spin", &LimitsConfig::spin, WholeNumberKind{0, 1000}),
     config_field("deadline", &LimitsConfig::deadline, DurationKind{milliseconds(100), hours(24)}).live(),
-    config_field("keygen_deadline", &LimitsConfig::keygen_deadline,
-                 DurationKind{milliseconds(100), hours(24)})
-        .live(),
+    config_field("keygen_deadline", &LimitsConfig::keygen_deadline, DurationKind{milliseconds(100), hours(24)}).live(),
 };
 
-inline constexpr ChoiceKind<LogFormat, 2> kLogFormat{
-    {{{"text", LogFormat::text}, {"json", LogFormat::json}}}};
+inline constexpr ChoiceKind<LogFormat, 2> kLogFormat{{{{"text", LogFormat::text}, {"json", LogFormat::json}}}};
 
 inline constexpr auto kLog = std::tuple{
     config_field("level", &LogConfig::level, ChoiceKind<LogLevel, kLogLevels.size()>{kLogLevels}).live(),
@@ -87,10 +84,8 @@ inline constexpr auto kLog = std::tuple{
     config_field("file", &LogConfig::file, kOptionalPath),
 };
 
-inline constexpr ChoiceKind<AuditClass, 4> kAuditClass{{{{"admin", AuditClass::admin},
-                                                         {"auth", AuditClass::auth},
-                                                         {"use", AuditClass::use},
-                                                         {"read", AuditClass::read}}}};
+inline constexpr ChoiceKind<AuditClass, 4> kAuditClass{
+    {{{"admin", AuditClass::admin}, {"auth", AuditClass::auth}, {"use", AuditClass::use}, {"read", AuditClass::read}}}};
 
 inline constexpr auto kAudit = std::tuple{
     config_field("enabled", &AuditConfig::enabled, FlagKind{}),
@@ -99,8 +94,7 @@ inline constexpr auto kAudit = std::tuple{
     config_field("max_size", &AuditConfig::max_size, SizeKind{64 << 10, std::uint64_t{1} << 40}),
     config_field("keep", &AuditConfig::keep, WholeNumberKind{0, 10'000}),
     config_field("journal", &AuditConfig::journal, FlagKind{}),
-    config_field("classes", &AuditConfig::classes,
-                 ListKind<ChoiceKind<AuditClass, 4>>{kAuditClass, "audit classes"})
+    config_field("classes", &AuditConfig::classes, ListKind<ChoiceKind<AuditClass, 4>>{kAuditClass, "audit classes"})
         .live(),
 };
 
@@ -149,8 +143,7 @@ inline constexpr auto kModule = std::tuple{
     config_field("tokens", &ModuleConfig::every_token, kTokens),
 };
 
-inline constexpr ChoiceKind<LoginMode, 2> kLogin{
-    {{{"client", LoginMode::client}, {"daemon", LoginMode::daemon}}}};
+inline constexpr ChoiceKind<LoginMode, 2> kLogin{{{{"client", LoginMode::client}, {"daemon", LoginMode::daemon}}}};
 
 inline constexpr ChoiceKind<CK_MECHANISM_TYPE, 3> kWrapMechanism{{{{"CKM_AES_KEY_WRAP_PAD", CKM_AES_KEY_WRAP_PAD},
                                                                    {"CKM_AES_KEY_WRAP_KWP", CKM_AES_KEY_WRAP_KWP},

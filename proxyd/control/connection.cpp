@@ -8,24 +8,17 @@ namespace p11shim {
 
 namespace {
 
-ControlConnection& connection_of(const void* data) {
-  return *static_cast<ControlConnection*>(const_cast<void*>(data));
-}
+ControlConnection& connection_of(const void* data) { return *static_cast<ControlConnection*>(const_cast<void*>(data)); }
 
-uv_handle_t* handle(uv_pipe_t& pipe) {
-  return reinterpret_cast<uv_handle_t*>(&pipe);
-}
-uv_stream_t* stream(uv_pipe_t& pipe) {
-  return reinterpret_cast<uv_stream_t*>(&pipe);
-}
+uv_handle_t* handle(uv_pipe_t& pipe) { return reinterpret_cast<uv_handle_t*>(&pipe); }
+uv_stream_t* stream(uv_pipe_t& pipe) { return reinterpret_cast<uv_stream_t*>(&pipe); }
 
 }  // namespace
 
 ControlConnection::ControlConnection(Dispatch dispatch, Closed closed)
     : dispatch_(std::move(dispatch)), closed_(std::move(closed)) {}
 
-std::shared_ptr<ControlConnection> ControlConnection::accept(uv_stream_t& listener, Dispatch dispatch,
-                                                             Closed closed) {
+std::shared_ptr<ControlConnection> ControlConnection::accept(uv_stream_t& listener, Dispatch dispatch, Closed closed) {
   const std::shared_ptr<ControlConnection> connection(
       new ControlConnection(std::move(dispatch), std::move(closed)));  // the constructor is private
   uv_pipe_init(listener.loop, &connection->pipe_, 0);
@@ -100,9 +93,7 @@ void ControlConnection::write(const nlohmann::json& reply) {
   output_ = reply_line(reply);
   write_request_.data = this;
   const uv_buf_t buffer = uv_buf_init(output_.data(), static_cast<unsigned>(output_.size()));
-  const auto written = [](uv_write_t* request, int result) {
-    connection_of(request->data).on_written(result);
-  };
+  const auto written = [](uv_write_t* request, int result) { connection_of(request->data).on_written(result); };
   if (uv_write(&write_request_, stream(pipe_), &buffer, 1, written) != 0) close();
 }
 

@@ -47,10 +47,9 @@ void Control::Server::listen(uv_loop_t& loop) {
   int error = uv_pipe_open(&pipe_, descriptor);
   if (error != 0) ::close(descriptor);
   if (error == 0) {
-    error = uv_listen(reinterpret_cast<uv_stream_t*>(&pipe_), kMaxConnections,
-                      [](uv_stream_t* listener, int status) {
-                        if (status == 0) static_cast<Server*>(listener->data)->on_connection();
-                      });
+    error = uv_listen(reinterpret_cast<uv_stream_t*>(&pipe_), kMaxConnections, [](uv_stream_t* listener, int status) {
+      if (status == 0) static_cast<Server*>(listener->data)->on_connection();
+    });
   }
   if (error == 0) return;
   stop();
@@ -69,37 +68,33 @@ void Control::Server::on_connection() {
   const auto self = shared_from_this();
   auto* listener = reinterpret_cast<uv_stream_t*>(&pipe_);
   const auto connection = ControlConnection::accept(
-      *listener,
-      [self](std::string_view line, const ControlReply& reply) { self->dispatch(line, reply); },
+      *listener, [self](std::string_view line, const ControlReply& reply) { self->dispatch(line, reply); },
       [self](ControlConnection& closed) { self->connections_.erase(closed.shared_from_this()); });
   if (!connection) return;
   connections_.insert(connection);
   if (!may_talk(connection->descriptor())) {
-    return connection->refuse({"not_permitted",
-                               "the control socket serves root, proxyd's user and its group only",
+    return connection->refuse({"not_permitted", "the control socket serves root, proxyd's user and its group only",
                                "run as one of them, or set the control socket's group in the configuration"});
   }
   if (connections_.size() > kMaxConnections) {
-    return connection->refuse(
-        {"too_many_connections",
-         "there are already " + std::to_string(kMaxConnections) + " control connections",
-         "close some of them"});
+    return connection->refuse({"too_many_connections",
+                               "there are already " + std::to_string(kMaxConnections) + " control connections",
+                               "close some of them"});
   }
   connection->read();
 }
 
 bool Control::Server::may_talk(int descriptor) const {
   const auto peer = peer_of(descriptor);
-  const bool allowed = peer && (peer->uid == 0 || peer->uid == ::geteuid() ||
-                                (options_.group && peer->in_group(*options_.group)));
+  const bool allowed =
+      peer && (peer->uid == 0 || peer->uid == ::geteuid() || (options_.group && peer->in_group(*options_.group)));
   if (!allowed && peer) log_.warn("control: refused uid {} gid {} pid {}", peer->uid, peer->gid, peer->pid);
   return allowed;
 }
 
 void Control::Server::dispatch(std::string_view line, const ControlReply& reply) const {
   if (const auto request = read_request_line(line)) return run(*request, reply);
-  reply.fail({"malformed",
-              "a request is one JSON object per line with a \"command\" and, if it has any, \"arguments\"",
+  reply.fail({"malformed", "a request is one JSON object per line with a \"command\" and, if it has any, \"arguments\"",
               R"(try {"command":"status"})"});
 }
 
@@ -107,8 +102,7 @@ void Control::Server::run(const ControlRequest& request, const ControlReply& rep
   const std::string& command = request.command;
   const auto handler = handlers_.find(command);
   if (handler == handlers_.end()) {
-    return reply.fail(
-        {"unknown_command", "there is no command \"" + command + "\"", "use one of: " + command_names()});
+    return reply.fail({"unknown_command", "there is no command \"" + command + "\"", "use one of: " + command_names()});
   }
   try {
     handler->second(request.arguments, reply);
@@ -129,8 +123,6 @@ Control::Control(uv_loop_t& loop, spdlog::logger& log, ControlOptions options, C
   server_->listen(loop);
 }
 
-Control::~Control() {
-  server_->stop();
-}
+Control::~Control() { server_->stop(); }
 
 }  // namespace p11shim

@@ -21,17 +21,15 @@ namespace {
   throw std::runtime_error("cannot listen on " + path + ": " + why);
 }
 
-[[noreturn]] void fail(const std::string& path, int error) {
-  fail(path, std::generic_category().message(error));
-}
+[[noreturn]] void fail(const std::string& path, int error) { fail(path, std::generic_category().message(error)); }
 
 sockaddr_un address_of(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.empty()) fail("\"\"", "the path is empty");
   if (path.size() >= sizeof address.sun_path) {
-    fail(path, "a socket's path may have " + std::to_string(sizeof address.sun_path - 1) +
-                   " bytes, this has " + std::to_string(path.size()));
+    fail(path, "a socket's path may have " + std::to_string(sizeof address.sun_path - 1) + " bytes, this has " +
+                   std::to_string(path.size()));
   }
   std::memcpy(address.sun_path, path.data(), path.size());
   return address;
@@ -66,8 +64,7 @@ void remove_if_dead(const std::string& path, const sockaddr_un& address) {
   if (!S_ISSOCK(status.st_mode)) fail(path, "something that is no socket is there");
   const Descriptor probe = new_socket(path);
   const bool dead =
-      ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 &&
-      errno == ECONNREFUSED;
+      ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 && errno == ECONNREFUSED;
   if (!dead) fail(path, "another process is listening there");
   if (::unlink(path.c_str()) != 0) fail(path, errno);
 }
@@ -81,10 +78,9 @@ int bind_unix_socket(const std::string& path, mode_t mode, std::optional<gid_t> 
   // Linux gives the file the mode of the socket's inode, less the umask: closed to others from its first
   // moment.
   if (::fchmod(listener.get(), 0600) != 0) fail(path, errno);
-  if (::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
-    fail(path, errno);
-  const bool ready = (!group || ::chown(path.c_str(), static_cast<uid_t>(-1), *group) == 0) &&
-                     ::chmod(path.c_str(), mode) == 0;
+  if (::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) fail(path, errno);
+  const bool ready =
+      (!group || ::chown(path.c_str(), static_cast<uid_t>(-1), *group) == 0) && ::chmod(path.c_str(), mode) == 0;
   if (ready) return listener.release();
   const int error = errno;
   ::unlink(path.c_str());

@@ -8,9 +8,7 @@
 
 namespace p11shim {
 
-inline nlohmann::json ok_reply(nlohmann::json result) {
-  return {{"ok", true}, {"result", std::move(result)}};
-}
+inline nlohmann::json ok_reply(nlohmann::json result) { return {{"ok", true}, {"result", std::move(result)}}; }
 
 inline nlohmann::json error_reply(const ControlError& error) {
   return {{"ok", false}, {"error", {{"code", error.code}, {"message", error.message}, {"fix", error.fix}}}};

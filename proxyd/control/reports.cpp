@@ -79,9 +79,7 @@ json to_json(const StatusReport& report) {
           {"audit", report.audit}};
 }
 
-json to_json(const PingReport& report) {
-  return {{"version", report.version}, {"pid", report.pid}};
-}
+json to_json(const PingReport& report) { return {{"version", report.version}, {"pid", report.pid}}; }
 
 json to_json(const MemberPingReport& report) {
   return {{"pool", report.pool},       {"member", report.member},     {"rv", report.rv},

@@ -28,7 +28,9 @@ AuditClasses audit_classes(const AuditConfig& config) { return AuditClasses(std:
 std::vector<std::unique_ptr<AuditSink>> audit_sinks(const AuditConfig& config) {
   std::vector<std::unique_ptr<AuditSink>> sinks;
   if (!config.enabled) return sinks;
-  if (!config.file.empty()) sinks.push_back(std::make_unique<FileSink>(FileSinkOptions{config.file, config.mode, config.max_size, config.keep}));
+  if (!config.file.empty())
+    sinks.push_back(
+        std::make_unique<FileSink>(FileSinkOptions{config.file, config.mode, config.max_size, config.keep}));
   if (config.journal) sinks.push_back(std::make_unique<JournalSink>());
   return sinks;
 }
@@ -41,14 +43,20 @@ Daemon::Daemon(uv_loop_t& loop, spdlog::logger& log, Config config, const std::s
       config_(std::move(config)),
       runtime_{loop, log, worker_path},
       state_(config_.state.directory,
-             [&log](const std::string& problem) { log.error("object handles may change at the next start: {}", problem); }),
+             [&log](const std::string& problem) {
+               log.error("object handles may change at the next start: {}", problem);
+             }),
       audit_(audit_classes(config_.audit), audit_sinks(config_.audit),
-             [&log](const std::string& message, bool ok) { ok ? log.info("audit: {}", message) : log.error("audit: {}", message); }),
+             [&log](const std::string& message, bool ok) {
+               ok ? log.info("audit: {}", message) : log.error("audit: {}", message);
+             }),
       deadlines_(loop),
       applications_(runtime_, registry_, config_.limits.max_applications),
       catalog_(
           runtime_, config_, state_, [this](Member&, Place& place) { applications_.worker_lost(place); },
-          [this](Member& member, CK_USER_TYPE user) { applications_.login_lost(member, user), generations_.all_moved(); },
+          [this](Member& member, CK_USER_TYPE user) {
+            applications_.login_lost(member, user), generations_.all_moved();
+          },
           [this](RealSessions& sessions, Bound pin) { return applications_.reclaim(sessions, pin); }),
       services_{runtime_, catalog_, applications_, registry_, audit_, deadlines_, generations_, config_.limits},
       listener_(services_, config_),
@@ -65,8 +73,9 @@ Daemon::Daemon(uv_loop_t& loop, spdlog::logger& log, Config config, const std::s
   if (has_two_processors()) runtime_.spin_us = config_.limits.spin;
   uv_check_init(&loop, after_turn_.get());
   after_turn_->data = this;
-  applications_.set_session_ends(
-      [this](const Application& application, const VirtualSession& session) { write_unfinished(audit_, application, session); });
+  applications_.set_session_ends([this](const Application& application, const VirtualSession& session) {
+    write_unfinished(audit_, application, session);
+  });
   load_own_pins();
 }
 
@@ -111,7 +120,7 @@ void Daemon::run_loop() {
 
 void Daemon::opened(const std::function<void(const Daemon&)>& ready) {
   if (stopping_) return;
-  catalog_.set_pool_added([this](Pool& pool) { 
+  catalog_.set_pool_added([this](Pool& pool) {
     pool.statistics = registry_.member(pool.config.name, pool.member.name());
     for (const auto& each : pool.members) each->statistics = registry_.member(pool.config.name, each->member.name());
   });
@@ -119,8 +128,9 @@ void Daemon::opened(const std::function<void(const Daemon&)>& ready) {
     if (pool->balanced()) pool_care_.start(kPoolCare, kPoolCare);
   listener_.listen(passed_sockets());
   if (!config_.control.unix_path.empty())
-    control_ = std::make_unique<Control>(loop_, log_, ControlOptions{config_.control.unix_path, config_.control.mode, group_id(config_.control.group)},
-                                         control_handlers());
+    control_ = std::make_unique<Control>(
+        loop_, log_, ControlOptions{config_.control.unix_path, config_.control.mode, group_id(config_.control.group)},
+        control_handlers());
   housekeeping_.start(kHousekeeping, kHousekeeping);
   if (const auto interval = watchdog_interval()) watchdog_.start(*interval, *interval);
   for (const std::string& endpoint : listener_.endpoints()) log_.info("applications connect to {}", endpoint);
@@ -137,7 +147,8 @@ void Daemon::load_own_pin(Member& member) {
   if (member.config().login != LoginMode::daemon) return;
   Buffer pin = read_own_pin(member.config());
   if (!member.user().own_pin().keep(pin.bytes(), runtime_.now_ms()))
-    throw std::runtime_error("no memory can be locked for the PIN of member " + member.name() + "; raise the limit (LimitMEMLOCK)");
+    throw std::runtime_error("no memory can be locked for the PIN of member " + member.name() +
+                             "; raise the limit (LimitMEMLOCK)");
 }
 
 void Daemon::watch_signal(int number, std::function<void()> received) {
@@ -145,9 +156,12 @@ void Daemon::watch_signal(int number, std::function<void()> received) {
   HandlePtr<uv_signal_t> handle(new uv_signal_t);
   uv_signal_init(&loop_, handle.get());
   handle->data = signal_actions_.back().get();
-  uv_signal_start(handle.get(), [](uv_signal_t* signal, int) {
-    if (signal->data != nullptr) (*static_cast<std::function<void()>*>(signal->data))();
-  }, number);
+  uv_signal_start(
+      handle.get(),
+      [](uv_signal_t* signal, int) {
+        if (signal->data != nullptr) (*static_cast<std::function<void()>*>(signal->data))();
+      },
+      number);
   signals_.push_back(std::move(handle));
 }
 

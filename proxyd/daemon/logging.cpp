@@ -53,7 +53,8 @@ std::shared_ptr<spdlog::logger> make_log(const LogConfig& config) {
   log->flush_on(spdlog::level::info);
   if (config.format == LogFormat::json) {
     auto formatter = std::make_unique<spdlog::pattern_formatter>();
-    formatter->add_flag<JsonMessage>('*').set_pattern(R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l","pid":%P,"message":%*})");
+    formatter->add_flag<JsonMessage>('*').set_pattern(
+        R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l","pid":%P,"message":%*})");
     log->set_formatter(std::move(formatter));
   } else {
     log->set_pattern(under_journald() ? "%l: %v" : "%Y-%m-%d %H:%M:%S.%e %^%l%$ %v");
@@ -63,7 +64,8 @@ std::shared_ptr<spdlog::logger> make_log(const LogConfig& config) {
 
 void log_problems(spdlog::logger& log, const std::vector<ConfigProblem>& problems) {
   for (const ConfigProblem& problem : problems)
-    log.log(problem.severity == ConfigProblem::Severity::error ? spdlog::level::err : spdlog::level::warn, "{}", to_string(problem));
+    log.log(problem.severity == ConfigProblem::Severity::error ? spdlog::level::err : spdlog::level::warn, "{}",
+            to_string(problem));
 }
 
 }  // namespace p11shim

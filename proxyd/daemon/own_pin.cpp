@@ -139,7 +139,9 @@ Buffer read_own_pin(const MemberConfig& member, std::chrono::milliseconds longes
   if (!member.pin_file.empty()) return read_file(member, member.pin_file, until);
   if (!member.pin_command.empty()) return run_command(member, until);
   const char* directory = ::getenv("CREDENTIALS_DIRECTORY");
-  if (directory == nullptr) fail(member, "pin_credential is set, but systemd passed no credentials (LoadCredential=" + member.pin_credential + ":…)");
+  if (directory == nullptr)
+    fail(member,
+         "pin_credential is set, but systemd passed no credentials (LoadCredential=" + member.pin_credential + ":…)");
   return read_file(member, std::string(directory) + "/" + member.pin_credential, until);
 }
 

@@ -50,8 +50,11 @@ json member_json(Pool& pool, Membership& membership, std::uint64_t now_ms) {
   operational["reason"] = health.reason;
   auto transitions = json::array();
   for (const Transition& each : history.transitions())
-    transitions.push_back({{"at", text(each.at)}, {"kind", each.by_operator ? "administrative" : "operational"}, {"from", each.from},
-                           {"to", each.to}, {"reason", each.reason}});
+    transitions.push_back({{"at", text(each.at)},
+                           {"kind", each.by_operator ? "administrative" : "operational"},
+                           {"from", each.from},
+                           {"to", each.to},
+                           {"reason", each.reason}});
   const SlotEntry* entry = membership.member.entry();
   const bool seen = entry != nullptr && entry->token_rv == CKR_OK;
   const auto version = [](const CK_VERSION& v) { return std::to_string(v.major) + "." + std::to_string(v.minor); };
@@ -106,7 +109,9 @@ Pool* Daemon::pool_named(const json& arguments, const ControlReply& reply) {
 void Daemon::diff_pool(const json& arguments, const ControlReply& reply) {
   Pool* pool = pool_named(arguments, reply);
   if (pool == nullptr) return;
-  if (!pool->balanced()) return reply.fail({"single_member", "pool " + pool->config.name + " has one member", "there is nothing to compare"});
+  if (!pool->balanced())
+    return reply.fail(
+        {"single_member", "pool " + pool->config.name + " has one member", "there is nothing to compare"});
   PoolDiff::run(*pool, [reply](json result) { reply.ok(std::move(result)); });
 }
 
@@ -120,13 +125,16 @@ void Daemon::change_member(const json& arguments, const ControlReply& reply) {
   for (const auto& each_pool : catalog_.pools())
     for (const auto& each : each_pool->members) {
       if (each->member.name() != name || (!wanted_pool.empty() && each_pool->config.name != wanted_pool)) continue;
-      if (found != nullptr) return reply.fail({"ambiguous_member", "member " + name + " is in several pools", "say which: POOL/MEMBER"});
+      if (found != nullptr)
+        return reply.fail({"ambiguous_member", "member " + name + " is in several pools", "say which: POOL/MEMBER"});
       found = each.get();
       pool = each_pool.get();
     }
-  if (found == nullptr) return reply.fail({"unknown_member", "there is no member " + name, "shimctl pool list shows the members"});
+  if (found == nullptr)
+    return reply.fail({"unknown_member", "there is no member " + name, "shimctl pool list shows the members"});
   if (!pool->balanced())
-    return reply.fail({"single_member", "member " + name + " is the only one of pool " + pool->config.name, "nothing else could do its work"});
+    return reply.fail({"single_member", "member " + name + " is the only one of pool " + pool->config.name,
+                       "nothing else could do its work"});
   Health& health = found->health;
   const std::string reason = arguments.value("reason", "");
   if (action == "drain") {
@@ -134,7 +142,8 @@ void Daemon::change_member(const json& arguments, const ControlReply& reply) {
   } else if (action == "maint") {
     pool->set_wanted(*found, Wanted::maint, reason);
     // What runs there goes on elsewhere, as if the worker had died.
-    for (Worker* worker : {&found->member.user().worker(), &found->member.backend().worker()}) worker->stop("maintenance");
+    for (Worker* worker : {&found->member.user().worker(), &found->member.backend().worker()})
+      worker->stop("maintenance");
   } else if (action == "ready") {
     pool->set_wanted(*found, Wanted::ready, reason);
     health.breaker.reset();
@@ -149,14 +158,19 @@ void Daemon::change_member(const json& arguments, const ControlReply& reply) {
   } else if (action == "remove") {
     const auto alone = pool->only_on(*found);
     if (!alone.empty() && !arguments.value("force", false))
-      return reply.fail({"only_copy", "member " + name + " alone holds " + std::to_string(alone.size()) + " objects, the first \"" + alone.front()->label + "\"",
+      return reply.fail({"only_copy",
+                         "member " + name + " alone holds " + std::to_string(alone.size()) + " objects, the first \"" +
+                             alone.front()->label + "\"",
                          "copy them to other members first (shimctl pool diff names them), or --force"});
-    const auto staying = std::count_if(pool->members.begin(), pool->members.end(), [](const auto& each) { return each->health.wanted != Wanted::removed; });
+    const auto staying = std::count_if(pool->members.begin(), pool->members.end(),
+                                       [](const auto& each) { return each->health.wanted != Wanted::removed; });
     if (staying <= 2 && health.wanted != Wanted::removed)
-      return reply.fail({"too_few_members", "pool " + pool->config.name + " needs two members", "drain it instead, or change the configuration and restart proxyd"});
+      return reply.fail({"too_few_members", "pool " + pool->config.name + " needs two members",
+                         "drain it instead, or change the configuration and restart proxyd"});
     pool->set_wanted(*found, Wanted::removed, reason);
   } else {
-    return reply.fail({"unknown_action", "a member cannot \"" + action + "\"", "drain, maint, ready, weight, reset-breaker, add or remove"});
+    return reply.fail({"unknown_action", "a member cannot \"" + action + "\"",
+                       "drain, maint, ready, weight, reset-breaker, add or remove"});
   }
   log_.info("pool {}: member {}: the operator says {}{}{}{}", pool->config.name, name, action,
             action == "weight" ? " " + std::to_string(found->weight) : "", reason.empty() ? "" : ": ", reason);
@@ -174,7 +188,8 @@ void Daemon::add_member(const json& arguments, const ControlReply& reply) {
     if (each->member.name() == name && each->health.wanted != Wanted::removed)
       return reply.fail({"already_member", "member " + name + " is in pool " + pool->config.name, ""});
   if (!pool->balanced())
-    return reply.fail({"single_member", "pool " + pool->config.name + " has one member and serves it as it is", "restart proxyd: it becomes a pool of several"});
+    return reply.fail({"single_member", "pool " + pool->config.name + " has one member and serves it as it is",
+                       "restart proxyd: it becomes a pool of several"});
   auto read = load_config_file(file);
   if (!read) {
     const std::string why = read.problems.empty() ? "" : ": " + to_string(read.problems.front());
@@ -182,14 +197,18 @@ void Daemon::add_member(const json& arguments, const ControlReply& reply) {
   }
   const PoolConfig* described = read->find_pool(pool->config.name);
   if (described == nullptr || !std::ranges::count(described->members, name))
-    return reply.fail({"not_configured", "pool " + pool->config.name + " has no member " + name + " in " + file, "describe it there, at the end of \"members\", then say this again"});
+    return reply.fail({"not_configured", "pool " + pool->config.name + " has no member " + name + " in " + file,
+                       "describe it there, at the end of \"members\", then say this again"});
   for (const ConfigProblem& problem : check_machine(*read)) {
     const bool its = problem.severity == ConfigProblem::Severity::error;
     if (its) return reply.fail({"bad_configuration", to_string(problem), "proxyd --check --config " + file});
   }
   Membership* added = take_member(*pool, *read, name);
   if (added == nullptr)
-    return reply.fail({"too_many_members", "pool " + pool->config.name + " has had " + std::to_string(kMostMembers) + " members since proxyd started", "restart proxyd"});
+    return reply.fail(
+        {"too_many_members",
+         "pool " + pool->config.name + " has had " + std::to_string(kMostMembers) + " members since proxyd started",
+         "restart proxyd"});
   reply.ok(member_json(*pool, *added, runtime_.now_ms()));
 }
 
@@ -222,7 +241,8 @@ void Daemon::let_members_go() {
     for (std::size_t i = pool->members.size(); i-- > 0;) {
       Membership& each = *pool->members[i];
       if (each.health.wanted != Wanted::removed) continue;
-      const bool waited = std::chrono::system_clock::now() - each.history.administrative().since > config_.limits.deadline;
+      const bool waited =
+          std::chrono::system_clock::now() - each.history.administrative().since > config_.limits.deadline;
       if (!waited && (each.health.outstanding != 0 || applications_.needs(each.member))) continue;
       for (PoolConfig& config : config_.pools)
         if (config.name == pool->config.name) std::erase(config.members, each.member.name());
@@ -238,10 +258,13 @@ void Daemon::follow_members(const Config& described) {
     const PoolConfig* wanted = described.find_pool(pool->config.name);
     if (wanted == nullptr || !pool->balanced() || wanted->members.size() < 2) continue;
     for (const std::string& name : wanted->members) {
-      const auto is_it = [&](const auto& each) { return each->member.name() == name && each->health.wanted != Wanted::removed; };
+      const auto is_it = [&](const auto& each) {
+        return each->member.name() == name && each->health.wanted != Wanted::removed;
+      };
       if (std::ranges::any_of(pool->members, is_it)) continue;
       try {
-        if (take_member(*pool, described, name) == nullptr) log_.error("pool {}: there is no room for member {} until proxyd restarts", pool->config.name, name);
+        if (take_member(*pool, described, name) == nullptr)
+          log_.error("pool {}: there is no room for member {} until proxyd restarts", pool->config.name, name);
       } catch (const std::exception& error) {
         log_.error("pool {}: member {} is not added: {}", pool->config.name, name, error.what());
       }
@@ -249,7 +272,8 @@ void Daemon::follow_members(const Config& described) {
     for (const auto& each : pool->members) {
       if (std::ranges::count(wanted->members, each->member.name()) || each->health.wanted == Wanted::removed) continue;
       if (const auto alone = pool->only_on(*each); !alone.empty())
-        log_.warn("pool {}: member {} leaves and alone holds {} objects", pool->config.name, each->member.name(), alone.size());
+        log_.warn("pool {}: member {} leaves and alone holds {} objects", pool->config.name, each->member.name(),
+                  alone.size());
       pool->set_wanted(*each, Wanted::removed, "the configuration has it no more");
     }
   }

@@ -35,7 +35,9 @@ struct View {
 // Objects of one class and name, not all on all members: not proven to be the same, so nobody may take one for the other.
 using Namesakes = std::map<std::pair<CK_OBJECT_CLASS, std::string>, std::vector<const TokenObject*>>;
 
-std::string name_of(const TokenObject& object) { return object.label.empty() ? "\n" + hexadecimal(object.id) : object.label; }
+std::string name_of(const TokenObject& object) {
+  return object.label.empty() ? "\n" + hexadecimal(object.id) : object.label;
+}
 
 json conflict_json(const TokenObject& object, const std::vector<const TokenObject*>& namesakes) {
   if (namesakes.size() < 2) return {};
@@ -48,7 +50,8 @@ json conflict_json(const TokenObject& object, const std::vector<const TokenObjec
   }
   return {{"with", others},
           {"values", proven ? "different" : "unproven"},
-          {"text", proven ? "another object of the same class and name has a different value" : "nothing proves that objects of the same class and name are the same"}};
+          {"text", proven ? "another object of the same class and name has a different value"
+                          : "nothing proves that objects of the same class and name are the same"}};
 }
 
 }  // namespace
@@ -92,31 +95,36 @@ json PoolDiff::report() const {
   std::vector<const TokenObject*> partial;
   Namesakes namesakes;
   pool_.objects.for_each([&](const TokenObject& object) {
-    const auto showing = std::count_if(views.begin(), views.end(), [&](const View& view) { return view.shows(object); });
+    const auto showing =
+        std::count_if(views.begin(), views.end(), [&](const View& view) { return view.shows(object); });
     if (showing == 0) return;
     ++count;
     if (static_cast<std::size_t>(showing) == views.size()) return;
     partial.push_back(&object);
     namesakes[{object.object_class, name_of(object)}].push_back(&object);
   });
-  std::ranges::sort(partial, {}, [](const TokenObject* object) { return std::tuple(object->object_class, name_of(*object), object->handle); });
+  std::ranges::sort(partial, {}, [](const TokenObject* object) {
+    return std::tuple(object->object_class, name_of(*object), object->handle);
+  });
   auto differences = json::array();
   for (const TokenObject* object : partial) {
     auto on = json::array();
     auto missing = json::array();
     for (const View& view : views) (view.shows(*object) ? on : missing).push_back(view.membership->member.name());
-    differences.push_back({{"class", display(NameKind::cko, object->object_class)},
-                           {"type", object->has_key_type ? json(display(NameKind::ckk, object->key_type)) : json()},
-                           {"label", object->label},
-                           {"id", hexadecimal(object->id)},
-                           {"private", object->is_private},
-                           {"fingerprint", fingerprint(*object)},
-                           {"proven", object->proven},
-                           {"members", std::move(on)},
-                           {"missing", std::move(missing)},
-                           {"conflict", conflict_json(*object, namesakes.at({object->object_class, name_of(*object)}))}});
+    differences.push_back(
+        {{"class", display(NameKind::cko, object->object_class)},
+         {"type", object->has_key_type ? json(display(NameKind::ckk, object->key_type)) : json()},
+         {"label", object->label},
+         {"id", hexadecimal(object->id)},
+         {"private", object->is_private},
+         {"fingerprint", fingerprint(*object)},
+         {"proven", object->proven},
+         {"members", std::move(on)},
+         {"missing", std::move(missing)},
+         {"conflict", conflict_json(*object, namesakes.at({object->object_class, name_of(*object)}))}});
   }
-  return {{"pool", pool_.config.name}, {"objects", count}, {"private_compared", logged_in}, {"compared", std::move(compared)},
+  return {{"pool", pool_.config.name},           {"objects", count},
+          {"private_compared", logged_in},       {"compared", std::move(compared)},
           {"not_compared", std::move(left_out)}, {"differences", std::move(differences)}};
 }
 

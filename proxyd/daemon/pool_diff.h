@@ -16,7 +16,8 @@ class PoolDiff final : private Waiter {
   static void run(Pool& pool, Done done);
 
  private:
-  PoolDiff(Pool& pool, Done done) : pool_(pool), done_(std::move(done)), until_ms_(pool.runtime().now_ms() + kPatienceMs) {}
+  PoolDiff(Pool& pool, Done done)
+      : pool_(pool), done_(std::move(done)), until_ms_(pool.runtime().now_ms() + kPatienceMs) {}
   static constexpr std::uint64_t kPatienceMs = 10'000;
 
   void resume() override;

@@ -23,7 +23,8 @@ json debts_of(const Pool& pool, Journal& journal, const Membership& membership) 
   auto list = json::array();
   for (const auto& [number, debt] : journal.debts())
     if (debt.pool == pool.config.name && debt.member == membership.member.name())
-      list.push_back({{"number", number}, {"write", text(debt.kind)}, {"label", debt.label}, {"obstacle", debt.obstacle}});
+      list.push_back(
+          {{"number", number}, {"write", text(debt.kind)}, {"label", debt.label}, {"obstacle", debt.obstacle}});
   return list;
 }
 
@@ -35,7 +36,8 @@ std::size_t missing_copies(Pool& pool, Membership& membership, JournalChange& ch
     Place* place = pool.debts.reachable(membership, object.is_private);
     if (place == nullptr || place->objects.real_of(object.handle) != 0) return;
     for (const auto& [number, debt] : pool.debts.journal().debts())
-      if (debt.identity == object.identity && debt.pool == pool.config.name && debt.member == membership.member.name()) return;
+      if (debt.identity == object.identity && debt.pool == pool.config.name && debt.member == membership.member.name())
+        return;
     pool.debts.add_copy(change, object, membership);
     ++count;
   });
@@ -54,10 +56,14 @@ void sync_pool(TokenCatalog& catalog, const json& arguments, const ControlReply&
     pool = each.get();
     ++several;
   }
-  if (several > 1) return reply.fail({"ambiguous_pool", "there are several pools of several members", "say which with --pool"});
+  if (several > 1)
+    return reply.fail({"ambiguous_pool", "there are several pools of several members", "say which with --pool"});
   if (pool == nullptr)
-    return reply.fail({"unknown_pool", name.empty() ? "no pool has several members" : "there is no pool " + name, "shimctl status shows the pools"});
-  if (!pool->balanced()) return reply.fail({"single_member", "pool " + pool->config.name + " has one member: there is nothing to compare", ""});
+    return reply.fail({"unknown_pool", name.empty() ? "no pool has several members" : "there is no pool " + name,
+                       "shimctl status shows the pools"});
+  if (!pool->balanced())
+    return reply.fail(
+        {"single_member", "pool " + pool->config.name + " has one member: there is nothing to compare", ""});
 
   Journal& journal = pool->debts.journal();
   auto members = json::array();

@@ -35,7 +35,8 @@ std::string find_worker_program() {
   std::error_code error;
   const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
   const std::filesystem::path worker = self.parent_path() / "proxyd-worker";
-  if (::access(worker.c_str(), X_OK) != 0) throw std::runtime_error(worker.string() + " is missing: it belongs beside proxyd");
+  if (::access(worker.c_str(), X_OK) != 0)
+    throw std::runtime_error(worker.string() + " is missing: it belongs beside proxyd");
   return worker;
 }
 

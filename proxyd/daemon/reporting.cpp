@@ -44,7 +44,9 @@ MemberReport member_report(const std::string& pool, Member& member) {
   report.member = member.name();
   report.module = member.backend().spec().module.path;
   const Worker& public_worker = member.backend().worker();
-  report.state = public_worker.state() == Worker::State::ready ? "up" : public_worker.state() == Worker::State::backoff ? "down" : "starting";
+  report.state = public_worker.state() == Worker::State::ready     ? "up"
+                 : public_worker.state() == Worker::State::backoff ? "down"
+                                                                   : "starting";
   if (report.state != "up") report.reason = public_worker.failure().reason;
   if (const SlotEntry* entry = member.entry(); entry != nullptr && entry->token_rv == CKR_OK) {
     report.token = unpadded(entry->token.label);
@@ -56,7 +58,8 @@ MemberReport member_report(const std::string& pool, Member& member) {
       report.workers.push_back(worker_report(name, domain.worker(), open_sessions(domain.place())));
     if (domain.checking_worker().state() != Worker::State::stopped)
       report.workers.push_back(worker_report("checking", domain.checking_worker(), 1));
-    if (domain.applications() != 0 && !domain.can_restart()) report.reason = "its worker could not be logged in again by itself: no PIN is kept";
+    if (domain.applications() != 0 && !domain.can_restart())
+      report.reason = "its worker could not be logged in again by itself: no PIN is kept";
   };
   add("user", member.user());
   add("so", member.so());
@@ -118,9 +121,15 @@ ControlHandlers Daemon::control_handlers() {
   };
   handlers["pools"] = [this](const nlohmann::json&, ControlReply reply) { reply.ok(pools_json()); };
   handlers["member"] = [this](const nlohmann::json& arguments, ControlReply reply) { change_member(arguments, reply); };
-  handlers["pool-diff"] = [this](const nlohmann::json& arguments, const ControlReply& reply) { diff_pool(arguments, reply); };
-  handlers["pool-sync"] = [this](const nlohmann::json& arguments, const ControlReply& reply) { sync_pool(catalog_, arguments, reply); };
-  handlers["ping"] = [this](const nlohmann::json& arguments, ControlReply reply) { ping_member(arguments, std::move(reply)); };
+  handlers["pool-diff"] = [this](const nlohmann::json& arguments, const ControlReply& reply) {
+    diff_pool(arguments, reply);
+  };
+  handlers["pool-sync"] = [this](const nlohmann::json& arguments, const ControlReply& reply) {
+    sync_pool(catalog_, arguments, reply);
+  };
+  handlers["ping"] = [this](const nlohmann::json& arguments, ControlReply reply) {
+    ping_member(arguments, std::move(reply));
+  };
   return handlers;
 }
 
@@ -144,7 +153,8 @@ StatusReport Daemon::status() const {
     report.pools.push_back(entry);
     for (const auto& each : pool->members) report.members.push_back(pool_member_report(*pool, *each));
   }
-  for (const auto& [id, application] : applications_.all()) report.applications.push_back(application_report(*application, now));
+  for (const auto& [id, application] : applications_.all())
+    report.applications.push_back(application_report(*application, now));
   report.audit = to_json(audit_.health());
   return report;
 }
@@ -162,25 +172,30 @@ void Daemon::ping_member(const nlohmann::json& arguments, ControlReply reply) {
   const std::string in_pool = arguments.value("pool", "");  // a member may be in several
   for (const auto& owned : catalog_.members()) {
     Member& member = *owned;
-    if (member.name() != wanted || pool_of(member).empty() || (!in_pool.empty() && pool_of(member) != in_pool)) continue;
+    if (member.name() != wanted || pool_of(member).empty() || (!in_pool.empty() && pool_of(member) != in_pool))
+      continue;
     Worker& worker = member.backend().worker();
     if (worker.state() != Worker::State::ready)
-      return reply.fail({"member_not_up", "member " + wanted + " has no worker that is ready: " + state_name(worker.state()), "shimctl status says why"});
+      return reply.fail({"member_not_up",
+                         "member " + wanted + " has no worker that is ready: " + state_name(worker.state()),
+                         "shimctl status says why"});
     const std::uint64_t slot = member.slot_in(worker);
     const std::uint64_t start = uv_hrtime();
-    OwnCall::start(worker, number_of<&CK_FUNCTION_LIST_3_0::C_GetTokenInfo>(), {&slot, 1}, {}, [reply, start, name = pool_of(member), wanted](Reply* answer) {
-      MemberPingReport report{name, wanted, CKR_DEVICE_ERROR, "", 0, 0};
-      if (answer != nullptr) {
-        report.rv = answer->rv;
-        report.hsm_ns = std::uint64_t{answer->hsm_us} * 1000;
-        report.queue_ns = uv_hrtime() - start - std::min(report.hsm_ns, uv_hrtime() - start);
-      }
-      report.rv_name = display(NameKind::ckr, report.rv);
-      reply.ok(to_json(report));
-    });
+    OwnCall::start(worker, number_of<&CK_FUNCTION_LIST_3_0::C_GetTokenInfo>(), {&slot, 1}, {},
+                   [reply, start, name = pool_of(member), wanted](Reply* answer) {
+                     MemberPingReport report{name, wanted, CKR_DEVICE_ERROR, "", 0, 0};
+                     if (answer != nullptr) {
+                       report.rv = answer->rv;
+                       report.hsm_ns = std::uint64_t{answer->hsm_us} * 1000;
+                       report.queue_ns = uv_hrtime() - start - std::min(report.hsm_ns, uv_hrtime() - start);
+                     }
+                     report.rv_name = display(NameKind::ckr, report.rv);
+                     reply.ok(to_json(report));
+                   });
     return;
   }
-  reply.fail({"not_found", "there is no member " + wanted + (in_pool.empty() ? "" : " in pool " + in_pool), "shimctl status lists the members"});
+  reply.fail({"not_found", "there is no member " + wanted + (in_pool.empty() ? "" : " in pool " + in_pool),
+              "shimctl status lists the members"});
 }
 
 }  // namespace p11shim

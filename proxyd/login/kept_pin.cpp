@@ -15,7 +15,8 @@ bool KeptPin::keep(std::span<const std::uint8_t> pin, std::uint64_t now_ms) {
   if (pin.size() > kMemory) return false;
   void* memory = ::mmap(nullptr, kMemory, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return false;
-  if (::mlock(memory, kMemory) != 0 || ::madvise(memory, kMemory, MADV_DONTDUMP) != 0 || ::madvise(memory, kMemory, MADV_DONTFORK) != 0) {
+  if (::mlock(memory, kMemory) != 0 || ::madvise(memory, kMemory, MADV_DONTDUMP) != 0 ||
+      ::madvise(memory, kMemory, MADV_DONTFORK) != 0) {
     ::munmap(memory, kMemory);
     return false;
   }

@@ -38,7 +38,8 @@ WorkerSpec checking_spec(WorkerSpec spec) {
   return spec;
 }
 
-void open_session(Worker& worker, CK_SLOT_ID slot, bool read_write, std::function<void(CK_RV, CK_SESSION_HANDLE)> done) {
+void open_session(Worker& worker, CK_SLOT_ID slot, bool read_write,
+                  std::function<void(CK_RV, CK_SESSION_HANDLE)> done) {
   Buffer body;
   Out(body).uint(CKF_SERIAL_SESSION | (read_write ? CKF_RW_SESSION : 0));
   const std::uint64_t handle = slot;
@@ -51,12 +52,12 @@ void open_session(Worker& worker, CK_SLOT_ID slot, bool read_write, std::functio
 }  // namespace
 
 bool LoginDomain::refuses_pin(CK_RV rv) {
-  return rv == CKR_PIN_INCORRECT || rv == CKR_PIN_INVALID || rv == CKR_PIN_LEN_RANGE || rv == CKR_PIN_EXPIRED || rv == CKR_PIN_LOCKED ||
-         rv == CKR_USER_PIN_NOT_INITIALIZED;
+  return rv == CKR_PIN_INCORRECT || rv == CKR_PIN_INVALID || rv == CKR_PIN_LEN_RANGE || rv == CKR_PIN_EXPIRED ||
+         rv == CKR_PIN_LOCKED || rv == CKR_USER_PIN_NOT_INITIALIZED;
 }
 
-LoginDomain::LoginDomain(Runtime& runtime, StartGate& gate, WorkerSpec spec, CK_USER_TYPE user, std::function<CK_SLOT_ID(Worker&)> slot,
-                         Hooks hooks, Place* shared)
+LoginDomain::LoginDomain(Runtime& runtime, StartGate& gate, WorkerSpec spec, CK_USER_TYPE user,
+                         std::function<CK_SLOT_ID(Worker&)> slot, Hooks hooks, Place* shared)
     : runtime_(runtime),
       spec_(spec),
       user_(user),
@@ -74,7 +75,9 @@ LoginDomain::LoginDomain(Runtime& runtime, StartGate& gate, WorkerSpec spec, CK_
       objects_(worker_),
       place_(worker_, objects_, spec_.options, [this] { return slot_(worker_); }),
       checker_(runtime, gate, checking_spec(spec_),
-               Worker::Hooks{[this](Worker& checker, Worker::Prepared prepared) { prepare_check(checker, std::move(prepared)); }, nullptr}),
+               Worker::Hooks{
+                   [this](Worker& checker, Worker::Prepared prepared) { prepare_check(checker, std::move(prepared)); },
+                   nullptr}),
       check_waiter_(*this) {
   place_.only_read_write = user == CKU_SO;
   place_.has_service_session = true;
@@ -168,7 +171,9 @@ void LoginDomain::log_in_first() {
     const Order& first = orders_.front();
     if (first.use_own_pin && refuses_pin(rv)) {
       own_pin_refused_ = rv;
-      runtime_.log.error("worker {}: the token refused proxyd's own PIN; it is not offered again until proxyd is restarted", spec_.name);
+      runtime_.log.error(
+          "worker {}: the token refused proxyd's own PIN; it is not offered again until proxyd is restarted",
+          spec_.name);
     }
     if (rv == CKR_OK && generation != worker().generation()) return finish(CKR_DEVICE_ERROR);  // logged in no longer
     if (rv == CKR_OK) {
@@ -197,7 +202,9 @@ void LoginDomain::log_in_again(Order& order) {
   // One worker is logged in as one user; nobody rides on another's login.
   if (!same_user(order)) return finish(CKR_USER_TOO_MANY_TYPES);
   const bool guessing = shared_ != nullptr && mismatches_ >= kSharedMismatches;
-  if (!guessing && comparable() && !is_null(order.pin) && order.user_name.empty() && kept_.matches(pin_bytes(order.pin))) return finish(CKR_OK);
+  if (!guessing && comparable() && !is_null(order.pin) && order.user_name.empty() &&
+      kept_.matches(pin_bytes(order.pin)))
+    return finish(CKR_OK);
   if (shared_ != nullptr) return finish(++mismatches_ < kSharedMismatches ? CKR_PIN_INCORRECT : CKR_PIN_LOCKED);
   check();
 }
@@ -232,11 +239,12 @@ void LoginDomain::set_pin_in_checker() {
 
 void LoginDomain::prepare_check(Worker& checker, Worker::Prepared prepared) {
   const bool read_write = user_ == CKU_SO || (!orders_.empty() && orders_.front().read_write);
-  open_session(checker, slot_(checker), read_write, [this, prepared = std::move(prepared)](CK_RV rv, CK_SESSION_HANDLE session) {
-    if (rv != CKR_OK) return prepared(WorkerFailure{rv, "C_OpenSession failed", true});
-    check_session_ = session;
-    prepared(std::nullopt);
-  });
+  open_session(checker, slot_(checker), read_write,
+               [this, prepared = std::move(prepared)](CK_RV rv, CK_SESSION_HANDLE session) {
+                 if (rv != CKR_OK) return prepared(WorkerFailure{rv, "C_OpenSession failed", true});
+                 check_session_ = session;
+                 prepared(std::nullopt);
+               });
 }
 
 void LoginDomain::log_out_last() {
@@ -254,7 +262,8 @@ void LoginDomain::log_out_last() {
 void LoginDomain::keep(const Order& order) {
   if (order.use_own_pin || is_null(order.pin) || !order.user_name.empty()) return kept_.wipe_and_release();
   if (!kept_.keep(pin_bytes(order.pin), runtime_.now_ms()))
-    runtime_.log.warn("worker {}: no memory can be locked for its PIN; it cannot be logged in again if it dies", spec_.name);
+    runtime_.log.warn("worker {}: no memory can be locked for its PIN; it cannot be logged in again if it dies",
+                      spec_.name);
 }
 
 void LoginDomain::pin_changed(bool in_this_worker) {
@@ -284,30 +293,33 @@ void LoginDomain::leave_if_idle(std::uint64_t now_ms) {
 
 // Opens the session that holds the login, and logs in again if applications are.
 void LoginDomain::prepare(Worker& worker, Worker::Prepared prepared) {
-  open_session(worker, slot_(worker), user_ == CKU_SO, [this, prepared = std::move(prepared)](CK_RV rv, CK_SESSION_HANDLE session) {
-    if (rv != CKR_OK) return prepared(WorkerFailure{rv, "C_OpenSession failed", rv != CKR_TOKEN_NOT_RECOGNIZED});
-    service_session_ = session;
-    if (applications_ == 0) return prepared(std::nullopt);
-    if (!can_restart()) {
-      runtime_.log.error("worker {} cannot be logged in again: its PIN is not kept", spec_.name);
-      applications_ = 0;
-      hooks_.login_lost();
-      return prepared(std::nullopt);
-    }
-    send_login(place().worker, session, own_pin_.present() ? own_pin_ : kept_, [this, prepared](CK_RV login_rv) {
-      if (login_rv == CKR_OK || login_rv == CKR_USER_ALREADY_LOGGED_IN) return prepared(std::nullopt);
-      if (!refuses_pin(login_rv)) return prepared(WorkerFailure{login_rv, "C_Login failed", true});
-      kept_.wipe_and_release();  // never offered twice: the HSM counts
-      own_pin_refused_ = login_rv;
-      service_session_ = CK_INVALID_HANDLE;
-      applications_ = 0;
-      hooks_.login_lost();
-      prepared(WorkerFailure{login_rv, "the token refused the PIN that it had accepted before", false});
-    });
-  });
+  open_session(
+      worker, slot_(worker), user_ == CKU_SO,
+      [this, prepared = std::move(prepared)](CK_RV rv, CK_SESSION_HANDLE session) {
+        if (rv != CKR_OK) return prepared(WorkerFailure{rv, "C_OpenSession failed", rv != CKR_TOKEN_NOT_RECOGNIZED});
+        service_session_ = session;
+        if (applications_ == 0) return prepared(std::nullopt);
+        if (!can_restart()) {
+          runtime_.log.error("worker {} cannot be logged in again: its PIN is not kept", spec_.name);
+          applications_ = 0;
+          hooks_.login_lost();
+          return prepared(std::nullopt);
+        }
+        send_login(place().worker, session, own_pin_.present() ? own_pin_ : kept_, [this, prepared](CK_RV login_rv) {
+          if (login_rv == CKR_OK || login_rv == CKR_USER_ALREADY_LOGGED_IN) return prepared(std::nullopt);
+          if (!refuses_pin(login_rv)) return prepared(WorkerFailure{login_rv, "C_Login failed", true});
+          kept_.wipe_and_release();  // never offered twice: the HSM counts
+          own_pin_refused_ = login_rv;
+          service_session_ = CK_INVALID_HANDLE;
+          applications_ = 0;
+          hooks_.login_lost();
+          prepared(WorkerFailure{login_rv, "the token refused the PIN that it had accepted before", false});
+        });
+      });
 }
 
-void LoginDomain::send_login(Worker& worker, CK_SESSION_HANDLE session, const KeptPin& pin, std::function<void(CK_RV)> done) {
+void LoginDomain::send_login(Worker& worker, CK_SESSION_HANDLE session, const KeptPin& pin,
+                             std::function<void(CK_RV)> done) {
   Buffer body = login_body(user_);
   pin.hand_to(body);
   const std::uint64_t handle = session;
@@ -315,7 +327,8 @@ void LoginDomain::send_login(Worker& worker, CK_SESSION_HANDLE session, const Ke
                  [done = std::move(done)](Reply* reply) { done(reply != nullptr ? reply->rv : CKR_DEVICE_ERROR); });
 }
 
-void LoginDomain::send_login(Worker& worker, CK_SESSION_HANDLE session, const Order& order, std::function<void(CK_RV)> done) {
+void LoginDomain::send_login(Worker& worker, CK_SESSION_HANDLE session, const Order& order,
+                             std::function<void(CK_RV)> done) {
   Buffer body = login_body(user_);
   body.append(order.pin.data(), order.pin.size());
   body.append(order.user_name.data(), order.user_name.size());

@@ -28,8 +28,8 @@ class LoginDomain final : private Waiter {
 
   // `slot` gives the token's slot in a worker of the member.
   // `shared`: where the domain lives, if not in a worker of its own.
-  LoginDomain(Runtime& runtime, StartGate& gate, WorkerSpec spec, CK_USER_TYPE user, std::function<CK_SLOT_ID(Worker&)> slot, Hooks hooks,
-              Place* shared);
+  LoginDomain(Runtime& runtime, StartGate& gate, WorkerSpec spec, CK_USER_TYPE user,
+              std::function<CK_SLOT_ID(Worker&)> slot, Hooks hooks, Place* shared);
 
   // `pin` is the encoded PIN argument of C_Login (a msgpack bin, or a number for NULL) and is wiped afterwards;
   // `user_name` that of C_LoginUser, empty otherwise. An order that is not `wanted` any more when its turn comes, because
@@ -69,7 +69,9 @@ class LoginDomain final : private Waiter {
   [[nodiscard]] Worker& worker() { return shared_ != nullptr ? shared_->worker : worker_; }
   [[nodiscard]] Worker& checking_worker() { return checker_; }
   [[nodiscard]] std::uint32_t applications() const { return applications_; }
-  [[nodiscard]] bool can_restart() const { return kept_.present() || (own_pin_.present() && own_pin_refused_ == CKR_OK); }
+  [[nodiscard]] bool can_restart() const {
+    return kept_.present() || (own_pin_.present() && own_pin_refused_ == CKR_OK);
+  }
 
  private:
   struct Order {
@@ -117,13 +119,13 @@ class LoginDomain final : private Waiter {
   KeptPin kept_;
   KeptPin own_pin_;
   CK_SESSION_HANDLE service_session_ = CK_INVALID_HANDLE;  // keeps the token logged in while no other session is open
-  Buffer user_name_;                 // of those who are logged in, encoded; empty: none was given
-  CK_RV own_pin_refused_ = CKR_OK;   // what the HSM said to the own PIN: it is never offered again
-  std::uint32_t mismatches_ = 0;     // of PINs in a shared worker, which the HSM does not count
+  Buffer user_name_;                                       // of those who are logged in, encoded; empty: none was given
+  CK_RV own_pin_refused_ = CKR_OK;  // what the HSM said to the own PIN: it is never offered again
+  std::uint32_t mismatches_ = 0;    // of PINs in a shared worker, which the HSM does not count
   std::uint32_t applications_ = 0;
-  bool stale_ = false;   // the worker was running when a PIN changed: it may not check one any more
-  bool running_ = false; // the first order is being served
-  bool in_run_ = false;  // orders are served one after the other: no recursion
+  bool stale_ = false;    // the worker was running when a PIN changed: it may not check one any more
+  bool running_ = false;  // the first order is being served
+  bool in_run_ = false;   // orders are served one after the other: no recursion
   std::uint64_t pin_changes_ = 0;
   std::deque<Order> orders_;
 };

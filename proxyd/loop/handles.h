@@ -14,7 +14,8 @@ template <class Handle>
 struct CloseHandle {
   void operator()(Handle* handle) const {
     handle->data = nullptr;
-    uv_close(reinterpret_cast<uv_handle_t*>(handle), [](uv_handle_t* closed) { delete reinterpret_cast<Handle*>(closed); });
+    uv_close(reinterpret_cast<uv_handle_t*>(handle),
+             [](uv_handle_t* closed) { delete reinterpret_cast<Handle*>(closed); });
   }
 };
 template <class Handle>
@@ -30,7 +31,8 @@ class Timer {
   Timer& operator=(const Timer&) = delete;
 
   void start(std::chrono::milliseconds delay, std::chrono::milliseconds repeat = std::chrono::milliseconds(0)) {
-    uv_timer_start(handle_.get(), &Timer::on_timer, static_cast<std::uint64_t>(delay.count()), static_cast<std::uint64_t>(repeat.count()));
+    uv_timer_start(handle_.get(), &Timer::on_timer, static_cast<std::uint64_t>(delay.count()),
+                   static_cast<std::uint64_t>(repeat.count()));
   }
   void stop() { uv_timer_stop(handle_.get()); }
   [[nodiscard]] bool active() const { return uv_is_active(reinterpret_cast<const uv_handle_t*>(handle_.get())) != 0; }
@@ -48,7 +50,8 @@ class Timer {
 // Readiness of a descriptor, which stays the owner's to close (after this object is gone).
 class Poll {
  public:
-  Poll(uv_loop_t& loop, int fd, std::function<void(int events)> ready) : ready_(std::move(ready)), handle_(new uv_poll_t) {
+  Poll(uv_loop_t& loop, int fd, std::function<void(int events)> ready)
+      : ready_(std::move(ready)), handle_(new uv_poll_t) {
     uv_poll_init(&loop, handle_.get(), fd);
     handle_->data = this;
   }

@@ -15,7 +15,7 @@
 namespace p11shim {
 namespace {
 
-constexpr std::size_t kFirstRead = 2048;    // an idle peer costs this much
+constexpr std::size_t kFirstRead = 2048;       // an idle peer costs this much
 constexpr std::size_t kLargestRead = 1 << 20;  // more is not set aside before it arrives
 
 constexpr std::size_t kSmallBody = 4096;

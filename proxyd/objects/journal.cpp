@@ -12,8 +12,10 @@ namespace {
 constexpr const char* kTables[] = {
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
-    "CREATE TABLE IF NOT EXISTS debt (number INTEGER PRIMARY KEY, write INTEGER NOT NULL, kind INTEGER NOT NULL, decided INTEGER NOT NULL, "
-    "pool TEXT NOT NULL, member TEXT NOT NULL, identity BLOB NOT NULL, handle INTEGER NOT NULL, count INTEGER NOT NULL, "
+    "CREATE TABLE IF NOT EXISTS debt (number INTEGER PRIMARY KEY, write INTEGER NOT NULL, kind INTEGER NOT NULL, "
+    "decided INTEGER NOT NULL, "
+    "pool TEXT NOT NULL, member TEXT NOT NULL, identity BLOB NOT NULL, handle INTEGER NOT NULL, count INTEGER NOT "
+    "NULL, "
     "class INTEGER NOT NULL, private INTEGER NOT NULL, id BLOB NOT NULL, label BLOB NOT NULL, details BLOB NOT NULL)",
     "CREATE TABLE IF NOT EXISTS last (number INTEGER NOT NULL)",
     "CREATE TABLE IF NOT EXISTS most (identity BLOB PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID",
@@ -60,7 +62,9 @@ Journal::Journal(const std::string& file) {
 Journal::~Journal() { sqlite3_close(database_); }
 
 void Journal::load() {
-  Statement debts(database_, "SELECT number, write, kind, decided, pool, member, identity, handle, count, class, private, id, label, details FROM debt");
+  Statement debts(database_,
+                  "SELECT number, write, kind, decided, pool, member, identity, handle, count, class, private, id, "
+                  "label, details FROM debt");
   while (debts.step()) {
     Debt debt;
     debt.number = debts.number(0);
@@ -142,7 +146,8 @@ void Journal::write(JournalChange& change) {
     last.step();
   }
   for (const auto& [identity, count] : change.limits) {
-    Statement limit(database_, count ? "INSERT OR REPLACE INTO most (identity, count) VALUES (?1, ?2)" : "DELETE FROM most WHERE identity = ?1");
+    Statement limit(database_, count ? "INSERT OR REPLACE INTO most (identity, count) VALUES (?1, ?2)"
+                                     : "DELETE FROM most WHERE identity = ?1");
     limit.bind(1, identity);
     if (count) limit.bind(2, *count);
     limit.step();
@@ -157,7 +162,8 @@ void Journal::write(JournalChange& change) {
 
 void Journal::insert(Debt& debt) {
   Statement insert(database_,
-                   "INSERT INTO debt (number, write, kind, decided, pool, member, identity, handle, count, class, private, id, label, details) "
+                   "INSERT INTO debt (number, write, kind, decided, pool, member, identity, handle, count, class, "
+                   "private, id, label, details) "
                    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)");
   insert.bind(1, debt.number);
   insert.bind(2, debt.write);

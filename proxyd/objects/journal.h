@@ -36,7 +36,7 @@ struct Debt {
   std::uint64_t number = 0;  // in order; given by the journal
   std::uint64_t write = 0;   // the number of the first debt of the same write
   DebtKind kind = DebtKind::destroy;
-  bool decided = false;      // a member has done it: it is not given up any more
+  bool decided = false;  // a member has done it: it is not given up any more
   std::string pool;
   std::string member;
   Identity identity{};
@@ -44,7 +44,7 @@ struct Debt {
   std::uint64_t count = 0;
   CK_OBJECT_CLASS object_class = 0;
   bool is_private = true;
-  std::vector<std::uint8_t> id;       // these two for messages, and to find what a creation has made
+  std::vector<std::uint8_t> id;  // these two for messages, and to find what a creation has made
   std::string label;
   std::vector<std::uint8_t> details;  // refresh: encoded attribute types; destroy: the limit before, if there was one
 
@@ -61,7 +61,7 @@ struct Debt {
 struct JournalChange {
   std::vector<Debt> add;  // of one write
   std::vector<std::uint64_t> remove;
-  std::optional<std::uint64_t> decide;  // this write
+  std::optional<std::uint64_t> decide;                                    // this write
   std::vector<std::pair<Identity, std::optional<std::uint64_t>>> limits;  // nothing: no limit any more
   std::vector<std::pair<Identity, Identity>> origins;
 };

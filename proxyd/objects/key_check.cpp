@@ -27,7 +27,9 @@ ByteString challenge(const HandleKey& secret) {
   return bytes;
 }
 
-ByteString first(const ByteString& bytes, std::size_t size) { return {bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size)}; }
+ByteString first(const ByteString& bytes, std::size_t size) {
+  return {bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size)};
+}
 
 }  // namespace
 
@@ -43,7 +45,8 @@ Description UnprovenKey::described(const ByteString* proof) const {
   description.id = id;
   description.label = label;
   description.hints = hints;
-  description.content = proof != nullptr ? std::span<const std::uint8_t>(*proof) : std::span<const std::uint8_t>(content);
+  description.content =
+      proof != nullptr ? std::span<const std::uint8_t>(*proof) : std::span<const std::uint8_t>(content);
   description.proof = proof != nullptr;
   return description;
 }
@@ -63,7 +66,9 @@ std::vector<KeyCheck> checks_for(const UnprovenKey& key, const HandleKey& secret
   switch (key.plain.key_type) {
     // One block by either of the first two is the same.
     case CKK_AES:
-      return {{false, CKM_AES_ECB, {}, first(input, 16)}, {false, CKM_AES_CBC, ByteString(16), first(input, 16)}, {true, CKM_AES_CMAC, {}, input}};
+      return {{false, CKM_AES_ECB, {}, first(input, 16)},
+              {false, CKM_AES_CBC, ByteString(16), first(input, 16)},
+              {true, CKM_AES_CMAC, {}, input}};
     case CKK_DES3: return {{false, CKM_DES3_CBC, ByteString(8), first(input, 16)}};
     case CKK_GENERIC_SECRET:
     case CKK_SHA256_HMAC: return {{true, CKM_SHA256_HMAC, {}, input}};

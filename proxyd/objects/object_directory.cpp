@@ -84,7 +84,9 @@ std::uint64_t ObjectDirectory::free_handle(const Identity& identity, const Ident
   for (auto it = first; it != last; ++it)
     if (aliases_.at(it->second).features == features && !objects_.contains(it->second)) return it->second;
   for (std::uint32_t ordinal = 0;; ++ordinal)
-    if (const std::uint64_t handle = compute_handle(identity, ordinal); !objects_.contains(handle) && !aliases_.contains(handle)) return handle;
+    if (const std::uint64_t handle = compute_handle(identity, ordinal);
+        !objects_.contains(handle) && !aliases_.contains(handle))
+      return handle;
 }
 
 TokenObject& ObjectDirectory::add(const Description& description, const Identity& identity, const Identity& features) {
@@ -100,8 +102,7 @@ TokenObject& ObjectDirectory::add(const Description& description, const Identity
   const auto [begin, end] = handles_.equal_range(identity);
   if (twins_of(identity) > 1)
     for (auto it = begin; it != end; ++it) record(objects_.at(it->second));
-  else if (handle != compute_handle(identity, 0))
-    record(object);
+  else if (handle != compute_handle(identity, 0)) record(object);
   return object;
 }
 
@@ -173,7 +174,8 @@ void ObjectDirectory::changed(TokenObject& object, const Description& now, std::
   object.features = features;
   object.features_there.clear();
   update(object, now);
-  if (known_otherwise || (changed_features && (twins_of(identity) > 1 || aliases_.contains(object.handle)))) record(object);
+  if (known_otherwise || (changed_features && (twins_of(identity) > 1 || aliases_.contains(object.handle))))
+    record(object);
 }
 
 void ObjectDirectory::renamed(TokenObject& object, const Description& now) {

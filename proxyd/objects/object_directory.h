@@ -27,8 +27,8 @@ struct TokenObject {
   CK_KEY_TYPE key_type = 0;
   std::vector<std::uint8_t> id;
   std::string label;
-  std::uint64_t members = 0;  // of its pool, as bits: where it was seen
-  bool proven = false;        // its identity is the same on every member
+  std::uint64_t members = 0;                                       // of its pool, as bits: where it was seen
+  bool proven = false;                                             // its identity is the same on every member
   std::vector<std::pair<std::uint32_t, Identity>> features_there;  // by member, where they differ from `features`
 
   [[nodiscard]] bool has_features(const Identity& wanted, std::uint32_t member) const {
@@ -40,9 +40,9 @@ struct TokenObject {
 
 // Where a description comes from.
 struct Origin {
-  std::string_view serial;     // of the token, and what else tells its objects without proof from those of other members
-  std::uint32_t member = 0;    // its number in the pool
-  bool among_several = false;  // the pool has others: the same proven content there is the same object
+  std::string_view serial;   // of the token, and what else tells its objects without proof from those of other members
+  std::uint32_t member = 0;  // its number in the pool
+  bool among_several = false;          // the pool has others: the same proven content there is the same object
   const Identity* known_as = nullptr;  // what an object without proof is all the same: proxyd made it
 };
 
@@ -59,7 +59,8 @@ class ObjectDirectory {
     const Identity features = features_of(description);
     const bool proven = description.proof || origin.known_as != nullptr;
     TokenObject* known = find_known(identity, features, origin.member, taken);
-    if (known == nullptr && origin.among_several && proven) known = find_on_others(description, identity, origin.member, taken);
+    if (known == nullptr && origin.among_several && proven)
+      known = find_on_others(description, identity, origin.member, taken);
     TokenObject& object = known != nullptr ? update(*known, description) : add(description, identity, features);
     object.members |= std::uint64_t{1} << origin.member;
     object.proven |= proven;
@@ -104,13 +105,16 @@ class ObjectDirectory {
   TokenObject* find_known(const Identity& identity, const Identity& features, std::uint32_t member, Taken taken) {
     const auto [first, last] = handles_.equal_range(identity);
     for (auto it = first; it != last; ++it)
-      if (TokenObject* object = find(it->second); object != nullptr && object->has_features(features, member) && !taken(*object)) return object;
+      if (TokenObject* object = find(it->second);
+          object != nullptr && object->has_features(features, member) && !taken(*object))
+        return object;
     return nullptr;
   }
   // The same object as seen on another member: of twins, the one with the same id and label first. Or on this member before
   // its worker was started anew, if it looks the same: members differ in what else they say of it.
   template <class Taken>
-  TokenObject* find_on_others(const Description& description, const Identity& identity, std::uint32_t member, Taken taken) {
+  TokenObject* find_on_others(const Description& description, const Identity& identity, std::uint32_t member,
+                              Taken taken) {
     TokenObject* best = nullptr;
     int best_rank = 0;
     const auto [first, last] = handles_.equal_range(identity);
@@ -137,10 +141,10 @@ class ObjectDirectory {
 
   const std::string name_;
   StateDirectory& state_;
-  std::unordered_map<std::uint64_t, TokenObject> objects_;                          // by handle
-  std::unordered_multimap<Identity, std::uint64_t, IdentityHash> handles_;          // by identity, living objects
-  std::unordered_map<std::uint64_t, StateDirectory::Alias> aliases_;                // by handle, as recorded
-  std::unordered_multimap<Identity, std::uint64_t, IdentityHash> recorded_;         // the same by identity
+  std::unordered_map<std::uint64_t, TokenObject> objects_;                   // by handle
+  std::unordered_multimap<Identity, std::uint64_t, IdentityHash> handles_;   // by identity, living objects
+  std::unordered_map<std::uint64_t, StateDirectory::Alias> aliases_;         // by handle, as recorded
+  std::unordered_multimap<Identity, std::uint64_t, IdentityHash> recorded_;  // the same by identity
 };
 
 }  // namespace p11shim

@@ -70,7 +70,8 @@ std::optional<ByteString> point_of(const EVP_PKEY& key) {
   std::size_t size = 0;
   if (EVP_PKEY_get_octet_string_param(&key, OSSL_PKEY_PARAM_PUB_KEY, nullptr, 0, &size) != 1) return std::nullopt;
   ByteString point(size);
-  if (EVP_PKEY_get_octet_string_param(&key, OSSL_PKEY_PARAM_PUB_KEY, point.data(), point.size(), &size) != 1) return std::nullopt;
+  if (EVP_PKEY_get_octet_string_param(&key, OSSL_PKEY_PARAM_PUB_KEY, point.data(), point.size(), &size) != 1)
+    return std::nullopt;
   return point;
 }
 
@@ -82,9 +83,10 @@ PKey ec_key(Bytes curve, Bytes point) {
   ASN1_OBJECT_free(oid);
   PKey none(nullptr, &EVP_PKEY_free);
   if (name == nullptr) return none;
-  OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, const_cast<char*>(name), 0),
-                             OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, const_cast<std::uint8_t*>(point.data()), point.size()),
-                             OSSL_PARAM_construct_end()};
+  OSSL_PARAM parameters[] = {
+      OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, const_cast<char*>(name), 0),
+      OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, const_cast<std::uint8_t*>(point.data()), point.size()),
+      OSSL_PARAM_construct_end()};
   const PKeyContext context(EVP_PKEY_CTX_new_from_name(nullptr, "EC", nullptr), &EVP_PKEY_CTX_free);
   EVP_PKEY* key = nullptr;
   if (context == nullptr || EVP_PKEY_fromdata_init(context.get()) != 1) return none;
@@ -96,7 +98,8 @@ bool verifies_ecdsa(EVP_PKEY& key, Bytes digest, Bytes signature) {
   if (signature.empty() || signature.size() % 2 != 0) return false;
   const int half = static_cast<int>(signature.size() / 2);
   const std::unique_ptr<ECDSA_SIG, decltype(&ECDSA_SIG_free)> pair(ECDSA_SIG_new(), &ECDSA_SIG_free);
-  ECDSA_SIG_set0(pair.get(), BN_bin2bn(signature.data(), half, nullptr), BN_bin2bn(signature.data() + half, half, nullptr));
+  ECDSA_SIG_set0(pair.get(), BN_bin2bn(signature.data(), half, nullptr),
+                 BN_bin2bn(signature.data() + half, half, nullptr));
   const int size = i2d_ECDSA_SIG(pair.get(), nullptr);
   if (size <= 0) return false;
   ByteString der(static_cast<std::size_t>(size));

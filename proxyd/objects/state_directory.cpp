@@ -38,7 +38,8 @@ void make_directory(const std::string& path) {
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) fail_errno("cannot look at the state directory " + path);
   if (!S_ISDIR(status.st_mode)) fail("the state directory " + path + " is no directory");
-  if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0) fail("others can write to the state directory " + path + "; chmod 0700 it");
+  if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+    fail("others can write to the state directory " + path + "; chmod 0700 it");
 }
 
 // Writes the whole key or nothing: a new file is linked into place when it is complete.
@@ -48,7 +49,8 @@ void make_key(const std::string& file) {
   const std::string fresh = file + ".new";
   ::unlink(fresh.c_str());
   const Descriptor out(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (out.get() < 0 || ::write(out.get(), key.data(), key.size()) != static_cast<ssize_t>(key.size()) || ::fsync(out.get()) != 0)
+  if (out.get() < 0 || ::write(out.get(), key.data(), key.size()) != static_cast<ssize_t>(key.size()) ||
+      ::fsync(out.get()) != 0)
     fail_errno("cannot write " + fresh);
   wipe(key.data(), key.size());
   if (::link(fresh.c_str(), file.c_str()) != 0 && errno != EEXIST) fail_errno("cannot make " + file);
@@ -63,7 +65,8 @@ HandleKey read_key(const std::string& file) {
   if (::fstat(in.get(), &status) != 0) fail_errno("cannot look at " + file);
   if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0) fail("others can read " + file + "; chmod 0600 it");
   HandleKey key;
-  if (status.st_size != static_cast<off_t>(key.size()) || ::read(in.get(), key.data(), key.size()) != static_cast<ssize_t>(key.size()))
+  if (status.st_size != static_cast<off_t>(key.size()) ||
+      ::read(in.get(), key.data(), key.size()) != static_cast<ssize_t>(key.size()))
     fail(file + " must hold exactly 32 bytes; restore it from a backup or from another proxyd of the fleet");
   return key;
 }
@@ -145,9 +148,13 @@ bool StateDirectory::is_refused(const Identity& hash) {
   return select.step();
 }
 
-void StateDirectory::remember_refused(const Identity& hash) { change_refused("INSERT OR IGNORE INTO refused (hash) VALUES (?1)", hash); }
+void StateDirectory::remember_refused(const Identity& hash) {
+  change_refused("INSERT OR IGNORE INTO refused (hash) VALUES (?1)", hash);
+}
 
-void StateDirectory::forget_refused(const Identity& hash) { change_refused("DELETE FROM refused WHERE hash = ?1", hash); }
+void StateDirectory::forget_refused(const Identity& hash) {
+  change_refused("DELETE FROM refused WHERE hash = ?1", hash);
+}
 
 void StateDirectory::change_refused(const char* sql, const Identity& hash) {
   try {

@@ -27,7 +27,8 @@ class StateDirectory {
   // Makes the directory (0700) and the key where missing. Throws std::runtime_error with words for the operator: not
   // writable, open to others, a key of a wrong size, a database that is not ours.
   using Complain = std::function<void(const std::string& problem)>;
-  explicit StateDirectory(const std::string& path, Complain complain = [](const std::string&) {});
+  explicit StateDirectory(
+      const std::string& path, Complain complain = [](const std::string&) {});
   ~StateDirectory();
   StateDirectory(const StateDirectory&) = delete;
   StateDirectory& operator=(const StateDirectory&) = delete;

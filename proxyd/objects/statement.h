@@ -34,12 +34,15 @@ class Statement {
   ~Statement() { sqlite3_finalize(statement_); }
 
   void bind(int index, std::span<const std::uint8_t> value) {
-    sqlite3_bind_blob(statement_, index, value.empty() ? reinterpret_cast<const void*>("") : value.data(), static_cast<int>(value.size()), SQLITE_TRANSIENT);
+    sqlite3_bind_blob(statement_, index, value.empty() ? reinterpret_cast<const void*>("") : value.data(),
+                      static_cast<int>(value.size()), SQLITE_TRANSIENT);
   }
   void bind(int index, const std::string& value) {
     sqlite3_bind_text(statement_, index, value.data(), static_cast<int>(value.size()), SQLITE_TRANSIENT);
   }
-  void bind(int index, std::uint64_t value) { sqlite3_bind_int64(statement_, index, static_cast<sqlite3_int64>(value)); }
+  void bind(int index, std::uint64_t value) {
+    sqlite3_bind_int64(statement_, index, static_cast<sqlite3_int64>(value));
+  }
   // False: there is no (further) row.
   bool step() {
     const int result = sqlite3_step(statement_);
@@ -47,7 +50,9 @@ class Statement {
     if (result != SQLITE_DONE) fail_database(sqlite3_db_handle(statement_));
     return false;
   }
-  [[nodiscard]] std::uint64_t number(int index) const { return static_cast<std::uint64_t>(sqlite3_column_int64(statement_, index)); }
+  [[nodiscard]] std::uint64_t number(int index) const {
+    return static_cast<std::uint64_t>(sqlite3_column_int64(statement_, index));
+  }
   [[nodiscard]] std::span<const std::uint8_t> bytes(int index) const {
     const auto size = static_cast<std::size_t>(sqlite3_column_bytes(statement_, index));
     return {static_cast<const std::uint8_t*>(sqlite3_column_blob(statement_, index)), size};

@@ -17,12 +17,12 @@ class WorkerObjects;
 // One session object. Shared by the application that made it and, after fork, its children: it lives until the last of
 // them lets go (hence shared_ptr), or its worker is lost.
 struct SessionObject {
-  std::uint64_t handle = 0;          // in all of them
-  std::uint64_t session = 0;         // the virtual session that made it
+  std::uint64_t handle = 0;   // in all of them
+  std::uint64_t session = 0;  // the virtual session that made it
   std::uint64_t real = 0;
-  WorkerObjects* place = nullptr;    // null: gone with its worker
-  const Pool* pool = nullptr;        // whose token it is on
-  RealSession* creator = nullptr;    // the real session it lives and dies with
+  WorkerObjects* place = nullptr;  // null: gone with its worker
+  const Pool* pool = nullptr;      // whose token it is on
+  RealSession* creator = nullptr;  // the real session it lives and dies with
   CK_OBJECT_CLASS object_class = 0;
   bool is_private = false;
   bool has_key_type = false;
@@ -96,7 +96,9 @@ class WorkerObjects {
   }
   // For one that nobody knows: if no listing was finished within the last second, so that nobody keeps a worker busy with
   // wrong handles.
-  [[nodiscard]] bool may_list(std::uint64_t now_ms) const { return listed_ms_ == 0 || now_ms - listed_ms_ >= kLookAgainMs; }
+  [[nodiscard]] bool may_list(std::uint64_t now_ms) const {
+    return listed_ms_ == 0 || now_ms - listed_ms_ >= kLookAgainMs;
+  }
   void note_listed(std::uint64_t now_ms) { listed_ms_ = now_ms; }
 
  private:
@@ -109,8 +111,8 @@ class WorkerObjects {
   }
 
   Worker& worker_;
-  Map real_;    // by handle
-  Map handle_;  // by real handle
+  Map real_;        // by handle
+  Map handle_;      // by real handle
   Map looked_for_;  // when, by handle
   std::uint64_t listed_ms_ = 0;
   std::unordered_map<std::uint64_t, std::weak_ptr<SessionObject>> session_objects_;

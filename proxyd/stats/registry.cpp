@@ -96,8 +96,7 @@ struct Registry::MemberStats {
   nlohmann::json snapshot(Detail detail) const {
     auto functions_json = nlohmann::json::object();
     for (std::uint32_t number = 0; number < kFunctions; ++number) {
-      if (functions[number])
-        functions_json[std::string(function_name(number))] = functions[number]->snapshot(detail);
+      if (functions[number]) functions_json[std::string(function_name(number))] = functions[number]->snapshot(detail);
     }
     auto mechanisms_json = nlohmann::json::object();
     for (const auto& [type, stats] : mechanisms) mechanisms_json[display(NameKind::ckm, type)] = stats.snapshot(detail);

@@ -27,7 +27,9 @@ bool Debts::trusted(const Place& from, const Place& to) const {
   return found != trusted_.end() && found->second == std::pair(from.worker.generation(), to.worker.generation());
 }
 
-void Debts::trust(const Place& from, const Place& to) { trusted_[{&from, &to}] = {from.worker.generation(), to.worker.generation()}; }
+void Debts::trust(const Place& from, const Place& to) {
+  trusted_[{&from, &to}] = {from.worker.generation(), to.worker.generation()};
+}
 
 void Debts::add_copies(JournalChange& change, const TokenObject& object, const Membership& made_on) const {
   for (const auto& each : pool_.members)
@@ -75,27 +77,33 @@ void Debts::copy(std::uint64_t number, Place& to, Copied done) {
     done(outcome);
   };
   // What was destroyed, or only seems to be there still, is no copy.
-  if (std::ranges::any_of(held(to), [&](const Held& each) { return each.identity == identity && each.returned; })) return done(CopyOutcome::later);
+  if (std::ranges::any_of(held(to), [&](const Held& each) { return each.identity == identity && each.returned; }))
+    return done(CopyOutcome::later);
   if (reals_of(to, identity).size() >= debt->count) return drop(CopyOutcome::done);
   if (from == nullptr) {
     // Everybody was asked and nobody has it: it was removed behind our back.
-    const bool all_known = std::ranges::all_of(pool_.members, [&](const auto& each) { return reachable(*each, debt->is_private) != nullptr; });
+    const bool all_known = std::ranges::all_of(
+        pool_.members, [&](const auto& each) { return reachable(*each, debt->is_private) != nullptr; });
     if (all_known && pool_.objects.handles_of(identity).empty()) return drop(CopyOutcome::impossible);
     return done(CopyOutcome::later);
   }
   ObjectCopy::run(pool_, {from, real, &to, is_key(debt->object_class)},
-                  [this, number, &to, done = std::move(done), generation = to.worker.generation(), alive = std::weak_ptr<char>(alive_)](
-                      ObjectCopy::Outcome outcome, const std::string& why, std::span<const std::uint8_t> annex) {
+                  [this, number, &to, done = std::move(done), generation = to.worker.generation(),
+                   alive = std::weak_ptr<char>(alive_)](ObjectCopy::Outcome outcome, const std::string& why,
+                                                        std::span<const std::uint8_t> annex) {
                     Debt* owed = alive.expired() ? nullptr : journal_.find(number);
                     if (owed == nullptr || generation != to.worker.generation()) return done(CopyOutcome::later);
                     if (outcome == ObjectCopy::Outcome::done) return bind_copy(number, to, annex, done);
                     if (outcome != ObjectCopy::Outcome::impossible) {
                       if (outcome == ObjectCopy::Outcome::hindered) met_obstacle(*owed, why);
-                      else pool_.runtime().log.info("pool {}: object \"{}\" is not copied to member {} yet: {}", pool_.config.name, owed->label, owed->member, why);
+                      else
+                        pool_.runtime().log.info("pool {}: object \"{}\" is not copied to member {} yet: {}",
+                                                 pool_.config.name, owed->label, owed->member, why);
                       return done(CopyOutcome::later);
                     }
-                    pool_.runtime().log.warn("pool {}: object \"{}\" cannot be copied to member {} and stays where it was made: {}", pool_.config.name,
-                                             owed->label, owed->member, why);
+                    pool_.runtime().log.warn(
+                        "pool {}: object \"{}\" cannot be copied to member {} and stays where it was made: {}",
+                        pool_.config.name, owed->label, owed->member, why);
                     paid(number);
                     done(CopyOutcome::impossible);
                   });
@@ -109,7 +117,8 @@ void Debts::bind_copy(std::uint64_t number, Place& to, std::span<const std::uint
   for (const std::uint64_t handle : pool_.objects.handles_of(identity)) proven &= pool_.objects.find(handle)->proven;
   In in(annex);
   Description description;
-  while (!proven && in.remaining() != 0 && read_description(in, description)) pool_.note_origin(to, description, identity);
+  while (!proven && in.remaining() != 0 && read_description(in, description))
+    pool_.note_origin(to, description, identity);
   // Not as something new: it may have been destroyed meanwhile, and is withheld then.
   membership.survey_of(to).take_described(annex, [this, number, identity, &to, done = std::move(done)](const auto&) {
     const Debt* debt = journal_.find(number);
@@ -130,14 +139,16 @@ void Debts::look_for_creation(std::uint64_t number) {
 void Debts::pay_create(Debt& debt, Membership& membership, Place& place) {
   const std::uint64_t number = debt.number;
   if (place.worker.stuck_lanes() != 0) return tried(number);  // it may be done yet
-  if (std::exchange(debt.handle, 1) == 0) {  // what is there is to be listed once more
+  if (std::exchange(debt.handle, 1) == 0) {                   // what is there is to be listed once more
     membership.survey_of(place).doubt(pool_.runtime().now_ms());
     return tried(number);
   }
   JournalChange change;
   change.remove.push_back(number);
   pool_.objects.for_each([&](const TokenObject& object) {
-    if (object.object_class != debt.object_class || object.label != debt.label || object.id != debt.id || !copies(object.object_class)) return;
+    if (object.object_class != debt.object_class || object.label != debt.label || object.id != debt.id ||
+        !copies(object.object_class))
+      return;
     if (place.objects.real_of(object.handle) != 0) add_copies(change, object, membership);
   });
   const std::size_t count = change.add.size();
@@ -146,7 +157,9 @@ void Debts::pay_create(Debt& debt, Membership& membership, Place& place) {
     pool_.runtime().log.error("pool {}: {}", pool_.config.name, journal_.problem());
     return tried(number);
   }
-  if (count != 0) pool_.runtime().log.info("pool {}: a creation on member {} had no answer: {} copies are made", pool_.config.name, membership.member.name(), count);
+  if (count != 0)
+    pool_.runtime().log.info("pool {}: a creation on member {} had no answer: {} copies are made", pool_.config.name,
+                             membership.member.name(), count);
   paying_ &= ~membership.bit();
   unlock(identity);
 }

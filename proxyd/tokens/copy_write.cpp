@@ -79,9 +79,11 @@ bool CopyWrite::plan(const TokenObject& object) {
     target.place = pool_.place_of(*each, order_.logged_in);
     bool under_way = false;
     for (const auto& [number, debt] : pool_.debts.journal().debts())
-      under_way |= debt.under_way && debt.identity == identity_ && debt.member == each->member.name() && debt.pool == pool_.config.name;
+      under_way |= debt.under_way && debt.identity == identity_ && debt.member == each->member.name() &&
+                   debt.pool == pool_.config.name;
     const Survey* survey = target.place != nullptr ? &each->survey_of(*target.place) : nullptr;
-    const bool known = survey != nullptr && !survey->incomplete() && !survey->running() && !pool_.debts.owes(*each, identity_) && !under_way;
+    const bool known = survey != nullptr && !survey->incomplete() && !survey->running() &&
+                       !pool_.debts.owes(*each, identity_) && !under_way;
     if (target.place != nullptr) target.real = target.place->objects.real_of(order_.handle);
     if (target.real == 0) {
       if (known || (!object.proven && (object.members & each->bit()) == 0)) continue;
@@ -94,8 +96,10 @@ bool CopyWrite::plan(const TokenObject& object) {
     return false;
   }
   if (!destroys_ || pool_.config.balance.destroy == Destroy::journaled || !any(State::out_of_reach)) return true;
-  pool_.runtime().log.warn("pool {}: C_DestroyObject of \"{}\" refused: not every member that may have a copy can be reached (destroy = \"all\")",
-                           pool_.config.name, object.label);
+  pool_.runtime().log.warn(
+      "pool {}: C_DestroyObject of \"{}\" refused: not every member that may have a copy can be reached (destroy = "
+      "\"all\")",
+      pool_.config.name, object.label);
   return false;
 }
 
@@ -119,7 +123,8 @@ bool CopyWrite::write_intention(const TokenObject& object) {
     change.limits.emplace_back(identity_, debt.count);
     // What was to be done to it before need not be done any more.
     for (const auto& [number, older] : journal.debts())
-      if (debt.count == 0 && older.identity == identity_ && older.kind != DebtKind::destroy && !older.under_way) change.remove.push_back(number);
+      if (debt.count == 0 && older.identity == identity_ && older.kind != DebtKind::destroy && !older.under_way)
+        change.remove.push_back(number);
   } else {
     debt.details = types_in(order_.body);
     // Alone it is one call: it is done or it is not.
@@ -149,7 +154,8 @@ void CopyWrite::next() {
   }
   std::size_t chosen = targets_.size();
   for (std::size_t i = 0; i < targets_.size(); ++i)
-    if (targets_[i].state == State::waiting && (chosen == targets_.size() || targets_[i].place == order_.first)) chosen = i;
+    if (targets_[i].state == State::waiting && (chosen == targets_.size() || targets_[i].place == order_.first))
+      chosen = i;
   if (chosen != targets_.size()) return send(chosen);
   if (!any(State::under_way)) conclude();
 }
@@ -178,7 +184,10 @@ void CopyWrite::answered(std::size_t index, Reply* reply) {
     target.state = State::refused;
   } else {
     target.state = State::failed;
-    target.member->health.breaker.failed(now, std::string(destroys_ ? "C_DestroyObject" : "C_SetAttributeValue") + ": " + display(NameKind::ckr, reply->rv), false);
+    target.member->health.breaker.failed(
+        now,
+        std::string(destroys_ ? "C_DestroyObject" : "C_SetAttributeValue") + ": " + display(NameKind::ckr, reply->rv),
+        false);
     if (needs_new_worker(reply->rv)) pool_.renew_worker(*target.place, reply->rv);
   }
   if (concluded_) {  // too late for the application, but it counts
@@ -221,15 +230,17 @@ void CopyWrite::conclude() {
       if (paid) change.remove.push_back(target.debt);
     }
     if (decided_) change.decide = write_;
-    if (!debts.journal().apply(std::move(change))) pool_.runtime().log.error("pool {}: {}", pool_.config.name, debts.journal().problem());
+    if (!debts.journal().apply(std::move(change)))
+      pool_.runtime().log.error("pool {}: {}", pool_.config.name, debts.journal().problem());
   }
   if (decided_) settle_object();
   const bool pending = write_ && !refused && !nowhere;
   for (const Target& target : targets_) {
     if (pending && debts.owes(*target.member, identity_)) debts.withhold(*target.member, identity_);
     if (!decided_ || target.state == State::done || target.state == State::missing) continue;
-    pool_.runtime().log.warn("pool {}: member {} has not {} object \"{}\" yet: it does not serve it until it has", pool_.config.name,
-                             target.member->member.name(), destroys_ ? "destroyed" : "changed", label_);
+    pool_.runtime().log.warn("pool {}: member {} has not {} object \"{}\" yet: it does not serve it until it has",
+                             pool_.config.name, target.member->member.name(), destroys_ ? "destroyed" : "changed",
+                             label_);
     if (destroys_ && pool_.config.balance.destroy == Destroy::all) rv_ = CKR_DEVICE_ERROR;
   }
   debts.unlock(identity_);
@@ -250,7 +261,8 @@ void CopyWrite::settle_object() {
   TokenObject* object = pool_.objects.find(order_.handle);
   In in(description_.bytes());
   Description now;
-  if (object != nullptr && in.remaining() != 0 && read_description(in, now) && now.readable) pool_.note_changed(*described_by_, *object, now);
+  if (object != nullptr && in.remaining() != 0 && read_description(in, now) && now.readable)
+    pool_.note_changed(*described_by_, *object, now);
 }
 
 }  // namespace p11shim

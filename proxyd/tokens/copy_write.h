@@ -26,7 +26,7 @@ class CopyWrite final : public std::enable_shared_from_this<CopyWrite> {
   struct Order {
     std::uint32_t call = 0;
     std::uint64_t handle = 0;
-    Buffer body;             // the application's
+    Buffer body;  // the application's
     bool logged_in = false;
     Place* first = nullptr;  // who does it first, if it has it
   };

@@ -45,7 +45,8 @@ void Debts::forget_real(Place& place, const Identity& identity, std::uint64_t re
     auto others = reals_of(other->place(), identity);
     if (others.size() <= left) continue;
     for (const std::uint64_t gone : others) {
-      if (const std::uint64_t handle = other->place().objects.handle_of(gone); handle != 0) other->place().objects.unbind_handle(handle);
+      if (const std::uint64_t handle = other->place().objects.handle_of(gone); handle != 0)
+        other->place().objects.unbind_handle(handle);
       std::erase_if(held(other->place()), [&](const Held& each) { return each.real == gone; });
     }
     if (left != 0) other->doubt(pool_.runtime().now_ms());
@@ -75,25 +76,27 @@ void Debts::pay_destroy(std::uint64_t number, Place& place) {
   for (const Held& each : held(place))
     if (each.identity == debt->identity && each.label == debt->label) victim = each.real;
   debt->under_way = true;
-  Errand::change(place, number_of<&List::C_DestroyObject>(), victim, {}, [this, number, victim, &place, generation = place.worker.generation(),
-                                                                         alive = std::weak_ptr<char>(alive_)](Reply* reply) {
-    if (alive.expired()) return;
-    Debt* owed = journal_.find(number);
-    if (owed == nullptr) return;
-    owed->under_way = false;
-    const bool gone = reply != nullptr && generation == place.worker.generation() && (reply->rv == CKR_OK || misses_object(reply->rv));
-    if (gone) forget_real(place, owed->identity, victim);
-    if (gone && reply->rv == CKR_OK) return pay_destroy(number, place);
-    if (gone) {  // or there by another handle: it is listed anew before this is believed
-      pool_.of(place).survey_of(place).doubt(pool_.runtime().now_ms());
-      return tried(number);
-    }
-    const std::uint64_t write = owed->write;
-    if (reply != nullptr && blame_of(reply->rv) == Blame::nobody && reply->rv != CKR_USER_NOT_LOGGED_IN)
-      met_obstacle(*owed, "C_DestroyObject: " + display(NameKind::ckr, reply->rv));
-    tried(number);
-    end_write_if_refused(write);
-  });
+  Errand::change(place, number_of<&List::C_DestroyObject>(), victim, {},
+                 [this, number, victim, &place, generation = place.worker.generation(),
+                  alive = std::weak_ptr<char>(alive_)](Reply* reply) {
+                   if (alive.expired()) return;
+                   Debt* owed = journal_.find(number);
+                   if (owed == nullptr) return;
+                   owed->under_way = false;
+                   const bool gone = reply != nullptr && generation == place.worker.generation() &&
+                                     (reply->rv == CKR_OK || misses_object(reply->rv));
+                   if (gone) forget_real(place, owed->identity, victim);
+                   if (gone && reply->rv == CKR_OK) return pay_destroy(number, place);
+                   if (gone) {  // or there by another handle: it is listed anew before this is believed
+                     pool_.of(place).survey_of(place).doubt(pool_.runtime().now_ms());
+                     return tried(number);
+                   }
+                   const std::uint64_t write = owed->write;
+                   if (reply != nullptr && blame_of(reply->rv) == Blame::nobody && reply->rv != CKR_USER_NOT_LOGGED_IN)
+                     met_obstacle(*owed, "C_DestroyObject: " + display(NameKind::ckr, reply->rv));
+                   tried(number);
+                   end_write_if_refused(write);
+                 });
 }
 
 // Nobody knows that anything of this write was done, and nobody will do it.
@@ -120,30 +123,37 @@ void Debts::pay_refresh(Debt& debt, Membership& membership, Place& place) {
   for (const Held& each : held(place))
     if (each.identity == debt.identity && each.label == debt.label) mine = each.real;
   debt.under_way = true;
-  Errand::call(*source, kReadTemplate, {theirs}, false, copy_of(debt.details), [this, number, mine, &place, alive = std::weak_ptr<char>(alive_)](Reply* reply) {
-    if (alive.expired() || journal_.find(number) == nullptr) return;
-    if (reply == nullptr || reply->rv != CKR_OK) return tried(number);
-    set_attributes(number, place, mine, copy_of(reply->body));
-  });
+  Errand::call(*source, kReadTemplate, {theirs}, false, copy_of(debt.details),
+               [this, number, mine, &place, alive = std::weak_ptr<char>(alive_)](Reply* reply) {
+                 if (alive.expired() || journal_.find(number) == nullptr) return;
+                 if (reply == nullptr || reply->rv != CKR_OK) return tried(number);
+                 set_attributes(number, place, mine, copy_of(reply->body));
+               });
 }
 
 void Debts::set_attributes(std::uint64_t number, Place& place, std::uint64_t real, Buffer wanted) {
   const auto types = std::make_shared<Buffer>(copy_of(journal_.find(number)->details));
   const auto want = std::make_shared<Buffer>(std::move(wanted));
-  Errand::call(place, kReadTemplate, {real}, false, copy_of(types->bytes()), [=, this, &place, alive = std::weak_ptr<char>(alive_)](Reply* has) {
-    if (alive.expired() || journal_.find(number) == nullptr) return;
-    if (has == nullptr) return tried(number);
-    if (has->rv == CKR_OK && std::ranges::equal(has->body, want->bytes())) return settle(number);
-    Errand::change(place, number_of<&List::C_SetAttributeValue>(), real, copy_of(want->bytes()), [=, this](Reply* reply) {
-      Debt* debt = alive.expired() ? nullptr : journal_.find(number);
-      if (debt == nullptr) return;
-      if (reply == nullptr || blame_of(reply->rv) != Blame::nobody || reply->rv == CKR_USER_NOT_LOGGED_IN) return tried(number);
-      if (reply->rv != CKR_OK && !misses_object(reply->rv))
-        pool_.runtime().log.error("pool {}: member {} refuses to change object \"{}\" as the others have ({}): it stays different there",
-                                  pool_.config.name, debt->member, debt->label, display(NameKind::ckr, reply->rv));
-      settle(number);
-    });
-  });
+  Errand::call(
+      place, kReadTemplate, {real}, false, copy_of(types->bytes()),
+      [=, this, &place, alive = std::weak_ptr<char>(alive_)](Reply* has) {
+        if (alive.expired() || journal_.find(number) == nullptr) return;
+        if (has == nullptr) return tried(number);
+        if (has->rv == CKR_OK && std::ranges::equal(has->body, want->bytes())) return settle(number);
+        Errand::change(
+            place, number_of<&List::C_SetAttributeValue>(), real, copy_of(want->bytes()), [=, this](Reply* reply) {
+              Debt* debt = alive.expired() ? nullptr : journal_.find(number);
+              if (debt == nullptr) return;
+              if (reply == nullptr || blame_of(reply->rv) != Blame::nobody || reply->rv == CKR_USER_NOT_LOGGED_IN)
+                return tried(number);
+              if (reply->rv != CKR_OK && !misses_object(reply->rv))
+                pool_.runtime().log.error(
+                    "pool {}: member {} refuses to change object \"{}\" as the others have ({}): it stays different "
+                    "there",
+                    pool_.config.name, debt->member, debt->label, display(NameKind::ckr, reply->rv));
+              settle(number);
+            });
+      });
 }
 
 }  // namespace p11shim

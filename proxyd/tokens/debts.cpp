@@ -13,7 +13,8 @@ constexpr std::uint64_t kTryAgainMs = 10'000;  // what met an obstacle
 }
 
 bool Debts::any() const {
-  return std::any_of(journal_.debts().begin(), journal_.debts().end(), [&](const auto& entry) { return entry.second.pool == pool_.config.name; });
+  return std::any_of(journal_.debts().begin(), journal_.debts().end(),
+                     [&](const auto& entry) { return entry.second.pool == pool_.config.name; });
 }
 
 bool Debts::owes(const Membership& membership, const Identity& identity) const {
@@ -66,8 +67,11 @@ void Debts::pay_next(std::uint64_t) {
     Debt* debt = journal_.find(number);
     Membership* membership = debt != nullptr ? member_of(*debt) : nullptr;
     if (membership == nullptr) continue;
-    if (!seen.try_emplace({membership->number, debt->identity}, true).second && debt->kind != DebtKind::create) continue;
-    if (debt->under_way || !debt->obstacle.empty() || (paying_ & membership->bit()) != 0 || locks_.contains(debt->identity)) continue;
+    if (!seen.try_emplace({membership->number, debt->identity}, true).second && debt->kind != DebtKind::create)
+      continue;
+    if (debt->under_way || !debt->obstacle.empty() || (paying_ & membership->bit()) != 0 ||
+        locks_.contains(debt->identity))
+      continue;
     Place* place = reachable(*membership, debt->is_private);
     if (place == nullptr) continue;
     paying_ |= membership->bit();
@@ -85,9 +89,12 @@ void Debts::pay(Debt& debt, Membership& membership, Place& place) {
 }
 
 Place* Debts::reachable(Membership& membership, bool is_private) {
-  if (membership.health.wanted == Wanted::maint || membership.health.breaker.state() == Breaker::State::open) return nullptr;
+  if (membership.health.wanted == Wanted::maint || membership.health.breaker.state() == Breaker::State::open)
+    return nullptr;
   // While it is listed anew it may have what is not known again yet.
-  const auto is_known = [](const Survey& survey) { return survey.current() && !survey.incomplete() && !survey.running(); };
+  const auto is_known = [](const Survey& survey) {
+    return survey.current() && !survey.incomplete() && !survey.running();
+  };
   if (membership.logged_in && is_known(membership.user_objects)) return &membership.member.user().place();
   return !is_private && is_known(membership.public_objects) ? &membership.member.public_place() : nullptr;
 }
@@ -139,14 +146,16 @@ void Debts::give_up(std::uint64_t write, const Identity& identity, std::optional
       destroys |= debt.kind == DebtKind::destroy;
     }
   if (destroys) change.limits.emplace_back(identity, limit_before);
-  if (!journal_.apply(std::move(change))) pool_.runtime().log.error("pool {}: {}", pool_.config.name, journal_.problem());
+  if (!journal_.apply(std::move(change)))
+    pool_.runtime().log.error("pool {}: {}", pool_.config.name, journal_.problem());
   for (const auto& each : pool_.members)
     if (!owes(*each, identity)) give_back(*each, identity);
 }
 
 void Debts::met_obstacle(Debt& debt, const std::string& what) {
   if (debt.obstacle.empty())
-    pool_.runtime().log.warn("pool {}: member {} owes a write to object \"{}\" and cannot pay it: {}", pool_.config.name, debt.member, debt.label, what);
+    pool_.runtime().log.warn("pool {}: member {} owes a write to object \"{}\" and cannot pay it: {}",
+                             pool_.config.name, debt.member, debt.label, what);
   debt.obstacle = what;
 }
 
@@ -163,7 +172,8 @@ std::vector<Debts::Held>& Debts::held(Place& place) {
 
 const std::vector<Debts::Held>* Debts::held_if_any(const Place& place) const {
   const auto found = held_.find(&place);
-  return found != held_.end() && found->second.generation == place.worker.generation() ? &found->second.objects : nullptr;
+  return found != held_.end() && found->second.generation == place.worker.generation() ? &found->second.objects
+                                                                                       : nullptr;
 }
 
 void Debts::hold(Place& place, const Description& seen, const Identity& identity, bool returned) {
@@ -191,7 +201,8 @@ bool Debts::keeps_back(Place& place, const Description& seen, const Identity& id
       ++again.count;
     }
     const bool changes = !change.limits.empty() || !change.add.empty();
-    if (changes && !journal_.apply(std::move(change))) pool_.runtime().log.error("pool {}: {}", pool_.config.name, journal_.problem());
+    if (changes && !journal_.apply(std::move(change)))
+      pool_.runtime().log.error("pool {}: {}", pool_.config.name, journal_.problem());
     return false;
   }
   if (owes(membership, identity)) return hold(place, seen, identity, false), true;
@@ -211,22 +222,24 @@ void Debts::check_returned(Membership& membership) {
       if (each.returned && each.seen_again < 2 && !locks_.contains(each.identity)) reals.push_back(each.real);
     if (reals.empty() || !survey->current()) continue;
     checking_ |= membership.bit();
-    return Errand::describe(place, std::move(reals), [this, &membership, &place, alive = std::weak_ptr<char>(alive_)](Reply* reply) {
-      if (alive.expired()) return;
-      checking_ &= ~membership.bit();
-      if (reply == nullptr) return;
-      In in(reply->annex);
-      Description now;
-      std::vector<std::uint64_t> gone;
-      bool confirmed = false;
-      while (in.remaining() != 0 && read_description(in, now)) {
-        if (!now.readable) gone.push_back(now.object);
-        for (Held& each : held(place))
-          if (now.readable && each.real == now.object && each.returned) confirmed |= ++each.seen_again == 2;
-      }
-      std::erase_if(held(place), [&](const Held& each) { return std::ranges::find(gone, each.real) != gone.end(); });
-      if (confirmed) distrust(membership);
-    });
+    return Errand::describe(
+        place, std::move(reals), [this, &membership, &place, alive = std::weak_ptr<char>(alive_)](Reply* reply) {
+          if (alive.expired()) return;
+          checking_ &= ~membership.bit();
+          if (reply == nullptr) return;
+          In in(reply->annex);
+          Description now;
+          std::vector<std::uint64_t> gone;
+          bool confirmed = false;
+          while (in.remaining() != 0 && read_description(in, now)) {
+            if (!now.readable) gone.push_back(now.object);
+            for (Held& each : held(place))
+              if (now.readable && each.real == now.object && each.returned) confirmed |= ++each.seen_again == 2;
+          }
+          std::erase_if(held(place),
+                        [&](const Held& each) { return std::ranges::find(gone, each.real) != gone.end(); });
+          if (confirmed) distrust(membership);
+        });
   }
 }
 
@@ -234,14 +247,19 @@ std::size_t Debts::returned(const Membership& membership) const {
   std::size_t count = 0;
   for (const Place* place : {&membership.member.public_place(), &membership.member.user().place()})
     if (const auto* objects = held_if_any(*place))
-      count = std::max<std::size_t>(count, std::ranges::count_if(*objects, [](const Held& each) { return each.seen_again >= 2; }));
+      count = std::max<std::size_t>(
+          count, std::ranges::count_if(*objects, [](const Held& each) { return each.seen_again >= 2; }));
   return count;
 }
 
 void Debts::distrust(Membership& membership) {
   const bool is_new = membership.distrust.empty();
-  membership.distrust = "it shows objects that were destroyed (restored from an older backup?): shimctl pool sync destroys them again, shimctl member ready takes them back";
-  if (is_new) pool_.runtime().log.error("pool {}: member {} is quarantined: {}", pool_.config.name, membership.member.name(), membership.distrust);
+  membership.distrust =
+      "it shows objects that were destroyed (restored from an older backup?): shimctl pool sync destroys them again, "
+      "shimctl member ready takes them back";
+  if (is_new)
+    pool_.runtime().log.error("pool {}: member {} is quarantined: {}", pool_.config.name, membership.member.name(),
+                              membership.distrust);
 }
 
 void Debts::withhold(Membership& membership, const Identity& identity) {

@@ -118,7 +118,7 @@ class Debts {
   std::uint64_t cleared_ms_ = 0;
   std::uint64_t checking_ = 0;  // members, as bits, whose returned objects are being looked at
   bool in_tend_ = false;
-  bool again_ = false;          // a debt was paid meanwhile: there may be more to do
+  bool again_ = false;  // a debt was paid meanwhile: there may be more to do
   const std::shared_ptr<char> alive_ = std::make_shared<char>();
 };
 

@@ -24,7 +24,8 @@ void Errand::change(Place& place, std::uint32_t call, std::uint64_t object, Buff
   Errand::call(place, call, {object}, true, std::move(body), std::move(done));
 }
 
-void Errand::call(Place& place, std::uint32_t call, std::vector<std::uint64_t> objects, bool read_write, Buffer body, Done done) {
+void Errand::call(Place& place, std::uint32_t call, std::vector<std::uint64_t> objects, bool read_write, Buffer body,
+                  Done done) {
   auto* errand = new Errand(place, call, std::move(objects), std::move(body), std::move(done));
   errand->read_write_ = read_write;
   errand->resume();
@@ -50,7 +51,8 @@ void Errand::resume() {
   RealSession& session = *lease.session;
   std::vector<std::uint64_t> handles{session.handle};
   handles.insert(handles.end(), objects_.begin(), objects_.end());
-  OwnCall::start(place_.worker, call_, handles, std::move(body_), [this, &session](Reply* reply) { answered(session, reply); });
+  OwnCall::start(place_.worker, call_, handles, std::move(body_),
+                 [this, &session](Reply* reply) { answered(session, reply); });
 }
 
 void Errand::answered(RealSession& session, Reply* reply) {

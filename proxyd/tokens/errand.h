@@ -22,13 +22,19 @@ class Errand final : private Waiter {
   using Made = std::function<void(std::shared_ptr<SessionObject> object)>;
   static void make(Place& place, Buffer tmpl, Made made);
   // Any other call on these objects that ends with its answer; `read_write` as the session must be.
-  static void call(Place& place, std::uint32_t call, std::vector<std::uint64_t> objects, bool read_write, Buffer body, Done done);
+  static void call(Place& place, std::uint32_t call, std::vector<std::uint64_t> objects, bool read_write, Buffer body,
+                   Done done);
   // Descriptions of these objects.
   static void describe(Place& place, std::vector<std::uint64_t> objects, Done done);
 
  private:
   Errand(Place& place, std::uint32_t call, std::vector<std::uint64_t> objects, Buffer body, Done done)
-      : place_(place), generation_(place.worker.generation()), call_(call), objects_(std::move(objects)), body_(std::move(body)), done_(std::move(done)) {}
+      : place_(place),
+        generation_(place.worker.generation()),
+        call_(call),
+        objects_(std::move(objects)),
+        body_(std::move(body)),
+        done_(std::move(done)) {}
   void resume() override;
   void answered(RealSession& session, Reply* reply);
   void finish(Reply* reply);

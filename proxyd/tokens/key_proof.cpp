@@ -33,12 +33,13 @@ void KeyProof::begin() {
   Buffer body;
   Out out(body);
   Handles none;
-  const CK_MECHANISM mechanism{check.mechanism, check.parameter.empty() ? nullptr : const_cast<std::uint8_t*>(check.parameter.data()),
+  const CK_MECHANISM mechanism{check.mechanism,
+                               check.parameter.empty() ? nullptr : const_cast<std::uint8_t*>(check.parameter.data()),
                                check.parameter.size()};
   encode_mechanism(out, none, mechanism);
   const std::uint64_t handles[] = {session_->handle, key_.plain.object};
-  OwnCall::start(place_.worker, check.signs ? number_of<&List::C_SignInit>() : number_of<&List::C_EncryptInit>(), handles, std::move(body),
-                 [this](Reply* reply) {
+  OwnCall::start(place_.worker, check.signs ? number_of<&List::C_SignInit>() : number_of<&List::C_EncryptInit>(),
+                 handles, std::move(body), [this](Reply* reply) {
                    if (reply != nullptr && reply->rv == CKR_OK) return perform();
                    if (reply == nullptr || blame_of(reply->rv) != Blame::nobody) return failed(reply);
                    ++next_;
@@ -53,8 +54,8 @@ void KeyProof::perform() {
   out.bin(check.input);
   out.uint(kRoom);
   const std::uint64_t handle = session_->handle;
-  OwnCall::start(place_.worker, check.signs ? number_of<&List::C_Sign>() : number_of<&List::C_Encrypt>(), {&handle, 1}, std::move(body),
-                 [this](Reply* reply) {
+  OwnCall::start(place_.worker, check.signs ? number_of<&List::C_Sign>() : number_of<&List::C_Encrypt>(), {&handle, 1},
+                 std::move(body), [this](Reply* reply) {
                    if (reply == nullptr || reply->rv != CKR_OK) return failed(reply);
                    In in(reply->body);
                    in.uint();
@@ -68,7 +69,8 @@ void KeyProof::failed(const Reply* reply) {
   if (reply == nullptr) session_ = nullptr;  // the worker is gone, and the session with it
   else session_->tainted = true;
   // Some keys want a login for each use: nothing can be proven of them.
-  const bool member_fault = reply == nullptr || (blame_of(reply->rv) != Blame::nobody && reply->rv != CKR_USER_NOT_LOGGED_IN);
+  const bool member_fault =
+      reply == nullptr || (blame_of(reply->rv) != Blame::nobody && reply->rv != CKR_USER_NOT_LOGGED_IN);
   finish(member_fault ? Outcome::undecided : Outcome::unproven);
 }
 

@@ -17,7 +17,11 @@ class KeyProof final : private Waiter {
 
  private:
   KeyProof(Place& place, UnprovenKey key, std::vector<PublicKey> publics, const HandleKey& secret, Done done)
-      : place_(place), key_(std::move(key)), publics_(std::move(publics)), checks_(checks_for(key_, secret)), done_(std::move(done)) {}
+      : place_(place),
+        key_(std::move(key)),
+        publics_(std::move(publics)),
+        checks_(checks_for(key_, secret)),
+        done_(std::move(done)) {}
   void resume() override;
   void begin();
   void perform();

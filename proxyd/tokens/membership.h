@@ -12,7 +12,8 @@
 namespace p11shim {
 
 struct Membership {
-  Membership(Pool& pool, Member& its_member, std::uint32_t its_number, const BreakerConfig& breaker, std::mt19937_64& random)
+  Membership(Pool& pool, Member& its_member, std::uint32_t its_number, const BreakerConfig& breaker,
+             std::mt19937_64& random)
       : member(its_member),
         number(its_number),
         weight(its_member.config().weight),
@@ -20,9 +21,13 @@ struct Membership {
         public_objects(pool, its_member.public_place()),
         user_objects(pool, its_member.user().place()) {}
 
-  [[nodiscard]] Survey& survey_of(const Place& place) { return &place == &member.user().place() ? user_objects : public_objects; }
+  [[nodiscard]] Survey& survey_of(const Place& place) {
+    return &place == &member.user().place() ? user_objects : public_objects;
+  }
   [[nodiscard]] std::uint64_t bit() const { return std::uint64_t{1} << number; }
-  [[nodiscard]] bool is_full() const { return member.config().max_concurrency != 0 && health.outstanding >= member.config().max_concurrency; }
+  [[nodiscard]] bool is_full() const {
+    return member.config().max_concurrency != 0 && health.outstanding >= member.config().max_concurrency;
+  }
 
   Member& member;
   const std::uint32_t number;  // in its pool

@@ -35,8 +35,12 @@ Buffer trial_template(bool generate) {
   CK_KEY_TYPE type = CKK_AES;
   CK_ULONG size = kTrialSize;
   CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
-  const CK_ATTRIBUTE attributes[] = {{CKA_CLASS, &object_class, sizeof object_class}, {CKA_KEY_TYPE, &type, sizeof type}, {CKA_TOKEN, &no, sizeof no},
-                                     {CKA_PRIVATE, &yes, sizeof yes}, {CKA_SENSITIVE, &yes, sizeof yes}, {CKA_EXTRACTABLE, &yes, sizeof yes},
+  const CK_ATTRIBUTE attributes[] = {{CKA_CLASS, &object_class, sizeof object_class},
+                                     {CKA_KEY_TYPE, &type, sizeof type},
+                                     {CKA_TOKEN, &no, sizeof no},
+                                     {CKA_PRIVATE, &yes, sizeof yes},
+                                     {CKA_SENSITIVE, &yes, sizeof yes},
+                                     {CKA_EXTRACTABLE, &yes, sizeof yes},
                                      {CKA_VALUE_LEN, &size, sizeof size}};
   Buffer tmpl;
   Out out(tmpl);
@@ -49,8 +53,11 @@ Buffer trial_template(bool generate) {
 void ObjectCopy::run(Pool& pool, Order order, Done done) {
   const auto copy = std::make_shared<ObjectCopy>(pool, order, std::move(done));
   if (!order.is_key) return copy->read();
-  if (pool.config.balance.replication != Replication::wrap) return copy->finish(Outcome::impossible, "keys are copied with replication = \"wrap\" only");
-  if (!copy->find_wrapping_key(*order.from, copy->wrapping_from_) || !copy->find_wrapping_key(*order.to, copy->wrapping_to_)) return;
+  if (pool.config.balance.replication != Replication::wrap)
+    return copy->finish(Outcome::impossible, "keys are copied with replication = \"wrap\" only");
+  if (!copy->find_wrapping_key(*order.from, copy->wrapping_from_) ||
+      !copy->find_wrapping_key(*order.to, copy->wrapping_to_))
+    return;
   if (pool.debts.trusted(*order.from, *order.to)) return copy->wrap();
   copy->try_wrapping();
 }
@@ -68,9 +75,13 @@ void ObjectCopy::forget(Place& at, std::uint64_t& key) {
 
 bool ObjectCopy::good(const Reply* reply, const Place& at, const char* what) {
   if (reply != nullptr && reply->rv == CKR_OK) return true;
-  const bool trouble = reply == nullptr || blame_of(reply->rv) != Blame::nobody || misses_object(reply->rv) || reply->rv == CKR_USER_NOT_LOGGED_IN;
-  finish(trouble ? Outcome::trouble : trial_ ? Outcome::hindered : Outcome::impossible,
-         "member " + at.member->name() + ": " + what + ": " + (reply == nullptr ? "no answer" : display(NameKind::ckr, reply->rv)));
+  const bool trouble = reply == nullptr || blame_of(reply->rv) != Blame::nobody || misses_object(reply->rv) ||
+                       reply->rv == CKR_USER_NOT_LOGGED_IN;
+  finish(trouble  ? Outcome::trouble
+         : trial_ ? Outcome::hindered
+                  : Outcome::impossible,
+         "member " + at.member->name() + ": " + what + ": " +
+             (reply == nullptr ? "no answer" : display(NameKind::ckr, reply->rv)));
   return false;
 }
 
@@ -85,25 +96,28 @@ bool ObjectCopy::find_wrapping_key(Place& at, std::uint64_t& real) {
     ++count;
   });
   if (count == 1) return true;
-  finish(Outcome::hindered, "member " + at.member->name() + " has " + (count == 0 ? "no key" : "several keys") + " \"" + pool_.config.balance.wrapping_key +
-                                "\" (wrapping_key)");
+  finish(Outcome::hindered, "member " + at.member->name() + " has " + (count == 0 ? "no key" : "several keys") + " \"" +
+                                pool_.config.balance.wrapping_key + "\" (wrapping_key)");
   return false;
 }
 
 void ObjectCopy::read() {
   Buffer all;
   Out(all).array(0);
-  Errand::call(*order_.from, kReadTemplate, {order_.real}, false, std::move(all), [self = shared_from_this()](Reply* reply) {
-    if (!self->good(reply, *self->order_.from, "its attributes cannot be read")) return;
-    self->template_ = secret_copy(reply->body);
-    self->order_.is_key ? self->unwrap() : self->create();
-  });
+  Errand::call(*order_.from, kReadTemplate, {order_.real}, false, std::move(all),
+               [self = shared_from_this()](Reply* reply) {
+                 if (!self->good(reply, *self->order_.from, "its attributes cannot be read")) return;
+                 self->template_ = secret_copy(reply->body);
+                 self->order_.is_key ? self->unwrap() : self->create();
+               });
 }
 
 void ObjectCopy::create() {
-  Errand::call(*order_.to, number_of<&List::C_CreateObject>(), {}, true, secret_copy(template_.bytes()), [self = shared_from_this()](Reply* reply) {
-    if (self->good(reply, *self->order_.to, "C_CreateObject")) self->finish(Outcome::done, {}, reply->annex);
-  });
+  Errand::call(*order_.to, number_of<&List::C_CreateObject>(), {}, true, secret_copy(template_.bytes()),
+               [self = shared_from_this()](Reply* reply) {
+                 if (self->good(reply, *self->order_.to, "C_CreateObject"))
+                   self->finish(Outcome::done, {}, reply->annex);
+               });
 }
 
 void ObjectCopy::wrap_at(Place& at, std::uint64_t wrapping_key, std::uint64_t key,
@@ -120,7 +134,8 @@ void ObjectCopy::wrap_at(Place& at, std::uint64_t wrapping_key, std::uint64_t ke
                  decode_mechanism_outputs(in, none, CK_MECHANISM{at.member->config().wrap_mechanism, nullptr, 0});
                  in.uint();
                  const auto wrapped = in.bin();
-                 if (!in.done()) return self->finish(Outcome::trouble, "member " + at.member->name() + ": C_WrapKey: no result");
+                 if (!in.done())
+                   return self->finish(Outcome::trouble, "member " + at.member->name() + ": C_WrapKey: no result");
                  then(*self, wrapped);
                });
 }
@@ -133,7 +148,8 @@ void ObjectCopy::unwrap_at(std::span<const std::uint8_t> tmpl, std::function<voi
   body.append(tmpl.data(), tmpl.size());
   Errand::call(*order_.to, number_of<&List::C_UnwrapKey>(), {wrapping_to_}, true, std::move(body),
                [self = shared_from_this(), then = std::move(then)](Reply* reply) {
-                 if (self->good(reply, *self->order_.to, "C_UnwrapKey") && reply->handles.size() == 1) then(*self, *reply);
+                 if (self->good(reply, *self->order_.to, "C_UnwrapKey") && reply->handles.size() == 1)
+                   then(*self, *reply);
                });
 }
 
@@ -155,14 +171,16 @@ void ObjectCopy::try_wrapping() {
   put_mechanism(out, CKM_AES_KEY_GEN);
   const Buffer tmpl = trial_template(true);
   body.append(tmpl.data(), tmpl.size());
-  Errand::call(*order_.from, number_of<&List::C_GenerateKey>(), {}, true, std::move(body), [self = shared_from_this()](Reply* reply) {
-    if (!self->good(reply, *self->order_.from, "C_GenerateKey") || reply->handles.size() != 1) return;
-    self->trial_from_ = reply->handles[0];
-    self->wrap_at(*self->order_.from, self->wrapping_from_, self->trial_from_, [](ObjectCopy& copy, std::span<const std::uint8_t> wrapped) {
-      copy.wrapped_.assign(wrapped.begin(), wrapped.end());
-      copy.try_unwrapping();
-    });
-  });
+  Errand::call(*order_.from, number_of<&List::C_GenerateKey>(), {}, true, std::move(body),
+               [self = shared_from_this()](Reply* reply) {
+                 if (!self->good(reply, *self->order_.from, "C_GenerateKey") || reply->handles.size() != 1) return;
+                 self->trial_from_ = reply->handles[0];
+                 self->wrap_at(*self->order_.from, self->wrapping_from_, self->trial_from_,
+                               [](ObjectCopy& copy, std::span<const std::uint8_t> wrapped) {
+                                 copy.wrapped_.assign(wrapped.begin(), wrapped.end());
+                                 copy.try_unwrapping();
+                               });
+               });
 }
 
 // What is refused here says that the wrapping keys or the mechanisms differ.
@@ -173,12 +191,14 @@ void ObjectCopy::try_unwrapping() {
   out.bin(wrapped_);
   const Buffer tmpl = trial_template(false);
   body.append(tmpl.data(), tmpl.size());
-  Errand::call(*order_.to, number_of<&List::C_UnwrapKey>(), {wrapping_to_}, true, std::move(body), [self = shared_from_this()](Reply* reply) {
-    if (reply == nullptr || blame_of(reply->rv) == Blame::member) return void(self->good(reply, *self->order_.to, "C_UnwrapKey"));
-    if (reply->rv != CKR_OK || reply->handles.size() != 1) return self->tried(false);
-    self->trial_to_ = reply->handles[0];
-    self->compare_wrapping();
-  });
+  Errand::call(*order_.to, number_of<&List::C_UnwrapKey>(), {wrapping_to_}, true, std::move(body),
+               [self = shared_from_this()](Reply* reply) {
+                 if (reply == nullptr || blame_of(reply->rv) == Blame::member)
+                   return void(self->good(reply, *self->order_.to, "C_UnwrapKey"));
+                 if (reply->rv != CKR_OK || reply->handles.size() != 1) return self->tried(false);
+                 self->trial_to_ = reply->handles[0];
+                 self->compare_wrapping();
+               });
 }
 
 void ObjectCopy::compare_wrapping() {
@@ -191,8 +211,9 @@ void ObjectCopy::tried(bool same) {
   forget(*order_.from, trial_from_);
   forget(*order_.to, trial_to_);
   if (!same)
-    return finish(Outcome::hindered, "what member " + order_.from->member->name() + " wraps member " + order_.to->member->name() +
-                                         " does not unwrap: their wrapping keys differ, or what they mean by their wrap_mechanism");
+    return finish(Outcome::hindered,
+                  "what member " + order_.from->member->name() + " wraps member " + order_.to->member->name() +
+                      " does not unwrap: their wrapping keys differ, or what they mean by their wrap_mechanism");
   trial_ = false;
   pool_.debts.trust(*order_.from, *order_.to);
   wrap();

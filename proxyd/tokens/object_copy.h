@@ -27,7 +27,7 @@ class ObjectCopy final : public std::enable_shared_from_this<ObjectCopy> {
     Place* from = nullptr;
     std::uint64_t real = 0;  // there
     Place* to = nullptr;
-    bool is_key = false;     // a private or secret one
+    bool is_key = false;  // a private or secret one
   };
 
   static void run(Pool& pool, Order order, Done done);
@@ -47,7 +47,8 @@ class ObjectCopy final : public std::enable_shared_from_this<ObjectCopy> {
   void try_unwrapping();
   void compare_wrapping();
   void tried(bool same);
-  void wrap_at(Place& at, std::uint64_t wrapping_key, std::uint64_t key, std::function<void(ObjectCopy&, std::span<const std::uint8_t>)> then);
+  void wrap_at(Place& at, std::uint64_t wrapping_key, std::uint64_t key,
+               std::function<void(ObjectCopy&, std::span<const std::uint8_t>)> then);
   void unwrap_at(std::span<const std::uint8_t> tmpl, std::function<void(ObjectCopy&, Reply&)> then);
   static void forget(Place& at, std::uint64_t& key);
 

@@ -10,7 +10,10 @@ class Member;
 
 struct Place {
   Place(Worker& in, WorkerObjects& known, const MemberOptions& options, const std::function<CK_SLOT_ID()>& slot)
-      : worker(in), objects(known), read_only(in, false, options.sessions_ro, options.max_sessions, slot), read_write(in, true, options.sessions_rw, options.max_sessions, slot) {
+      : worker(in),
+        objects(known),
+        read_only(in, false, options.sessions_ro, options.max_sessions, slot),
+        read_write(in, true, options.sessions_rw, options.max_sessions, slot) {
     read_only.set_emptied([this] { emptied(); });
     read_write.set_emptied([this] { emptied(); });
   }
@@ -43,7 +46,7 @@ struct Place {
   RealSessions read_only;
   RealSessions read_write;
   bool has_service_session = false;  // one is open beside those that are lent
-  bool only_read_write = false;  // an SO cannot log in, or stay, beside a session that is read-only
+  bool only_read_write = false;      // an SO cannot log in, or stay, beside a session that is read-only
 };
 
 }  // namespace p11shim

@@ -39,7 +39,8 @@ Description normalised(const Description& description, ByteString& memory) {
 
 }  // namespace
 
-Pool::Pool(Runtime& runtime, PoolConfig pool_config, CK_SLOT_ID virtual_slot, const std::vector<Member*>& its_members, StateDirectory& state)
+Pool::Pool(Runtime& runtime, PoolConfig pool_config, CK_SLOT_ID virtual_slot, const std::vector<Member*>& its_members,
+           StateDirectory& state)
     : config(std::move(pool_config)),
       slot(virtual_slot),
       member(*its_members.front()),
@@ -136,12 +137,14 @@ void Pool::note_origin(Place& place, const Description& description, const Ident
   if (seen.proof || (known != nullptr && *known == identity)) return;
   JournalChange change;
   change.origins.emplace_back(first_seen, identity);
-  if (!debts.journal().apply(std::move(change))) runtime_.log.error("pool {}: {}", config.name, debts.journal().problem());
+  if (!debts.journal().apply(std::move(change)))
+    runtime_.log.error("pool {}: {}", config.name, debts.journal().problem());
 }
 
 // Keys that are proven are so by what cannot change; all others are known by what they look like.
 void Pool::note_changed(Place& place, TokenObject& object, const Description& now) {
-  const bool is_key = object.object_class == CKO_PUBLIC_KEY || object.object_class == CKO_PRIVATE_KEY || object.object_class == CKO_SECRET_KEY;
+  const bool is_key = object.object_class == CKO_PUBLIC_KEY || object.object_class == CKO_PRIVATE_KEY ||
+                      object.object_class == CKO_SECRET_KEY;
   ByteString content;
   std::string memory;
   const Description seen = compared(now, content);
@@ -156,7 +159,8 @@ void Pool::note_destroyed(std::uint64_t handle) {
 }
 
 Place* Pool::place_of(Membership& membership, bool logged_in) const {
-  if (membership.health.wanted == Wanted::maint || (logged_in && !membership.logged_in) || !membership.distrust.empty()) return nullptr;
+  if (membership.health.wanted == Wanted::maint || (logged_in && !membership.logged_in) || !membership.distrust.empty())
+    return nullptr;
   Place& place = logged_in ? membership.member.user().place() : membership.member.public_place();
   const Survey& survey = membership.survey_of(place);
   return survey.current() ? &place : nullptr;
@@ -164,7 +168,9 @@ Place* Pool::place_of(Membership& membership, bool logged_in) const {
 
 bool Pool::settling(bool logged_in) const {
   return std::any_of(members.begin(), members.end(), [&](const auto& each) {
-    if (each->health.wanted == Wanted::maint || each->health.breaker.state() == Breaker::State::open || !each->quarantine.empty() || !each->distrust.empty()) return false;
+    if (each->health.wanted == Wanted::maint || each->health.breaker.state() == Breaker::State::open ||
+        !each->quarantine.empty() || !each->distrust.empty())
+      return false;
     Worker& worker = logged_in ? each->member.user().worker() : each->member.backend().worker();
     if (worker.state() == Worker::State::backoff || worker.state() == Worker::State::pausing) return false;
     return each->joining || place_of(*each, logged_in) == nullptr;
@@ -173,7 +179,8 @@ bool Pool::settling(bool logged_in) const {
 
 void Pool::renew_worker(Place& place, CK_RV rv) {
   if (rv == CKR_USER_NOT_LOGGED_IN && &place != &place.member->user().place()) return;  // nobody said that it was
-  if (place.worker.state() == Worker::State::ready) place.worker.stop("its module answered " + display(NameKind::ckr, rv));
+  if (place.worker.state() == Worker::State::ready)
+    place.worker.stop("its module answered " + display(NameKind::ckr, rv));
 }
 
 Capabilities::Mechanisms Pool::mechanisms() const {
@@ -191,8 +198,10 @@ Capabilities::Mechanisms Pool::mechanisms() const {
         continue;
       }
       CK_MECHANISM_INFO& mine = known->second;
-      mine.ulMinKeySize = everybody ? std::max(mine.ulMinKeySize, info.ulMinKeySize) : std::min(mine.ulMinKeySize, info.ulMinKeySize);
-      mine.ulMaxKeySize = everybody ? std::min(mine.ulMaxKeySize, info.ulMaxKeySize) : std::max(mine.ulMaxKeySize, info.ulMaxKeySize);
+      mine.ulMinKeySize =
+          everybody ? std::max(mine.ulMinKeySize, info.ulMinKeySize) : std::min(mine.ulMinKeySize, info.ulMinKeySize);
+      mine.ulMaxKeySize =
+          everybody ? std::min(mine.ulMaxKeySize, info.ulMaxKeySize) : std::max(mine.ulMaxKeySize, info.ulMaxKeySize);
       mine.flags = everybody ? mine.flags & info.flags : mine.flags | info.flags;
     }
     first = false;

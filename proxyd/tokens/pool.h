@@ -16,7 +16,8 @@ namespace p11shim {
 
 class Pool {
  public:
-  Pool(Runtime& runtime, PoolConfig pool_config, CK_SLOT_ID virtual_slot, const std::vector<Member*>& its_members, StateDirectory& state);
+  Pool(Runtime& runtime, PoolConfig pool_config, CK_SLOT_ID virtual_slot, const std::vector<Member*>& its_members,
+       StateDirectory& state);
 
   [[nodiscard]] bool balanced() const { return members.size() > 1; }
   [[nodiscard]] bool has(const Member& wanted) const {

@@ -28,7 +28,8 @@ const char* text(Wanted wanted) {
 
 Membership& Pool::enroll(Member& its_member) {
   const auto number = static_cast<std::uint32_t>(members.size() + retired_.size());
-  Membership& added = *members.emplace_back(std::make_unique<Membership>(*this, its_member, number, config.balance.breaker, runtime_.random));
+  Membership& added = *members.emplace_back(
+      std::make_unique<Membership>(*this, its_member, number, config.balance.breaker, runtime_.random));
   added.health.breaker.set_changed([this, &added] { note_health(added); });
   return added;
 }
@@ -40,7 +41,8 @@ Membership& Pool::add_member(Member& its_member) {
 }
 
 void Pool::retire(Membership& membership) {
-  const auto found = std::find_if(members.begin(), members.end(), [&](const auto& each) { return each.get() == &membership; });
+  const auto found =
+      std::find_if(members.begin(), members.end(), [&](const auto& each) { return each.get() == &membership; });
   if (found == members.end()) return;
   if (std::exchange(membership.logged_in, false)) membership.member.user().log_out([] {});
   retired_.push_back(std::move(*found));
@@ -73,7 +75,8 @@ Pool::Operational Pool::health_of(Membership& membership) const {
   if (!membership.distrust.empty()) return {"down", membership.distrust};
   Worker& worker = login.applications() != 0 ? membership.member.user().worker() : membership.member.backend().worker();
   if (worker.state() == Worker::State::backoff) return {"down", worker.failure().reason};
-  const bool serves = sessions == 0 ? worker.state() == Worker::State::ready : place_of(membership, login.applications() != 0) != nullptr;
+  const bool serves = sessions == 0 ? worker.state() == Worker::State::ready
+                                    : place_of(membership, login.applications() != 0) != nullptr;
   const bool trial = breaker.state() == Breaker::State::half_open;
   if (serves) return trial ? Operational{"trial", breaker.reason()} : Operational{"up", ""};
   // What is down is so until it serves again, however often it is tried meanwhile.
@@ -88,8 +91,9 @@ void Pool::note_health(Membership& membership) {
   const std::string before = membership.history.operational().state;
   if (!membership.history.note(false, now.state, now.reason)) return;
   const bool trouble = now.state == std::string("ejected") || now.state == std::string("down");
-  runtime_.log.log(trouble ? spdlog::level::warn : spdlog::level::info, "pool {}: member {} was {} and is {}{}{}", config.name,
-                   membership.member.name(), before, now.state, now.reason.empty() ? "" : ": ", now.reason);
+  runtime_.log.log(trouble ? spdlog::level::warn : spdlog::level::info, "pool {}: member {} was {} and is {}{}{}",
+                   config.name, membership.member.name(), before, now.state, now.reason.empty() ? "" : ": ",
+                   now.reason);
 }
 
 void Pool::set_wanted(Membership& membership, Wanted wanted, const std::string& reason) {
@@ -127,8 +131,10 @@ void Pool::probe(Membership& membership, std::uint64_t now_ms) {
   if (membership.probes_open != 0) {
     if (now_ms - membership.probe_sent_ms < static_cast<std::uint64_t>(settings.timeout.count())) return;
     membership.health.breaker.hold_open(true);
-    membership.health.breaker.trip(now_ms, "a probe got no answer in " + std::to_string(settings.timeout.count()) + " ms");
-    if (now_ms - membership.probe_sent_ms >= static_cast<std::uint64_t>(settings.hung.count())) renew_hung_worker(membership);
+    membership.health.breaker.trip(now_ms,
+                                   "a probe got no answer in " + std::to_string(settings.timeout.count()) + " ms");
+    if (now_ms - membership.probe_sent_ms >= static_cast<std::uint64_t>(settings.hung.count()))
+      renew_hung_worker(membership);
     return;
   }
   if (now_ms - membership.probe_sent_ms < static_cast<std::uint64_t>(settings.interval.count())) return;
@@ -143,21 +149,25 @@ void Pool::send_probe(Membership& membership, Place& place) {
   const ProbeConfig& settings = config.balance.probe;
   Probe::Key key;
   objects.for_each([&](const TokenObject& object) {
-    if (settings.call != ProbeCall::sign || object.object_class != CKO_PRIVATE_KEY || object.label != settings.key) return;
+    if (settings.call != ProbeCall::sign || object.object_class != CKO_PRIVATE_KEY || object.label != settings.key)
+      return;
     if (const std::uint64_t real = place.objects.real_of(object.handle); real != 0) key = {real, object.key_type};
   });
   ++membership.probes_open;
   membership.unanswered.push_back(&place);
-  Probe::run(place, settings.call, key, [this, &membership, &place, alive = std::weak_ptr<char>(alive_)](const CK_RV* rv) {
-    if (alive.expired()) return;
-    --membership.probes_open;
-    std::erase(membership.unanswered, &place);
-    if (rv == nullptr) return;
-    const bool bad = blame_of(*rv) != Blame::nobody;
-    if (membership.probes_open == 0 || bad) membership.health.breaker.hold_open(bad);
-    if (bad) membership.health.breaker.failed(runtime_.now_ms(), "a probe was answered with " + display(NameKind::ckr, *rv), false);
-    changed.resume_all();
-  });
+  Probe::run(place, settings.call, key,
+             [this, &membership, &place, alive = std::weak_ptr<char>(alive_)](const CK_RV* rv) {
+               if (alive.expired()) return;
+               --membership.probes_open;
+               std::erase(membership.unanswered, &place);
+               if (rv == nullptr) return;
+               const bool bad = blame_of(*rv) != Blame::nobody;
+               if (membership.probes_open == 0 || bad) membership.health.breaker.hold_open(bad);
+               if (bad)
+                 membership.health.breaker.failed(runtime_.now_ms(),
+                                                  "a probe was answered with " + display(NameKind::ckr, *rv), false);
+               changed.resume_all();
+             });
 }
 
 // The probe is on a lane and its module does not return. In the queue it may wait for calls that take long by right.
@@ -165,7 +175,8 @@ void Pool::renew_hung_worker(Membership& membership) {
   const std::vector<Place*> hung = membership.unanswered;
   for (Place* place : hung)
     if (place->worker.state() == Worker::State::ready && place->worker.queued() == 0)
-      place->worker.stop("it has not answered a probe for " + std::to_string(config.balance.probe.hung.count()) + " ms");
+      place->worker.stop("it has not answered a probe for " + std::to_string(config.balance.probe.hung.count()) +
+                         " ms");
 }
 
 bool Pool::absent() { return balanced() && config.balance.removable && !why_nobody_serves().empty(); }

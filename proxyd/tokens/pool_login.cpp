@@ -38,9 +38,11 @@ struct PoolLogin::Attempt {
 void PoolLogin::log_in(Buffer pin, Wanted wanted, Done done) {
   auto attempt = std::make_shared<Attempt>();
   for (const auto& each : pool_.members)
-    if (each->health.wanted != p11shim::Wanted::maint && !pool_.state().is_refused(hash(*each, pin))) attempt->members.push_back(each.get());
+    if (each->health.wanted != p11shim::Wanted::maint && !pool_.state().is_refused(hash(*each, pin)))
+      attempt->members.push_back(each.get());
   const auto rank = [&](const Membership* each) {
-    const bool healthy = each->health.breaker.state() == Breaker::State::closed && each->health.wanted == p11shim::Wanted::ready;
+    const bool healthy =
+        each->health.breaker.state() == Breaker::State::closed && each->health.wanted == p11shim::Wanted::ready;
     return (each->logged_in ? 0 : 1) + (healthy ? 0 : 2) + (is_useless(each->member.user()) ? 4 : 0);
   };
   std::ranges::stable_sort(attempt->members, {}, rank);
@@ -96,7 +98,9 @@ void PoolLogin::leave(std::function<void()> done) {
   for (const auto& each : pool_.members) {
     if (!std::exchange(each->logged_in, false)) continue;
     ++*left;
-    each->member.user().place().objects.forget_token_objects();  // as modules do: they are listed anew at the next login
+    each->member.user()
+        .place()
+        .objects.forget_token_objects();  // as modules do: they are listed anew at the next login
     each->member.user().log_out(one_done);
   }
   one_done();
@@ -124,13 +128,15 @@ void PoolLogin::join(Membership& membership) {
     return;
   }
   membership.joining = true;
-  domain.log_in(std::move(pin), {}, nullptr, [this, &membership, pin_hash](CK_RV rv) { joined(membership, rv, pin_hash, false); });
+  domain.log_in(std::move(pin), {}, nullptr,
+                [this, &membership, pin_hash](CK_RV rv) { joined(membership, rv, pin_hash, false); });
 }
 
 void PoolLogin::joined(Membership& membership, CK_RV rv, const Identity& pin_hash, bool own_pin) {
   membership.joining = false;
   if (rv == CKR_OK) {
-    if (applications_ == 0 || membership.logged_in || !pool_.has(membership.member)) return membership.member.user().log_out([] {});
+    if (applications_ == 0 || membership.logged_in || !pool_.has(membership.member))
+      return membership.member.user().log_out([] {});
     membership.logged_in = true;
     membership.quarantine.clear();
     return membership.user_objects.begin();
@@ -152,8 +158,10 @@ void PoolLogin::quarantine(Membership& membership, const Identity& pin_hash, CK_
 bool PoolLogin::lost(Membership& membership) {
   membership.logged_in = false;
   Buffer pin = kept_pin();
-  if (const CK_RV rv = membership.member.user().own_pin_refused(); rv != CKR_OK && !pin.empty()) quarantine(membership, hash(membership, pin), rv);
-  const bool others = std::any_of(pool_.members.begin(), pool_.members.end(), [](const auto& each) { return each->logged_in; });
+  if (const CK_RV rv = membership.member.user().own_pin_refused(); rv != CKR_OK && !pin.empty())
+    quarantine(membership, hash(membership, pin), rv);
+  const bool others =
+      std::any_of(pool_.members.begin(), pool_.members.end(), [](const auto& each) { return each->logged_in; });
   if (others || !pin.empty()) return true;
   applications_ = 0;
   return false;

@@ -9,9 +9,9 @@
 
 #include <functional>
 
+#include "pkcs11/cryptoki.h"
 #include "proxyd/objects/state_directory.h"
 #include "wire/buffer.h"
-#include "pkcs11/cryptoki.h"
 
 namespace p11shim {
 

@@ -37,7 +37,8 @@ struct Round : std::enable_shared_from_this<Round> {
         self->done.push_back(&member);
       } else {
         if (self->rv == CKR_OK) self->rv = answer;
-        self->pool->runtime().log.error("pool {}: member {}: {}: {}", self->pool->config.name, member.name(), self->what, display(NameKind::ckr, answer));
+        self->pool->runtime().log.error("pool {}: member {}: {}: {}", self->pool->config.name, member.name(),
+                                        self->what, display(NameKind::ckr, answer));
         if (self->done.empty()) return self->finish();
       }
       self->go();
@@ -47,7 +48,8 @@ struct Round : std::enable_shared_from_this<Round> {
     if (rv != CKR_OK && !done.empty()) {
       std::string names;
       for (const Member* each : done) names += (names.empty() ? "" : ", ") + each->name();
-      pool->runtime().log.error("pool {}: {} was done on {} only: put the others right one by one", pool->config.name, what, names);
+      pool->runtime().log.error("pool {}: {} was done on {} only: put the others right one by one", pool->config.name,
+                                what, names);
     }
     const auto tell = std::move(end);
     tell(rv, done);
@@ -64,7 +66,8 @@ Place& place_in(Member& member, PinDomain domain) {
 }
 
 bool is_there(const Membership& membership, PinDomain domain) {
-  if (membership.health.wanted == Wanted::maint || membership.health.breaker.state() == Breaker::State::open) return false;
+  if (membership.health.wanted == Wanted::maint || membership.health.breaker.state() == Breaker::State::open)
+    return false;
   if (domain == PinDomain::user && !membership.logged_in) return false;
   return place_in(membership.member, domain).worker.state() == Worker::State::ready;
 }
@@ -77,22 +80,25 @@ void change_pins(Pool& pool, PinDomain domain, std::uint32_t call, Buffer body, 
   round->what = call == number_of<&CK_FUNCTION_LIST_3_0::C_InitPIN>() ? "C_InitPIN" : "C_SetPIN";
   for (const auto& each : pool.members) {
     if (!is_there(*each, domain)) {
-      pool.runtime().log.warn("pool {}: {} refused: member {} cannot be reached, and PINs are changed on all members or on none", pool.config.name,
-                              round->what, each->member.name());
+      pool.runtime().log.warn(
+          "pool {}: {} refused: member {} cannot be reached, and PINs are changed on all members or on none",
+          pool.config.name, round->what, each->member.name());
       return done(CKR_DEVICE_ERROR);
     }
     round->members.push_back(&each->member);
   }
   round->step = [domain, call, pins = std::make_shared<Buffer>(std::move(body))](Member& member, PinDone answered) {
     if (domain == PinDomain::nobody) member.backend().renew_if_stale();
-    Errand::call(place_in(member, domain), call, {}, true, copy_of(*pins), [domain, &member, answered = std::move(answered)](Reply* reply) {
-      if (reply == nullptr || reply->rv != CKR_OK) return answered(reply == nullptr ? CKR_DEVICE_ERROR : reply->rv);
-      // Workers that were running meanwhile may not check PINs any more.
-      member.user().pin_changed(domain == PinDomain::user);
-      member.so().pin_changed(domain == PinDomain::so);
-      if (domain != PinDomain::nobody) member.backend().note_pin_changed();
-      answered(CKR_OK);
-    });
+    Errand::call(place_in(member, domain), call, {}, true, copy_of(*pins),
+                 [domain, &member, answered = std::move(answered)](Reply* reply) {
+                   if (reply == nullptr || reply->rv != CKR_OK)
+                     return answered(reply == nullptr ? CKR_DEVICE_ERROR : reply->rv);
+                   // Workers that were running meanwhile may not check PINs any more.
+                   member.user().pin_changed(domain == PinDomain::user);
+                   member.so().pin_changed(domain == PinDomain::so);
+                   if (domain != PinDomain::nobody) member.backend().note_pin_changed();
+                   answered(CKR_OK);
+                 });
   };
   round->end = [done = std::move(done)](CK_RV rv, const auto&) { done(rv); };
   round->go();

@@ -40,9 +40,12 @@ std::vector<std::string> Pool::problems() {
     if (each->member.backend().worker().state() != Worker::State::ready) continue;
     const std::string name = "member " + each->member.name();
     const SlotEntry* entry = each->member.entry();
-    if (entry == nullptr) all.push_back(name + " has no such token: its module shows none of this label, serial number or slot");
-    else if (entry->token_rv != CKR_OK) all.push_back(name + " has no token now: C_GetTokenInfo: " + display(NameKind::ckr, entry->token_rv));
-    else if ((entry->token.flags & CKF_TOKEN_INITIALIZED) == 0) all.push_back(name + " has a token that is not initialised");
+    if (entry == nullptr)
+      all.push_back(name + " has no such token: its module shows none of this label, serial number or slot");
+    else if (entry->token_rv != CKR_OK)
+      all.push_back(name + " has no token now: C_GetTokenInfo: " + display(NameKind::ckr, entry->token_rv));
+    else if ((entry->token.flags & CKF_TOKEN_INITIALIZED) == 0)
+      all.push_back(name + " has a token that is not initialised");
     else tokens.push_back({name, &entry->token});
   }
   for (std::size_t i = 1; i < tokens.size(); ++i) {
@@ -51,20 +54,26 @@ std::vector<std::string> Pool::problems() {
     const std::string both = tokens[0].name + " and " + tokens[i].name;
     const bool same_product = same(first.manufacturerID, token.manufacturerID) && same(first.model, token.model);
     const auto firmware = version_text(first.firmwareVersion) + " and " + version_text(token.firmwareVersion);
-    const bool other_firmware = first.firmwareVersion.major != token.firmwareVersion.major || first.firmwareVersion.minor != token.firmwareVersion.minor;
+    const bool other_firmware = first.firmwareVersion.major != token.firmwareVersion.major ||
+                                first.firmwareVersion.minor != token.firmwareVersion.minor;
     if (same_product && other_firmware) all.push_back(both + " have different firmware: " + firmware);
-    if (pin_rules(first) != pin_rules(token)) all.push_back(both + " have different PIN rules: " + pin_rules(first) + "; " + pin_rules(token));
+    if (pin_rules(first) != pin_rules(token))
+      all.push_back(both + " have different PIN rules: " + pin_rules(first) + "; " + pin_rules(token));
     for (std::size_t j = 0; j < i; ++j) {
       const CK_TOKEN_INFO& other = *tokens[j].token;
       const bool one = same(other.manufacturerID, token.manufacturerID) && same(other.model, token.model) &&
-                       same(other.serialNumber, token.serialNumber) && same(other.label, token.label) && !unpadded(token.serialNumber).empty();
+                       same(other.serialNumber, token.serialNumber) && same(other.label, token.label) &&
+                       !unpadded(token.serialNumber).empty();
       if (one)
-        all.push_back(tokens[j].name + " and " + tokens[i].name + " show the same serial number " + unpadded(token.serialNumber) +
+        all.push_back(tokens[j].name + " and " + tokens[i].name + " show the same serial number " +
+                      unpadded(token.serialNumber) +
                       ": they are copies of one token, or one token twice, which gives no safety");
     }
   }
   if (const std::string why = why_nobody_serves(); !why.empty())
-    all.push_back("no member can serve (" + why + (config.balance.removable ? "): its token is gone" : "): calls wait for their deadline, then fail with CKR_DEVICE_ERROR"));
+    all.push_back("no member can serve (" + why +
+                  (config.balance.removable ? "): its token is gone"
+                                            : "): calls wait for their deadline, then fail with CKR_DEVICE_ERROR"));
   return all;
 }
 

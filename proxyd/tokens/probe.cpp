@@ -39,7 +39,8 @@ void Probe::run(Place& place, ProbeCall call, Key key, Done done) {
 
 void Probe::ask_token() {
   const std::uint64_t slot = place_.member->slot_in(place_.worker);
-  OwnCall::start(place_.worker, number_of<&List::C_GetTokenInfo>(), {&slot, 1}, {}, [this](Reply* reply) { finish(reply); });
+  OwnCall::start(place_.worker, number_of<&List::C_GetTokenInfo>(), {&slot, 1}, {},
+                 [this](Reply* reply) { finish(reply); });
 }
 
 void Probe::ask_random() {
@@ -49,7 +50,8 @@ void Probe::ask_random() {
   out.boolean(true);
   out.uint(kRandomBytes);
   const std::uint64_t handle = session_->handle;
-  OwnCall::start(place_.worker, number_of<&List::C_GenerateRandom>(), {&handle, 1}, std::move(body), [this](Reply* reply) { finish(reply); });
+  OwnCall::start(place_.worker, number_of<&List::C_GenerateRandom>(), {&handle, 1}, std::move(body),
+                 [this](Reply* reply) { finish(reply); });
 }
 
 void Probe::sign() {
@@ -65,7 +67,8 @@ void Probe::sign() {
     input.bin(kData);
     input.uint(kRoom);
     const std::uint64_t handle = session_->handle;
-    OwnCall::start(place_.worker, number_of<&List::C_Sign>(), {&handle, 1}, std::move(data), [this](Reply* reply) { finish(reply); });
+    OwnCall::start(place_.worker, number_of<&List::C_Sign>(), {&handle, 1}, std::move(data),
+                   [this](Reply* reply) { finish(reply); });
   });
 }
 

@@ -8,17 +8,23 @@
 
 namespace p11shim {
 
-void CreationCopies::run(Pool& pool, Place& made_on, bool logged_in, std::vector<std::uint64_t> handles, std::vector<std::uint64_t> intentions, Done done) {
-  const auto copies = std::make_shared<CreationCopies>(pool, made_on, logged_in, std::move(intentions), std::move(done));
+void CreationCopies::run(Pool& pool, Place& made_on, bool logged_in, std::vector<std::uint64_t> handles,
+                         std::vector<std::uint64_t> intentions, Done done) {
+  const auto copies =
+      std::make_shared<CreationCopies>(pool, made_on, logged_in, std::move(intentions), std::move(done));
   for (const std::uint64_t handle : handles)
-    if (const TokenObject* object = pool.objects.find(handle); object != nullptr && pool.debts.copies(object->object_class))
+    if (const TokenObject* object = pool.objects.find(handle);
+        object != nullptr && pool.debts.copies(object->object_class))
       copies->objects_.push_back({handle, object->identity});
   // Public keys first: they prove what the private ones are.
-  std::ranges::stable_sort(copies->objects_, {}, [&](const Object& each) { return pool.objects.find(each.handle)->object_class == CKO_PRIVATE_KEY; });
+  std::ranges::stable_sort(copies->objects_, {}, [&](const Object& each) {
+    return pool.objects.find(each.handle)->object_class == CKO_PRIVATE_KEY;
+  });
   copies->lock_next(0);
 }
 
-CreationCopies::CreationCopies(Pool& pool, Place& made_on, bool logged_in, std::vector<std::uint64_t> intentions, Done done)
+CreationCopies::CreationCopies(Pool& pool, Place& made_on, bool logged_in, std::vector<std::uint64_t> intentions,
+                               Done done)
     : pool_(pool),
       made_on_(made_on),
       logged_in_(logged_in),
@@ -48,7 +54,8 @@ void CreationCopies::begin() {
   for (const auto& each : pool_.members) {
     if (each.get() == &maker) continue;
     Place* to = pool_.place_of(*each, logged_in_);
-    if (to == nullptr || each->health.breaker.state() == Breaker::State::open || each->survey_of(*to).incomplete()) continue;
+    if (to == nullptr || each->health.breaker.state() == Breaker::State::open || each->survey_of(*to).incomplete())
+      continue;
     const auto tasks = std::make_shared<std::vector<Task>>();
     for (std::uint64_t number = *write; number != *write + owed; ++number) {
       Debt* debt = debts.journal().find(number);

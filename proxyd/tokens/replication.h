@@ -19,7 +19,8 @@ class CreationCopies final : public std::enable_shared_from_this<CreationCopies>
   // `least`: how many members have the object that fewest have.
   using Done = std::function<void(std::size_t least)>;
   // `intentions`: the journal's debts that say that it was begun.
-  static void run(Pool& pool, Place& made_on, bool logged_in, std::vector<std::uint64_t> handles, std::vector<std::uint64_t> intentions, Done done);
+  static void run(Pool& pool, Place& made_on, bool logged_in, std::vector<std::uint64_t> handles,
+                  std::vector<std::uint64_t> intentions, Done done);
   CreationCopies(Pool& pool, Place& made_on, bool logged_in, std::vector<std::uint64_t> intentions, Done done);
 
  private:

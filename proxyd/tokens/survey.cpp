@@ -32,20 +32,22 @@ void Survey::resume() {
   incomplete_ = false;
   Buffer everything;
   Out(everything).array(0);
-  Errand::find(place_, std::move(everything), [this, alive = std::weak_ptr<char>(alive_), generation = place_.worker.generation(), known = place_.objects.reals()](Reply* reply) {
-    if (alive.expired()) return;
-    if (reply == nullptr || reply->rv != CKR_OK || generation != place_.worker.generation()) {
-      incomplete_ = true;
-      return finished();
-    }
-    take(*reply, [this, generation, known](const std::vector<std::uint64_t>& reals) {
-      if (generation == place_.worker.generation()) {
-        listed_ = generation;
-        forget_missing(known, reals);
-      }
-      finished();
-    });
-  });
+  Errand::find(place_, std::move(everything),
+               [this, alive = std::weak_ptr<char>(alive_), generation = place_.worker.generation(),
+                known = place_.objects.reals()](Reply* reply) {
+                 if (alive.expired()) return;
+                 if (reply == nullptr || reply->rv != CKR_OK || generation != place_.worker.generation()) {
+                   incomplete_ = true;
+                   return finished();
+                 }
+                 take(*reply, [this, generation, known](const std::vector<std::uint64_t>& reals) {
+                   if (generation == place_.worker.generation()) {
+                     listed_ = generation;
+                     forget_missing(known, reals);
+                   }
+                   finished();
+                 });
+               });
 }
 
 // What was known before the listing and is not in it was destroyed by others than proxyd.
@@ -73,8 +75,10 @@ void Survey::take(const Reply& reply, Done done) {
   round->done = std::move(done);
   absorb(reply.annex, *round);
   for (const std::uint64_t real : round->reals) {
-    const bool waits = std::any_of(round->unproven.begin(), round->unproven.end(), [&](const UnprovenKey& key) { return key.plain.object == real; });
-    if (!waits && place_.objects.handle_of(real) == 0 && place_.objects.session_object(real) == nullptr) round->unknown.push_back(real);
+    const bool waits = std::any_of(round->unproven.begin(), round->unproven.end(),
+                                   [&](const UnprovenKey& key) { return key.plain.object == real; });
+    if (!waits && place_.objects.handle_of(real) == 0 && place_.objects.session_object(real) == nullptr)
+      round->unknown.push_back(real);
   }
   describe_unknown(round);
 }
@@ -115,7 +119,8 @@ void Survey::note_public(const Description& description) {
   auto key = PublicKey::read(description.content);
   if (!key) return;
   auto& known = publics_[ByteString(description.id.begin(), description.id.end())];
-  const bool is_new = std::none_of(known.begin(), known.end(), [&](const PublicKey& each) { return each.normal_form() == key->normal_form(); });
+  const bool is_new = std::none_of(known.begin(), known.end(),
+                                   [&](const PublicKey& each) { return each.normal_form() == key->normal_form(); });
   if (is_new) known.push_back(std::move(*key));
 }
 
@@ -148,10 +153,13 @@ void Survey::prove_next(const std::shared_ptr<Round>& round) {
                   if (alive.expired()) return;
                   const bool undecided = outcome == KeyProof::Outcome::undecided;
                   // Whoever made it waits for its handle, and must be given the right one.
-                  if (undecided && round->created && round->generation == place_.worker.generation() && round->repeats++ < kRepeats) return prove_next(round);
+                  if (undecided && round->created && round->generation == place_.worker.generation() &&
+                      round->repeats++ < kRepeats)
+                    return prove_next(round);
                   const UnprovenKey& asked = round->unproven[round->next++];
                   if (round->generation == place_.worker.generation() && !undecided)
-                    pool_.bind_checked(place_, asked, outcome == KeyProof::Outcome::proven ? &proof : nullptr, round->created);
+                    pool_.bind_checked(place_, asked, outcome == KeyProof::Outcome::proven ? &proof : nullptr,
+                                       round->created);
                   incomplete_ |= undecided;
                   prove_next(round);
                 });

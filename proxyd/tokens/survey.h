@@ -21,7 +21,9 @@ class Survey final : private Waiter {
   Survey(Pool& pool, Place& place) : pool_(pool), place_(place) {}
 
   // Every object is known that was there when the worker had started.
-  [[nodiscard]] bool current() const { return place_.worker.state() == Worker::State::ready && listed_ == place_.worker.generation(); }
+  [[nodiscard]] bool current() const {
+    return place_.worker.state() == Worker::State::ready && listed_ == place_.worker.generation();
+  }
   [[nodiscard]] bool running() const { return running_; }
   // The member was in trouble when some keys were checked: they are not served there until they were checked again.
   [[nodiscard]] bool incomplete() const { return incomplete_; }
@@ -67,9 +69,9 @@ class Survey final : private Waiter {
   Place& place_;
   bool running_ = false;
   bool incomplete_ = false;
-  std::uint64_t listed_ = 0;       // the worker's generation
+  std::uint64_t listed_ = 0;  // the worker's generation
   std::uint64_t begun_ms_ = 0;
-  std::uint64_t publics_of_ = 0;   // the generation whose public keys these are
+  std::uint64_t publics_of_ = 0;                          // the generation whose public keys these are
   std::map<ByteString, std::vector<PublicKey>> publics_;  // by CKA_ID
   const std::shared_ptr<char> alive_ = std::make_shared<char>();
 };

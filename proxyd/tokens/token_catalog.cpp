@@ -42,7 +42,8 @@ class Started final : public Waiter {
 
 }  // namespace
 
-TokenCatalog::TokenCatalog(Runtime& runtime, const Config& config, StateDirectory& state, std::function<void(Member&, Place&)> worker_lost,
+TokenCatalog::TokenCatalog(Runtime& runtime, const Config& config, StateDirectory& state,
+                           std::function<void(Member&, Place&)> worker_lost,
                            std::function<void(Member&, CK_USER_TYPE)> login_lost, RealSessions::Reclaim reclaim)
     : runtime_(runtime),
       state_(state),
@@ -56,7 +57,8 @@ TokenCatalog::TokenCatalog(Runtime& runtime, const Config& config, StateDirector
   }
   for (const ModuleConfig& module : config.modules)
     if (module.every_token)
-      every_token_.push_back({module, &add_backend(module, module.environment, module.token_options, module.name + "/public")});
+      every_token_.push_back(
+          {module, &add_backend(module, module.environment, module.token_options, module.name + "/public")});
 }
 
 Member& TokenCatalog::add_configured(const Config& config, const std::string& name) {
@@ -68,26 +70,32 @@ Member& TokenCatalog::add_configured(const Config& config, const std::string& na
   return add_member(backend, member, identity);
 }
 
-Backend& TokenCatalog::add_backend(const ModuleConfig& module, Environment environment, const MemberOptions& options, const std::string& name) {
+Backend& TokenCatalog::add_backend(const ModuleConfig& module, Environment environment, const MemberOptions& options,
+                                   const std::string& name) {
   WorkerSpec spec{name, module, std::move(environment), options};
   if (!module.thread_safe) spec.options.lanes = 1;
   const std::size_t index = backends_.size();
   return *backends_.emplace_back(std::make_unique<Backend>(
       runtime_, gate_, std::move(spec),
-      [this, index](Worker& worker, Worker::Prepared prepared) { prepare_backend(*backends_[index], worker, std::move(prepared)); },
+      [this, index](Worker& worker, Worker::Prepared prepared) {
+        prepare_backend(*backends_[index], worker, std::move(prepared));
+      },
       [this, index] { backend_lost(*backends_[index]); }));
 }
 
 // A shared worker that is started again is logged in again to each of its tokens, one after the other.
-void TokenCatalog::prepare_backend(Backend& backend, Worker& worker, Worker::Prepared prepared) { prepare_members(backend, worker, 0, std::move(prepared)); }
+void TokenCatalog::prepare_backend(Backend& backend, Worker& worker, Worker::Prepared prepared) {
+  prepare_members(backend, worker, 0, std::move(prepared));
+}
 
 void TokenCatalog::prepare_members(Backend& backend, Worker& worker, std::size_t from, Worker::Prepared prepared) {
   while (from != members_.size() && &members_[from]->backend() != &backend) ++from;
   if (from == members_.size()) return prepared(std::nullopt);
-  members_[from]->prepare_public(worker, [this, &backend, &worker, from, prepared](std::optional<WorkerFailure> failure) {
-    if (failure) return prepared(std::move(failure));
-    prepare_members(backend, worker, from + 1, prepared);
-  });
+  members_[from]->prepare_public(worker,
+                                 [this, &backend, &worker, from, prepared](std::optional<WorkerFailure> failure) {
+                                   if (failure) return prepared(std::move(failure));
+                                   prepare_members(backend, worker, from + 1, prepared);
+                                 });
 }
 
 void TokenCatalog::backend_lost(Backend& backend) {
@@ -112,7 +120,8 @@ Member& TokenCatalog::add_member(Backend& backend, MemberConfig config, TokenIde
   return member;
 }
 
-void TokenCatalog::add_pool(PoolConfig config, std::optional<CK_SLOT_ID> wanted_slot, const std::vector<Member*>& members) {
+void TokenCatalog::add_pool(PoolConfig config, std::optional<CK_SLOT_ID> wanted_slot,
+                            const std::vector<Member*>& members) {
   pools_.push_back(std::make_unique<Pool>(runtime_, std::move(config), free_slot(wanted_slot), members, state_));
   if (pool_added_) pool_added_(*pools_.back());
 }
@@ -133,7 +142,8 @@ void TokenCatalog::start(std::function<void()> done) {
     for (EveryToken& every : every_token_) adopt_tokens(every);
     done();
   });
-  for (const auto& backend : backends_) (new Started(backend->worker(), [countdown] { countdown->answer(CKR_OK); }))->resume();
+  for (const auto& backend : backends_)
+    (new Started(backend->worker(), [countdown] { countdown->answer(CKR_OK); }))->resume();
 }
 
 bool TokenCatalog::dynamic() const { return !every_token_.empty(); }
@@ -169,12 +179,14 @@ void TokenCatalog::adopt_tokens(EveryToken& every) {
     if (initialized) identity = {unpadded(entry.token.label), unpadded(entry.token.serialNumber), std::nullopt};
     if (identity.serial.empty() && identity.label.empty()) identity.slot = entry.slot;
     MemberConfig member;
-    member.name = every.module.name + "/" + (initialized ? unpadded(entry.token.label) : "slot " + std::to_string(entry.slot));
+    member.name =
+        every.module.name + "/" + (initialized ? unpadded(entry.token.label) : "slot " + std::to_string(entry.slot));
     member.module = every.module.name;
     member.options = every.module.token_options;
     PoolConfig pool;
     pool.name = member.name;
-    while (std::any_of(pools_.begin(), pools_.end(), [&](const auto& other) { return other->config.name == pool.name; }))
+    while (
+        std::any_of(pools_.begin(), pools_.end(), [&](const auto& other) { return other->config.name == pool.name; }))
       pool.name += "/" + (identity.serial.empty() ? std::to_string(entry.slot) : identity.serial);
     pool.members = {member.name};
     pool.access = every.module.token_access;
@@ -190,14 +202,16 @@ Pool* TokenCatalog::find(CK_SLOT_ID slot) {
 std::vector<Pool*> TokenCatalog::listed() {
   std::vector<Pool*> all;
   const auto dynamic = [&](const Backend& backend) {
-    return std::any_of(every_token_.begin(), every_token_.end(), [&](const EveryToken& every) { return every.backend == &backend; });
+    return std::any_of(every_token_.begin(), every_token_.end(),
+                       [&](const EveryToken& every) { return every.backend == &backend; });
   };
   for (const auto& pool : pools_)
     if (!dynamic(pool->member.backend())) all.push_back(pool.get());
   for (const EveryToken& every : every_token_)
     for (const SlotEntry& entry : every.backend->worker().slots())
       for (const auto& pool : pools_)
-        if (&pool->member.backend() == every.backend && pool->member.identity().matches(entry)) all.push_back(pool.get());
+        if (&pool->member.backend() == every.backend && pool->member.identity().matches(entry))
+          all.push_back(pool.get());
   return all;
 }
 

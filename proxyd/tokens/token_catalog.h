@@ -12,8 +12,9 @@ namespace p11shim {
 class TokenCatalog {
  public:
   using Hooks = Member::Hooks;
-  TokenCatalog(Runtime& runtime, const Config& config, StateDirectory& state, std::function<void(Member&, Place&)> worker_lost,
-               std::function<void(Member&, CK_USER_TYPE)> login_lost, RealSessions::Reclaim reclaim);
+  TokenCatalog(Runtime& runtime, const Config& config, StateDirectory& state,
+               std::function<void(Member&, Place&)> worker_lost, std::function<void(Member&, CK_USER_TYPE)> login_lost,
+               RealSessions::Reclaim reclaim);
 
   // Starts the public workers and, where every token of a module is wanted, finds them. Calls back when each worker is
   // ready or has failed; a member that fails is tried again when it is called.
@@ -42,7 +43,8 @@ class TokenCatalog {
     ModuleConfig module;
     Backend* backend;
   };
-  Backend& add_backend(const ModuleConfig& module, Environment environment, const MemberOptions& options, const std::string& name);
+  Backend& add_backend(const ModuleConfig& module, Environment environment, const MemberOptions& options,
+                       const std::string& name);
   Member& add_member(Backend& backend, MemberConfig config, TokenIdentity identity);
   void add_pool(PoolConfig config, std::optional<CK_SLOT_ID> wanted_slot, const std::vector<Member*>& members);
   void adopt_tokens(EveryToken& every);

@@ -3,8 +3,8 @@
 #include <array>
 #include <vector>
 
-#include "proxyd/worker/object_attributes.h"
 #include "calls/templates.h"
+#include "proxyd/worker/object_attributes.h"
 
 namespace p11shim {
 namespace {
@@ -13,27 +13,44 @@ constexpr std::size_t kMostKnown = 1 << 20;  // then everything is described ane
 
 constexpr std::array kFirst = {CKA_CLASS, CKA_TOKEN, CKA_PRIVATE, CKA_KEY_TYPE, CKA_ID, CKA_LABEL};
 // Proof of what a key is: its public part.
-constexpr std::array kKeyContent = {CKA_MODULUS, CKA_PUBLIC_EXPONENT, CKA_EC_PARAMS, CKA_EC_POINT, CKA_PUBLIC_KEY_INFO,
-                                    CKA_PRIME, CKA_SUBPRIME, CKA_BASE};
-constexpr std::array kKeyHints = {CKA_VALUE_LEN, CKA_CHECK_VALUE, CKA_START_DATE, CKA_END_DATE, CKA_KEY_GEN_MECHANISM, CKA_LOCAL};
+constexpr std::array kKeyContent = {CKA_MODULUS,         CKA_PUBLIC_EXPONENT, CKA_EC_PARAMS, CKA_EC_POINT,
+                                    CKA_PUBLIC_KEY_INFO, CKA_PRIME,           CKA_SUBPRIME,  CKA_BASE};
+constexpr std::array kKeyHints = {CKA_VALUE_LEN, CKA_CHECK_VALUE,       CKA_START_DATE,
+                                  CKA_END_DATE,  CKA_KEY_GEN_MECHANISM, CKA_LOCAL};
 constexpr CK_ATTRIBUTE_TYPE kUniqueId = 0x00000004UL;  // CKA_UNIQUE_ID, 3.0
 
 // What a copy is made from, by class. Not what the module sets by itself, nor what only the SO may say (CKA_TRUSTED).
-constexpr std::array kOfAll = {CKA_CLASS, CKA_TOKEN, CKA_PRIVATE, CKA_LABEL, CKA_MODIFIABLE, CKA_COPYABLE, CKA_DESTROYABLE};
+constexpr std::array kOfAll = {CKA_CLASS,      CKA_TOKEN,    CKA_PRIVATE,    CKA_LABEL,
+                               CKA_MODIFIABLE, CKA_COPYABLE, CKA_DESTROYABLE};
 constexpr std::array kOfData = {CKA_APPLICATION, CKA_OBJECT_ID, CKA_VALUE};
-constexpr std::array kOfCertificates = {CKA_CERTIFICATE_TYPE, CKA_CERTIFICATE_CATEGORY, CKA_SUBJECT, CKA_ID, CKA_ISSUER, CKA_SERIAL_NUMBER, CKA_VALUE,
-                                        CKA_URL, CKA_HASH_OF_SUBJECT_PUBLIC_KEY, CKA_HASH_OF_ISSUER_PUBLIC_KEY, CKA_START_DATE, CKA_END_DATE};
+constexpr std::array kOfCertificates = {CKA_CERTIFICATE_TYPE,
+                                        CKA_CERTIFICATE_CATEGORY,
+                                        CKA_SUBJECT,
+                                        CKA_ID,
+                                        CKA_ISSUER,
+                                        CKA_SERIAL_NUMBER,
+                                        CKA_VALUE,
+                                        CKA_URL,
+                                        CKA_HASH_OF_SUBJECT_PUBLIC_KEY,
+                                        CKA_HASH_OF_ISSUER_PUBLIC_KEY,
+                                        CKA_START_DATE,
+                                        CKA_END_DATE};
 constexpr std::array kOfKeys = {CKA_KEY_TYPE, CKA_ID, CKA_START_DATE, CKA_END_DATE, CKA_DERIVE};
-constexpr std::array kOfPublicKeys = {CKA_SUBJECT, CKA_ENCRYPT, CKA_VERIFY, CKA_VERIFY_RECOVER, CKA_WRAP, CKA_MODULUS, CKA_PUBLIC_EXPONENT,
-                                      CKA_EC_PARAMS, CKA_EC_POINT, CKA_PRIME, CKA_SUBPRIME, CKA_BASE, CKA_VALUE};
-constexpr std::array kOfPrivateKeys = {CKA_SUBJECT, CKA_SENSITIVE, CKA_DECRYPT, CKA_SIGN, CKA_SIGN_RECOVER, CKA_UNWRAP, CKA_EXTRACTABLE,
-                                       CKA_ALWAYS_AUTHENTICATE, CKA_WRAP_WITH_TRUSTED};
-constexpr std::array kOfSecretKeys = {CKA_SENSITIVE, CKA_ENCRYPT, CKA_DECRYPT, CKA_SIGN, CKA_VERIFY, CKA_WRAP, CKA_UNWRAP, CKA_EXTRACTABLE,
-                                      CKA_WRAP_WITH_TRUSTED};
+constexpr std::array kOfPublicKeys = {
+    CKA_SUBJECT,   CKA_ENCRYPT,  CKA_VERIFY, CKA_VERIFY_RECOVER, CKA_WRAP, CKA_MODULUS, CKA_PUBLIC_EXPONENT,
+    CKA_EC_PARAMS, CKA_EC_POINT, CKA_PRIME,  CKA_SUBPRIME,       CKA_BASE, CKA_VALUE};
+constexpr std::array kOfPrivateKeys = {CKA_SUBJECT,     CKA_SENSITIVE,           CKA_DECRYPT,
+                                       CKA_SIGN,        CKA_SIGN_RECOVER,        CKA_UNWRAP,
+                                       CKA_EXTRACTABLE, CKA_ALWAYS_AUTHENTICATE, CKA_WRAP_WITH_TRUSTED};
+constexpr std::array kOfSecretKeys = {CKA_SENSITIVE, CKA_ENCRYPT,     CKA_DECRYPT,
+                                      CKA_SIGN,      CKA_VERIFY,      CKA_WRAP,
+                                      CKA_UNWRAP,    CKA_EXTRACTABLE, CKA_WRAP_WITH_TRUSTED};
 
 std::vector<CK_ATTRIBUTE_TYPE> types_of_a_copy(CK_OBJECT_CLASS object_class) {
   std::vector<CK_ATTRIBUTE_TYPE> types(kOfAll.begin(), kOfAll.end());
-  const auto add = [&](std::span<const CK_ATTRIBUTE_TYPE> more) { types.insert(types.end(), more.begin(), more.end()); };
+  const auto add = [&](std::span<const CK_ATTRIBUTE_TYPE> more) {
+    types.insert(types.end(), more.begin(), more.end());
+  };
   if (object_class == CKO_DATA) add(kOfData);
   if (object_class == CKO_CERTIFICATE) add(kOfCertificates);
   if (object_class == CKO_PUBLIC_KEY || object_class == CKO_PRIVATE_KEY || object_class == CKO_SECRET_KEY) add(kOfKeys);
@@ -65,7 +82,8 @@ void put(Out& out, const ObjectAttributes& attributes, std::span<const CK_ATTRIB
 
 }  // namespace
 
-void Describer::describe(CK_SESSION_HANDLE session, std::span<const std::uint64_t> objects, Which which, Buffer& annex) {
+void Describer::describe(CK_SESSION_HANDLE session, std::span<const std::uint64_t> objects, Which which,
+                         Buffer& annex) {
   Out out(annex);
   for (const std::uint64_t object : objects) {
     const bool is_new = remember(object);
@@ -73,7 +91,8 @@ void Describer::describe(CK_SESSION_HANDLE session, std::span<const std::uint64_
   }
 }
 
-CK_RV Describer::read_template(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, std::vector<CK_ATTRIBUTE_TYPE> types, Out& out) {
+CK_RV Describer::read_template(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, std::vector<CK_ATTRIBUTE_TYPE> types,
+                               Out& out) {
   const bool whole = types.empty();
   if (whole) {
     constexpr std::array kClass = {CKA_CLASS};

@@ -21,7 +21,8 @@ class Describer {
   void describe(CK_SESSION_HANDLE session, std::span<const std::uint64_t> objects, Which which, Buffer& annex);
   // Writes a template with these attributes, or with all that a copy is made from: the contents of what is public, and
   // no value of a private or secret key. Those that the object does not show are left out.
-  CK_RV read_template(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, std::vector<CK_ATTRIBUTE_TYPE> types, Out& out);
+  CK_RV read_template(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, std::vector<CK_ATTRIBUTE_TYPE> types,
+                      Out& out);
   void forget(CK_OBJECT_HANDLE object);
   void forget_all();
 

@@ -99,7 +99,8 @@ bool Lane::send_frame() {
   iovec* part = parts.data();
   iovec* const end = part + (body_.empty() ? 1 : parts.size());
   while (part != end) {
-    ssize_t sent = end - part == 1 ? ::write(out_, part->iov_base, part->iov_len) : ::writev(out_, part, static_cast<int>(end - part));
+    ssize_t sent = end - part == 1 ? ::write(out_, part->iov_base, part->iov_len)
+                                   : ::writev(out_, part, static_cast<int>(end - part));
     if (sent < 0 && errno == EINTR) continue;
     if (sent < 0) return false;
     while (part != end && static_cast<std::size_t>(sent) >= part->iov_len) {
@@ -124,13 +125,16 @@ bool Lane::execute() {
       break;
     case LaneCall::read_out: {
       Out out(body_);
-      reply_.rv = request_.handles.size() == 2 ? read_out(module_.functions(), request_.handles[0], request_.handles[1], out) : CKR_ARGUMENTS_BAD;
+      reply_.rv = request_.handles.size() == 2
+                      ? read_out(module_.functions(), request_.handles[0], request_.handles[1], out)
+                      : CKR_ARGUMENTS_BAD;
       break;
     }
     case LaneCall::read_template: read_template(); break;
     default: {
       const CallInfo* info = call_info(request_.call);
-      if (info == nullptr || kHandlers[request_.call] == nullptr || !may_be_led() || !execute_function(*info)) return false;
+      if (info == nullptr || kHandlers[request_.call] == nullptr || !may_be_led() || !execute_function(*info))
+        return false;
     }
   }
   reply_.body = body_.bytes();

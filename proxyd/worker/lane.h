@@ -22,7 +22,13 @@ struct LaneWaiting {
 class Lane {
  public:
   Lane(int in, int out, Module& module, Describer& describer, Areas& areas, LaneWaiting& waiting)
-      : in_(in), out_(out), module_(module), describer_(describer), areas_(areas), waiting_(waiting), spin_(waiting.longest) {}
+      : in_(in),
+        out_(out),
+        module_(module),
+        describer_(describer),
+        areas_(areas),
+        waiting_(waiting),
+        spin_(waiting.longest) {}
   Lane(const Lane&) = delete;
   Lane& operator=(const Lane&) = delete;
 
@@ -57,11 +63,11 @@ class Lane {
   Areas& areas_;
   LaneWaiting& waiting_;
   Spin spin_;
-  Buffer frame_;    // the request as it arrived
-  Buffer head_;     // of the reply
-  Buffer body_;     // of the reply
+  Buffer frame_;  // the request as it arrived
+  Buffer head_;   // of the reply
+  Buffer body_;   // of the reply
   Buffer annex_;
-  Buffer values_;   // that were wanted along
+  Buffer values_;  // that were wanted along
   Arena arena_;
   std::shared_ptr<const Area> area_;  // of this call
   Bulk bulk_;

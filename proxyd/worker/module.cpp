@@ -22,7 +22,8 @@ const CK_FUNCTION_LIST_3_0* find_3_0(void* library) {
   CK_UTF8CHAR name[] = "PKCS 11";
   CK_VERSION version{3, 0};
   CK_INTERFACE_PTR found = nullptr;
-  if (get_interface(name, &version, &found, 0) != CKR_OK || found == nullptr || found->pFunctionList == nullptr) return nullptr;
+  if (get_interface(name, &version, &found, 0) != CKR_OK || found == nullptr || found->pFunctionList == nullptr)
+    return nullptr;
   const auto* list = static_cast<const CK_FUNCTION_LIST_3_0*>(found->pFunctionList);
   return list->version.major == 3 ? list : nullptr;
 }

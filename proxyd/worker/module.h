@@ -1,7 +1,6 @@
 // The vendor's module inside this worker: loaded once, initialised once, finalised when the worker leaves.
 #pragma once
 
-
 #include <atomic>
 #include <string>
 

@@ -17,13 +17,15 @@ CK_ULONG room_for(CK_ATTRIBUTE_TYPE type) {
 }
 
 bool answers_all(CK_RV rv) {
-  return rv == CKR_OK || rv == CKR_ATTRIBUTE_TYPE_INVALID || rv == CKR_ATTRIBUTE_SENSITIVE || rv == CKR_BUFFER_TOO_SMALL;
+  return rv == CKR_OK || rv == CKR_ATTRIBUTE_TYPE_INVALID || rv == CKR_ATTRIBUTE_SENSITIVE ||
+         rv == CKR_BUFFER_TOO_SMALL;
 }
 
 }  // namespace
 
 ObjectAttributes::ObjectAttributes(std::span<const CK_ATTRIBUTE_TYPE> types) : memory_(types.size() * kFirstTry) {
-  for (std::size_t i = 0; i < types.size(); ++i) query_.push_back({types[i], memory_.data() + i * kFirstTry, room_for(types[i])});
+  for (std::size_t i = 0; i < types.size(); ++i)
+    query_.push_back({types[i], memory_.data() + i * kFirstTry, room_for(types[i])});
 }
 
 ObjectAttributes::~ObjectAttributes() {
@@ -46,19 +48,23 @@ std::span<const std::uint8_t> ObjectAttributes::operator[](CK_ATTRIBUTE_TYPE typ
 }
 
 // NSS hides all numbers of an object when any attribute of the query does not exist: those are asked for alone.
-void ObjectAttributes::read_numbers(const CK_FUNCTION_LIST_3_0& module, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object) {
+void ObjectAttributes::read_numbers(const CK_FUNCTION_LIST_3_0& module, CK_SESSION_HANDLE session,
+                                    CK_OBJECT_HANDLE object) {
   for (CK_ATTRIBUTE& attribute : query_) {
-    if (attribute_kind(attribute.type) != AttributeKind::ulong || attribute.ulValueLen != CK_UNAVAILABLE_INFORMATION) continue;
+    if (attribute_kind(attribute.type) != AttributeKind::ulong || attribute.ulValueLen != CK_UNAVAILABLE_INFORMATION)
+      continue;
     CK_ATTRIBUTE one{attribute.type, attribute.pValue, sizeof(CK_ULONG)};
     if (module.C_GetAttributeValue(session, object, &one, 1) == CKR_OK) attribute = one;
   }
 }
 
 // Asks for each length alone, since a module may stop counting at the first buffer that was too small.
-void ObjectAttributes::read_long(const CK_FUNCTION_LIST_3_0& module, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object) {
+void ObjectAttributes::read_long(const CK_FUNCTION_LIST_3_0& module, CK_SESSION_HANDLE session,
+                                 CK_OBJECT_HANDLE object) {
   for (CK_ATTRIBUTE& attribute : query_) {
     CK_ATTRIBUTE one{attribute.type, nullptr, 0};
-    if (module.C_GetAttributeValue(session, object, &one, 1) != CKR_OK || one.ulValueLen > limits::kMaxAttributeCapacity) {
+    if (module.C_GetAttributeValue(session, object, &one, 1) != CKR_OK ||
+        one.ulValueLen > limits::kMaxAttributeCapacity) {
       attribute.ulValueLen = CK_UNAVAILABLE_INFORMATION;
       continue;
     }

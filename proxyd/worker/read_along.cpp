@@ -17,7 +17,8 @@ struct Query {
   void add(CK_ATTRIBUTE_TYPE type) { attributes[count++] = {type, nullptr, 0}; }
   [[nodiscard]] std::span<const CK_ATTRIBUTE> all() const { return {attributes.data(), count}; }
   [[nodiscard]] bool has(CK_ATTRIBUTE_TYPE type) const {
-    return std::any_of(all().begin(), all().end(), [&](const CK_ATTRIBUTE& attribute) { return attribute.type == type; });
+    return std::any_of(all().begin(), all().end(),
+                       [&](const CK_ATTRIBUTE& attribute) { return attribute.type == type; });
   }
 };
 
@@ -40,7 +41,8 @@ CK_ULONG usual_room(CK_ATTRIBUTE_TYPE type) {
 }
 
 // All of it in one call, as most objects allow.
-bool read_at_once(const CK_FUNCTION_LIST_3_0& module, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, Query& query, Arena& arena) {
+bool read_at_once(const CK_FUNCTION_LIST_3_0& module, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, Query& query,
+                  Arena& arena) {
   Query tried = query;
   for (CK_ULONG i = 0; i < tried.count; ++i) {
     CK_ATTRIBUTE& attribute = tried.attributes[i];
@@ -56,15 +58,19 @@ bool read_at_once(const CK_FUNCTION_LIST_3_0& module, CK_SESSION_HANDLE session,
 
 // Otherwise lengths first, then into buffers of exactly these: no module has a reason to refuse that. Attributes that the object does
 // not have or show are left out of the second call.
-bool read_all(const CK_FUNCTION_LIST_3_0& module, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, Query& query, Arena& arena) {
+bool read_all(const CK_FUNCTION_LIST_3_0& module, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, Query& query,
+              Arena& arena) {
   if (read_at_once(module, session, object, query, arena)) return true;
-  if (!answers_attributes(module.C_GetAttributeValue(session, object, query.attributes.data(), query.count))) return false;
-  CK_ATTRIBUTE* const end = std::remove_if(query.attributes.data(), query.attributes.data() + query.count, [](const CK_ATTRIBUTE& attribute) {
-    return attribute.ulValueLen > limits::kMaxValueAlong;  // CK_UNAVAILABLE_INFORMATION too
-  });
+  if (!answers_attributes(module.C_GetAttributeValue(session, object, query.attributes.data(), query.count)))
+    return false;
+  CK_ATTRIBUTE* const end =
+      std::remove_if(query.attributes.data(), query.attributes.data() + query.count, [](const CK_ATTRIBUTE& attribute) {
+        return attribute.ulValueLen > limits::kMaxValueAlong;  // CK_UNAVAILABLE_INFORMATION too
+      });
   query.count = static_cast<CK_ULONG>(end - query.attributes.data());
   for (CK_ULONG i = 0; i < query.count; ++i) query.attributes[i].pValue = arena.bytes(query.attributes[i].ulValueLen);
-  return query.count != 0 && module.C_GetAttributeValue(session, object, query.attributes.data(), query.count) == CKR_OK;
+  return query.count != 0 &&
+         module.C_GetAttributeValue(session, object, query.attributes.data(), query.count) == CKR_OK;
 }
 
 void write_all(Out& out, const Query& query) {

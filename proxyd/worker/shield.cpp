@@ -27,15 +27,20 @@ CK_RV careful_list(CK_ULONG_PTR items, CK_ULONG_PTR count, Ask ask) {
 }
 
 CK_RV careful_slot_list(CK_BBOOL token_present, CK_SLOT_ID_PTR slots, CK_ULONG_PTR count) {
-  return careful_list(slots, count, [=](CK_ULONG_PTR items, CK_ULONG_PTR number) { return bare.C_GetSlotList(token_present, items, number); });
+  return careful_list(slots, count, [=](CK_ULONG_PTR items, CK_ULONG_PTR number) {
+    return bare.C_GetSlotList(token_present, items, number);
+  });
 }
 
 CK_RV careful_mechanism_list(CK_SLOT_ID slot, CK_MECHANISM_TYPE_PTR mechanisms, CK_ULONG_PTR count) {
-  return careful_list(mechanisms, count, [=](CK_ULONG_PTR items, CK_ULONG_PTR number) { return bare.C_GetMechanismList(slot, items, number); });
+  return careful_list(mechanisms, count, [=](CK_ULONG_PTR items, CK_ULONG_PTR number) {
+    return bare.C_GetMechanismList(slot, items, number);
+  });
 }
 
 // Asks for the lengths, then reads those attributes that fit.
-CK_RV careful_get_attribute_value(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_PTR attributes, CK_ULONG count) {
+CK_RV careful_get_attribute_value(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_PTR attributes,
+                                  CK_ULONG count) {
   if (attributes == nullptr || count == 0) return bare.C_GetAttributeValue(session, object, attributes, count);
   std::vector<CK_ATTRIBUTE> fitting(attributes, attributes + count);
   for (CK_ATTRIBUTE& attribute : fitting) attribute.pValue = nullptr;

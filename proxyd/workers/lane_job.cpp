@@ -4,7 +4,8 @@
 
 namespace p11shim {
 
-void OwnCall::start(Worker& worker, std::uint32_t call, std::span<const std::uint64_t> handles, Buffer body, Done done) {
+void OwnCall::start(Worker& worker, std::uint32_t call, std::span<const std::uint64_t> handles, Buffer body,
+                    Done done) {
   auto* own = new OwnCall(std::move(body), std::move(done));
   Request request;
   request.call = call;

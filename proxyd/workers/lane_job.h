@@ -33,13 +33,13 @@ class LaneJob {
  protected:
   friend class LaneLink;
   friend class Worker;
-  Buffer head_;                          // the encoded message without its body
-  std::span<const std::uint8_t> body_;   // must stay valid until the job has ended or was withdrawn
-  bool secret_ = true;                   // its reply is wiped after use
-  std::uint64_t queued_ns_ = 0;          // uv_hrtime
+  Buffer head_;                         // the encoded message without its body
+  std::span<const std::uint8_t> body_;  // must stay valid until the job has ended or was withdrawn
+  bool secret_ = true;                  // its reply is wiped after use
+  std::uint64_t queued_ns_ = 0;         // uv_hrtime
   std::uint64_t sent_ns_ = 0;
-  LaneLink* lane_ = nullptr;             // where it runs
-  Worker* worker_ = nullptr;             // where it is queued or runs
+  LaneLink* lane_ = nullptr;  // where it runs
+  Worker* worker_ = nullptr;  // where it is queued or runs
 };
 
 // A call that proxyd makes on its own account.

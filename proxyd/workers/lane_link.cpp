@@ -17,8 +17,13 @@ constexpr std::size_t kLargestFrame = limits::kMaxFrame + limits::kFrameOverhead
 LaneLink::LaneLink(uv_loop_t& loop, Stream stream, Events events)
     : stream_(stream),
       events_(std::move(events)),
-      readable_(loop, stream.in, [this](int) { if (!failed_) read(); }),
-      writable_(loop, stream.out, [this](int) { if (!failed_) flush(); }) {
+      readable_(loop, stream.in,
+                [this](int) {
+                  if (!failed_) read();
+                }),
+      writable_(loop, stream.out, [this](int) {
+        if (!failed_) flush();
+      }) {
   readable_.watch(UV_READABLE);
 }
 

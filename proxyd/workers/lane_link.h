@@ -14,8 +14,8 @@ namespace p11shim {
 class LaneLink {
  public:
   struct Events {
-    std::function<void(LaneLink&)> idle;   // replied; ready for the next job
-    std::function<void(LaneLink&)> lost;   // closed by the worker, or it sent nonsense
+    std::function<void(LaneLink&)> idle;  // replied; ready for the next job
+    std::function<void(LaneLink&)> lost;  // closed by the worker, or it sent nonsense
   };
   // Takes the two pipes.
   LaneLink(uv_loop_t& loop, Stream stream, Events events);

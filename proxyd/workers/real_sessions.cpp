@@ -12,8 +12,13 @@ constexpr std::uint64_t kSurplusMs = 10'000;
 constexpr std::uint64_t kMostCost = 1'000'000;  // microseconds: of a call that hangs
 }  // namespace
 
-RealSessions::RealSessions(Worker& worker, bool read_write, std::uint32_t working, std::uint32_t most, std::function<CK_SLOT_ID()> slot)
-    : worker_(worker), read_write_(read_write), working_(std::max(working, 1u)), most_(std::max(most, working_)), slot_(std::move(slot)) {}
+RealSessions::RealSessions(Worker& worker, bool read_write, std::uint32_t working, std::uint32_t most,
+                           std::function<CK_SLOT_ID()> slot)
+    : worker_(worker),
+      read_write_(read_write),
+      working_(std::max(working, 1u)),
+      most_(std::max(most, working_)),
+      slot_(std::move(slot)) {}
 
 RealSessions::Lease RealSessions::borrow(Waiter& waiter, const void* application) {
   if (telling_failure_) return {Outcome::failed, nullptr, last_open_rv_};
@@ -44,12 +49,15 @@ bool RealSessions::may_grow(const void* application) const {
   return own == pinned_by_.end() || own->second < most_ - most_ / 4;
 }
 
-bool RealSessions::exhausted() const { return free_.empty() && coming() == 0 && !sessions_.empty() && pinned_ == sessions_.size(); }
+bool RealSessions::exhausted() const {
+  return free_.empty() && coming() == 0 && !sessions_.empty() && pinned_ == sessions_.size();
+}
 
 bool RealSessions::hopeless() { return exhausted() && !take_back(Bound::doubt) && !take_back(Bound::search); }
 
 bool RealSessions::take_back(Bound pin) {
-  const bool any = std::any_of(sessions_.begin(), sessions_.end(), [&](const auto& session) { return session->pin == pin; });
+  const bool any =
+      std::any_of(sessions_.begin(), sessions_.end(), [&](const auto& session) { return session->pin == pin; });
   return any && reclaim_ && reclaim_(*this, pin);
 }
 
@@ -203,7 +211,8 @@ void RealSessions::tell_closed() {
 
 // The first of those that are free is the one that was used longest ago.
 void RealSessions::trim(std::uint64_t now_ms) {
-  while (sessions_.size() - pinned_ > working_ && !free_.empty() && free_.front()->owned_objects == 0 && now_ms - free_.front()->returned_ms >= kSurplusMs)
+  while (sessions_.size() - pinned_ > working_ && !free_.empty() && free_.front()->owned_objects == 0 &&
+         now_ms - free_.front()->returned_ms >= kSurplusMs)
     close(*free_.front());
 }
 

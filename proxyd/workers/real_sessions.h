@@ -47,7 +47,8 @@ struct RealSession {
 class RealSessions {
  public:
   // `slot` gives the token's slot in this worker.
-  RealSessions(Worker& worker, bool read_write, std::uint32_t working, std::uint32_t most, std::function<CK_SLOT_ID()> slot);
+  RealSessions(Worker& worker, bool read_write, std::uint32_t working, std::uint32_t most,
+               std::function<CK_SLOT_ID()> slot);
 
   enum class Outcome : std::uint8_t { lent, waiting, failed };
   struct Lease {
@@ -122,12 +123,12 @@ class RealSessions {
   };
   std::unordered_map<const void*, Turns> turns_;  // of those that have waited lately
   std::uint64_t turn_ = 0;                        // whose it is
-  std::vector<std::function<void()>> closed_;  // of close_all
+  std::vector<std::function<void()>> closed_;     // of close_all
   std::uint32_t opening_ = 0;
   std::uint32_t closing_ = 0;
   CK_RV last_open_rv_ = CKR_OK;
   bool telling_failure_ = false;  // whoever borrows now learns last_open_rv_
-  bool module_is_full_ = false;  // it refused one more session while we had some
+  bool module_is_full_ = false;   // it refused one more session while we had some
   bool proven_ = false;
   std::uint64_t epoch_ = 0;  // of forget_all: answers from before are ignored
 };

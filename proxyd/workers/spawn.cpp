@@ -8,7 +8,6 @@
 #include <cstring>
 #include <string_view>
 
-
 extern char** environ;  // NOLINT: POSIX
 
 namespace p11shim {
@@ -39,7 +38,8 @@ void on_exit(uv_process_t* process, std::int64_t status, int signal) {
     delete exited;
   } else {
     // It was left before; nobody but us holds the handle.
-    uv_close(reinterpret_cast<uv_handle_t*>(process), [](uv_handle_t* handle) { delete reinterpret_cast<uv_process_t*>(handle); });
+    uv_close(reinterpret_cast<uv_handle_t*>(process),
+             [](uv_handle_t* handle) { delete reinterpret_cast<uv_process_t*>(handle); });
   }
 }
 
@@ -67,8 +67,9 @@ void close_all(const std::vector<Stream>& streams) {
 
 }  // namespace
 
-HandlePtr<uv_process_t> spawn_worker(Runtime& runtime, const Environment& environment, std::size_t lanes, std::vector<Stream>& streams,
-                                     int& areas, std::string& error, WorkerExited exited) {
+HandlePtr<uv_process_t> spawn_worker(Runtime& runtime, const Environment& environment, std::size_t lanes,
+                                     std::vector<Stream>& streams, int& areas, std::string& error,
+                                     WorkerExited exited) {
   std::vector<Stream> theirs;
   std::vector<uv_stdio_container_t> descriptors(kFirstPipe + 2 * lanes);
   descriptors[0].flags = UV_IGNORE;

@@ -17,8 +17,8 @@ using WorkerExited = std::function<void(std::int64_t status, int signal)>;
 
 // Starts proxyd-worker with two pipes for each of its `lanes` and a socket for `areas`; the caller owns proxyd's ends of them. Null: `error` says why.
 // `exited` is called once, unless the process was left before.
-HandlePtr<uv_process_t> spawn_worker(Runtime& runtime, const Environment& environment, std::size_t lanes, std::vector<Stream>& streams,
-                                     int& areas, std::string& error, WorkerExited exited);
+HandlePtr<uv_process_t> spawn_worker(Runtime& runtime, const Environment& environment, std::size_t lanes,
+                                     std::vector<Stream>& streams, int& areas, std::string& error, WorkerExited exited);
 
 // Nobody waits for this process any more. `politely`: its pipes are closed, so it finalises its module and leaves within
 // its own time limit; otherwise it is killed. The loop does not end before it is gone.

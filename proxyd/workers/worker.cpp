@@ -22,7 +22,10 @@ Worker::Worker(Runtime& runtime, StartGate& gate, WorkerSpec spec, Hooks hooks)
       spec_(std::move(spec)),
       hooks_(std::move(hooks)),
       pause_timer_(runtime.loop, [this] { set_state(State::stopped); }),  // whoever waits starts it again
-      start_timer_(runtime.loop, [this] { start_failed({CKR_DEVICE_ERROR, "the module did not get ready in time", true}); }),
+      start_timer_(runtime.loop,
+                   [this] {
+                     start_failed({CKR_DEVICE_ERROR, "the module did not get ready in time", true});
+                   }),
       burial_timer_(runtime.loop, [this] { buried_.clear(); }) {
   pause_timer_.unref();
 }
@@ -59,16 +62,17 @@ bool Worker::spawn() {
   std::vector<Stream> streams;
   std::string error;
   int areas = -1;
-  process_ = spawn_worker(runtime_, spec_.environment, count, streams, areas, error, [this](std::int64_t status, int signal) { process_exited(status, signal); });
+  process_ = spawn_worker(runtime_, spec_.environment, count, streams, areas, error,
+                          [this](std::int64_t status, int signal) { process_exited(status, signal); });
   if (process_ == nullptr) {
     start_failed({CKR_DEVICE_ERROR, error, true});
     return false;
   }
   areas_.open(areas);
   for (const Stream& stream : streams)
-    lanes_.push_back(std::make_unique<LaneLink>(
-        runtime_.loop, stream,
-        LaneLink::Events{[this](LaneLink& lane) { lane_idle(lane); }, [this](LaneLink&) { lost("it closed a lane"); }}));
+    lanes_.push_back(std::make_unique<LaneLink>(runtime_.loop, stream,
+                                                LaneLink::Events{[this](LaneLink& lane) { lane_idle(lane); },
+                                                                 [this](LaneLink&) { lost("it closed a lane"); }}));
   return true;
 }
 
@@ -77,26 +81,30 @@ void Worker::load(const std::string& path) {
   Buffer body;
   Out out(body);
   write_load_order(out, order);
-  OwnCall::start(*this, static_cast<std::uint32_t>(LaneCall::load), {}, std::move(body), [this, generation = generation_](Reply* reply) {
-    if (generation != generation_ || state_ != State::starting) return;
-    if (reply == nullptr) return;  // lost() says so
-    In in(reply->body);
-    if (!read_loaded_module(in, module_)) return start_failed({CKR_DEVICE_ERROR, "its answer to load is malformed", true});
-    if (reply->rv != CKR_OK) return start_failed({reply->rv, module_.failure, true});
-    list_slots();
-  });
+  OwnCall::start(*this, static_cast<std::uint32_t>(LaneCall::load), {}, std::move(body),
+                 [this, generation = generation_](Reply* reply) {
+                   if (generation != generation_ || state_ != State::starting) return;
+                   if (reply == nullptr) return;  // lost() says so
+                   In in(reply->body);
+                   if (!read_loaded_module(in, module_))
+                     return start_failed({CKR_DEVICE_ERROR, "its answer to load is malformed", true});
+                   if (reply->rv != CKR_OK) return start_failed({reply->rv, module_.failure, true});
+                   list_slots();
+                 });
 }
 
 void Worker::list_slots() {
   Buffer body;
   Out(body).boolean(true);
-  OwnCall::start(*this, static_cast<std::uint32_t>(LaneCall::list_slots), {}, std::move(body), [this, generation = generation_](Reply* reply) {
-    if (generation != generation_ || state_ != State::starting || reply == nullptr) return;
-    if (reply->rv != CKR_OK) return start_failed({reply->rv, "C_GetSlotList failed", true});
-    In in(reply->body);
-    if (!read_slots(in, slots_)) return start_failed({CKR_DEVICE_ERROR, "its list of slots is malformed", true});
-    prepare();
-  });
+  OwnCall::start(*this, static_cast<std::uint32_t>(LaneCall::list_slots), {}, std::move(body),
+                 [this, generation = generation_](Reply* reply) {
+                   if (generation != generation_ || state_ != State::starting || reply == nullptr) return;
+                   if (reply->rv != CKR_OK) return start_failed({reply->rv, "C_GetSlotList failed", true});
+                   In in(reply->body);
+                   if (!read_slots(in, slots_))
+                     return start_failed({CKR_DEVICE_ERROR, "its list of slots is malformed", true});
+                   prepare();
+                 });
 }
 
 void Worker::prepare() {
@@ -174,7 +182,8 @@ void Worker::lose_if_hung(std::chrono::milliseconds longest) {
   const std::uint64_t now = uv_hrtime();
   const bool hung = std::any_of(lanes_.begin(), lanes_.end(), [&](const auto& lane) {
     const LaneJob* job = lane->job();
-    return job != nullptr && job->is_own() && now - job->sent_ns_ > static_cast<std::uint64_t>(longest.count()) * 1'000'000;
+    return job != nullptr && job->is_own() &&
+           now - job->sent_ns_ > static_cast<std::uint64_t>(longest.count()) * 1'000'000;
   });
   if (hung) lost("a call that proxyd made itself does not return");
 }
@@ -228,7 +237,8 @@ void Worker::withdraw(LaneJob& job, std::function<void()> late) {
   }
   job.lane_->withdraw(job, std::move(late));
   const std::uint32_t stuck = stuck_lanes();
-  runtime_.log.warn("worker {}: a call overran its deadline, {} of {} lanes are stuck", spec_.name, stuck, lanes_.size());
+  runtime_.log.warn("worker {}: a call overran its deadline, {} of {} lanes are stuck", spec_.name, stuck,
+                    lanes_.size());
   if (stuck > spec_.options.max_stuck_lanes || stuck == lanes_.size()) return lost("too many lanes are stuck");
   if (!renewing_.empty() && busy_lanes() == 0) return stop(std::exchange(renewing_, {}));
   dispatch();
@@ -259,11 +269,13 @@ void Worker::dispatch() {
 }
 
 std::uint32_t Worker::busy_lanes() const {
-  return static_cast<std::uint32_t>(std::count_if(lanes_.begin(), lanes_.end(), [](const auto& lane) { return lane->job() != nullptr; }));
+  return static_cast<std::uint32_t>(
+      std::count_if(lanes_.begin(), lanes_.end(), [](const auto& lane) { return lane->job() != nullptr; }));
 }
 
 std::uint32_t Worker::stuck_lanes() const {
-  return static_cast<std::uint32_t>(std::count_if(lanes_.begin(), lanes_.end(), [](const auto& lane) { return lane->stuck(); }));
+  return static_cast<std::uint32_t>(
+      std::count_if(lanes_.begin(), lanes_.end(), [](const auto& lane) { return lane->stuck(); }));
 }
 
 void Worker::set_state(State state) {

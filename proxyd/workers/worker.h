@@ -29,9 +29,9 @@
 namespace p11shim {
 
 struct WorkerSpec {
-  std::string name;          // for logs and status: "hsm1/user"
+  std::string name;  // for logs and status: "hsm1/user"
   ModuleConfig module;
-  Environment environment;   // on top of proxyd's own
+  Environment environment;  // on top of proxyd's own
   MemberOptions options;
 };
 
@@ -47,8 +47,9 @@ class Worker final : private Waiter {
   enum class State : std::uint8_t { stopped, starting, ready, pausing, backoff };
   using Prepared = std::function<void(std::optional<WorkerFailure>)>;
   struct Hooks {
-    std::function<void(Worker&, Prepared)> prepare;  // after load; must call back once, unless the worker is lost meanwhile
-    std::function<void(Worker&)> lost;               // real sessions and objects in it are gone; state is no longer ready
+    std::function<void(Worker&, Prepared)>
+        prepare;                        // after load; must call back once, unless the worker is lost meanwhile
+    std::function<void(Worker&)> lost;  // real sessions and objects in it are gone; state is no longer ready
   };
 
   Worker(Runtime& runtime, StartGate& gate, WorkerSpec spec, Hooks hooks);
@@ -116,16 +117,16 @@ class Worker final : private Waiter {
   WorkerFailure failure_;
   WaitList changes_;
   bool has_turn_ = false;
-  std::string renewing_;         // why; empty: it is not
+  std::string renewing_;  // why; empty: it is not
   std::uint64_t generation_ = 0;
-  std::uint32_t attempts_ = 0;   // failed starts in a row
-  std::uint32_t deaths_ = 0;     // in a row, each soon after it got ready
+  std::uint32_t attempts_ = 0;  // failed starts in a row
+  std::uint32_t deaths_ = 0;    // in a row, each soon after it got ready
   std::uint32_t restarts_ = 0;
   std::uint64_t ready_since_ms_ = 0;
   std::uint64_t last_used_ms_ = 0;
   Timer pause_timer_;
-  Timer start_timer_;            // a start that takes too long
-  Timer burial_timer_;           // frees lanes outside of their own callbacks
+  Timer start_timer_;   // a start that takes too long
+  Timer burial_timer_;  // frees lanes outside of their own callbacks
 
   HandlePtr<uv_process_t> process_;
   AreaLink areas_;

@@ -28,12 +28,8 @@ class Reader {
     return reinterpret_cast<const T*>(bytes_.data() + offset);
   }
 
-  std::span<const Elf64_Shdr> sections() const {
-    return {at<Elf64_Shdr>(header_->e_shoff), header_->e_shnum};
-  }
-  std::span<const Elf64_Phdr> segments() const {
-    return {at<Elf64_Phdr>(header_->e_phoff), header_->e_phnum};
-  }
+  std::span<const Elf64_Shdr> sections() const { return {at<Elf64_Shdr>(header_->e_shoff), header_->e_shnum}; }
+  std::span<const Elf64_Phdr> segments() const { return {at<Elf64_Phdr>(header_->e_phoff), header_->e_phnum}; }
 
   template <class T>
   std::span<const T> content(const Elf64_Shdr& section) const {
@@ -57,8 +53,7 @@ class Reader {
 void read_dynamic_symbols(const Reader& reader, const Elf64_Shdr& section, ElfImage& image) {
   for (const Elf64_Sym& symbol : reader.content<Elf64_Sym>(section)) {
     const bool is_local = ELF64_ST_BIND(symbol.st_info) == STB_LOCAL;
-    if (!is_local && symbol.st_shndx != SHN_UNDEF)
-      image.exported.insert(reader.text(section, symbol.st_name));
+    if (!is_local && symbol.st_shndx != SHN_UNDEF) image.exported.insert(reader.text(section, symbol.st_name));
   }
 }
 
@@ -103,20 +98,11 @@ ElfImage read_elf(const std::filesystem::path& file) {
   ElfImage image;
   for (const Elf64_Shdr& section : reader.sections()) {
     switch (section.sh_type) {
-      case SHT_DYNSYM:
-        read_dynamic_symbols(reader, section, image);
-        break;
-      case SHT_SYMTAB:
-        read_symbols(reader, section, image);
-        break;
-      case SHT_DYNAMIC:
-        read_dynamic(reader, section, image);
-        break;
-      case SHT_GNU_verneed:
-        read_versions(reader, section, image);
-        break;
-      default:
-        break;
+      case SHT_DYNSYM: read_dynamic_symbols(reader, section, image); break;
+      case SHT_SYMTAB: read_symbols(reader, section, image); break;
+      case SHT_DYNAMIC: read_dynamic(reader, section, image); break;
+      case SHT_GNU_verneed: read_versions(reader, section, image); break;
+      default: break;
     }
   }
   for (const Elf64_Phdr& segment : reader.segments()) {

@@ -71,8 +71,7 @@ void is_hardened(void**) {
 int main() {
   using namespace p11shim;
   const char* sanitize = std::getenv("P11TEST_SANITIZE");
-  if (sanitize != nullptr && std::string(sanitize) != "none")
-    return 77;  // that library is not the one we ship
+  if (sanitize != nullptr && std::string(sanitize) != "none") return 77;  // that library is not the one we ship
   const CMUnitTest tests[] = {
       cmocka_unit_test(exports_the_functions_of_the_standard_and_nothing_else),
       cmocka_unit_test(needs_the_c_library_and_nothing_else),

@@ -15,9 +15,7 @@ CK_RV create_mutex(CK_VOID_PTR* mutex) {
   *mutex = nullptr;
   return CKR_OK;
 }
-CK_RV use_mutex(CK_VOID_PTR) {
-  return CKR_OK;
-}
+CK_RV use_mutex(CK_VOID_PTR) { return CKR_OK; }
 
 // Bit by bit which callbacks are given; flags as they are.
 CK_STANDARD_INITIALIZE_ARGS arguments(unsigned callbacks, CK_FLAGS flags) {
@@ -82,8 +80,7 @@ void everything_else_needs_initialisation(void**) {
   const Shim shim = load_shim();
   for (int round = 0; round < 2; ++round) {
 #define CK_PKCS11_FUNCTION_INFO(name) \
-  if (!works_uninitialised(#name))    \
-    assert_int_equal(call_with_nothing(shim.v3->name), CKR_CRYPTOKI_NOT_INITIALIZED);
+  if (!works_uninitialised(#name)) assert_int_equal(call_with_nothing(shim.v3->name), CKR_CRYPTOKI_NOT_INITIALIZED);
 #include <pkcs11f.h>
 #undef CK_PKCS11_FUNCTION_INFO
     // The same once it has been initialised and is no more.
@@ -104,18 +101,14 @@ void threads_may_race(void**) {
     threads.emplace_back([&] {
       for (int round = 0; round < kRounds; ++round) {
         const CK_RV first = shim.v2->C_Initialize(nullptr);
-        if (first == CKR_OK)
-          ++begun;
-        else if (first != CKR_CRYPTOKI_ALREADY_INITIALIZED)
-          ++strange;
+        if (first == CKR_OK) ++begun;
+        else if (first != CKR_CRYPTOKI_ALREADY_INITIALIZED) ++strange;
         CK_ULONG count = 0;
         const CK_RV listed = shim.v2->C_GetSlotList(CK_TRUE, nullptr, &count);
         if (listed != CKR_OK && listed != CKR_CRYPTOKI_NOT_INITIALIZED) ++strange;
         const CK_RV last = shim.v2->C_Finalize(nullptr);
-        if (last == CKR_OK)
-          ++ended;
-        else if (last != CKR_CRYPTOKI_NOT_INITIALIZED)
-          ++strange;
+        if (last == CKR_OK) ++ended;
+        else if (last != CKR_CRYPTOKI_NOT_INITIALIZED) ++strange;
       }
     });
   }

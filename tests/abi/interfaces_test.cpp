@@ -34,13 +34,11 @@ void function_list_is_always_2_40(void**) {
 void lists_hold_the_exported_functions(void**) {
   const Shim shim = load_shim();
   assert_int_equal(shim.v3->version.major, 3);
-#define CK_PKCS11_FUNCTION_INFO(name) \
-  assert_ptr_equal(reinterpret_cast<void*>(shim.v3->name), shim.symbol(#name));
+#define CK_PKCS11_FUNCTION_INFO(name) assert_ptr_equal(reinterpret_cast<void*>(shim.v3->name), shim.symbol(#name));
 #include <pkcs11f.h>
 #undef CK_PKCS11_FUNCTION_INFO
 #define CK_PKCS11_2_0_ONLY 1
-#define CK_PKCS11_FUNCTION_INFO(name) \
-  assert_ptr_equal(reinterpret_cast<void*>(shim.v2->name), shim.symbol(#name));
+#define CK_PKCS11_FUNCTION_INFO(name) assert_ptr_equal(reinterpret_cast<void*>(shim.v2->name), shim.symbol(#name));
 #include <pkcs11f.h>
 #undef CK_PKCS11_FUNCTION_INFO
 #undef CK_PKCS11_2_0_ONLY

@@ -138,8 +138,7 @@ void forked_child_is_initialised(void**) {
   assert_int_equal(shim.v2->C_Initialize(nullptr), CKR_OK);
   assert_int_equal(in_child([&] {
                      expect(works(shim), "the child works at once");
-                     expect(shim.v2->C_Initialize(nullptr) == CKR_CRYPTOKI_ALREADY_INITIALIZED,
-                            "C_Initialize");
+                     expect(shim.v2->C_Initialize(nullptr) == CKR_CRYPTOKI_ALREADY_INITIALIZED, "C_Initialize");
                      expect(shim.v2->C_Finalize(nullptr) == CKR_OK, "C_Finalize");
                      expect(lives(shim), "a life of its own afterwards");
                    }),
@@ -154,8 +153,7 @@ void forked_child_starts_anew_when_configured_so(void**) {
   assert_int_equal(shim.v2->C_Initialize(nullptr), CKR_OK);
   assert_int_equal(in_child([&] {
                      CK_INFO info{};
-                     expect(shim.v2->C_GetInfo(&info) == CKR_CRYPTOKI_NOT_INITIALIZED,
-                            "the child starts anew");
+                     expect(shim.v2->C_GetInfo(&info) == CKR_CRYPTOKI_NOT_INITIALIZED, "the child starts anew");
                      expect(lives(shim), "and can initialise");
                    }),
                    0);

@@ -22,9 +22,7 @@ std::filesystem::path& folder() {
 
 }  // namespace
 
-void* Shim::symbol(const char* name) const {
-  return ::dlsym(handle, name);
-}
+void* Shim::symbol(const char* name) const { return ::dlsym(handle, name); }
 
 Shim load_shim(const std::string& path) {
   Shim shim;
@@ -57,9 +55,7 @@ int remove_private_folder(void**) {
   return 0;
 }
 
-std::filesystem::path private_path(const std::string& name) {
-  return folder() / name;
-}
+std::filesystem::path private_path(const std::string& name) { return folder() / name; }
 
 void configure(const std::string& lines) {
   std::ofstream file(private_path("shim.toml"));

@@ -20,10 +20,11 @@ extern "C" {
 #include <string>
 
 #include "pkcs11/cryptoki.h"
+#include "tests/places.h"
 
 namespace p11shim {
 
-inline constexpr char kShimPath[] = P11TEST_BUILD_DIR "/lib/libpkcs11-shim.so";
+inline const std::string kShimPath = build_dir() + "/lib/libpkcs11-shim.so";
 
 struct Shim {
   void* handle = nullptr;

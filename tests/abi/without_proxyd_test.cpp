@@ -23,9 +23,7 @@ int initialise(void** state) {
   return shim.v2->C_Initialize(nullptr) == CKR_OK ? 0 : -1;
 }
 
-int finalise(void** state) {
-  return static_cast<Shim*>(*state)->v2->C_Finalize(nullptr) == CKR_OK ? 0 : -1;
-}
+int finalise(void** state) { return static_cast<Shim*>(*state)->v2->C_Finalize(nullptr) == CKR_OK ? 0 : -1; }
 
 void slot_list_is_empty(void** state) {
   const Shim& shim = *static_cast<Shim*>(*state);
@@ -51,8 +49,7 @@ void slots_do_not_exist(void** state) {
   assert_int_equal(shim.v2->C_GetTokenInfo(0, &token), CKR_SLOT_ID_INVALID);
   assert_int_equal(shim.v2->C_GetMechanismList(0, nullptr, &count), CKR_SLOT_ID_INVALID);
   assert_int_equal(shim.v2->C_GetMechanismInfo(0, CKM_SHA256, &mechanism), CKR_SLOT_ID_INVALID);
-  assert_int_equal(shim.v2->C_OpenSession(0, CKF_SERIAL_SESSION, nullptr, nullptr, &session),
-                   CKR_SLOT_ID_INVALID);
+  assert_int_equal(shim.v2->C_OpenSession(0, CKF_SERIAL_SESSION, nullptr, nullptr, &session), CKR_SLOT_ID_INVALID);
   assert_int_equal(shim.v2->C_CloseAllSessions(0), CKR_SLOT_ID_INVALID);
 }
 
@@ -109,8 +106,7 @@ void finalize_ends_the_wait_for_a_slot_event(void**) {
                      });
                      expect(shim.v2->C_Finalize(nullptr) == CKR_OK, "C_Finalize");
                      waiter.join();
-                     expect(rv == CKR_CRYPTOKI_NOT_INITIALIZED,
-                            "the wait ends because the library was finalised");
+                     expect(rv == CKR_CRYPTOKI_NOT_INITIALIZED, "the wait ends because the library was finalised");
                    }),
                    0);
 }

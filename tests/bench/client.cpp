@@ -61,8 +61,7 @@ class EchoBench : public Client {
     std::string workload;
     unsigned duration = 0;
     if (verb == "run" && arguments >> workload >> count >> duration) {
-      return to_text(
-          time_threads(count, milliseconds(duration), [this](unsigned i) { clients_[i].round_trip(); }));
+      return to_text(time_threads(count, milliseconds(duration), [this](unsigned i) { clients_[i].round_trip(); }));
     }
     throw std::runtime_error("unknown command " + verb);
   }
@@ -129,8 +128,7 @@ class ModuleBench : public Client {
     for (const Workload& workload : kWorkloads) {
       if (workload.name != name) continue;
       return to_text(time_threads(threads, milliseconds(duration), [&](unsigned thread) {
-        if (const CK_RV rv = (*callers_.at(thread).*workload.run)(); rv != CKR_OK)
-          throw ModuleError(name.c_str(), rv);
+        if (const CK_RV rv = (*callers_.at(thread).*workload.run)(); rv != CKR_OK) throw ModuleError(name.c_str(), rv);
       }));
     }
     throw std::runtime_error("unknown workload " + name);

@@ -71,8 +71,7 @@ void Crowd::expect_reports(std::size_t count) const {
   for (std::size_t i = 0; i < count; ++i) {
     char word = kBad;
     if (::read(report_[0], &word, 1) != 1 || word != kGood) {
-      throw std::runtime_error("an application of the crowd failed after " +
-                               std::to_string(children_.size()));
+      throw std::runtime_error("an application of the crowd failed after " + std::to_string(children_.size()));
     }
   }
 }

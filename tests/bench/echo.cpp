@@ -24,9 +24,7 @@ sockaddr_un address(const std::string& path) {
   return result;
 }
 
-int stream_socket() {
-  return ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-}
+int stream_socket() { return ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0); }
 
 void answer(int fd) {
   Message message;
@@ -41,8 +39,7 @@ void answer(int fd) {
 void serve_echo(const std::string& socket_path) {
   const sockaddr_un where = address(socket_path);
   const int listener = stream_socket();
-  if (::bind(listener, reinterpret_cast<const sockaddr*>(&where), sizeof where) != 0 ||
-      ::listen(listener, 64) != 0) {
+  if (::bind(listener, reinterpret_cast<const sockaddr*>(&where), sizeof where) != 0 || ::listen(listener, 64) != 0) {
     throw std::runtime_error("cannot listen on " + socket_path);
   }
   std::puts("ok");

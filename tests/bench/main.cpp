@@ -62,9 +62,7 @@ Plan full_plan() {
   return plan;
 }
 
-Plan quick_plan() {
-  return {{Placement::kFree}, {1, 8}, 1, 20, 100};
-}
+Plan quick_plan() { return {{Placement::kFree}, {1, 8}, 1, 20, 100}; }
 
 class Bench {
  public:
@@ -95,10 +93,8 @@ class Bench {
     if (has("direct")) targets_.push_back(Target::direct(paths_));
     if (has("shim")) targets_.push_back(Target::shim(paths_));
     if (has("p11-kit")) {
-      if (Target::p11_kit_is_installed())
-        targets_.push_back(Target::p11_kit(paths_));
-      else
-        std::cout << "p11-kit is not installed: not compared\n";
+      if (Target::p11_kit_is_installed()) targets_.push_back(Target::p11_kit(paths_));
+      else std::cout << "p11-kit is not installed: not compared\n";
     }
     if (has("echo")) targets_.push_back(Target::echo(paths_));
     for (Target& target : targets_) {
@@ -148,8 +144,7 @@ class Bench {
     std::vector<Cell> all;
     for (const Placement placement : plan_.placements) {
       for (const Workload& workload : kWorkloads) {
-        for (const unsigned threads : plan_.threads)
-          all.push_back({placement, std::string(workload.name), threads});
+        for (const unsigned threads : plan_.threads) all.push_back({placement, std::string(workload.name), threads});
       }
     }
     return all;

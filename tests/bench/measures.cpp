@@ -44,9 +44,9 @@ Measure round_trip(Placement placement) {
           [cell](const Results& results) -> std::optional<Outcome> {
             const auto ratio = results.latency_ratio(cell, "shim", "echo");
             if (!ratio) return std::nullopt;
-            const std::string figure = format("%.2f x (%.1f us, raw %.1f us)", *ratio,
-                                              results.latency_ns(cell, "shim").value_or(0) / 1e3,
-                                              results.latency_ns(cell, "echo").value_or(0) / 1e3);
+            const std::string figure =
+                format("%.2f x (%.1f us, raw %.1f us)", *ratio, results.latency_ns(cell, "shim").value_or(0) / 1e3,
+                       results.latency_ns(cell, "echo").value_or(0) / 1e3);
             return Outcome{figure, *ratio <= kRoundTripLimit};
           }};
 }
@@ -96,8 +96,8 @@ Measure added(const char* workload, double limit) {
             const auto theirs = results.latency_ns(cell, "p11-kit");
             if (!direct || !ours || !theirs || *theirs <= *direct) return std::nullopt;
             const double ratio = (*ours - *direct) / (*theirs - *direct);
-            return Outcome{format("%.2f x (%.1f us, p11-kit %.1f us, the module itself %.1f us)", ratio, (*ours - *direct) / 1e3,
-                                  (*theirs - *direct) / 1e3, *direct / 1e3),
+            return Outcome{format("%.2f x (%.1f us, p11-kit %.1f us, the module itself %.1f us)", ratio,
+                                  (*ours - *direct) / 1e3, (*theirs - *direct) / 1e3, *direct / 1e3),
                            ratio <= limit};
           }};
 }
@@ -139,13 +139,12 @@ Measure applications_held() {
 }
 
 Measure start() {
-  return {
-      "C_Initialize to an open session", "<= 0.3 ms", [](const Results& results) -> std::optional<Outcome> {
-        const auto shim = results.facts().start_shim_ns;
-        if (!shim) return std::nullopt;
-        const double peer = results.facts().start_p11_kit_ns.value_or(0);
-        return Outcome{format("%.2f ms (p11-kit %.2f ms)", *shim / 1e6, peer / 1e6), *shim <= kStartLimitNs};
-      }};
+  return {"C_Initialize to an open session", "<= 0.3 ms", [](const Results& results) -> std::optional<Outcome> {
+            const auto shim = results.facts().start_shim_ns;
+            if (!shim) return std::nullopt;
+            const double peer = results.facts().start_p11_kit_ns.value_or(0);
+            return Outcome{format("%.2f ms (p11-kit %.2f ms)", *shim / 1e6, peer / 1e6), *shim <= kStartLimitNs};
+          }};
 }
 
 }  // namespace
@@ -170,8 +169,9 @@ bool decides(const Cell& cell) {
   if (cell.placement == Placement::kFree) return cell.threads == kManyThreads;
   if (cell.threads != 1) return false;
   const auto is_this = [&](const char* workload) { return cell.workload == workload; };
-  return cell.workload == kRoundTrip || (cell.placement == Placement::kOneCore && (std::any_of(std::begin(kLocal), std::end(kLocal), is_this) ||
-                                                                                   std::any_of(std::begin(kLogical), std::end(kLogical), is_this)));
+  return cell.workload == kRoundTrip ||
+         (cell.placement == Placement::kOneCore && (std::any_of(std::begin(kLocal), std::end(kLocal), is_this) ||
+                                                    std::any_of(std::begin(kLogical), std::end(kLogical), is_this)));
 }
 
 }  // namespace p11shim

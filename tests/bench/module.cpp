@@ -58,8 +58,7 @@ void log_in(CK_FUNCTION_LIST& module, CK_SESSION_HANDLE session) {
 CK_OBJECT_HANDLE find_object(CK_FUNCTION_LIST& module, CK_SESSION_HANDLE session, CK_OBJECT_CLASS type,
                              const char* label) {
   std::string text = label;
-  std::array<CK_ATTRIBUTE, 2> wanted{
-      {{CKA_CLASS, &type, sizeof type}, {CKA_LABEL, text.data(), text.size()}}};
+  std::array<CK_ATTRIBUTE, 2> wanted{{{CKA_CLASS, &type, sizeof type}, {CKA_LABEL, text.data(), text.size()}}};
   CK_OBJECT_HANDLE object = 0;
   CK_ULONG count = 0;
   require("C_FindObjectsInit", module.C_FindObjectsInit(session, wanted.data(), wanted.size()));

@@ -30,16 +30,13 @@ void pin_tree(pid_t root, const std::vector<int>& cores) {
   for (const pid_t process : process_tree(root)) {
     std::error_code gone;
     const std::filesystem::directory_iterator threads("/proc/" + std::to_string(process) + "/task", gone);
-    for (const auto& thread : threads)
-      ::sched_setaffinity(std::stoi(thread.path().filename()), sizeof set, &set);
+    for (const auto& thread : threads) ::sched_setaffinity(std::stoi(thread.path().filename()), sizeof set, &set);
   }
 }
 
 }  // namespace
 
-bool has_two_cores() {
-  return allowed_cores().size() >= 2;
-}
+bool has_two_cores() { return allowed_cores().size() >= 2; }
 
 void place_client(pid_t client, Placement placement) {
   if (placement == Placement::kFree) return pin_tree(client, allowed_cores());
@@ -48,12 +45,9 @@ void place_client(pid_t client, Placement placement) {
 
 void place_server(pid_t server, Placement placement) {
   switch (placement) {
-    case Placement::kFree:
-      return pin_tree(server, allowed_cores());
-    case Placement::kOneCore:
-      return pin_tree(server, {allowed_cores().front()});
-    case Placement::kTwoCores:
-      return pin_tree(server, {allowed_cores().back()});
+    case Placement::kFree: return pin_tree(server, allowed_cores());
+    case Placement::kOneCore: return pin_tree(server, {allowed_cores().front()});
+    case Placement::kTwoCores: return pin_tree(server, {allowed_cores().back()});
   }
 }
 

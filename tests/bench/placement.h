@@ -16,12 +16,9 @@ inline constexpr std::array kPlacements{Placement::kFree, Placement::kOneCore, P
 
 constexpr std::string_view placement_name(Placement placement) {
   switch (placement) {
-    case Placement::kFree:
-      return "free";
-    case Placement::kOneCore:
-      return "one core";
-    case Placement::kTwoCores:
-      return "two cores";
+    case Placement::kFree: return "free";
+    case Placement::kOneCore: return "one core";
+    case Placement::kTwoCores: return "two cores";
   }
   return "";
 }

@@ -52,8 +52,7 @@ pid_t parent_of(pid_t process) {
 
 }  // namespace
 
-Process::Process(const std::vector<std::string>& command, const Environment& environment)
-    : name_(command.front()) {
+Process::Process(const std::vector<std::string>& command, const Environment& environment) : name_(command.front()) {
   std::array<int, 2> to_child{};
   std::array<int, 2> from_child{};
   if (::pipe2(to_child.data(), O_CLOEXEC) != 0 || ::pipe2(from_child.data(), O_CLOEXEC) != 0) {

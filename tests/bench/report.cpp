@@ -54,9 +54,7 @@ void print_placement(std::ostream& out, const Results& results, Placement placem
   }
 }
 
-nlohmann::json fact(std::optional<double> value) {
-  return value ? nlohmann::json(*value) : nlohmann::json(nullptr);
-}
+nlohmann::json fact(std::optional<double> value) { return value ? nlohmann::json(*value) : nlohmann::json(nullptr); }
 
 }  // namespace
 
@@ -67,11 +65,12 @@ void print_ratios(std::ostream& out, const Results& results) {
 }
 
 void print_data_paths(std::ostream& out, const Results& results) {
-  out << format("\none operation on one thread: processor time in us and context switches\n%-15s %-9s %10s %10s %10s %10s\n", "", "",
-                "client us", "servers us", "switches", "switches");
+  out << format(
+      "\none operation on one thread: processor time in us and context switches\n%-15s %-9s %10s %10s %10s %10s\n", "",
+      "", "client us", "servers us", "switches", "switches");
   for (const DataPath& path : results.data_paths())
-    out << format("%-15s %-9s %10.1f %10.1f %10.2f %10.2f\n", path.workload.c_str(), path.target.c_str(), path.client.cpu_ns / 1e3,
-                  path.servers.cpu_ns / 1e3, path.client.switches, path.servers.switches);
+    out << format("%-15s %-9s %10.1f %10.1f %10.2f %10.2f\n", path.workload.c_str(), path.target.c_str(),
+                  path.client.cpu_ns / 1e3, path.servers.cpu_ns / 1e3, path.client.switches, path.servers.switches);
 }
 
 void print_measures(std::ostream& out, const Results& results) {
@@ -91,9 +90,8 @@ void print_measures(std::ostream& out, const Results& results) {
 void write_json(const std::filesystem::path& file, const Results& results) {
   nlohmann::json report;
   for (const auto& [cell, targets] : results.cells()) {
-    nlohmann::json entry{{"placement", placement_name(cell.placement)},
-                         {"workload", cell.workload},
-                         {"threads", cell.threads}};
+    nlohmann::json entry{
+        {"placement", placement_name(cell.placement)}, {"workload", cell.workload}, {"threads", cell.threads}};
     for (const auto& [target, rounds] : targets) {
       nlohmann::json& list = entry["targets"][target] = nlohmann::json::array();
       for (const Timing& timing : rounds) {
@@ -107,11 +105,10 @@ void write_json(const std::filesystem::path& file, const Results& results) {
   }
   for (const Measure& measure : all_measures()) {
     const auto outcome = measure.evaluate(results);
-    report["measures"].push_back(
-        {{"measure", measure.name},
-         {"target", measure.target},
-         {"figure", outcome ? nlohmann::json(outcome->figure) : nlohmann::json(nullptr)},
-         {"reached", outcome && outcome->reached}});
+    report["measures"].push_back({{"measure", measure.name},
+                                  {"target", measure.target},
+                                  {"figure", outcome ? nlohmann::json(outcome->figure) : nlohmann::json(nullptr)},
+                                  {"reached", outcome && outcome->reached}});
   }
   for (const DataPath& path : results.data_paths())
     report["data_paths"].push_back({{"workload", path.workload},

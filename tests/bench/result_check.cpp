@@ -93,9 +93,8 @@ bool ecdsa_verifies(EVP_PKEY* key, std::span<const CK_BYTE> data, std::span<cons
   unsigned char* der = nullptr;
   const int size = i2d_ECDSA_SIG(pair.get(), &der);
   const KeyContext context(EVP_PKEY_CTX_new(key, nullptr));
-  const bool valid =
-      size > 0 && EVP_PKEY_verify_init(context.get()) == 1 &&
-      EVP_PKEY_verify(context.get(), der, static_cast<std::size_t>(size), data.data(), data.size()) == 1;
+  const bool valid = size > 0 && EVP_PKEY_verify_init(context.get()) == 1 &&
+                     EVP_PKEY_verify(context.get(), der, static_cast<std::size_t>(size), data.data(), data.size()) == 1;
   OPENSSL_free(der);
   return valid;
 }
@@ -104,19 +103,16 @@ bool is_digest(std::span<const CK_BYTE> data, std::span<const CK_BYTE> digest) {
   Bytes expected(EVP_MAX_MD_SIZE);
   std::size_t size = 0;
   return EVP_Q_digest(nullptr, "SHA256", nullptr, data.data(), data.size(), expected.data(), &size) == 1 &&
-         std::equal(digest.begin(), digest.end(), expected.begin(),
-                    expected.begin() + static_cast<long>(size));
+         std::equal(digest.begin(), digest.end(), expected.begin(), expected.begin() + static_cast<long>(size));
 }
 
-bool is_ciphertext(const EVP_CIPHER* cipher, std::span<const CK_BYTE> data,
-                   std::span<const CK_BYTE> ciphertext) {
+bool is_ciphertext(const EVP_CIPHER* cipher, std::span<const CK_BYTE> data, std::span<const CK_BYTE> ciphertext) {
   Bytes expected(data.size());
   int size = 0;
   const CipherContext context(EVP_CIPHER_CTX_new());
   return EVP_EncryptInit_ex(context.get(), cipher, nullptr, kAesValue.data(), kAesIv.data()) == 1 &&
          EVP_CIPHER_CTX_set_padding(context.get(), 0) == 1 &&
-         EVP_EncryptUpdate(context.get(), expected.data(), &size, data.data(),
-                           static_cast<int>(data.size())) == 1 &&
+         EVP_EncryptUpdate(context.get(), expected.data(), &size, data.data(), static_cast<int>(data.size())) == 1 &&
          std::equal(ciphertext.begin(), ciphertext.end(), expected.begin(), expected.end());
 }
 
@@ -131,8 +127,7 @@ bool is_right(std::string_view workload, Caller& caller, const PublicKeys& keys,
   const auto output = caller.output();
   const auto input = [&](std::size_t size) { return caller.input().first(size); };
   if (workload == "session-info") return is_session_info(output, slot);
-  if (workload == "random-32")
-    return std::any_of(output.begin(), output.end(), [](CK_BYTE b) { return b != 0; });
+  if (workload == "random-32") return std::any_of(output.begin(), output.end(), [](CK_BYTE b) { return b != 0; });
   if (workload == "sha256-1k") return is_digest(input(1 << 10), output);
   if (workload == "ecdsa-p256" || workload == "ecdsa-logical") return ecdsa_verifies(keys.ec.get(), input(32), output);
   if (workload == "rsa-2048") return rsa_verifies(keys.rsa.get(), input(32), output);
@@ -151,8 +146,7 @@ std::vector<std::string_view> check_results(CK_FUNCTION_LIST& module, CK_SLOT_ID
   const PublicKeys public_keys = read_public_keys(module, session, keys);
   Caller caller(module, slot, keys);
   for (const Workload& workload : kWorkloads) {
-    for (std::size_t i = 0; i < caller.input().size(); ++i)
-      caller.input()[i] = static_cast<CK_BYTE>(i * 31 + 7);
+    for (std::size_t i = 0; i < caller.input().size(); ++i) caller.input()[i] = static_cast<CK_BYTE>(i * 31 + 7);
     const CK_RV rv = (caller.*workload.run)();
     if (rv == CKR_MECHANISM_INVALID) {
       refused.push_back(workload.name);

@@ -9,9 +9,7 @@ double per_second(const Timing& timing) {
   return static_cast<double>(timing.operations) * 1e9 / static_cast<double>(timing.elapsed.count());
 }
 
-double latency(const Timing& timing) {
-  return static_cast<double>(timing.median.count());
-}
+double latency(const Timing& timing) { return static_cast<double>(timing.median.count()); }
 
 std::optional<double> median(std::vector<double> values) {
   if (values.empty()) return std::nullopt;

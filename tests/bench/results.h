@@ -40,10 +40,8 @@ class Results {
 
   std::optional<double> throughput(const Cell& cell, const std::string& target) const;
   std::optional<double> latency_ns(const Cell& cell, const std::string& target) const;  // one thread only
-  std::optional<double> throughput_ratio(const Cell& cell, const std::string& over,
-                                         const std::string& under) const;
-  std::optional<double> latency_ratio(const Cell& cell, const std::string& over,
-                                      const std::string& under) const;
+  std::optional<double> throughput_ratio(const Cell& cell, const std::string& over, const std::string& under) const;
+  std::optional<double> latency_ratio(const Cell& cell, const std::string& over, const std::string& under) const;
 
   const std::map<Cell, std::map<std::string, Rounds>>& cells() const { return cells_; }
   void add(DataPath path) { data_paths_.push_back(std::move(path)); }

@@ -41,13 +41,10 @@ void Target::open(unsigned threads) {
   std::istringstream refused(client_->ask("check"));
   for (std::string workload; refused >> workload;) refused_.insert(workload);
   // Only a peer may know less than the module does.
-  if (name_ != "p11-kit" && !refused_.empty())
-    throw std::runtime_error(name_ + " refuses " + *refused_.begin());
+  if (name_ != "p11-kit" && !refused_.empty()) throw std::runtime_error(name_ + " refuses " + *refused_.begin());
 }
 
-Process& Target::add_client() {
-  return *more_clients_.emplace_back(start_client_());
-}
+Process& Target::add_client() { return *more_clients_.emplace_back(start_client_()); }
 
 Target Target::direct(const BenchPaths& paths) {
   Target target("direct");
@@ -60,8 +57,8 @@ Target Target::direct(const BenchPaths& paths) {
 Target Target::shim(const BenchPaths& paths) {
   Target target("shim");
   target.server_ = std::make_unique<Process>(
-      std::vector<std::string>{paths.programs / "shimctl", "run", "--module", paths.module, "--", "/bin/sh",
-                               "-c", "echo \"$P11SHIM_ENDPOINT\"; echo \"$P11_MODULE\"; exec cat"},
+      std::vector<std::string>{paths.programs / "shimctl", "run", "--module", paths.module, "--", "/bin/sh", "-c",
+                               "echo \"$P11SHIM_ENDPOINT\"; echo \"$P11_MODULE\"; exec cat"},
       Environment{});
   const std::string endpoint = target.server_->read_line();
   const std::string module = target.server_->read_line();
@@ -72,10 +69,9 @@ Target Target::shim(const BenchPaths& paths) {
 Target Target::p11_kit(const BenchPaths& paths) {
   Target target("p11-kit");
   const std::string socket = fresh_socket(paths, "p11-kit");
-  target.server_ =
-      std::make_unique<Process>(std::vector<std::string>{kP11Kit, "server", "-f", "-n", socket, "-p",
-                                                         paths.module, "pkcs11:token=bench"},
-                                Environment{});
+  target.server_ = std::make_unique<Process>(
+      std::vector<std::string>{kP11Kit, "server", "-f", "-n", socket, "-p", paths.module, "pkcs11:token=bench"},
+      Environment{});
   wait_for_socket(socket);
   target.set_client(paths, "module", kP11KitClient, {{"P11_KIT_SERVER_ADDRESS", "unix:path=" + socket}});
   return target;
@@ -85,8 +81,7 @@ Target Target::echo(const BenchPaths& paths) {
   Target target("echo");
   const std::string socket = fresh_socket(paths, "echo");
   target.server_ = std::make_unique<Process>(
-      std::vector<std::string>{paths.programs / "p11shim-bench-client", "echo-server", socket},
-      Environment{});
+      std::vector<std::string>{paths.programs / "p11shim-bench-client", "echo-server", socket}, Environment{});
   target.server_->read_line();
   target.set_client(paths, "echo", socket);
   return target;
@@ -109,8 +104,7 @@ Timing Target::run(std::string_view workload, unsigned threads, std::chrono::mil
   long median = 0;
   long p99 = 0;
   Timing timing;
-  if (!(reply >> timing.operations >> elapsed >> median >> p99))
-    throw std::runtime_error(name_ + ": no timing");
+  if (!(reply >> timing.operations >> elapsed >> median >> p99)) throw std::runtime_error(name_ + ": no timing");
   timing.elapsed = std::chrono::nanoseconds(elapsed);
   timing.median = std::chrono::nanoseconds(median);
   timing.p99 = std::chrono::nanoseconds(p99);
@@ -126,7 +120,8 @@ DataPath Target::data_path(std::string_view workload, std::chrono::milliseconds 
     return Usage{(after.cpu_ns - before.cpu_ns) / operations, (after.switches - before.switches) / operations};
   };
   const Usage served = usage_of(servers);
-  return {std::string(workload), name_, per_operation(client, parse_usage(client_->ask("usage"))), per_operation(serving, served)};
+  return {std::string(workload), name_, per_operation(client, parse_usage(client_->ask("usage"))),
+          per_operation(serving, served)};
 }
 
 pid_t Target::proxyd() const {

@@ -19,9 +19,7 @@ class Template {
     std::memcpy(raw.data(), &value, sizeof value);
     return bytes(type, std::move(raw));
   }
-  Template& text(CK_ATTRIBUTE_TYPE type, const std::string& value) {
-    return bytes(type, {value.begin(), value.end()});
-  }
+  Template& text(CK_ATTRIBUTE_TYPE type, const std::string& value) { return bytes(type, {value.begin(), value.end()}); }
   Template& bytes(CK_ATTRIBUTE_TYPE type, std::vector<CK_BYTE> value) {
     types_.push_back(type);
     values_.push_back(std::move(value));
@@ -43,8 +41,8 @@ class Template {
   std::vector<CK_ATTRIBUTE> attributes_;
 };
 
-void generate_pair(CK_FUNCTION_LIST& module, CK_SESSION_HANDLE session, CK_MECHANISM_TYPE type,
-                   const char* label, Template public_half) {
+void generate_pair(CK_FUNCTION_LIST& module, CK_SESSION_HANDLE session, CK_MECHANISM_TYPE type, const char* label,
+                   Template public_half) {
   public_half.flag(CKA_TOKEN, true).flag(CKA_VERIFY, true).text(CKA_LABEL, label).text(CKA_ID, label);
   Template private_half;
   private_half.flag(CKA_TOKEN, true).flag(CKA_PRIVATE, true).flag(CKA_SENSITIVE, true).flag(CKA_SIGN, true);
@@ -53,8 +51,8 @@ void generate_pair(CK_FUNCTION_LIST& module, CK_SESSION_HANDLE session, CK_MECHA
   CK_OBJECT_HANDLE public_key = 0;
   CK_OBJECT_HANDLE private_key = 0;
   require("C_GenerateKeyPair",
-          module.C_GenerateKeyPair(session, &mechanism, public_half.data(), public_half.size(),
-                                   private_half.data(), private_half.size(), &public_key, &private_key));
+          module.C_GenerateKeyPair(session, &mechanism, public_half.data(), public_half.size(), private_half.data(),
+                                   private_half.size(), &public_key, &private_key));
 }
 
 void create(CK_FUNCTION_LIST& module, CK_SESSION_HANDLE session, Template attributes) {
@@ -65,9 +63,8 @@ void create(CK_FUNCTION_LIST& module, CK_SESSION_HANDLE session, Template attrib
 void create_keys(CK_FUNCTION_LIST& module, CK_SESSION_HANDLE session) {
   generate_pair(module, session, CKM_RSA_PKCS_KEY_PAIR_GEN, kRsaLabel,
                 Template().number(CKA_MODULUS_BITS, 2048).bytes(CKA_PUBLIC_EXPONENT, {1, 0, 1}));
-  generate_pair(
-      module, session, CKM_EC_KEY_PAIR_GEN, kEcLabel,
-      Template().bytes(CKA_EC_PARAMS, {0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07}));
+  generate_pair(module, session, CKM_EC_KEY_PAIR_GEN, kEcLabel,
+                Template().bytes(CKA_EC_PARAMS, {0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07}));
   create(module, session,
          Template()
              .number(CKA_CLASS, CKO_SECRET_KEY)
@@ -102,8 +99,7 @@ void prepare_token(CK_FUNCTION_LIST& module) {
 
   CK_SESSION_HANDLE session = 0;
   constexpr CK_FLAGS kWritable = CKF_SERIAL_SESSION | CKF_RW_SESSION;
-  require("C_OpenSession",
-          module.C_OpenSession(find_bench_slot(module), kWritable, nullptr, nullptr, &session));
+  require("C_OpenSession", module.C_OpenSession(find_bench_slot(module), kWritable, nullptr, nullptr, &session));
   require("C_Login", module.C_Login(session, CKU_SO, pin.data(), pin.size()));
   require("C_InitPIN", module.C_InitPIN(session, pin.data(), pin.size()));
   require("C_Logout", module.C_Logout(session));

@@ -56,18 +56,15 @@ CK_RV Caller::sign(CK_MECHANISM_TYPE type, CK_OBJECT_HANDLE key, CK_ULONG input_
   return module_.C_Sign(session_, input_.data(), input_size, output_.data(), &output_size_);
 }
 
-CK_RV Caller::ecdsa_p256() {
-  return sign(CKM_ECDSA, keys_.ec_private, kDigestSize);
-}
-CK_RV Caller::rsa_2048() {
-  return sign(CKM_SHA256_RSA_PKCS, keys_.rsa_private, kDigestSize);
-}
+CK_RV Caller::ecdsa_p256() { return sign(CKM_ECDSA, keys_.ec_private, kDigestSize); }
+CK_RV Caller::rsa_2048() { return sign(CKM_SHA256_RSA_PKCS, keys_.rsa_private, kDigestSize); }
 
 // As most applications do it: begun, asked for its length, made.
 CK_RV Caller::ecdsa_logical() {
   CK_MECHANISM mechanism{CKM_ECDSA, nullptr, 0};
   if (const CK_RV rv = module_.C_SignInit(session_, &mechanism, keys_.ec_private); rv != CKR_OK) return rv;
-  if (const CK_RV rv = module_.C_Sign(session_, input_.data(), kDigestSize, nullptr, &output_size_); rv != CKR_OK) return rv;
+  if (const CK_RV rv = module_.C_Sign(session_, input_.data(), kDigestSize, nullptr, &output_size_); rv != CKR_OK)
+    return rv;
   return module_.C_Sign(session_, input_.data(), kDigestSize, output_.data(), &output_size_);
 }
 
@@ -76,9 +73,7 @@ CK_RV Caller::aes_cbc(CK_ULONG size) {
   return encrypt({CKM_AES_CBC, iv.data(), iv.size()}, size);
 }
 
-CK_RV Caller::aes_ecb(CK_ULONG size) {
-  return encrypt({CKM_AES_ECB, nullptr, 0}, size);
-}
+CK_RV Caller::aes_ecb(CK_ULONG size) { return encrypt({CKM_AES_ECB, nullptr, 0}, size); }
 
 CK_RV Caller::encrypt(CK_MECHANISM mechanism, CK_ULONG size) {
   if (const CK_RV rv = module_.C_EncryptInit(session_, &mechanism, keys_.aes); rv != CKR_OK) return rv;
@@ -89,12 +84,10 @@ CK_RV Caller::encrypt(CK_MECHANISM mechanism, CK_ULONG size) {
 CK_RV Caller::find() {
   CK_OBJECT_CLASS type = CKO_PRIVATE_KEY;
   std::string label = kEcLabel;
-  std::array<CK_ATTRIBUTE, 2> wanted{
-      {{CKA_CLASS, &type, sizeof type}, {CKA_LABEL, label.data(), label.size()}}};
+  std::array<CK_ATTRIBUTE, 2> wanted{{{CKA_CLASS, &type, sizeof type}, {CKA_LABEL, label.data(), label.size()}}};
   CK_OBJECT_HANDLE object = 0;
   CK_ULONG count = 0;
-  if (const CK_RV rv = module_.C_FindObjectsInit(session_, wanted.data(), wanted.size()); rv != CKR_OK)
-    return rv;
+  if (const CK_RV rv = module_.C_FindObjectsInit(session_, wanted.data(), wanted.size()); rv != CKR_OK) return rv;
   if (const CK_RV rv = module_.C_FindObjects(session_, &object, 1, &count); rv != CKR_OK) return rv;
   if (const CK_RV rv = module_.C_FindObjectsFinal(session_); rv != CKR_OK) return rv;
   return count == 1 && object == keys_.ec_private ? CKR_OK : CKR_GENERAL_ERROR;
@@ -119,7 +112,9 @@ CK_RV Caller::find_and_read() {
                                       {CKA_ID, nullptr, 0},
                                       {CKA_LABEL, nullptr, 0},
                                       {CKA_SIGN, nullptr, 0}}};
-  if (const CK_RV rv = module_.C_GetAttributeValue(session_, keys_.ec_private, wanted.data(), wanted.size()); rv != CKR_OK) return rv;
+  if (const CK_RV rv = module_.C_GetAttributeValue(session_, keys_.ec_private, wanted.data(), wanted.size());
+      rv != CKR_OK)
+    return rv;
   CK_BYTE* place = output_.data();
   for (CK_ATTRIBUTE& attribute : wanted) {
     attribute.pValue = place;

@@ -57,8 +57,7 @@ P11TEST_EXPORT CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR ppFunctionList) 
 }
 
 // Clients ask for the newest.
-P11TEST_EXPORT CK_RV C_GetInterface(CK_UTF8CHAR_PTR, CK_VERSION_PTR, CK_INTERFACE_PTR_PTR ppInterface,
-                                    CK_FLAGS) {
+P11TEST_EXPORT CK_RV C_GetInterface(CK_UTF8CHAR_PTR, CK_VERSION_PTR, CK_INTERFACE_PTR_PTR ppInterface, CK_FLAGS) {
   if (!load()) return CKR_GENERAL_ERROR;
   *ppInterface = &interface;
   return CKR_OK;

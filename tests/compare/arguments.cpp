@@ -22,10 +22,8 @@ bool differs_per_run(CK_ATTRIBUTE_TYPE type) {
     case CKA_EC_POINT:
     case CKA_PUBLIC_KEY_INFO:
     case CKA_UNIQUE_ID:
-    case CKA_ID:
-      return true;
-    default:
-      return false;
+    case CKA_ID: return true;
+    default: return false;
   }
 }
 
@@ -37,12 +35,10 @@ bool length_differs_per_run(CK_ATTRIBUTE_TYPE type) {
     case CKA_EXPONENT_1:
     case CKA_EXPONENT_2:
     case CKA_COEFFICIENT:
-    case CKA_BASE:
-      return true;
+    case CKA_BASE: return true;
     case CKA_VALUE:  // of DH and DSA keys
       return true;
-    default:
-      return false;
+    default: return false;
   }
 }
 
@@ -79,18 +75,10 @@ Input OutputArgument::over(const Input& input) {
 
 void OutputArgument::show(Json& in, const Names&) const {
   switch (room_.kind) {
-    case Room::Kind::kBuffer:
-      in[std::string(name_) + ".room"] = room_.size;
-      return;
-    case Room::Kind::kNull:
-      in[std::string(name_) + ".room"] = nullptr;
-      return;
-    case Room::Kind::kNoLength:
-      in[std::string(name_) + ".room"] = "no length";
-      return;
-    case Room::Kind::kInPlace:
-      in[std::string(name_) + ".room"] = "in place";
-      return;
+    case Room::Kind::kBuffer: in[std::string(name_) + ".room"] = room_.size; return;
+    case Room::Kind::kNull: in[std::string(name_) + ".room"] = nullptr; return;
+    case Room::Kind::kNoLength: in[std::string(name_) + ".room"] = "no length"; return;
+    case Room::Kind::kInPlace: in[std::string(name_) + ".room"] = "in place"; return;
   }
 }
 
@@ -136,7 +124,8 @@ void TemplateArgument::show(Json& in, const Names&) const {
   Json& shown = in[name_] = Json::object();
   for (const Attribute& attribute : source_->attributes()) {
     Json& value = shown[attribute_name(attribute.type)];
-    value = attribute.value.size() > 64 ? Json("… " + std::to_string(attribute.value.size())) : Json(to_hex(attribute.value));
+    value = attribute.value.size() > 64 ? Json("… " + std::to_string(attribute.value.size()))
+                                        : Json(to_hex(attribute.value));
     if (attribute.null_pointer) value = nullptr;
     if (attribute.claimed_length) value = {{"claims", *attribute.claimed_length}};
   }
@@ -167,8 +156,8 @@ void QueryArgument::show(Json& in, const Names&) const {
 
 void QueryArgument::report(Report& report) const {
   // With any other code the buffers are as they were (§5.7.5), whatever object was meant.
-  const bool fills = report.rv == CKR_OK || report.rv == CKR_ATTRIBUTE_SENSITIVE || report.rv == CKR_ATTRIBUTE_TYPE_INVALID ||
-                     report.rv == CKR_BUFFER_TOO_SMALL;
+  const bool fills = report.rv == CKR_OK || report.rv == CKR_ATTRIBUTE_SENSITIVE ||
+                     report.rv == CKR_ATTRIBUTE_TYPE_INVALID || report.rv == CKR_BUFFER_TOO_SMALL;
   auto buffer = buffers_.begin();
   for (std::size_t i = 0; i < query_.size(); ++i, ++buffer) {
     const CK_ATTRIBUTE& attribute = attributes_[i];
@@ -190,7 +179,8 @@ std::vector<Answer> QueryArgument::answers() const {
   auto buffer = buffers_.begin();
   for (const CK_ATTRIBUTE& attribute : attributes_) {
     const bool available = attribute.ulValueLen != CK_UNAVAILABLE_INFORMATION;
-    answers.push_back({attribute.type, attribute.ulValueLen, available ? buffer->front(attribute.ulValueLen) : Bytes{}});
+    answers.push_back(
+        {attribute.type, attribute.ulValueLen, available ? buffer->front(attribute.ulValueLen) : Bytes{}});
     ++buffer;
   }
   return answers;

@@ -47,10 +47,8 @@ struct Plain {
   Value value;
   auto c() { return std::make_tuple(value); }
   void show(Json& in, const Names&) const {
-    if constexpr (std::is_pointer_v<Value>)
-      in[name] = value != nullptr;
-    else
-      in[name] = value;
+    if constexpr (std::is_pointer_v<Value>) in[name] = value != nullptr;
+    else in[name] = value;
   }
   void report(Report&) const {}
 };
@@ -58,7 +56,7 @@ struct Plain {
 struct HandleArgument {
   const char* name;
   CK_ULONG value;
-  HandleNames Names::* kind;
+  HandleNames Names::*kind;
   auto c() { return std::make_tuple(value); }
   void show(Json& in, const Names& names) const { in[name] = (names.*kind).of(value); }
   void report(Report&) const {}
@@ -108,9 +106,7 @@ class OutputArgument {
 class FillArgument {
  public:
   explicit FillArgument(Room room) : room_(room), buffer_(room.kind == Room::Kind::kNull ? 0 : room.size) {}
-  auto c() {
-    return std::make_tuple(room_.kind == Room::Kind::kNull ? nullptr : buffer_.data(), room_.size);
-  }
+  auto c() { return std::make_tuple(room_.kind == Room::Kind::kNull ? nullptr : buffer_.data(), room_.size); }
   void show(Json& in, const Names&) const { in["room"] = room_.size; }
   void report(Report& report) const;
   bool misused() const { return room_.kind == Room::Kind::kNull && room_.size > 0; }
@@ -124,7 +120,7 @@ class FillArgument {
 // A handle or number that the module returns; NULL if the application gave no place.
 class NumberOutArgument {
  public:
-  NumberOutArgument(const char* name, CK_ULONG* place, HandleNames Names::* kind = nullptr)
+  NumberOutArgument(const char* name, CK_ULONG* place, HandleNames Names::*kind = nullptr)
       : name_(name), place_(place), kind_(kind) {}
   auto c() { return std::make_tuple(place_ ? &value_ : nullptr); }
   void show(Json& in, const Names&) const {
@@ -136,7 +132,7 @@ class NumberOutArgument {
  private:
   const char* name_;
   CK_ULONG* place_;
-  HandleNames Names::* kind_;
+  HandleNames Names::*kind_;
   CK_ULONG value_ = kUntouched;
 };
 
@@ -180,9 +176,7 @@ struct MechanismArgument {
   }
   void report(Report&) const {}
   // NULL, or a parameter of which only the length is there.
-  bool misused() const {
-    return !mechanism || (!mechanism->get()->pParameter && mechanism->get()->ulParameterLen > 0);
-  }
+  bool misused() const { return !mechanism || (!mechanism->get()->pParameter && mechanism->get()->ulParameterLen > 0); }
 };
 
 }  // namespace p11shim::compare

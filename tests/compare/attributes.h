@@ -23,11 +23,10 @@ struct Attribute {
 
   Attribute(CK_ATTRIBUTE_TYPE t, const Bytes& bytes) : type(t), value(bytes) {}
   Attribute(CK_ATTRIBUTE_TYPE t, const char* text) : type(t), value(from_text(text)) {}
-  Attribute(CK_ATTRIBUTE_TYPE t, std::same_as<bool> auto flag)
-      : type(t), value(1, flag ? CK_TRUE : CK_FALSE) {}
+  Attribute(CK_ATTRIBUTE_TYPE t, std::same_as<bool> auto flag) : type(t), value(1, flag ? CK_TRUE : CK_FALSE) {}
   template <std::integral Number>
-    requires(!std::same_as<Number, bool>)
-  Attribute(CK_ATTRIBUTE_TYPE t, Number number) : type(t), value(bytes_of(static_cast<CK_ULONG>(number))) {}
+  requires(!std::same_as<Number, bool>) Attribute(CK_ATTRIBUTE_TYPE t, Number number)
+      : type(t), value(bytes_of(static_cast<CK_ULONG>(number))) {}
   Attribute(CK_ATTRIBUTE_TYPE t, const Template& inner);
 
   static Attribute null(CK_ATTRIBUTE_TYPE type, CK_ULONG length);

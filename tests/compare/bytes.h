@@ -28,8 +28,7 @@ struct Input {
     static const CK_BYTE kNoBytes = 0;
     if (!data) data = &kNoBytes;  // empty, but not NULL
   }
-  Input(const char* text)
-      : data(reinterpret_cast<const CK_BYTE*>(text)), size(std::string_view(text).size()) {}
+  Input(const char* text) : data(reinterpret_cast<const CK_BYTE*>(text)), size(std::string_view(text).size()) {}
   static Input null(CK_ULONG size = 0) { return Input(size); }
 
  private:

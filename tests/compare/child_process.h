@@ -11,7 +11,7 @@
 namespace p11shim::compare {
 
 struct ChildEnd {
-  std::string output;  // what it wrote to the descriptor
+  std::string output;   // what it wrote to the descriptor
   std::string failure;  // empty, "signal 11", "exit 1: …", "deadline passed"
   std::string log;      // of the proxyd that it went through, if it did
 };

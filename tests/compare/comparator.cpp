@@ -27,8 +27,8 @@ std::string line_text(const TranscriptLine& line) {
 }  // namespace
 
 std::vector<Difference> compare(const std::string& test_case, const std::string& backend,
-                                const std::vector<TranscriptLine>& direct,
-                                const std::vector<TranscriptLine>& proxied, const AllowedDifferences& allowed) {
+                                const std::vector<TranscriptLine>& direct, const std::vector<TranscriptLine>& proxied,
+                                const AllowedDifferences& allowed) {
   std::vector<Difference> differences;
   auto add = [&](Difference difference) {
     if (!allowed.allows(difference, backend)) differences.push_back(std::move(difference));
@@ -58,9 +58,9 @@ std::vector<Difference> compare(const std::string& test_case, const std::string&
 }
 
 std::string explain(const Difference& difference, const std::vector<TranscriptLine>& direct) {
-  std::string text = difference.test_case + ", call " + std::to_string(difference.line) + ", " +
-                     difference.function + ": " + difference.field + " is " + difference.direct +
-                     " directly, " + difference.proxied + " through the proxy\n";
+  std::string text = difference.test_case + ", call " + std::to_string(difference.line) + ", " + difference.function +
+                     ": " + difference.field + " is " + difference.direct + " directly, " + difference.proxied +
+                     " through the proxy\n";
   const std::size_t first = difference.line > 4 ? difference.line - 4 : 1;
   for (std::size_t line = first; line <= difference.line && line <= direct.size(); ++line)
     text += "    " + std::to_string(line) + "  " + line_text(direct[line - 1]).substr(0, 300) + "\n";

@@ -15,8 +15,7 @@ constexpr char kTable[] =
 
 std::vector<Difference> differences(const std::string& direct, const std::string& proxied,
                                     const std::string& backend = "softhsm", const std::string& name = "a_case") {
-  return compare(name, backend, parse_transcript(direct), parse_transcript(proxied),
-                 AllowedDifferences::parse(kTable));
+  return compare(name, backend, parse_transcript(direct), parse_transcript(proxied), AllowedDifferences::parse(kTable));
 }
 
 std::string line(const std::string& call, const std::string& rv, const std::string& out = "{}") {
@@ -92,13 +91,15 @@ TEST(AllowedDifferences, KnowsWhichRowsNobodyNeeded) {
   EXPECT_EQ(allowed.unused("nss").size(), 1u);
   EXPECT_TRUE(allowed.allows({"a_case", 1, "C_GetTokenInfo", "utcTime", "1", "2"}, "softhsm"));
   ASSERT_EQ(allowed.unused("softhsm").size(), 1u);
-  EXPECT_EQ(allowed.unused("softhsm")[0], "C_WaitForSlotEvent | rv | softhsm | CKR_NO_EVENT | CKR_FUNCTION_NOT_SUPPORTED | wait_*");
+  EXPECT_EQ(allowed.unused("softhsm")[0],
+            "C_WaitForSlotEvent | rv | softhsm | CKR_NO_EVENT | CKR_FUNCTION_NOT_SUPPORTED | wait_*");
 }
 
 TEST(AllowedDifferences, ReadsOnlyItsOwnTable) { EXPECT_EQ(AllowedDifferences::parse(kTable).size(), 2u); }
 
 TEST(AllowedDifferences, RefusesARowThatIsNotComplete) {
-  const std::string header = "| function | field | backend | direct | proxied | case | why |\n|---|---|---|---|---|---|---|\n";
+  const std::string header =
+      "| function | field | backend | direct | proxied | case | why |\n|---|---|---|---|---|---|---|\n";
   EXPECT_THROW(AllowedDifferences::parse(header + "| C_Sign | rv | * | * | * |\n"), std::runtime_error);
   EXPECT_THROW(AllowedDifferences::parse(header + "| C_Sign | rv | * | * | * | * | |\n"), std::runtime_error);
 }

@@ -75,8 +75,8 @@ std::vector<std::string> AllowedDifferences::unused(const std::string& backend) 
   std::vector<std::string> unused;
   for (const Row& row : rows_)
     if (!row.used && matches(row.backend, backend))
-      unused.push_back(row.function + " | " + row.field + " | " + row.backend + " | " + row.direct + " | " + row.proxied + " | " +
-                       row.test_case);
+      unused.push_back(row.function + " | " + row.field + " | " + row.backend + " | " + row.direct + " | " +
+                       row.proxied + " | " + row.test_case);
   return unused;
 }
 

@@ -9,10 +9,10 @@ namespace p11shim::compare {
 // One place where two transcripts say different things.
 struct Difference {
   std::string test_case;
-  std::size_t line = 0;   // of the transcript, from 1
+  std::size_t line = 0;  // of the transcript, from 1
   std::string function;
-  std::string field;      // "rv", or a field of the output
-  std::string direct;     // "(none)" where a side says nothing
+  std::string field;   // "rv", or a field of the output
+  std::string direct;  // "(none)" where a side says nothing
   std::string proxied;
 };
 

@@ -24,8 +24,6 @@ bool GuardedBuffer::changed_from(std::size_t offset) const {
   return !std::equal(memory_.begin() + from, memory_.end() - kGuard, before_.begin() + from);
 }
 
-Bytes GuardedBuffer::front(std::size_t length) const {
-  return Bytes(data(), data() + std::min(length, size_));
-}
+Bytes GuardedBuffer::front(std::size_t length) const { return Bytes(data(), data() + std::min(length, size_)); }
 
 }  // namespace p11shim::compare

@@ -8,9 +8,7 @@ std::string text(const CK_UTF8CHAR (&field)[Size]) {
   return std::string(reinterpret_cast<const char*>(field), Size);
 }
 
-std::string version(CK_VERSION version) {
-  return std::to_string(version.major) + "." + std::to_string(version.minor);
-}
+std::string version(CK_VERSION version) { return std::to_string(version.major) + "." + std::to_string(version.minor); }
 
 Json count(CK_ULONG number) {
   if (number == CK_UNAVAILABLE_INFORMATION) return "unavailable";

@@ -100,8 +100,8 @@ Mechanism Mechanism::des_cbc_encrypt_data(CK_MECHANISM_TYPE type, const Bytes& i
   return with(type, parameter, std::move(parts));
 }
 
-Mechanism Mechanism::pbkd2(const Bytes& salt, CK_ULONG iterations,
-                           CK_PKCS5_PBKD2_PSEUDO_RANDOM_FUNCTION_TYPE prf, const Bytes& password) {
+Mechanism Mechanism::pbkd2(const Bytes& salt, CK_ULONG iterations, CK_PKCS5_PBKD2_PSEUDO_RANDOM_FUNCTION_TYPE prf,
+                           const Bytes& password) {
   std::list<Bytes> parts{salt, password, Bytes(sizeof(CK_ULONG))};
   const CK_ULONG password_length = size_of(password);
   std::memcpy(parts.back().data(), &password_length, sizeof password_length);
@@ -134,8 +134,7 @@ Mechanism Mechanism::object_handle(CK_MECHANISM_TYPE type, CK_OBJECT_HANDLE obje
 
 bool Mechanism::randomised(Use use) const {
   switch (mechanism_.mechanism) {
-    case CKM_RSA_PKCS:
-      return use == Use::kEncrypt;
+    case CKM_RSA_PKCS: return use == Use::kEncrypt;
     case CKM_RSA_PKCS_OAEP:
     case CKM_RSA_PKCS_PSS:
     case CKM_SHA1_RSA_PKCS_PSS:
@@ -151,10 +150,8 @@ bool Mechanism::randomised(Use use) const {
     case CKM_ECDSA_SHA224:
     case CKM_ECDSA_SHA256:
     case CKM_ECDSA_SHA384:
-    case CKM_ECDSA_SHA512:
-      return true;
-    default:
-      return false;
+    case CKM_ECDSA_SHA512: return true;
+    default: return false;
   }
 }
 

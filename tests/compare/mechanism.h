@@ -16,8 +16,7 @@ class Mechanism {
   // A parameter pointer and length that need not fit together.
   static Mechanism raw(CK_MECHANISM_TYPE type, void* parameter, CK_ULONG length);
 
-  static Mechanism pss(CK_MECHANISM_TYPE type, CK_MECHANISM_TYPE hash, CK_RSA_PKCS_MGF_TYPE mgf,
-                       CK_ULONG salt_length);
+  static Mechanism pss(CK_MECHANISM_TYPE type, CK_MECHANISM_TYPE hash, CK_RSA_PKCS_MGF_TYPE mgf, CK_ULONG salt_length);
   static Mechanism oaep(CK_MECHANISM_TYPE hash, CK_RSA_PKCS_MGF_TYPE mgf, const Bytes& label = {});
   static Mechanism gcm(const Bytes& iv, const Bytes& aad = {}, CK_ULONG tag_bits = 128);
   static Mechanism ctr(const Bytes& counter_block, CK_ULONG counter_bits = 128);

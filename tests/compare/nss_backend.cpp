@@ -15,9 +15,8 @@ std::string NssBackend::module() const {
 Environment NssBackend::environment(const std::filesystem::path&) const {
   // The PIN's key derivation takes a noticeable time otherwise, at every login of every case. The cache is a copy of
   // the database that NSS makes where files are slow: other processes' changes do not show there.
-  return {{"NSS_MIN_MP_PBE_ITERATION_COUNT", "1"},
-          {"NSS_MAX_MP_PBE_ITERATION_COUNT", "1"},
-          {"NSS_SDB_USE_CACHE", "no"}};
+  return {
+      {"NSS_MIN_MP_PBE_ITERATION_COUNT", "1"}, {"NSS_MAX_MP_PBE_ITERATION_COUNT", "1"}, {"NSS_SDB_USE_CACHE", "no"}};
 }
 
 std::string NssBackend::library_parameters(const std::filesystem::path& directory) const {

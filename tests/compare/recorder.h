@@ -125,8 +125,7 @@ class Recorder {
   Outcome wrap_key(Session session, Mechanism* mechanism, Object wrapping_key, Object key, Room room);
   CK_RV unwrap_key(Session session, Mechanism* mechanism, Object unwrapping_key, Input wrapped,
                    const Template& attributes, Object* key);
-  CK_RV derive_key(Session session, Mechanism* mechanism, Object base_key, const Template& attributes,
-                   Object* key);
+  CK_RV derive_key(Session session, Mechanism* mechanism, Object base_key, const Template& attributes, Object* key);
 
   // operations (recorder_operations.cpp)
   CK_RV encrypt_init(Session session, Mechanism* mechanism, Object key);
@@ -165,14 +164,12 @@ class Recorder {
   CK_RV message_encrypt_init(Session session, Mechanism* mechanism, Object key);
   Outcome encrypt_message(Session session, MessageParameter* parameter, Input aad, Input data, Room room);
   CK_RV encrypt_message_begin(Session session, MessageParameter* parameter, Input aad);
-  Outcome encrypt_message_next(Session session, MessageParameter* parameter, Input part, Room room,
-                               CK_FLAGS flags);
+  Outcome encrypt_message_next(Session session, MessageParameter* parameter, Input part, Room room, CK_FLAGS flags);
   CK_RV message_encrypt_final(Session session);
   CK_RV message_decrypt_init(Session session, Mechanism* mechanism, Object key);
   Outcome decrypt_message(Session session, MessageParameter* parameter, Input aad, Input data, Room room);
   CK_RV decrypt_message_begin(Session session, MessageParameter* parameter, Input aad);
-  Outcome decrypt_message_next(Session session, MessageParameter* parameter, Input part, Room room,
-                               CK_FLAGS flags);
+  Outcome decrypt_message_next(Session session, MessageParameter* parameter, Input part, Room room, CK_FLAGS flags);
   CK_RV message_decrypt_final(Session session);
   CK_RV message_sign_init(Session session, Mechanism* mechanism, Object key);
   Outcome sign_message(Session session, MessageParameter* parameter, Input data, Room room);
@@ -194,8 +191,7 @@ class Recorder {
   Outcome output_call(const char* name, Function function, Room room, Session session, Activity activity,
                       Before&&... before);
   template <class Function>
-  Outcome crypt_call(const char* name, Function function, Session session, Input data, Room room,
-                     Activity activity);
+  Outcome crypt_call(const char* name, Function function, Session session, Input data, Room room, Activity activity);
 
   void start(CK_RV rv, Session session, Activity activity, const Mechanism* mechanism, Object key);
   bool blurred(Session session, Activity activity) const;

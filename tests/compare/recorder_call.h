@@ -49,8 +49,7 @@ Outcome Recorder::crypt_call(const char* name, Function function, Session sessio
                              Activity activity) {
   OutputArgument output("output", room);
   const bool exact = !(blur_this_call_ = blurred(session, activity));
-  const CK_RV rv =
-      call(name, function, session_argument(session), InputArgument{"data", output.over(data)}, output);
+  const CK_RV rv = call(name, function, session_argument(session), InputArgument{"data", output.over(data)}, output);
   return {rv, output.length(), output.bytes(), exact};
 }
 

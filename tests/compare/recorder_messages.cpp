@@ -28,9 +28,8 @@ CK_RV Recorder::message_encrypt_init(Session session, Mechanism* mechanism, Obje
 Outcome Recorder::encrypt_message(Session session, MessageParameter* parameter, Input aad, Input data, Room room) {
   OutputArgument output("output", room);
   blur_this_call_ = blurred(session, Activity::kMessageEncrypt);
-  const CK_RV rv =
-      call(P11_V3(C_EncryptMessage), session_argument(session), ParameterArgument{parameter},
-           InputArgument{"aad", aad}, InputArgument{"data", output.over(data)}, output);
+  const CK_RV rv = call(P11_V3(C_EncryptMessage), session_argument(session), ParameterArgument{parameter},
+                        InputArgument{"aad", aad}, InputArgument{"data", output.over(data)}, output);
   return {rv, output.length(), output.bytes()};
 }
 
@@ -43,9 +42,8 @@ Outcome Recorder::encrypt_message_next(Session session, MessageParameter* parame
                                        CK_FLAGS flags) {
   OutputArgument output("output", room);
   blur_this_call_ = blurred(session, Activity::kMessageEncrypt);
-  const CK_RV rv =
-      call(P11_V3(C_EncryptMessageNext), session_argument(session), ParameterArgument{parameter},
-           InputArgument{"data", output.over(part)}, output, Plain<CK_FLAGS>{"flags", flags});
+  const CK_RV rv = call(P11_V3(C_EncryptMessageNext), session_argument(session), ParameterArgument{parameter},
+                        InputArgument{"data", output.over(part)}, output, Plain<CK_FLAGS>{"flags", flags});
   return {rv, output.length(), output.bytes()};
 }
 
@@ -63,9 +61,8 @@ CK_RV Recorder::message_decrypt_init(Session session, Mechanism* mechanism, Obje
 Outcome Recorder::decrypt_message(Session session, MessageParameter* parameter, Input aad, Input data, Room room) {
   OutputArgument output("output", room);
   blur_this_call_ = blurred(session, Activity::kMessageDecrypt);
-  const CK_RV rv =
-      call(P11_V3(C_DecryptMessage), session_argument(session), ParameterArgument{parameter},
-           InputArgument{"aad", aad}, InputArgument{"data", output.over(data)}, output);
+  const CK_RV rv = call(P11_V3(C_DecryptMessage), session_argument(session), ParameterArgument{parameter},
+                        InputArgument{"aad", aad}, InputArgument{"data", output.over(data)}, output);
   return {rv, output.length(), output.bytes()};
 }
 
@@ -78,9 +75,8 @@ Outcome Recorder::decrypt_message_next(Session session, MessageParameter* parame
                                        CK_FLAGS flags) {
   OutputArgument output("output", room);
   blur_this_call_ = blurred(session, Activity::kMessageDecrypt);
-  const CK_RV rv =
-      call(P11_V3(C_DecryptMessageNext), session_argument(session), ParameterArgument{parameter},
-           InputArgument{"data", output.over(part)}, output, Plain<CK_FLAGS>{"flags", flags});
+  const CK_RV rv = call(P11_V3(C_DecryptMessageNext), session_argument(session), ParameterArgument{parameter},
+                        InputArgument{"data", output.over(part)}, output, Plain<CK_FLAGS>{"flags", flags});
   return {rv, output.length(), output.bytes()};
 }
 

@@ -20,9 +20,8 @@ CK_RV Recorder::create_object(Session session, const Template* attributes, Objec
 }
 
 CK_RV Recorder::copy_object(Session session, Object object, const Template& attributes, Object* copy) {
-  const CK_RV rv =
-      call(P11_V2(C_CopyObject), session_argument(session), object_argument(object),
-           TemplateArgument{"template", &attributes}, NumberOutArgument("copy", copy, &Names::objects));
+  const CK_RV rv = call(P11_V2(C_CopyObject), session_argument(session), object_argument(object),
+                        TemplateArgument{"template", &attributes}, NumberOutArgument("copy", copy, &Names::objects));
   made(rv, copy, random_objects_.contains(object));
   return rv;
 }
@@ -39,8 +38,7 @@ CK_RV Recorder::get_object_size(Session session, Object object, CK_ULONG* size) 
 Attributes Recorder::get_attribute_value(Session session, Object object, const Query& query) {
   QueryArgument asked(query);
   blur_this_call_ = random_objects_.contains(object);
-  const CK_RV rv =
-      call(P11_V2(C_GetAttributeValue), session_argument(session), object_argument(object), asked);
+  const CK_RV rv = call(P11_V2(C_GetAttributeValue), session_argument(session), object_argument(object), asked);
   return {rv, asked.answers()};
 }
 
@@ -57,8 +55,7 @@ struct NullQuery {
 }  // namespace
 
 CK_RV Recorder::get_attribute_value_null(Session session, Object object, CK_ULONG count) {
-  return call(P11_V2(C_GetAttributeValue), session_argument(session), object_argument(object),
-              NullQuery{count});
+  return call(P11_V2(C_GetAttributeValue), session_argument(session), object_argument(object), NullQuery{count});
 }
 
 CK_RV Recorder::set_attribute_value(Session session, Object object, const Template& attributes) {
@@ -67,8 +64,7 @@ CK_RV Recorder::set_attribute_value(Session session, Object object, const Templa
 }
 
 CK_RV Recorder::find_objects_init(Session session, const Template* attributes) {
-  const CK_RV rv =
-      call(P11_V2(C_FindObjectsInit), session_argument(session), TemplateArgument{"template", attributes});
+  const CK_RV rv = call(P11_V2(C_FindObjectsInit), session_argument(session), TemplateArgument{"template", attributes});
   if (rv == CKR_OK) finds_[session] = {};
   return rv;
 }
@@ -184,20 +180,19 @@ std::string Recorder::identity(Session session, Object object) const {
 }
 
 CK_RV Recorder::generate_key(Session session, Mechanism* mechanism, const Template& attributes, Object* key) {
-  const CK_RV rv =
-      call(P11_V2(C_GenerateKey), session_argument(session), MechanismArgument{mechanism},
-           TemplateArgument{"template", &attributes}, NumberOutArgument("key", key, &Names::objects));
+  const CK_RV rv = call(P11_V2(C_GenerateKey), session_argument(session), MechanismArgument{mechanism},
+                        TemplateArgument{"template", &attributes}, NumberOutArgument("key", key, &Names::objects));
   made(rv, key, true);
   return rv;
 }
 
 CK_RV Recorder::generate_key_pair(Session session, Mechanism* mechanism, const Template& public_attributes,
                                   const Template& private_attributes, Object* public_key, Object* private_key) {
-  const CK_RV rv = call(P11_V2(C_GenerateKeyPair), session_argument(session), MechanismArgument{mechanism},
-                        TemplateArgument{"public", &public_attributes},
-                        TemplateArgument{"private", &private_attributes},
-                        NumberOutArgument("public_key", public_key, &Names::objects),
-                        NumberOutArgument("private_key", private_key, &Names::objects));
+  const CK_RV rv =
+      call(P11_V2(C_GenerateKeyPair), session_argument(session), MechanismArgument{mechanism},
+           TemplateArgument{"public", &public_attributes}, TemplateArgument{"private", &private_attributes},
+           NumberOutArgument("public_key", public_key, &Names::objects),
+           NumberOutArgument("private_key", private_key, &Names::objects));
   made(rv, public_key, true);
   made(rv, private_key, true);
   return rv;
@@ -215,20 +210,18 @@ Outcome Recorder::wrap_key(Session session, Mechanism* mechanism, Object wrappin
 
 CK_RV Recorder::unwrap_key(Session session, Mechanism* mechanism, Object unwrapping_key, Input wrapped,
                            const Template& attributes, Object* key) {
-  const CK_RV rv =
-      call(P11_V2(C_UnwrapKey), session_argument(session), MechanismArgument{mechanism},
-           object_argument(unwrapping_key, "unwrapping_key"), InputArgument{"wrapped", wrapped},
-           TemplateArgument{"template", &attributes}, NumberOutArgument("key", key, &Names::objects));
+  const CK_RV rv = call(P11_V2(C_UnwrapKey), session_argument(session), MechanismArgument{mechanism},
+                        object_argument(unwrapping_key, "unwrapping_key"), InputArgument{"wrapped", wrapped},
+                        TemplateArgument{"template", &attributes}, NumberOutArgument("key", key, &Names::objects));
   made(rv, key, random_objects_.contains(unwrapping_key) || blurs_ > 0);
   return rv;
 }
 
 CK_RV Recorder::derive_key(Session session, Mechanism* mechanism, Object base_key, const Template& attributes,
                            Object* key) {
-  const CK_RV rv =
-      call(P11_V2(C_DeriveKey), session_argument(session), MechanismArgument{mechanism},
-           object_argument(base_key, "base_key"), TemplateArgument{"template", &attributes},
-           NumberOutArgument("key", key, &Names::objects));
+  const CK_RV rv = call(P11_V2(C_DeriveKey), session_argument(session), MechanismArgument{mechanism},
+                        object_argument(base_key, "base_key"), TemplateArgument{"template", &attributes},
+                        NumberOutArgument("key", key, &Names::objects));
   made(rv, key, random_objects_.contains(base_key) || blurs_ > 0);
   return rv;
 }

@@ -14,8 +14,8 @@ bool Recorder::blurred(Session session, Activity activity) const {
 }
 
 CK_RV Recorder::encrypt_init(Session session, Mechanism* mechanism, Object key) {
-  const CK_RV rv = call(P11_V2(C_EncryptInit), session_argument(session), MechanismArgument{mechanism},
-                        object_argument(key, "key"));
+  const CK_RV rv =
+      call(P11_V2(C_EncryptInit), session_argument(session), MechanismArgument{mechanism}, object_argument(key, "key"));
   start(rv, session, Activity::kEncrypt, mechanism, key);
   return rv;
 }
@@ -33,8 +33,8 @@ Outcome Recorder::encrypt_final(Session session, Room room) {
 }
 
 CK_RV Recorder::decrypt_init(Session session, Mechanism* mechanism, Object key) {
-  const CK_RV rv = call(P11_V2(C_DecryptInit), session_argument(session), MechanismArgument{mechanism},
-                        object_argument(key, "key"));
+  const CK_RV rv =
+      call(P11_V2(C_DecryptInit), session_argument(session), MechanismArgument{mechanism}, object_argument(key, "key"));
   start(rv, session, Activity::kDecrypt, nullptr, key);
   if (rv == CKR_OK) random_activities_[{session, Activity::kDecrypt}] = random_objects_.contains(key);
   return rv;
@@ -77,8 +77,8 @@ Outcome Recorder::digest_final(Session session, Room room) {
 }
 
 CK_RV Recorder::sign_init(Session session, Mechanism* mechanism, Object key) {
-  const CK_RV rv = call(P11_V2(C_SignInit), session_argument(session), MechanismArgument{mechanism},
-                        object_argument(key, "key"));
+  const CK_RV rv =
+      call(P11_V2(C_SignInit), session_argument(session), MechanismArgument{mechanism}, object_argument(key, "key"));
   start(rv, session, Activity::kSign, mechanism, key);
   return rv;
 }

@@ -68,7 +68,8 @@ TEST(OutputArgument, SeesBytesBeyondTheLength) {
 }
 
 TEST(OutputArgument, SeesAChangedBufferAfterAnError) {
-  const Json out = reported(Room::of(4), CKR_DEVICE_ERROR, [](CK_BYTE* buffer, CK_ULONG*) { std::memset(buffer, 0, 4); });
+  const Json out =
+      reported(Room::of(4), CKR_DEVICE_ERROR, [](CK_BYTE* buffer, CK_ULONG*) { std::memset(buffer, 0, 4); });
   EXPECT_TRUE(out.contains("output.scribbled"));
   EXPECT_FALSE(out.contains("output"));
 }

@@ -10,8 +10,11 @@ namespace {
 // (array, *count) with the capacity in CK_ULONGs: slot ids and mechanism types.
 class ListArgument {
  public:
-  ListArgument(Room room, HandleNames Names::* kind)
-      : room_(room), kind_(kind), count_(room.size), buffer_(room.kind == Room::Kind::kNull ? 0 : room.size * sizeof(CK_ULONG)) {}
+  ListArgument(Room room, HandleNames Names::*kind)
+      : room_(room),
+        kind_(kind),
+        count_(room.size),
+        buffer_(room.kind == Room::Kind::kNull ? 0 : room.size * sizeof(CK_ULONG)) {}
   auto c() {
     return std::make_tuple(room_.kind == Room::Kind::kNull ? nullptr : reinterpret_cast<CK_ULONG*>(buffer_.data()),
                            room_.kind == Room::Kind::kNoLength ? nullptr : &count_);
@@ -27,8 +30,7 @@ class ListArgument {
     if (buffer_.changed_from(listed.size() * sizeof(CK_ULONG))) report.out["scribbled"] = true;
     if (report.rv != CKR_OK || room_.kind == Room::Kind::kNull || report.blurred) return;
     Json& list = report.out["list"] = Json::array();
-    for (CK_ULONG value : listed)
-      list.push_back(kind_ ? (report.names.*kind_).found(value) : mechanism_name(value));
+    for (CK_ULONG value : listed) list.push_back(kind_ ? (report.names.*kind_).found(value) : mechanism_name(value));
   }
   std::vector<CK_ULONG> values(CK_RV rv) const {
     if (rv != CKR_OK || room_.kind == Room::Kind::kNull || count_ > room_.size) return {};
@@ -38,7 +40,7 @@ class ListArgument {
 
  private:
   Room room_;
-  HandleNames Names::* kind_;
+  HandleNames Names::*kind_;
   CK_ULONG count_;
   GuardedBuffer buffer_;
 };
@@ -84,8 +86,9 @@ CK_RV Recorder::get_info(CK_INFO* info) { return call(P11_V2(C_GetInfo), InfoArg
 
 CK_RV Recorder::get_slot_list(bool token_present, Room room, std::vector<CK_SLOT_ID>* slots) {
   ListArgument list(room, &Names::slots);
-  const CK_RV rv = call(P11_V2(C_GetSlotList),
-                        Plain<CK_BBOOL>{"token_present", static_cast<CK_BBOOL>(token_present ? CK_TRUE : CK_FALSE)}, list);
+  const CK_RV rv =
+      call(P11_V2(C_GetSlotList),
+           Plain<CK_BBOOL>{"token_present", static_cast<CK_BBOOL>(token_present ? CK_TRUE : CK_FALSE)}, list);
   if (slots) *slots = list.values(rv);
   return rv;
 }
@@ -111,8 +114,7 @@ CK_RV Recorder::get_mechanism_info(CK_SLOT_ID slot, CK_MECHANISM_TYPE type, CK_M
 }
 
 CK_RV Recorder::init_token(CK_SLOT_ID slot, Input pin, const char* label) {
-  const CK_RV rv =
-      call(P11_V2(C_InitToken), slot_argument(slot), InputArgument{"pin", pin}, LabelArgument(label));
+  const CK_RV rv = call(P11_V2(C_InitToken), slot_argument(slot), InputArgument{"pin", pin}, LabelArgument(label));
   if (rv == CKR_OK) names_.objects.renew();
   return rv;
 }
@@ -182,16 +184,14 @@ Outcome Recorder::get_operation_state(Session session, Room room) {
   return {rv, state.length(), state.bytes()};
 }
 
-CK_RV Recorder::set_operation_state(Session session, Input state, Object encryption_key,
-                                    Object authentication_key) {
+CK_RV Recorder::set_operation_state(Session session, Input state, Object encryption_key, Object authentication_key) {
   return call(P11_V2(C_SetOperationState), session_argument(session), InputArgument{"state", state},
               object_argument(encryption_key, "encryption_key"),
               object_argument(authentication_key, "authentication_key"));
 }
 
 CK_RV Recorder::login(Session session, CK_USER_TYPE user, Input pin) {
-  return call(P11_V2(C_Login), session_argument(session), Plain<CK_USER_TYPE>{"user", user},
-              InputArgument{"pin", pin});
+  return call(P11_V2(C_Login), session_argument(session), Plain<CK_USER_TYPE>{"user", user}, InputArgument{"pin", pin});
 }
 
 CK_RV Recorder::login_user(Session session, CK_USER_TYPE user, Input pin, Input name) {
@@ -209,9 +209,7 @@ CK_RV Recorder::get_function_status(Session session) {
   return call(P11_V2(C_GetFunctionStatus), session_argument(session));
 }
 
-CK_RV Recorder::cancel_function(Session session) {
-  return call(P11_V2(C_CancelFunction), session_argument(session));
-}
+CK_RV Recorder::cancel_function(Session session) { return call(P11_V2(C_CancelFunction), session_argument(session)); }
 
 CK_RV Recorder::session_cancel(Session session, CK_FLAGS flags) {
   return call(P11_V3(C_SessionCancel), session_argument(session), Plain<CK_FLAGS>{"flags", flags});

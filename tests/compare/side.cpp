@@ -12,8 +12,8 @@ constexpr auto kPopulateDeadline = std::chrono::seconds(60);
 FreshTokens::FreshTokens(const Backend& backend, const std::string& module) : backend_(backend), module_(module) {
   const auto tokens = directory_.path() / "t";
   backend_.settle(tokens);
-  const ChildEnd end = run_in_child(backend_.environment(tokens), kPopulateDeadline,
-                                    [&](int) { backend_.populate(tokens, module_); });
+  const ChildEnd end =
+      run_in_child(backend_.environment(tokens), kPopulateDeadline, [&](int) { backend_.populate(tokens, module_); });
   if (!end.failure.empty()) throw std::runtime_error("cannot make fresh tokens: " + end.failure);
 }
 
@@ -22,8 +22,7 @@ void FreshTokens::copy_to(const std::filesystem::path& directory) const {
   backend_.settle(directory);
 }
 
-ChildEnd Side::run(const std::function<void(const Scene&, int fd)>& application,
-                   std::chrono::seconds deadline) const {
+ChildEnd Side::run(const std::function<void(const Scene&, int fd)>& application, std::chrono::seconds deadline) const {
   const Stage stage(*this);
   const Scene scene = stage.scene();
   ChildEnd end = run_in_child(stage.environment(), deadline, [&](int fd) { application(scene, fd); });

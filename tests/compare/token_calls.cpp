@@ -12,9 +12,7 @@
 namespace p11shim::compare {
 namespace {
 
-CK_UTF8CHAR* utf8(const std::string& text) {
-  return reinterpret_cast<CK_UTF8CHAR*>(const_cast<char*>(text.data()));
-}
+CK_UTF8CHAR* utf8(const std::string& text) { return reinterpret_cast<CK_UTF8CHAR*>(const_cast<char*>(text.data())); }
 
 CK_SLOT_ID slot_where(CK_FUNCTION_LIST& functions, const std::function<bool(const CK_TOKEN_INFO&)>& wanted) {
   CK_ULONG count = 0;
@@ -57,8 +55,7 @@ CK_RV init_token(CK_FUNCTION_LIST& functions, CK_SLOT_ID slot, const std::string
 void init_user_pin(CK_FUNCTION_LIST& functions, CK_SLOT_ID slot, const std::string& so_pin) {
   const std::string pin = kUserPin;
   CK_SESSION_HANDLE session = CK_INVALID_HANDLE;
-  must(functions.C_OpenSession(slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, nullptr, nullptr, &session),
-       "C_OpenSession");
+  must(functions.C_OpenSession(slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, nullptr, nullptr, &session), "C_OpenSession");
   must(functions.C_Login(session, CKU_SO, utf8(so_pin), so_pin.size()), "C_Login");
   must(functions.C_InitPIN(session, utf8(pin), pin.size()), "C_InitPIN");
   must(functions.C_CloseSession(session), "C_CloseSession");

@@ -33,9 +33,9 @@ class Application : public Recorder {
   CK_RV initialize_plainly();
   void find_slots();
 
-  CK_SLOT_ID slot = 0;         // of the token with keys and PINs
-  CK_SLOT_ID other_slot = 0;   // of another token
-  CK_SLOT_ID crypto_slot = 0;  // of a token where session objects need no login
+  CK_SLOT_ID slot = 0;              // of the token with keys and PINs
+  CK_SLOT_ID other_slot = 0;        // of another token
+  CK_SLOT_ID crypto_slot = 0;       // of a token where session objects need no login
   CK_SLOT_ID fresh_slot = kNoSlot;  // without an initialised token
 
   static constexpr CK_SLOT_ID kNoSlot = 0x7ffffff0UL;
@@ -64,7 +64,9 @@ struct Case {
 };
 
 // A function with its name.
-#define P11_CASE(function) {#function, function}
-#define P11_CASE_ON(backend, function) {#function, function, backend}
+#define P11_CASE(function) \
+  { #function, function }
+#define P11_CASE_ON(backend, function) \
+  { #function, function, backend }
 
 }  // namespace p11shim::contract

@@ -68,13 +68,32 @@ void empty_values(Application& app) {
 
 void of_every_class(Application& app) {
   const auto session = app.start_logged_in();
-  for (const Template& attributes : {data_object(), stored("certificate").with({{CKA_TOKEN, false}}), rsa_public(), rsa_private(), aes()}) {
+  for (const Template& attributes :
+       {data_object(), stored("certificate").with({{CKA_TOKEN, false}}), rsa_public(), rsa_private(), aes()}) {
     const auto object = app.create(session, attributes);
-    for (CK_ATTRIBUTE_TYPE type :
-         {CKA_CLASS, CKA_APPLICATION, CKA_OBJECT_ID, CKA_CERTIFICATE_TYPE, CKA_ISSUER, CKA_SERIAL_NUMBER, CKA_URL,
-          CKA_JAVA_MIDP_SECURITY_DOMAIN, CKA_CERTIFICATE_CATEGORY, CKA_HASH_OF_SUBJECT_PUBLIC_KEY, CKA_MODULUS,
-          CKA_PRIVATE_EXPONENT, CKA_PRIME_1, CKA_COEFFICIENT, CKA_VALUE, CKA_VALUE_LEN, CKA_EC_PARAMS, CKA_PRIME,
-          CKA_UNIQUE_ID, CKA_PROFILE_ID, CKA_WRAP_TEMPLATE, CKA_ALLOWED_MECHANISMS, CKA_OTP_FORMAT})
+    for (CK_ATTRIBUTE_TYPE type : {CKA_CLASS,
+                                   CKA_APPLICATION,
+                                   CKA_OBJECT_ID,
+                                   CKA_CERTIFICATE_TYPE,
+                                   CKA_ISSUER,
+                                   CKA_SERIAL_NUMBER,
+                                   CKA_URL,
+                                   CKA_JAVA_MIDP_SECURITY_DOMAIN,
+                                   CKA_CERTIFICATE_CATEGORY,
+                                   CKA_HASH_OF_SUBJECT_PUBLIC_KEY,
+                                   CKA_MODULUS,
+                                   CKA_PRIVATE_EXPONENT,
+                                   CKA_PRIME_1,
+                                   CKA_COEFFICIENT,
+                                   CKA_VALUE,
+                                   CKA_VALUE_LEN,
+                                   CKA_EC_PARAMS,
+                                   CKA_PRIME,
+                                   CKA_UNIQUE_ID,
+                                   CKA_PROFILE_ID,
+                                   CKA_WRAP_TEMPLATE,
+                                   CKA_ALLOWED_MECHANISMS,
+                                   CKA_OTP_FORMAT})
       app.get_attribute_value(session, object, {{type, 1024}});
   }
   app.finalize();

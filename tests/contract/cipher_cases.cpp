@@ -300,15 +300,30 @@ void rsa_decrypt_garbage(Application& app) {
 }
 
 constexpr Case kCases[] = {
-    P11_CASE(aes_ecb),          P11_CASE(aes_cbc),          P11_CASE(aes_cbc_pad),
-    P11_CASE(aes_ctr),          P11_CASE(aes_ctr_narrow_counter), P11_CASE(aes_gcm),
-    P11_CASE(aes_gcm_no_aad),   P11_CASE(aes_gcm_short_tag), P11_CASE(aes_gcm_long_iv),
-    P11_CASE(des3_ecb),         P11_CASE(des3_cbc),         P11_CASE(des3_cbc_pad),
-    P11_CASE(chacha20_poly1305), P11_CASE(aes_bad_parameters), P11_CASE(aes_gcm_tampered),
-    P11_CASE(cbc_pad_bad_padding), P11_CASE(in_place),      P11_CASE(large_payloads),
+    P11_CASE(aes_ecb),
+    P11_CASE(aes_cbc),
+    P11_CASE(aes_cbc_pad),
+    P11_CASE(aes_ctr),
+    P11_CASE(aes_ctr_narrow_counter),
+    P11_CASE(aes_gcm),
+    P11_CASE(aes_gcm_no_aad),
+    P11_CASE(aes_gcm_short_tag),
+    P11_CASE(aes_gcm_long_iv),
+    P11_CASE(des3_ecb),
+    P11_CASE(des3_cbc),
+    P11_CASE(des3_cbc_pad),
+    P11_CASE(chacha20_poly1305),
+    P11_CASE(aes_bad_parameters),
+    P11_CASE(aes_gcm_tampered),
+    P11_CASE(cbc_pad_bad_padding),
+    P11_CASE(in_place),
+    P11_CASE(large_payloads),
     P11_CASE(large_parts),
-    P11_CASE(rsa_pkcs_encrypt), P11_CASE(rsa_decrypt_small_buffers), P11_CASE(rsa_raw),
-    P11_CASE(rsa_oaep),         P11_CASE(rsa_decrypt_garbage),
+    P11_CASE(rsa_pkcs_encrypt),
+    P11_CASE(rsa_decrypt_small_buffers),
+    P11_CASE(rsa_raw),
+    P11_CASE(rsa_oaep),
+    P11_CASE(rsa_decrypt_garbage),
 };
 
 }  // namespace

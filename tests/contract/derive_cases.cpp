@@ -5,7 +5,7 @@ namespace p11shim::contract {
 namespace {
 
 Template derived(CK_KEY_TYPE type, CK_ULONG length) {
-  return {{CKA_CLASS, CKO_SECRET_KEY}, {CKA_KEY_TYPE, type}, {CKA_LABEL, "derived"}, {CKA_TOKEN, false},
+  return {{CKA_CLASS, CKO_SECRET_KEY}, {CKA_KEY_TYPE, type},    {CKA_LABEL, "derived"}, {CKA_TOKEN, false},
           {CKA_SENSITIVE, false},      {CKA_EXTRACTABLE, true}, {CKA_VALUE_LEN, length}};
 }
 
@@ -159,9 +159,9 @@ void derived_key_in_use(Application& app) {
   const auto base = app.create(session, ec_private());
   Mechanism ecdh = Mechanism::ecdh(CKM_ECDH1_DERIVE, peer_point()), cbc(CKM_AES_CBC, Bytes(16));
   CK_OBJECT_HANDLE key = 0;
-  app.must(app.derive_key(session, &ecdh, base,
-                          derived(CKK_AES, 16).with({{CKA_ENCRYPT, true}, {CKA_DECRYPT, true}}), &key),
-           "C_DeriveKey");
+  app.must(
+      app.derive_key(session, &ecdh, base, derived(CKK_AES, 16).with({{CKA_ENCRYPT, true}, {CKA_DECRYPT, true}}), &key),
+      "C_DeriveKey");
   app.encrypt_init(session, &cbc, key);
   app.encrypt(session, pattern(32), Room::of(32));
   app.destroy_object(session, key);
@@ -170,10 +170,12 @@ void derived_key_in_use(Application& app) {
 }
 
 constexpr Case kCases[] = {
-    P11_CASE(derive_ecdh),           P11_CASE(derive_ecdh_kdf), P11_CASE(derive_ecdh_errors),
-    P11_CASE(derive_ecdh_null_place), P11_CASE(derive_encrypt_data), P11_CASE(derive_concatenations),
-    P11_CASE(derive_digests),        P11_CASE(derive_hkdf),     P11_CASE(derive_pbkd2),
-    P11_CASE(derive_sensitive_base), P11_CASE(derived_key_in_use),
+    P11_CASE(derive_ecdh),         P11_CASE(derive_ecdh_kdf),
+    P11_CASE(derive_ecdh_errors),  P11_CASE(derive_ecdh_null_place),
+    P11_CASE(derive_encrypt_data), P11_CASE(derive_concatenations),
+    P11_CASE(derive_digests),      P11_CASE(derive_hkdf),
+    P11_CASE(derive_pbkd2),        P11_CASE(derive_sensitive_base),
+    P11_CASE(derived_key_in_use),
 };
 
 }  // namespace

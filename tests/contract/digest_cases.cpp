@@ -174,10 +174,12 @@ void digest_failed_update(Application& app) {
 }
 
 constexpr Case kCases[] = {
-    P11_CASE(digest_all_mechanisms), P11_CASE(digest_length_queries), P11_CASE(digest_empty_and_null),
-    P11_CASE(digest_null_arguments), P11_CASE(digest_states),         P11_CASE(digest_bad_mechanisms),
-    P11_CASE(digest_large),          P11_CASE(digest_key),            P11_CASE(digest_two_sessions),
-    P11_CASE(digest_in_place),       P11_CASE(digest_failed_update),
+    P11_CASE(digest_all_mechanisms), P11_CASE(digest_length_queries),
+    P11_CASE(digest_empty_and_null), P11_CASE(digest_null_arguments),
+    P11_CASE(digest_states),         P11_CASE(digest_bad_mechanisms),
+    P11_CASE(digest_large),          P11_CASE(digest_key),
+    P11_CASE(digest_two_sessions),   P11_CASE(digest_in_place),
+    P11_CASE(digest_failed_update),
 };
 
 }  // namespace

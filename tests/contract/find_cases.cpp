@@ -227,15 +227,12 @@ void find_after_restart(Application& app) {
 }
 
 constexpr Case kCases[] = {
-    P11_CASE(find_by_templates),     P11_CASE(find_by_odd_templates),
-    P11_CASE(find_in_small_steps),   P11_CASE(find_beyond_the_end),
-    P11_CASE(find_none_at_once),     P11_CASE(find_null_places),
-    P11_CASE(find_without_init),     P11_CASE(find_twice_at_once),
-    P11_CASE(find_in_two_sessions),  P11_CASE(find_while_creating),
-    P11_CASE(find_while_destroying), P11_CASE(find_while_digesting),
-    P11_CASE(operations_while_finding), P11_CASE(find_read_while_finding),
-    P11_CASE(find_many),             P11_CASE(find_after_logout_and_login),
-    P11_CASE(find_after_restart),
+    P11_CASE(find_by_templates),           P11_CASE(find_by_odd_templates),   P11_CASE(find_in_small_steps),
+    P11_CASE(find_beyond_the_end),         P11_CASE(find_none_at_once),       P11_CASE(find_null_places),
+    P11_CASE(find_without_init),           P11_CASE(find_twice_at_once),      P11_CASE(find_in_two_sessions),
+    P11_CASE(find_while_creating),         P11_CASE(find_while_destroying),   P11_CASE(find_while_digesting),
+    P11_CASE(operations_while_finding),    P11_CASE(find_read_while_finding), P11_CASE(find_many),
+    P11_CASE(find_after_logout_and_login), P11_CASE(find_after_restart),
 };
 
 }  // namespace

@@ -4,18 +4,32 @@
 namespace p11shim::contract {
 namespace {
 
-const std::initializer_list<CK_ATTRIBUTE_TYPE> kRead = {
-    CKA_CLASS,   CKA_KEY_TYPE,  CKA_LABEL,        CKA_TOKEN,            CKA_PRIVATE,          CKA_LOCAL,
-    CKA_SENSITIVE, CKA_EXTRACTABLE, CKA_ALWAYS_SENSITIVE, CKA_NEVER_EXTRACTABLE, CKA_KEY_GEN_MECHANISM, CKA_VALUE_LEN,
-    CKA_MODULUS_BITS, CKA_PUBLIC_EXPONENT, CKA_EC_PARAMS, CKA_VALUE, CKA_MODULUS, CKA_EC_POINT};
+const std::initializer_list<CK_ATTRIBUTE_TYPE> kRead = {CKA_CLASS,
+                                                        CKA_KEY_TYPE,
+                                                        CKA_LABEL,
+                                                        CKA_TOKEN,
+                                                        CKA_PRIVATE,
+                                                        CKA_LOCAL,
+                                                        CKA_SENSITIVE,
+                                                        CKA_EXTRACTABLE,
+                                                        CKA_ALWAYS_SENSITIVE,
+                                                        CKA_NEVER_EXTRACTABLE,
+                                                        CKA_KEY_GEN_MECHANISM,
+                                                        CKA_VALUE_LEN,
+                                                        CKA_MODULUS_BITS,
+                                                        CKA_PUBLIC_EXPONENT,
+                                                        CKA_EC_PARAMS,
+                                                        CKA_VALUE,
+                                                        CKA_MODULUS,
+                                                        CKA_EC_POINT};
 
 void generate_secret(Application& app, CK_MECHANISM_TYPE type, const Template& more) {
   const auto session = app.start_logged_in();
   for (bool token : {false, true}) {
     CK_OBJECT_HANDLE key = 0;
     Mechanism mechanism(type);
-    const Template attributes = more.with({{CKA_TOKEN, token}, {CKA_LABEL, "generated"}, {CKA_ENCRYPT, true},
-                                           {CKA_DECRYPT, true}});
+    const Template attributes =
+        more.with({{CKA_TOKEN, token}, {CKA_LABEL, "generated"}, {CKA_ENCRYPT, true}, {CKA_DECRYPT, true}});
     if (app.generate_key(session, &mechanism, attributes, &key) != CKR_OK) continue;
     app.get_attribute_value(session, key, roomy(kRead));
     app.find_all(session, {{CKA_LABEL, "generated"}});
@@ -95,8 +109,8 @@ void generate_pair(Application& app, CK_MECHANISM_TYPE type, const Template& pub
 }
 
 void generate_rsa(Application& app) {
-  generate_pair(app, CKM_RSA_PKCS_KEY_PAIR_GEN,
-                {{CKA_MODULUS_BITS, 1024}, {CKA_PUBLIC_EXPONENT, Bytes{1, 0, 1}}}, CKM_RSA_PKCS);
+  generate_pair(app, CKM_RSA_PKCS_KEY_PAIR_GEN, {{CKA_MODULUS_BITS, 1024}, {CKA_PUBLIC_EXPONENT, Bytes{1, 0, 1}}},
+                CKM_RSA_PKCS);
 }
 void generate_rsa_default_exponent(Application& app) {
   generate_pair(app, CKM_RSA_PKCS_KEY_PAIR_GEN, {{CKA_MODULUS_BITS, 1024}}, CKM_SHA256_RSA_PKCS);
@@ -112,7 +126,8 @@ void generate_ed25519(Application& app) {
 }
 void generate_x25519(Application& app) {
   // curve25519, printable
-  generate_pair(app, CKM_EC_MONTGOMERY_KEY_PAIR_GEN, {{CKA_EC_PARAMS, from_hex("130a63757276653235353139")}}, CKM_ECDSA);
+  generate_pair(app, CKM_EC_MONTGOMERY_KEY_PAIR_GEN, {{CKA_EC_PARAMS, from_hex("130a63757276653235353139")}},
+                CKM_ECDSA);
 }
 
 void generate_pair_template_errors(Application& app) {

@@ -68,18 +68,15 @@ constexpr RsaKey kRsa1024 = {
     "6dbca538b1603452815f02fbd7609e21",
 };
 
-constexpr char kP256Scalar[] =
-    "af4c05c011bc91e2b032298d3d35f0c45f79b924cc407cf118bb23344f647f30";
+constexpr char kP256Scalar[] = "af4c05c011bc91e2b032298d3d35f0c45f79b924cc407cf118bb23344f647f30";
 constexpr char kP256Point[] =
     "04132842bab03b00ac3d35c2b2342e5b4d3d564db95631dbe9a3eeeb21cbd4760c7b3b3f60f94e7eaee87b30ebdbbc9f"
     "df56305e4fb056938e6125662131d54e75";
 constexpr char kPeerPoint[] =
     "04a4200f63ca162fcd5a7cebb312483d6f2d80c0119d04aba759a1ab6ce090e0f57bdae8b8c6f85372a6ebed90fc3e9c"
     "0ad9b12353aeca2a4a112ca2d15f01d9cd";
-constexpr char kEd25519Seed[] =
-    "5ae1f5421be3deadc2efb84667e5c094324b90cd425a1c16291f74382fd375d1";
-constexpr char kEd25519Point[] =
-    "6321a3ef5b074dda6d3660f60d4bae546c530d868fc05ac73c4ebfd8b81fac61";
+constexpr char kEd25519Seed[] = "5ae1f5421be3deadc2efb84667e5c094324b90cd425a1c16291f74382fd375d1";
+constexpr char kEd25519Point[] = "6321a3ef5b074dda6d3660f60d4bae546c530d868fc05ac73c4ebfd8b81fac61";
 constexpr char kCertificate[] =
     "3082017d30820123a00302010202140aee2bcfef85f5d85685a5c3be4f25e9d6e5e55f300a06082a8648ce3d04030230"
     "133111300f06035504030c08636f6e74726163743020170d3236313132313030313531385a180f323035313037313330"
@@ -112,10 +109,17 @@ const RsaKey& rsa(unsigned bits) { return bits == 1024 ? kRsa1024 : kRsa2048; }
 }  // namespace
 
 Template rsa_public(const char* label, unsigned bits) {
-  return {{CKA_CLASS, CKO_PUBLIC_KEY}, {CKA_KEY_TYPE, CKK_RSA},   {CKA_LABEL, label},
-          {CKA_ID, Bytes{1, 2}},       {CKA_TOKEN, false},        {CKA_PRIVATE, false},
-          {CKA_ENCRYPT, true},         {CKA_VERIFY, true},        {CKA_VERIFY_RECOVER, true},
-          {CKA_WRAP, true},            {CKA_MODULUS, number(rsa(bits).modulus)},
+  return {{CKA_CLASS, CKO_PUBLIC_KEY},
+          {CKA_KEY_TYPE, CKK_RSA},
+          {CKA_LABEL, label},
+          {CKA_ID, Bytes{1, 2}},
+          {CKA_TOKEN, false},
+          {CKA_PRIVATE, false},
+          {CKA_ENCRYPT, true},
+          {CKA_VERIFY, true},
+          {CKA_VERIFY_RECOVER, true},
+          {CKA_WRAP, true},
+          {CKA_MODULUS, number(rsa(bits).modulus)},
           {CKA_PUBLIC_EXPONENT, number(rsa(bits).public_exponent)}};
 }
 
@@ -144,43 +148,60 @@ Template rsa_private(const char* label, unsigned bits) {
 }
 
 Template ec_public(const char* label) {
-  return {{CKA_CLASS, CKO_PUBLIC_KEY}, {CKA_KEY_TYPE, CKK_EC},
-          {CKA_LABEL, label},          {CKA_ID, Bytes{3, 4}},
-          {CKA_TOKEN, false},          {CKA_PRIVATE, false},
-          {CKA_VERIFY, true},          {CKA_EC_PARAMS, from_hex(kP256Params)},
+  return {{CKA_CLASS, CKO_PUBLIC_KEY},
+          {CKA_KEY_TYPE, CKK_EC},
+          {CKA_LABEL, label},
+          {CKA_ID, Bytes{3, 4}},
+          {CKA_TOKEN, false},
+          {CKA_PRIVATE, false},
+          {CKA_VERIFY, true},
+          {CKA_EC_PARAMS, from_hex(kP256Params)},
           {CKA_EC_POINT, octet_string(kP256Point)}};
 }
 
 Template ec_private(const char* label) {
-  return {{CKA_CLASS, CKO_PRIVATE_KEY}, {CKA_KEY_TYPE, CKK_EC},
-          {CKA_LABEL, label},           {CKA_ID, Bytes{3, 4}},
-          {CKA_TOKEN, false},           {CKA_PRIVATE, true},
-          {CKA_SENSITIVE, true},        {CKA_EXTRACTABLE, true},
-          {CKA_SIGN, true},             {CKA_DERIVE, true},
-          {CKA_EC_PARAMS, from_hex(kP256Params)}, {CKA_VALUE, number(kP256Scalar)}};
+  return {{CKA_CLASS, CKO_PRIVATE_KEY},
+          {CKA_KEY_TYPE, CKK_EC},
+          {CKA_LABEL, label},
+          {CKA_ID, Bytes{3, 4}},
+          {CKA_TOKEN, false},
+          {CKA_PRIVATE, true},
+          {CKA_SENSITIVE, true},
+          {CKA_EXTRACTABLE, true},
+          {CKA_SIGN, true},
+          {CKA_DERIVE, true},
+          {CKA_EC_PARAMS, from_hex(kP256Params)},
+          {CKA_VALUE, number(kP256Scalar)}};
 }
 
 Template ed25519_public(const char* label) {
-  return {{CKA_CLASS, CKO_PUBLIC_KEY}, {CKA_KEY_TYPE, CKK_EC_EDWARDS},
-          {CKA_LABEL, label},          {CKA_TOKEN, false},
-          {CKA_PRIVATE, false},        {CKA_VERIFY, true},
-          {CKA_EC_PARAMS, from_hex(kEd25519Params)}, {CKA_EC_POINT, octet_string(kEd25519Point)}};
+  return {{CKA_CLASS, CKO_PUBLIC_KEY},
+          {CKA_KEY_TYPE, CKK_EC_EDWARDS},
+          {CKA_LABEL, label},
+          {CKA_TOKEN, false},
+          {CKA_PRIVATE, false},
+          {CKA_VERIFY, true},
+          {CKA_EC_PARAMS, from_hex(kEd25519Params)},
+          {CKA_EC_POINT, octet_string(kEd25519Point)}};
 }
 
 Template ed25519_private(const char* label) {
-  return {{CKA_CLASS, CKO_PRIVATE_KEY}, {CKA_KEY_TYPE, CKK_EC_EDWARDS},
-          {CKA_LABEL, label},           {CKA_TOKEN, false},
-          {CKA_PRIVATE, true},          {CKA_SENSITIVE, true},
-          {CKA_SIGN, true},             {CKA_EC_PARAMS, from_hex(kEd25519Params)},
+  return {{CKA_CLASS, CKO_PRIVATE_KEY},
+          {CKA_KEY_TYPE, CKK_EC_EDWARDS},
+          {CKA_LABEL, label},
+          {CKA_TOKEN, false},
+          {CKA_PRIVATE, true},
+          {CKA_SENSITIVE, true},
+          {CKA_SIGN, true},
+          {CKA_EC_PARAMS, from_hex(kEd25519Params)},
           {CKA_VALUE, number(kEd25519Seed)}};
 }
 
 Template secret(CK_KEY_TYPE type, const Bytes& value, const char* label) {
-  return {{CKA_CLASS, CKO_SECRET_KEY}, {CKA_KEY_TYPE, type},     {CKA_LABEL, label},
-          {CKA_TOKEN, false},          {CKA_PRIVATE, true},      {CKA_SENSITIVE, false},
-          {CKA_EXTRACTABLE, true},     {CKA_ENCRYPT, true},      {CKA_DECRYPT, true},
-          {CKA_SIGN, true},            {CKA_VERIFY, true},       {CKA_WRAP, true},
-          {CKA_UNWRAP, true},          {CKA_DERIVE, true},       {CKA_VALUE, value}};
+  return {{CKA_CLASS, CKO_SECRET_KEY}, {CKA_KEY_TYPE, type},   {CKA_LABEL, label},      {CKA_TOKEN, false},
+          {CKA_PRIVATE, true},         {CKA_SENSITIVE, false}, {CKA_EXTRACTABLE, true}, {CKA_ENCRYPT, true},
+          {CKA_DECRYPT, true},         {CKA_SIGN, true},       {CKA_VERIFY, true},      {CKA_WRAP, true},
+          {CKA_UNWRAP, true},          {CKA_DERIVE, true},     {CKA_VALUE, value}};
 }
 
 Template aes(unsigned bytes, const char* label) { return secret(CKK_AES, pattern(bytes, 7), label); }
@@ -192,13 +213,11 @@ Template des3(const char* label) {
   return secret(CKK_DES3, value, label);
 }
 
-Template generic(unsigned bytes, const char* label) {
-  return secret(CKK_GENERIC_SECRET, pattern(bytes, 11), label);
-}
+Template generic(unsigned bytes, const char* label) { return secret(CKK_GENERIC_SECRET, pattern(bytes, 11), label); }
 
 Template data_object(const char* label, const char* value) {
-  return {{CKA_CLASS, CKO_DATA},    {CKA_TOKEN, false},   {CKA_PRIVATE, false},
-          {CKA_LABEL, label},       {CKA_APPLICATION, "contract"}, {CKA_VALUE, from_text(value)}};
+  return {{CKA_CLASS, CKO_DATA},         {CKA_TOKEN, false},           {CKA_PRIVATE, false}, {CKA_LABEL, label},
+          {CKA_APPLICATION, "contract"}, {CKA_VALUE, from_text(value)}};
 }
 
 Template certificate(const char* label) {
@@ -208,7 +227,8 @@ Template certificate(const char* label) {
           {CKA_PRIVATE, false},
           {CKA_LABEL, label},
           {CKA_ID, Bytes{3, 4}},
-          {CKA_SUBJECT, from_hex("3013311130" "0f06035504030c08636f6e7472616374")},
+          {CKA_SUBJECT, from_hex("3013311130"
+                                 "0f06035504030c08636f6e7472616374")},
           {CKA_VALUE, from_hex(kCertificate)}};
 }
 

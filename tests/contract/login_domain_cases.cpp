@@ -4,17 +4,20 @@
 namespace p11shim::contract {
 namespace {
 
-const std::initializer_list<CK_ATTRIBUTE_TYPE> kRead = {CKA_CLASS, CKA_KEY_TYPE, CKA_LABEL, CKA_TOKEN, CKA_PRIVATE, CKA_VALUE};
+const std::initializer_list<CK_ATTRIBUTE_TYPE> kRead = {CKA_CLASS, CKA_KEY_TYPE, CKA_LABEL,
+                                                        CKA_TOKEN, CKA_PRIVATE,  CKA_VALUE};
 
 Template public_aes(const char* label) { return aes(32, label).with({{CKA_PRIVATE, false}}); }
 Template private_aes(const char* label) { return aes(32, label).with({{CKA_PRIVATE, true}}); }
 
 Template made(bool is_private) {
-  return {{CKA_CLASS, CKO_SECRET_KEY}, {CKA_KEY_TYPE, CKK_AES}, {CKA_LABEL, "made"},      {CKA_TOKEN, false},
+  return {{CKA_CLASS, CKO_SECRET_KEY}, {CKA_KEY_TYPE, CKK_AES}, {CKA_LABEL, "made"},    {CKA_TOKEN, false},
           {CKA_PRIVATE, is_private},   {CKA_SENSITIVE, false},  {CKA_EXTRACTABLE, true}};
 }
 
-void must_log_in(Application& app, Recorder::Session session) { app.must(app.login(session, CKU_USER, kUserPin), "C_Login"); }
+void must_log_in(Application& app, Recorder::Session session) {
+  app.must(app.login(session, CKU_USER, kUserPin), "C_Login");
+}
 
 // Wraps each with the other, and unwraps to a private and to a public key.
 void wrap_both_ways(Application& app, Recorder::Session session, Recorder::Object one, Recorder::Object other) {
@@ -141,9 +144,8 @@ void digest_key_across_login(Application& app) {
 }
 
 constexpr Case kCases[] = {
-    P11_CASE(wrap_across_login),         P11_CASE(wrap_with_rsa_across_login),
-    P11_CASE(wrap_after_logout),         P11_CASE(sensitive_key_across_login),
-    P11_CASE(derive_across_login),       P11_CASE(copy_across_login),
+    P11_CASE(wrap_across_login),          P11_CASE(wrap_with_rsa_across_login), P11_CASE(wrap_after_logout),
+    P11_CASE(sensitive_key_across_login), P11_CASE(derive_across_login),        P11_CASE(copy_across_login),
     P11_CASE(digest_key_across_login),
 };
 

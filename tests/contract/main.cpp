@@ -12,6 +12,7 @@
 #include <iostream>
 
 #include "suite.h"
+#include "tests/places.h"
 
 namespace {
 
@@ -23,8 +24,8 @@ struct Options {
   std::string backend;
   std::string module;
   std::string pattern = "*";
-  std::string build = P11TEST_BUILD_DIR;
-  std::string differences = P11TEST_SOURCE_DIR "/docs/differences.md";
+  std::string build = build_dir();
+  std::string differences = source_dir() + "/docs/differences.md";
   std::string record;
   std::vector<std::string> compared;
   bool list = false;

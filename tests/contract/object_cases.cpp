@@ -4,15 +4,39 @@
 namespace p11shim::contract {
 namespace {
 
-const std::initializer_list<CK_ATTRIBUTE_TYPE> kCommon = {
-    CKA_CLASS, CKA_TOKEN, CKA_PRIVATE, CKA_MODIFIABLE, CKA_LABEL, CKA_COPYABLE, CKA_DESTROYABLE};
-const std::initializer_list<CK_ATTRIBUTE_TYPE> kOfKeys = {
-    CKA_KEY_TYPE,     CKA_ID,        CKA_START_DATE, CKA_END_DATE,         CKA_DERIVE,     CKA_LOCAL,
-    CKA_KEY_GEN_MECHANISM, CKA_SENSITIVE, CKA_EXTRACTABLE, CKA_ALWAYS_SENSITIVE, CKA_NEVER_EXTRACTABLE,
-    CKA_ENCRYPT,      CKA_DECRYPT,   CKA_SIGN,       CKA_SIGN_RECOVER,     CKA_VERIFY,     CKA_VERIFY_RECOVER,
-    CKA_WRAP,         CKA_UNWRAP,    CKA_WRAP_WITH_TRUSTED, CKA_TRUSTED,   CKA_CHECK_VALUE, CKA_VALUE_LEN,
-    CKA_ALWAYS_AUTHENTICATE, CKA_SUBJECT, CKA_MODULUS, CKA_MODULUS_BITS,   CKA_PUBLIC_EXPONENT, CKA_EC_PARAMS,
-    CKA_EC_POINT,     CKA_PUBLIC_KEY_INFO};
+const std::initializer_list<CK_ATTRIBUTE_TYPE> kCommon = {CKA_CLASS, CKA_TOKEN,    CKA_PRIVATE,    CKA_MODIFIABLE,
+                                                          CKA_LABEL, CKA_COPYABLE, CKA_DESTROYABLE};
+const std::initializer_list<CK_ATTRIBUTE_TYPE> kOfKeys = {CKA_KEY_TYPE,
+                                                          CKA_ID,
+                                                          CKA_START_DATE,
+                                                          CKA_END_DATE,
+                                                          CKA_DERIVE,
+                                                          CKA_LOCAL,
+                                                          CKA_KEY_GEN_MECHANISM,
+                                                          CKA_SENSITIVE,
+                                                          CKA_EXTRACTABLE,
+                                                          CKA_ALWAYS_SENSITIVE,
+                                                          CKA_NEVER_EXTRACTABLE,
+                                                          CKA_ENCRYPT,
+                                                          CKA_DECRYPT,
+                                                          CKA_SIGN,
+                                                          CKA_SIGN_RECOVER,
+                                                          CKA_VERIFY,
+                                                          CKA_VERIFY_RECOVER,
+                                                          CKA_WRAP,
+                                                          CKA_UNWRAP,
+                                                          CKA_WRAP_WITH_TRUSTED,
+                                                          CKA_TRUSTED,
+                                                          CKA_CHECK_VALUE,
+                                                          CKA_VALUE_LEN,
+                                                          CKA_ALWAYS_AUTHENTICATE,
+                                                          CKA_SUBJECT,
+                                                          CKA_MODULUS,
+                                                          CKA_MODULUS_BITS,
+                                                          CKA_PUBLIC_EXPONENT,
+                                                          CKA_EC_PARAMS,
+                                                          CKA_EC_POINT,
+                                                          CKA_PUBLIC_KEY_INFO};
 
 // Creates an object on a session and on the token, and reads all that may be read of it.
 void create_and_read(Application& app, const Template& attributes) {
@@ -46,16 +70,19 @@ void create_aes_256_sensitive(Application& app) {
 void create_des3(Application& app) { create_and_read(app, des3()); }
 void create_generic_secret(Application& app) { create_and_read(app, generic()); }
 void create_domain_parameters(Application& app) {
-  create_and_read(app, {{CKA_CLASS, CKO_DOMAIN_PARAMETERS}, {CKA_KEY_TYPE, CKK_DH}, {CKA_LABEL, "dh"},
-                        {CKA_PRIME, pattern(128)}, {CKA_BASE, Bytes{2}}});
+  create_and_read(app, {{CKA_CLASS, CKO_DOMAIN_PARAMETERS},
+                        {CKA_KEY_TYPE, CKK_DH},
+                        {CKA_LABEL, "dh"},
+                        {CKA_PRIME, pattern(128)},
+                        {CKA_BASE, Bytes{2}}});
 }
 
 void create_other_classes(Application& app) {
   const auto session = app.start_logged_in();
   CK_OBJECT_HANDLE object = 0;
-  for (CK_OBJECT_CLASS type : {CK_OBJECT_CLASS{CKO_HW_FEATURE}, CK_OBJECT_CLASS{CKO_MECHANISM},
-                               CK_OBJECT_CLASS{CKO_OTP_KEY}, CK_OBJECT_CLASS{CKO_PROFILE},
-                               CK_OBJECT_CLASS{0x7777}, CK_OBJECT_CLASS{CKO_VENDOR_DEFINED | 5}})
+  for (CK_OBJECT_CLASS type :
+       {CK_OBJECT_CLASS{CKO_HW_FEATURE}, CK_OBJECT_CLASS{CKO_MECHANISM}, CK_OBJECT_CLASS{CKO_OTP_KEY},
+        CK_OBJECT_CLASS{CKO_PROFILE}, CK_OBJECT_CLASS{0x7777}, CK_OBJECT_CLASS{CKO_VENDOR_DEFINED | 5}})
     app.create_object(session, {{CKA_CLASS, type}, {CKA_LABEL, "odd"}, {CKA_TOKEN, false}}, &object);
   app.finalize();
 }

@@ -7,9 +7,9 @@ namespace {
 void open_session_flags(Application& app) {
   app.start();
   CK_SESSION_HANDLE session = 0;
-  for (CK_FLAGS flags : {CK_FLAGS{CKF_SERIAL_SESSION}, CK_FLAGS{CKF_SERIAL_SESSION | CKF_RW_SESSION},
-                         CK_FLAGS{CKF_SERIAL_SESSION | 0x10},
-                         CK_FLAGS{CKF_SERIAL_SESSION | CKF_RW_SESSION | 0x40000000}}) {
+  for (CK_FLAGS flags :
+       {CK_FLAGS{CKF_SERIAL_SESSION}, CK_FLAGS{CKF_SERIAL_SESSION | CKF_RW_SESSION},
+        CK_FLAGS{CKF_SERIAL_SESSION | 0x10}, CK_FLAGS{CKF_SERIAL_SESSION | CKF_RW_SESSION | 0x40000000}}) {
     CK_SESSION_INFO info;
     if (app.open_session(app.slot, flags, &session) == CKR_OK) app.get_session_info(session, &info);
   }

@@ -13,24 +13,12 @@ constexpr std::array kKinds = {Kind::kFind, Kind::kDigest, Kind::kEncrypt, Kind:
 void start(Application& app, Recorder::Session session, Kind kind, Recorder::Object key) {
   Mechanism ecb(CKM_AES_ECB), sha(CKM_SHA256), hmac(CKM_SHA256_HMAC);
   switch (kind) {
-    case Kind::kFind:
-      app.find_objects_init(session, Template{});
-      return;
-    case Kind::kDigest:
-      app.digest_init(session, &sha);
-      return;
-    case Kind::kEncrypt:
-      app.encrypt_init(session, &ecb, key);
-      return;
-    case Kind::kDecrypt:
-      app.decrypt_init(session, &ecb, key);
-      return;
-    case Kind::kSign:
-      app.sign_init(session, &hmac, key);
-      return;
-    case Kind::kVerify:
-      app.verify_init(session, &hmac, key);
-      return;
+    case Kind::kFind: app.find_objects_init(session, Template{}); return;
+    case Kind::kDigest: app.digest_init(session, &sha); return;
+    case Kind::kEncrypt: app.encrypt_init(session, &ecb, key); return;
+    case Kind::kDecrypt: app.decrypt_init(session, &ecb, key); return;
+    case Kind::kSign: app.sign_init(session, &hmac, key); return;
+    case Kind::kVerify: app.verify_init(session, &hmac, key); return;
   }
 }
 
@@ -44,18 +32,10 @@ void go_on(Application& app, Recorder::Session session, Kind kind) {
       app.digest_update(session, "data");
       app.digest_final(session, Room::of(32));
       return;
-    case Kind::kEncrypt:
-      app.encrypt(session, Bytes(16), Room::of(16));
-      return;
-    case Kind::kDecrypt:
-      app.decrypt(session, Bytes(16), Room::of(16));
-      return;
-    case Kind::kSign:
-      app.sign(session, "data", Room::of(32));
-      return;
-    case Kind::kVerify:
-      app.verify(session, "data", Bytes(32));
-      return;
+    case Kind::kEncrypt: app.encrypt(session, Bytes(16), Room::of(16)); return;
+    case Kind::kDecrypt: app.decrypt(session, Bytes(16), Room::of(16)); return;
+    case Kind::kSign: app.sign(session, "data", Room::of(32)); return;
+    case Kind::kVerify: app.verify(session, "data", Bytes(32)); return;
   }
 }
 
@@ -148,12 +128,20 @@ void calls_between_init_and_use(Application& app) {
       [&] { app.generate_random(session, Room::of(16)); },
       [&] { app.get_session_info(session, &info); },
       [&] { app.get_attribute_value(session, key, roomy({CKA_LABEL})); },
-      [&] { app.set_attribute_value(session, key, {{CKA_LABEL, "renamed"}}); },
-      [&] { app.set_attribute_value(session, key, {{CKA_ENCRYPT, false}, {CKA_SIGN, false}}); },
-      [&] { app.set_attribute_value(other, key, {{CKA_ENCRYPT, true}, {CKA_SIGN, true}}); },
+      [&] {
+        app.set_attribute_value(session, key, {{CKA_LABEL, "renamed"}});
+      },
+      [&] {
+        app.set_attribute_value(session, key, {{CKA_ENCRYPT, false}, {CKA_SIGN, false}});
+      },
+      [&] {
+        app.set_attribute_value(other, key, {{CKA_ENCRYPT, true}, {CKA_SIGN, true}});
+      },
       [&] { app.create_object(session, data_object(), &object); },
       [&] { app.destroy_object(other, object); },
-      [&] { app.generate_key(session, &gen, {{CKA_VALUE_LEN, 16}}, &object); },
+      [&] {
+        app.generate_key(session, &gen, {{CKA_VALUE_LEN, 16}}, &object);
+      },
       [&] { app.get_operation_state(session, Room::of(512)); },
       [&] { app.digest_final(session, Room::of(32)); },
       [&] { app.encrypt_update(session, Bytes(16), Room::of(16)); },
@@ -213,7 +201,8 @@ void lengths_asked_for_again(Application& app) {
   const auto key = app.create(session, secret(CKK_AES, pattern(16), "key"));
   for (int round = 0; round < 3; ++round)
     for (std::size_t size : {0u, 1u, 15u, 16u, 17u, 32u}) {
-      Mechanism pad(CKM_AES_CBC_PAD, pattern(16, static_cast<CK_BYTE>(round))), cbc(CKM_AES_CBC, pattern(16, 9)), hmac(CKM_SHA256_HMAC), sha(CKM_SHA256);
+      Mechanism pad(CKM_AES_CBC_PAD, pattern(16, static_cast<CK_BYTE>(round))), cbc(CKM_AES_CBC, pattern(16, 9)),
+          hmac(CKM_SHA256_HMAC), sha(CKM_SHA256);
       for (Mechanism* mechanism : {&pad, &cbc}) {
         if (app.encrypt_init(session, mechanism, key) != CKR_OK) continue;
         app.encrypt(session, pattern(size), Room::query());
@@ -316,11 +305,18 @@ void dual_without_operations(Application& app) {
 }
 
 constexpr Case kCases[] = {
-    P11_CASE(pairs_of_operations), P11_CASE(pairs_of_operations_done_before), P11_CASE(calls_between_init_and_use),
-    P11_CASE(init_and_close), P11_CASE(key_goes_between_init_and_use), P11_CASE(lengths_asked_for_again),
-    P11_CASE(triples_of_operations), P11_CASE(calls_beside_an_operation),
+    P11_CASE(pairs_of_operations),
+    P11_CASE(pairs_of_operations_done_before),
+    P11_CASE(calls_between_init_and_use),
+    P11_CASE(init_and_close),
+    P11_CASE(key_goes_between_init_and_use),
+    P11_CASE(lengths_asked_for_again),
+    P11_CASE(triples_of_operations),
+    P11_CASE(calls_beside_an_operation),
     P11_CASE(refused_parts_stay_in_their_session),
-    P11_CASE(dual_digest_and_encrypt), P11_CASE(dual_sign_and_encrypt), P11_CASE(dual_without_operations),
+    P11_CASE(dual_digest_and_encrypt),
+    P11_CASE(dual_sign_and_encrypt),
+    P11_CASE(dual_without_operations),
 };
 
 }  // namespace

@@ -57,7 +57,8 @@ void with_ec(Application& app, CK_MECHANISM_TYPE type, std::initializer_list<std
   const auto session = app.start_crypto();
   const auto signs = app.create(session, ec_private()), verifies = app.create(session, ec_public());
   for (std::size_t size : sizes)
-    sign_and_verify(app, session, signs, verifies, [type] { return Mechanism(type); }, pattern(size));
+    sign_and_verify(
+        app, session, signs, verifies, [type] { return Mechanism(type); }, pattern(size));
   app.finalize();
 }
 
@@ -83,7 +84,8 @@ void hmac_with_its_own_key_type(Application& app) {
   const auto session = app.start_crypto();
   CK_OBJECT_HANDLE key = 0;
   if (app.create_object(session, secret(CKK_SHA256_HMAC, pattern(32), "hmac"), &key) != CKR_OK) return;
-  sign_and_verify(app, session, key, key, [] { return Mechanism(CKM_SHA256_HMAC); }, pattern(20));
+  sign_and_verify(
+      app, session, key, key, [] { return Mechanism(CKM_SHA256_HMAC); }, pattern(20));
   app.finalize();
 }
 void aes_cmac(Application& app) {
@@ -158,13 +160,15 @@ void eddsa(Application& app) {
   CK_OBJECT_HANDLE signs = 0, verifies = 0;
   if (app.create_object(session, ed25519_private(), &signs) != CKR_OK) return;
   if (app.create_object(session, ed25519_public(), &verifies) != CKR_OK) return;
-  sign_and_verify(app, session, signs, verifies, [] { return Mechanism(CKM_EDDSA); }, pattern(45));
+  sign_and_verify(
+      app, session, signs, verifies, [] { return Mechanism(CKM_EDDSA); }, pattern(45));
   app.finalize();
 }
 
 void known_signature_verifies(Application& app) {
   const auto session = app.start_crypto();
-  const auto signs = app.create(session, rsa_private("rsa", 1024)), verifies = app.create(session, rsa_public("rsa", 1024));
+  const auto signs = app.create(session, rsa_private("rsa", 1024)),
+             verifies = app.create(session, rsa_public("rsa", 1024));
   Mechanism hashed(CKM_SHA256_RSA_PKCS), digest(CKM_SHA256), raw(CKM_RSA_PKCS);
   app.sign_init(session, &hashed, signs);
   const Outcome signature = app.sign(session, "message", Room::of(128));
@@ -198,16 +202,35 @@ void recover_signed_data(Application& app) {
 }
 
 constexpr Case kCases[] = {
-    P11_CASE(hmac_sha1),       P11_CASE(hmac_sha256),     P11_CASE(hmac_sha512),
-    P11_CASE(hmac_md5),        P11_CASE(hmac_general),    P11_CASE(hmac_with_aes_key),
-    P11_CASE(hmac_with_its_own_key_type), P11_CASE(aes_cmac), P11_CASE(aes_cmac_general),
-    P11_CASE_ON("softhsm", aes_mac),         P11_CASE(des3_cmac),       P11_CASE_ON("softhsm", des3_mac),
-    P11_CASE(rsa_pkcs),        P11_CASE(rsa_x_509),       P11_CASE(sha1_rsa_pkcs),
-    P11_CASE(sha256_rsa_pkcs), P11_CASE(sha512_rsa_pkcs), P11_CASE(md5_rsa_pkcs),
-    P11_CASE(rsa_pss),         P11_CASE(sha256_rsa_pss),  P11_CASE(sha256_rsa_pss_no_salt),
-    P11_CASE(sha512_rsa_pss),  P11_CASE(rsa_pss_bad_parameters), P11_CASE(ecdsa),
-    P11_CASE(ecdsa_sha1),      P11_CASE(ecdsa_sha256),    P11_CASE(eddsa),
-    P11_CASE(known_signature_verifies), P11_CASE(recover_signed_data),
+    P11_CASE(hmac_sha1),
+    P11_CASE(hmac_sha256),
+    P11_CASE(hmac_sha512),
+    P11_CASE(hmac_md5),
+    P11_CASE(hmac_general),
+    P11_CASE(hmac_with_aes_key),
+    P11_CASE(hmac_with_its_own_key_type),
+    P11_CASE(aes_cmac),
+    P11_CASE(aes_cmac_general),
+    P11_CASE_ON("softhsm", aes_mac),
+    P11_CASE(des3_cmac),
+    P11_CASE_ON("softhsm", des3_mac),
+    P11_CASE(rsa_pkcs),
+    P11_CASE(rsa_x_509),
+    P11_CASE(sha1_rsa_pkcs),
+    P11_CASE(sha256_rsa_pkcs),
+    P11_CASE(sha512_rsa_pkcs),
+    P11_CASE(md5_rsa_pkcs),
+    P11_CASE(rsa_pss),
+    P11_CASE(sha256_rsa_pss),
+    P11_CASE(sha256_rsa_pss_no_salt),
+    P11_CASE(sha512_rsa_pss),
+    P11_CASE(rsa_pss_bad_parameters),
+    P11_CASE(ecdsa),
+    P11_CASE(ecdsa_sha1),
+    P11_CASE(ecdsa_sha256),
+    P11_CASE(eddsa),
+    P11_CASE(known_signature_verifies),
+    P11_CASE(recover_signed_data),
 };
 
 }  // namespace

@@ -213,10 +213,18 @@ void verify_does_not_end_sign(Application& app) {
 }
 
 constexpr Case kCases[] = {
-    P11_CASE(sign_states),         P11_CASE(verify_states),       P11_CASE(sign_query_then_update),
-    P11_CASE(sign_null_arguments), P11_CASE(sign_wrong_keys),     P11_CASE(sign_forbidden_uses),
-    P11_CASE(sign_bad_mechanisms), P11_CASE(sign_large),          P11_CASE(sign_many_times),
-    P11_CASE(sign_in_two_sessions), P11_CASE(sign_key_of_closed_session), P11_CASE(recover_states),
+    P11_CASE(sign_states),
+    P11_CASE(verify_states),
+    P11_CASE(sign_query_then_update),
+    P11_CASE(sign_null_arguments),
+    P11_CASE(sign_wrong_keys),
+    P11_CASE(sign_forbidden_uses),
+    P11_CASE(sign_bad_mechanisms),
+    P11_CASE(sign_large),
+    P11_CASE(sign_many_times),
+    P11_CASE(sign_in_two_sessions),
+    P11_CASE(sign_key_of_closed_session),
+    P11_CASE(recover_states),
     P11_CASE(verify_does_not_end_sign),
 };
 

@@ -130,11 +130,16 @@ void wait_for_slot_event_now(Application& app) {
 }
 
 constexpr Case kCases[] = {
-    P11_CASE(slot_list_queries),      P11_CASE(slot_list_is_stable),
-    P11_CASE(slot_info),              P11_CASE(token_info),
-    P11_CASE(token_info_counts_sessions), P11_CASE(token_info_pin_flags),
-    P11_CASE(mechanism_list_queries), P11_CASE(mechanism_info_of_all),
-    P11_CASE(mechanism_info_errors),  P11_CASE(wait_for_slot_event_now),
+    P11_CASE(slot_list_queries),
+    P11_CASE(slot_list_is_stable),
+    P11_CASE(slot_info),
+    P11_CASE(token_info),
+    P11_CASE(token_info_counts_sessions),
+    P11_CASE(token_info_pin_flags),
+    P11_CASE(mechanism_list_queries),
+    P11_CASE(mechanism_info_of_all),
+    P11_CASE(mechanism_info_errors),
+    P11_CASE(wait_for_slot_event_now),
 };
 
 }  // namespace

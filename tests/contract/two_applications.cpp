@@ -1,4 +1,5 @@
 #include "two_applications.h"
+#include "tests/places.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -89,7 +90,7 @@ void TwoApplications::end(Process& process, bool violently) {
 
 std::string TwoApplications::run() {
   const auto backend = Backend::named("softhsm");
-  const std::filesystem::path build = P11TEST_BUILD_DIR;
+  const std::filesystem::path build = build_dir();
   const FreshTokens tokens(*backend, backend->module());
   const Side side(tokens, ProxyPrograms{build / "bin/proxyd", build / "lib/libpkcs11-shim.so"});
   const Side::Stage stage(side);
@@ -104,7 +105,8 @@ std::string TwoApplications::run() {
     }
     failure = perform(process, i);
     if (failure.empty()) continue;
-    failure = std::string(steps_[i].application == 0 ? "A " : "B ") + steps_[i].what + ": " + failure + "\n" + stage.log();
+    failure =
+        std::string(steps_[i].application == 0 ? "A " : "B ") + steps_[i].what + ": " + failure + "\n" + stage.log();
   }
   for (Process& process : processes) end(process, true);
   return failure;

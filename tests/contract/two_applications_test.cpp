@@ -13,8 +13,8 @@ constexpr char kNewPin[] = "new-pin-9999";
 class Shared {
  public:
   Shared()
-      : numbers_(static_cast<CK_ULONG*>(
-            mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0))) {}
+      : numbers_(
+            static_cast<CK_ULONG*>(mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0))) {}
   ~Shared() { munmap(numbers_, 4096); }
   Shared(const Shared&) = delete;
   Shared& operator=(const Shared&) = delete;
@@ -156,12 +156,14 @@ TEST_F(TwoApplicationsTest, TokenObjectsShowInBoth) {
   two_.a("stores a certificate", [this](Application& app) { shared_[0] = app.create(session_, stored("shared")); });
   two_.a("reads it more than once", [this](Application& app) {
     for (int i = 0; i < 2; ++i)
-      expect(app.get_attribute_value(session_, shared_[0], roomy({CKA_LABEL})).answers[0].value == from_text("shared"), "its name");
+      expect(app.get_attribute_value(session_, shared_[0], roomy({CKA_LABEL})).answers[0].value == from_text("shared"),
+             "its name");
   });
   two_.b("reads and renames it", [this](Application& app) {
     const Found found = app.find_all(session_, {{CKA_LABEL, "shared"}});
     expect(found.objects.size() == 1, "one object");
-    expect(app.set_attribute_value(session_, found.objects[0], {{CKA_LABEL, "renamed"}}), CKR_OK, "C_SetAttributeValue");
+    expect(app.set_attribute_value(session_, found.objects[0], {{CKA_LABEL, "renamed"}}), CKR_OK,
+           "C_SetAttributeValue");
   });
   two_.a("sees the new name under the old handle", [this](Application& app) {
     const Attributes read = app.get_attribute_value(session_, shared_[0], roomy({CKA_LABEL}));
@@ -212,17 +214,15 @@ TEST_F(TwoApplicationsTest, AWrongPinFailsAndCountsAtTheTokenAlsoWhileAnotherIsL
     expect(info.flags & CKF_USER_PIN_COUNT_LOW, "the token counted");
   });
   b_logs_in();
-  two_.a("still is logged in", [this](Application& app) {
-    expect(state(app, session_) == CKS_RW_USER_FUNCTIONS, "a user session");
-  });
+  two_.a("still is logged in",
+         [this](Application& app) { expect(state(app, session_) == CKS_RW_USER_FUNCTIONS, "a user session"); });
   run();
 }
 
 TEST_F(TwoApplicationsTest, AfterAPinChangeOnlyTheNewPinIsTaken) {
   a_logs_in();
-  two_.a("changes the PIN", [this](Application& app) {
-    expect(app.set_pin(session_, kUserPin, kNewPin), CKR_OK, "C_SetPIN");
-  });
+  two_.a("changes the PIN",
+         [this](Application& app) { expect(app.set_pin(session_, kUserPin, kNewPin), CKR_OK, "C_SetPIN"); });
   two_.b("logs in with the new one", [this](Application& app) {
     expect(app.login(session_, CKU_USER, kUserPin), CKR_PIN_INCORRECT, "the old PIN");
     expect(app.login(session_, CKU_USER, kNewPin), CKR_OK, "the new PIN");
@@ -241,9 +241,8 @@ TEST_F(TwoApplicationsTest, AfterAPinChangeOnlyTheNewPinIsTaken) {
 TEST_F(TwoApplicationsTest, ThePinChangeOfOneDoesNotEndTheLoginOfTheOther) {
   a_logs_in();
   b_logs_in();
-  two_.a("changes the PIN", [this](Application& app) {
-    expect(app.set_pin(session_, kUserPin, kNewPin), CKR_OK, "C_SetPIN");
-  });
+  two_.a("changes the PIN",
+         [this](Application& app) { expect(app.set_pin(session_, kUserPin, kNewPin), CKR_OK, "C_SetPIN"); });
   two_.b("still works", [this](Application& app) {
     expect(state(app, session_) == CKS_RW_USER_FUNCTIONS, "a user session");
     app.create(session_, aes());
@@ -285,7 +284,8 @@ TEST_F(TwoApplicationsTest, ATokenInUseByOneIsNotInitialisedByTheOther) {
     expect(app.init_token(app.slot, kSoPin, "again"), CKR_SESSION_EXISTS, "C_InitToken");
   });
   two_.a("closes", [this](Application& app) { expect(app.close_session(session_), CKR_OK, "C_CloseSession"); });
-  two_.b("initialises", [this](Application& app) { expect(app.init_token(app.slot, kSoPin, "again"), CKR_OK, "C_InitToken"); });
+  two_.b("initialises",
+         [this](Application& app) { expect(app.init_token(app.slot, kSoPin, "again"), CKR_OK, "C_InitToken"); });
   two_.a("sees it", [this](Application& app) {
     CK_TOKEN_INFO info{};
     expect(app.get_token_info(app.slot, &info), CKR_OK, "C_GetTokenInfo");
@@ -297,10 +297,10 @@ TEST_F(TwoApplicationsTest, ATokenInUseByOneIsNotInitialisedByTheOther) {
 TEST_F(TwoApplicationsTest, ClosingAllSessionsClosesOnlyOnesOwn) {
   a_logs_in();
   b_logs_in();
-  two_.a("closes all", [this](Application& app) { expect(app.close_all_sessions(app.slot), CKR_OK, "C_CloseAllSessions"); });
-  two_.b("goes on", [this](Application& app) {
-    expect(state(app, session_) == CKS_RW_USER_FUNCTIONS, "a user session");
-  });
+  two_.a("closes all",
+         [this](Application& app) { expect(app.close_all_sessions(app.slot), CKR_OK, "C_CloseAllSessions"); });
+  two_.b("goes on",
+         [this](Application& app) { expect(state(app, session_) == CKS_RW_USER_FUNCTIONS, "a user session"); });
   run();
 }
 
@@ -321,7 +321,8 @@ TEST_F(TwoApplicationsTest, TheDeathOfOneLeavesNothingBehind) {
     expect(app.close_session(session_), CKR_OK, "C_CloseSession");
     // A's connection is noticed as closed before B's next call or shortly after: bounded tries.
     CK_RV rv = CKR_SESSION_EXISTS;
-    for (int tries = 0; rv == CKR_SESSION_EXISTS && tries < 1000; ++tries) rv = app.init_token(app.slot, kSoPin, "again");
+    for (int tries = 0; rv == CKR_SESSION_EXISTS && tries < 1000; ++tries)
+      rv = app.init_token(app.slot, kSoPin, "again");
     expect(rv, CKR_OK, "C_InitToken");
   });
   run();

@@ -4,13 +4,21 @@
 namespace p11shim::contract {
 namespace {
 
-const std::initializer_list<CK_ATTRIBUTE_TYPE> kRead = {
-    CKA_CLASS, CKA_KEY_TYPE, CKA_LABEL, CKA_LOCAL, CKA_SENSITIVE, CKA_EXTRACTABLE, CKA_ALWAYS_SENSITIVE,
-    CKA_NEVER_EXTRACTABLE, CKA_VALUE, CKA_VALUE_LEN, CKA_MODULUS};
+const std::initializer_list<CK_ATTRIBUTE_TYPE> kRead = {CKA_CLASS,
+                                                        CKA_KEY_TYPE,
+                                                        CKA_LABEL,
+                                                        CKA_LOCAL,
+                                                        CKA_SENSITIVE,
+                                                        CKA_EXTRACTABLE,
+                                                        CKA_ALWAYS_SENSITIVE,
+                                                        CKA_NEVER_EXTRACTABLE,
+                                                        CKA_VALUE,
+                                                        CKA_VALUE_LEN,
+                                                        CKA_MODULUS};
 
 Template unwrapped(CK_OBJECT_CLASS object_class, CK_KEY_TYPE type) {
-  return {{CKA_CLASS, object_class}, {CKA_KEY_TYPE, type},  {CKA_LABEL, "unwrapped"}, {CKA_TOKEN, false},
-          {CKA_SENSITIVE, false},    {CKA_EXTRACTABLE, true}};
+  return {{CKA_CLASS, object_class}, {CKA_KEY_TYPE, type},   {CKA_LABEL, "unwrapped"},
+          {CKA_TOKEN, false},        {CKA_SENSITIVE, false}, {CKA_EXTRACTABLE, true}};
 }
 
 void wrap_secret_key(Application& app, Mechanism mechanism, const Template& wrapping) {
@@ -49,7 +57,8 @@ void wrap_with_rsa(Application& app) {
     app.wrap_key(session, mechanism, public_key, key, Room::query());
     const Outcome wrapped = app.wrap_key(session, mechanism, public_key, key, Room::of(256));
     CK_OBJECT_HANDLE back = 0;
-    if (app.unwrap_key(session, mechanism, private_key, wrapped.bytes, unwrapped(CKO_SECRET_KEY, CKK_AES), &back) == CKR_OK)
+    if (app.unwrap_key(session, mechanism, private_key, wrapped.bytes, unwrapped(CKO_SECRET_KEY, CKK_AES), &back) ==
+        CKR_OK)
       app.get_attribute_value(session, back, roomy(kRead));
   }
   app.finalize();

@@ -31,8 +31,7 @@ inline void read_template(const CK_ATTRIBUTE* attributes, CK_ULONG count) {
     if (is_nested && attributes[i].ulValueLen % sizeof(CK_ATTRIBUTE) == 0)
       read_template(static_cast<const CK_ATTRIBUTE*>(attributes[i].pValue),
                     attributes[i].ulValueLen / sizeof(CK_ATTRIBUTE));
-    else
-      read_all(attributes[i].pValue, attributes[i].ulValueLen);
+    else read_all(attributes[i].pValue, attributes[i].ulValueLen);
   }
 }
 // As a module would: fills most values, leaves some out.
@@ -40,15 +39,11 @@ inline void fill_template(CK_ATTRIBUTE* attributes, CK_ULONG count, int depth = 
   for (CK_ULONG i = 0; attributes != nullptr && i < count; ++i) {
     CK_ATTRIBUTE& attribute = attributes[i];
     const bool is_nested = depth == 0 && attribute_kind(attribute.type) == AttributeKind::attribute_template;
-    if (attribute.pValue == nullptr)
-      attribute.ulValueLen = 20;
-    else if (i % 5 == 4)
-      attribute.ulValueLen = CK_UNAVAILABLE_INFORMATION;
+    if (attribute.pValue == nullptr) attribute.ulValueLen = 20;
+    else if (i % 5 == 4) attribute.ulValueLen = CK_UNAVAILABLE_INFORMATION;
     else if (is_nested)
-      fill_template(static_cast<CK_ATTRIBUTE*>(attribute.pValue), attribute.ulValueLen / sizeof(CK_ATTRIBUTE),
-                    1);
-    else
-      write_all(static_cast<CK_BYTE*>(attribute.pValue), attribute.ulValueLen);
+      fill_template(static_cast<CK_ATTRIBUTE*>(attribute.pValue), attribute.ulValueLen / sizeof(CK_ATTRIBUTE), 1);
+    else write_all(static_cast<CK_BYTE*>(attribute.pValue), attribute.ulValueLen);
   }
 }
 
@@ -174,8 +169,7 @@ template <class Call, class... Parameter>
 struct Toucher<Call, Types<Parameter...>> {
   static CK_RV function(Parameter... arguments) {
     std::tuple<Parameter...> flat(arguments...);
-    each_argument([]<class Kind>(auto... c) { Argument<Kind>::touch(c...); }, flat,
-                  typename Call::Arguments{});
+    each_argument([]<class Kind>(auto... c) { Argument<Kind>::touch(c...); }, flat, typename Call::Arguments{});
     return CKR_OK;
   }
 };

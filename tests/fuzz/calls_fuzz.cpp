@@ -21,8 +21,7 @@ const CK_FUNCTION_LIST_3_0 kModule = [] {
 
 void serve_request(std::span<const std::uint8_t> frame) {
   Request request;
-  if (!read_request(frame, request) || request.call >= kCallCount || kHandlers[request.call] == nullptr)
-    return;
+  if (!read_request(frame, request) || request.call >= kCallCount || kHandlers[request.call] == nullptr) return;
   In in(request.body);
   Arena arena;
   RequestReader from{in, request.handles, arena};

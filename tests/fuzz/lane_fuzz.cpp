@@ -12,7 +12,9 @@ namespace {
 void require(bool condition) {
   if (!condition) std::abort();
 }
-bool same(std::span<const std::uint8_t> a, std::span<const std::uint8_t> b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }
+bool same(std::span<const std::uint8_t> a, std::span<const std::uint8_t> b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end());
+}
 
 // Written again, it is read again, and written a third time it is the same bytes.
 template <class T, class Read, class Write>

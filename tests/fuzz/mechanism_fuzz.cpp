@@ -27,16 +27,14 @@ bool equal(const Buffer& a, const Buffer& b) {
 
 void encode(bool message, Sent& sent, const CK_MECHANISM& mechanism) {
   Out out(sent.bytes);
-  message ? encode_message_parameter(out, sent.handles, mechanism)
-          : encode_mechanism(out, sent.handles, mechanism);
+  message ? encode_message_parameter(out, sent.handles, mechanism) : encode_mechanism(out, sent.handles, mechanism);
 }
 
 // True if the worker would call the module.
 bool decode(bool message, std::span<const std::uint8_t> bytes, Handles& handles, Arena& arena,
             CK_MECHANISM& mechanism) {
   In in(bytes);
-  message ? decode_message_parameter(in, handles, arena, mechanism)
-          : decode_mechanism(in, handles, arena, mechanism);
+  message ? decode_message_parameter(in, handles, arena, mechanism) : decode_mechanism(in, handles, arena, mechanism);
   return in.done() && handles.done();
 }
 

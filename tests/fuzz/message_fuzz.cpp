@@ -15,9 +15,7 @@ void require(bool condition) {
 bool same(std::span<const std::uint8_t> a, std::span<const std::uint8_t> b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end());
 }
-bool same(const Handles& a, const Handles& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end());
-}
+bool same(const Handles& a, const Handles& b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }
 
 std::span<const std::uint8_t> frame_of(Buffer& buffer, std::span<const std::uint8_t> body = {}) {
   buffer.append(body.data(), body.size());
@@ -30,9 +28,8 @@ void check(const Hello& hello) {
   write_hello(buffer, hello);
   Hello again;
   require(read_hello(frame_of(buffer), again));
-  require(again.fingerprint == hello.fingerprint && again.instance == hello.instance &&
-          again.secret == hello.secret && again.parent == hello.parent && again.pid == hello.pid &&
-          again.program == hello.program);
+  require(again.fingerprint == hello.fingerprint && again.instance == hello.instance && again.secret == hello.secret &&
+          again.parent == hello.parent && again.pid == hello.pid && again.program == hello.program);
 }
 
 void check(const Welcome& welcome) {

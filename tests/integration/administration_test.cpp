@@ -21,7 +21,8 @@ class Administration : public testing::Test {
     proxyd.emplace(config);
     proxyd->start();
   }
-  static CK_RV init_token(const TestApplication& application, CK_SLOT_ID slot, const std::string& so_pin, const std::string& label) {
+  static CK_RV init_token(const TestApplication& application, CK_SLOT_ID slot, const std::string& so_pin,
+                          const std::string& label) {
     std::string pin = so_pin;
     CK_UTF8CHAR padded[32];
     std::memset(padded, ' ', sizeof padded);
@@ -43,7 +44,9 @@ TEST_F(Administration, NewTokenIsMadeAndMadeAgainWhenNobodyHasASession) {
   const auto slot_of = [](const TestApplication& application, std::string_view label) {
     for (const CK_SLOT_ID slot : application.slots()) {
       CK_TOKEN_INFO info{};
-      if (application->C_GetTokenInfo(slot, &info) == CKR_OK && std::string_view(reinterpret_cast<char*>(info.label), sizeof info.label).starts_with(label)) return slot;
+      if (application->C_GetTokenInfo(slot, &info) == CKR_OK &&
+          std::string_view(reinterpret_cast<char*>(info.label), sizeof info.label).starts_with(label))
+        return slot;
     }
     return CK_SLOT_ID{0xffff};
   };
@@ -78,7 +81,8 @@ TEST_F(Administration, NeedsPermission) {
 
 TEST_F(Administration, PoolsThatOneMayNotUseAreNotThere) {
   serve(tokens->config("", "allow = [\"uid:4000000000\"]") +
-        "[[member]]\nname = \"hsm2\"\nmodule = \"module\"\ntoken_label = \"second\"\n[[pool]]\nname = \"open\"\nslot = 7\nmembers = [\"hsm2\"]\n");
+        "[[member]]\nname = \"hsm2\"\nmodule = \"module\"\ntoken_label = \"second\"\n[[pool]]\nname = \"open\"\nslot = "
+        "7\nmembers = [\"hsm2\"]\n");
   TestApplication application(*proxyd);
   EXPECT_EQ(application.slots(), std::vector<CK_SLOT_ID>{7});
   CK_TOKEN_INFO info{};

@@ -1,4 +1,5 @@
 #include "application.h"
+#include "tests/places.h"
 
 #include <dlfcn.h>
 #include <gtest/gtest.h>
@@ -22,7 +23,7 @@ CK_ATTRIBUTE attribute(CK_ATTRIBUTE_TYPE type, std::string& value) { return {typ
 
 TestApplication::TestApplication(const std::string& endpoint) {
   const std::filesystem::path copy = directory_.path() / "libpkcs11-shim.so";
-  std::filesystem::copy_file(std::string(P11TEST_BUILD_DIR) + "/lib/libpkcs11-shim.so", copy);
+  std::filesystem::copy_file(build_dir() + "/lib/libpkcs11-shim.so", copy);
   std::ofstream(directory_.path() / "shim.toml");  // empty: nothing of the user's
   ::setenv("P11SHIM_ENDPOINT", endpoint.c_str(), 1);
   ::setenv("P11SHIM_CONF", (directory_.path() / "shim.toml").c_str(), 1);
@@ -48,7 +49,9 @@ std::vector<CK_SLOT_ID> TestApplication::slots() const {
 
 CK_SESSION_HANDLE TestApplication::open(bool read_write, CK_SLOT_ID slot) const {
   CK_SESSION_HANDLE session = CK_INVALID_HANDLE;
-  EXPECT_EQ(functions_->C_OpenSession(slot, CKF_SERIAL_SESSION | (read_write ? CKF_RW_SESSION : 0), nullptr, nullptr, &session), CKR_OK);
+  EXPECT_EQ(functions_->C_OpenSession(slot, CKF_SERIAL_SESSION | (read_write ? CKF_RW_SESSION : 0), nullptr, nullptr,
+                                      &session),
+            CKR_OK);
   return session;
 }
 
@@ -66,7 +69,8 @@ CK_FLAGS TestApplication::token_flags(CK_SLOT_ID slot) const {
   return info.flags;
 }
 
-std::vector<CK_OBJECT_HANDLE> TestApplication::find(CK_SESSION_HANDLE session, CK_OBJECT_CLASS object_class, std::string label) const {
+std::vector<CK_OBJECT_HANDLE> TestApplication::find(CK_SESSION_HANDLE session, CK_OBJECT_CLASS object_class,
+                                                    std::string label) const {
   CK_ATTRIBUTE tmpl[] = {attribute(CKA_CLASS, object_class), attribute(CKA_LABEL, label)};
   std::vector<CK_OBJECT_HANDLE> found(256);
   CK_ULONG count = 0;
@@ -77,17 +81,19 @@ std::vector<CK_OBJECT_HANDLE> TestApplication::find(CK_SESSION_HANDLE session, C
   return found;
 }
 
-CK_OBJECT_HANDLE TestApplication::one(CK_SESSION_HANDLE session, CK_OBJECT_CLASS object_class, std::string label) const {
+CK_OBJECT_HANDLE TestApplication::one(CK_SESSION_HANDLE session, CK_OBJECT_CLASS object_class,
+                                      std::string label) const {
   const auto found = find(session, object_class, label);
   EXPECT_EQ(found.size(), 1u) << label;
   return found.empty() ? CK_INVALID_HANDLE : found.front();
 }
 
-CK_OBJECT_HANDLE TestApplication::generate_aes(CK_SESSION_HANDLE session, bool on_token, std::string label, bool is_private, CK_RV* rv) const {
+CK_OBJECT_HANDLE TestApplication::generate_aes(CK_SESSION_HANDLE session, bool on_token, std::string label,
+                                               bool is_private, CK_RV* rv) const {
   CK_MECHANISM mechanism{CKM_AES_KEY_GEN, nullptr, 0};
   CK_BBOOL token = on_token, hidden = is_private, yes = CK_TRUE;
   CK_ULONG length = 32;
-  CK_ATTRIBUTE tmpl[] = {attribute(CKA_TOKEN, token),   attribute(CKA_PRIVATE, hidden), attribute(CKA_ENCRYPT, yes),
+  CK_ATTRIBUTE tmpl[] = {attribute(CKA_TOKEN, token), attribute(CKA_PRIVATE, hidden),   attribute(CKA_ENCRYPT, yes),
                          attribute(CKA_DECRYPT, yes), attribute(CKA_VALUE_LEN, length), attribute(CKA_LABEL, label)};
   CK_OBJECT_HANDLE key = CK_INVALID_HANDLE;
   const CK_RV answer = functions_->C_GenerateKey(session, &mechanism, tmpl, std::size(tmpl), &key);
@@ -96,11 +102,12 @@ CK_OBJECT_HANDLE TestApplication::generate_aes(CK_SESSION_HANDLE session, bool o
   return key;
 }
 
-CK_OBJECT_HANDLE TestApplication::create_data(CK_SESSION_HANDLE session, bool on_token, std::string label, std::string value) const {
+CK_OBJECT_HANDLE TestApplication::create_data(CK_SESSION_HANDLE session, bool on_token, std::string label,
+                                              std::string value) const {
   CK_OBJECT_CLASS object_class = CKO_DATA;
   CK_BBOOL token = on_token, no = CK_FALSE;
-  CK_ATTRIBUTE tmpl[] = {attribute(CKA_CLASS, object_class), attribute(CKA_TOKEN, token), attribute(CKA_PRIVATE, no), attribute(CKA_LABEL, label),
-                         attribute(CKA_VALUE, value)};
+  CK_ATTRIBUTE tmpl[] = {attribute(CKA_CLASS, object_class), attribute(CKA_TOKEN, token), attribute(CKA_PRIVATE, no),
+                         attribute(CKA_LABEL, label), attribute(CKA_VALUE, value)};
   CK_OBJECT_HANDLE object = CK_INVALID_HANDLE;
   EXPECT_EQ(functions_->C_CreateObject(session, tmpl, std::size(tmpl), &object), CKR_OK);
   return object;

@@ -28,9 +28,12 @@ class TestApplication {
   [[nodiscard]] CK_FLAGS token_flags(CK_SLOT_ID slot = 0) const;
 
   // Objects of this class and label.
-  [[nodiscard]] std::vector<CK_OBJECT_HANDLE> find(CK_SESSION_HANDLE session, CK_OBJECT_CLASS object_class, std::string label = {}) const;
-  [[nodiscard]] CK_OBJECT_HANDLE one(CK_SESSION_HANDLE session, CK_OBJECT_CLASS object_class, std::string label = {}) const;
-  CK_OBJECT_HANDLE generate_aes(CK_SESSION_HANDLE session, bool on_token, std::string label, bool is_private = true, CK_RV* rv = nullptr) const;
+  [[nodiscard]] std::vector<CK_OBJECT_HANDLE> find(CK_SESSION_HANDLE session, CK_OBJECT_CLASS object_class,
+                                                   std::string label = {}) const;
+  [[nodiscard]] CK_OBJECT_HANDLE one(CK_SESSION_HANDLE session, CK_OBJECT_CLASS object_class,
+                                     std::string label = {}) const;
+  CK_OBJECT_HANDLE generate_aes(CK_SESSION_HANDLE session, bool on_token, std::string label, bool is_private = true,
+                                CK_RV* rv = nullptr) const;
   CK_OBJECT_HANDLE create_data(CK_SESSION_HANDLE session, bool on_token, std::string label, std::string value) const;
   CK_RV set_label(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, std::string label) const;
   CK_RV encrypt(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE aes_key) const;

@@ -19,7 +19,8 @@ using List = CK_FUNCTION_LIST_3_0;
 std::size_t areas_of(pid_t process) {
   std::ifstream maps("/proc/" + std::to_string(process) + "/maps");
   std::size_t count = 0;
-  for (std::string line; std::getline(maps, line);) count += line.find("memfd:p11shim-area") != std::string::npos ? 1 : 0;
+  for (std::string line; std::getline(maps, line);)
+    count += line.find("memfd:p11shim-area") != std::string::npos ? 1 : 0;
   return count;
 }
 std::size_t own_areas() { return areas_of(::getpid()); }
@@ -36,7 +37,8 @@ Bytes digest(const TestApplication& application, CK_SESSION_HANDLE session, cons
   return out;
 }
 
-Bytes crypt(const TestApplication& application, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key, const Bytes& data, bool decrypts) {
+Bytes crypt(const TestApplication& application, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key, const Bytes& data,
+            bool decrypts) {
   CK_MECHANISM mechanism{CKM_AES_ECB, nullptr, 0};
   Bytes out(data.size()), input = data;
   CK_ULONG length = out.size();
@@ -100,7 +102,8 @@ TEST_F(Areas, ThreadsHaveAnAreaEach) {
     threads.emplace_back([&, i] {
       const CK_SESSION_HANDLE own = application->open();
       for (int round = 0; round < 20; ++round) {
-        const Bytes plain = large(5'000 + static_cast<std::size_t>(round) * 1'600 * 16, static_cast<CK_BYTE>(i * 20 + round));
+        const Bytes plain =
+            large(5'000 + static_cast<std::size_t>(round) * 1'600 * 16, static_cast<CK_BYTE>(i * 20 + round));
         const Bytes padded(plain.begin(), plain.begin() + static_cast<std::ptrdiff_t>(plain.size() / 16 * 16));
         EXPECT_EQ(crypt(*application, own, key, crypt(*application, own, key, padded, false), true), padded);
       }
@@ -187,7 +190,8 @@ class AreasOfMock : public testing::Test {
   void TearDown() override { std::ofstream{gate}; }
   MockModule mock;
   const std::filesystem::path gate = mock.file("gate");
-  PrivateProxyd proxyd{mock.config("lanes = 1\nmax_stuck_lanes = 2\nsessions_rw = 4", "", "deadline = \"500ms\"\nkeygen_deadline = \"500ms\"")};
+  PrivateProxyd proxyd{mock.config("lanes = 1\nmax_stuck_lanes = 2\nsessions_rw = 4", "",
+                                   "deadline = \"500ms\"\nkeygen_deadline = \"500ms\"")};
   std::optional<TestApplication> application;
   CK_SESSION_HANDLE session = 0;
 };
@@ -237,7 +241,8 @@ TEST_F(HostileArea, ReferencesOutOfItOrIntoNoneEndTheConnection) {
   constexpr auto kSize = static_cast<std::uint32_t>(Area::kSize);
   std::uint8_t instance = 20;
   for (const bool has_area : {true, false})
-    for (const auto& [offset, size] : {std::pair{kSize, 4096u}, {0u, kSize + 1}, {UINT32_MAX, 4096u}, {1u, UINT32_MAX}, {0u, 16u}}) {
+    for (const auto& [offset, size] :
+         {std::pair{kSize, 4096u}, {0u, kSize + 1}, {UINT32_MAX, 4096u}, {1u, UINT32_MAX}, {0u, 16u}}) {
       RawPeer peer(proxyd);
       const CK_SESSION_HANDLE own = begin(peer, ++instance);
       const int memory = has_area ? peer.ask_for_area() : -1;

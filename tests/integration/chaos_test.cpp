@@ -99,7 +99,8 @@ TEST_F(Chaos, ConnectionsThatBreakCostWhatWasUnderWay) {
           EXPECT_EQ(out, expected);
           ++good;
         } else {
-          EXPECT_TRUE(rv == CKR_DEVICE_ERROR || rv == CKR_OPERATION_ACTIVE || rv == CKR_OPERATION_NOT_INITIALIZED) << rv;
+          EXPECT_TRUE(rv == CKR_DEVICE_ERROR || rv == CKR_OPERATION_ACTIVE || rv == CKR_OPERATION_NOT_INITIALIZED)
+              << rv;
         }
       }
     });

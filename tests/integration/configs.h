@@ -9,14 +9,17 @@
 #include "compare/softhsm_backend.h"
 #include "mock/control_file.h"
 #include "private_proxyd.h"
+#include "tests/places.h"
 
 namespace p11shim {
 
 inline std::string me() { return "uid:" + std::to_string(::getuid()); }
 
-inline std::string pool_config(const std::string& token, const std::string& member_options, const std::string& pool_options) {
-  return "[[member]]\nname = \"hsm\"\nmodule = \"module\"\ntoken_label = \"" + token + "\"\nrestart_backoff = { min = \"1ms\", max = \"20ms\" }\n" +
-         member_options + "\n[[pool]]\nname = \"pool\"\nslot = 0\nmembers = [\"hsm\"]\n" + pool_options + "\n";
+inline std::string pool_config(const std::string& token, const std::string& member_options,
+                               const std::string& pool_options) {
+  return "[[member]]\nname = \"hsm\"\nmodule = \"module\"\ntoken_label = \"" + token +
+         "\"\nrestart_backoff = { min = \"1ms\", max = \"20ms\" }\n" + member_options +
+         "\n[[pool]]\nname = \"pool\"\nslot = 0\nmembers = [\"hsm\"]\n" + pool_options + "\n";
 }
 
 // A SoftHSM directory of a test's own, with the tokens "first" and "second".
@@ -51,10 +54,12 @@ class SofthsmTokens {
 class MockModule {
  public:
   [[nodiscard]] std::string module_config(const std::string& options = {}) const {
-    return "[[module]]\nname = \"module\"\npath = \"" + std::string(P11TEST_BUILD_DIR) +
-           "/tests/libp11mock.so\"\ncheck_owner = false\nenvironment = { P11MOCK_CONTROL = \"" + rules.path().string() + "\" }\n" + options + "\n";
+    return "[[module]]\nname = \"module\"\npath = \"" + build_dir() +
+           "/tests/libp11mock.so\"\ncheck_owner = false\nenvironment = { P11MOCK_CONTROL = \"" + rules.path().string() +
+           "\" }\n" + options + "\n";
   }
-  [[nodiscard]] std::string config(const std::string& member_options = {}, const std::string& pool_options = {}, const std::string& limits = {}) const {
+  [[nodiscard]] std::string config(const std::string& member_options = {}, const std::string& pool_options = {},
+                                   const std::string& limits = {}) const {
     return "[limits]\n" + limits + "\n" + module_config() + pool_config("mock-0", member_options, pool_options);
   }
   [[nodiscard]] std::filesystem::path file(const std::string& name) const { return directory_.path() / name; }

@@ -8,6 +8,7 @@
 
 #include "application.h"
 #include "configs.h"
+#include "tests/places.h"
 
 namespace p11shim {
 namespace {
@@ -100,7 +101,7 @@ TEST_F(Handles, KeyOfAWrongSizeOrOpenToOthersIsRefused) {
   EXPECT_EQ(proxyd->stop(), 0);
   const auto key = proxyd->path() / "state" / "handle_key";
   const auto refused = [&](const std::string& reason) {
-    Process process({std::string(P11TEST_BUILD_DIR) + "/bin/proxyd", "--config", proxyd->config_file()});
+    Process process({build_dir() + "/bin/proxyd", "--config", proxyd->config_file()});
     EXPECT_EQ(process.wait(), 1);
     EXPECT_NE(proxyd->log().find(reason), std::string::npos) << proxyd->log();
   };

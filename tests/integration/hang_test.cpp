@@ -82,7 +82,8 @@ TEST_F(Hang, SessionThatCannotBeOpenedEndsTheWorkerNotTheService) {
   mock.rules.set("C_OpenSession hang=" + gate.string() + " times=1");
   CK_SESSION_HANDLE read_only = 0;
   EXPECT_EQ((*application)->C_OpenSession(0, CKF_SERIAL_SESSION, nullptr, nullptr, &read_only), CKR_DEVICE_ERROR);
-  EXPECT_TRUE(eventually([&] { return (*application)->C_OpenSession(0, CKF_SERIAL_SESSION, nullptr, nullptr, &read_only) == CKR_OK; }));
+  EXPECT_TRUE(eventually(
+      [&] { return (*application)->C_OpenSession(0, CKF_SERIAL_SESSION, nullptr, nullptr, &read_only) == CKR_OK; }));
   EXPECT_EQ(random(read_only), CKR_OK);
 }
 

@@ -58,7 +58,8 @@ TEST_F(HostilePeer, HelloOfAnotherVersionIsRefusedWithAReason) {
 
 TEST_F(HostilePeer, MalformedFirstFramesEndTheConnection) {
   std::mt19937 random(20261121);
-  const std::vector<std::vector<std::uint8_t>> contents{{0xc1}, {0x99, 3}, {0x90}, {0x91, 5}, {0x91, 1}, {0xdd, 0xff, 0xff, 0xff, 0xff}};
+  const std::vector<std::vector<std::uint8_t>> contents{{0xc1},    {0x99, 3}, {0x90},
+                                                        {0x91, 5}, {0x91, 1}, {0xdd, 0xff, 0xff, 0xff, 0xff}};
   for (const auto& content : contents) {
     RawPeer peer(proxyd);
     peer.send(RawPeer::frame(content));
@@ -77,8 +78,8 @@ TEST_F(HostilePeer, MalformedFirstFramesEndTheConnection) {
 TEST_F(HostilePeer, LengthsThatNobodyMaySendEndTheConnection) {
   for (const std::uint32_t length : {0u, 1025u, 0x7fffffffu, 0xffffffffu}) {
     RawPeer peer(proxyd);
-    const std::uint8_t prefix[] = {static_cast<std::uint8_t>(length), static_cast<std::uint8_t>(length >> 8), static_cast<std::uint8_t>(length >> 16),
-                                   static_cast<std::uint8_t>(length >> 24)};
+    const std::uint8_t prefix[] = {static_cast<std::uint8_t>(length), static_cast<std::uint8_t>(length >> 8),
+                                   static_cast<std::uint8_t>(length >> 16), static_cast<std::uint8_t>(length >> 24)};
     peer.send(prefix);
     EXPECT_TRUE(peer.closed()) << length;
   }

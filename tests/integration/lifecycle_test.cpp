@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/socket.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
@@ -15,11 +15,12 @@
 #include "application.h"
 #include "configs.h"
 #include "raw_peer.h"
+#include "tests/places.h"
 
 namespace p11shim {
 namespace {
 
-const std::string kProxyd = std::string(P11TEST_BUILD_DIR) + "/bin/proxyd";
+const std::string kProxyd = build_dir() + "/bin/proxyd";
 
 class Lifecycle : public testing::Test {
  protected:
@@ -86,7 +87,8 @@ TEST_F(Lifecycle, SocketOfSystemdIsUsed) {
   ASSERT_EQ(::bind(socket, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
   ASSERT_EQ(::listen(socket, 16), 0);
   // As systemd does it: the socket is descriptor 3, and the variables name this very process.
-  const std::string script = "exec 3<&" + std::to_string(socket) + "; LISTEN_PID=$$ LISTEN_FDS=1 exec " + kProxyd + " --config " + proxyd.config_file();
+  const std::string script = "exec 3<&" + std::to_string(socket) + "; LISTEN_PID=$$ LISTEN_FDS=1 exec " + kProxyd +
+                             " --config " + proxyd.config_file();
   Process process({"/bin/sh", "-c", script});
   {
     TestApplication application("unix:" + path);
@@ -166,7 +168,8 @@ TEST_F(Lifecycle, KilledApplicationLeavesNothingBehind) {
   ::waitpid(child, nullptr, 0);
   EXPECT_TRUE(eventually([&] {
     const auto status = proxyd.status();
-    return status["applications"].empty() && status["pools"][0]["virtual_sessions"] == 0 && status["pools"][0]["logged_in_applications"] == 0;
+    return status["applications"].empty() && status["pools"][0]["virtual_sessions"] == 0 &&
+           status["pools"][0]["logged_in_applications"] == 0;
   }));
   TestApplication next(proxyd);
   EXPECT_EQ(next.log_in(next.open(), "wrong"), CKR_PIN_INCORRECT);
@@ -219,7 +222,8 @@ TEST_F(Lifecycle, WhoCannotBeAcceptedWaits) {
     peers.back()->send(out);
   };
   for (int i = 0; i < 120; ++i) connect();
-  ASSERT_TRUE(eventually([&] { return proxyd.log().find("no connection can be accepted") != std::string::npos; })) << proxyd.log();
+  ASSERT_TRUE(eventually([&] { return proxyd.log().find("no connection can be accepted") != std::string::npos; }))
+      << proxyd.log();
   // Those in front make room for those behind.
   while (!peers.empty()) {
     served += peers.front()->receive().has_value();
@@ -234,7 +238,8 @@ TEST_F(Lifecycle, OneUserCannotTakeAllConnections) {
   proxyd.write_config("listen.max_connections_per_user = 5\n" + mock.config());
   proxyd.start();
   std::vector<std::unique_ptr<RawPeer>> peers;
-  for (std::uint8_t i = 1; i <= 5; ++i) EXPECT_TRUE(peers.emplace_back(std::make_unique<RawPeer>(proxyd))->greet(RawPeer::proper_hello(i)));
+  for (std::uint8_t i = 1; i <= 5; ++i)
+    EXPECT_TRUE(peers.emplace_back(std::make_unique<RawPeer>(proxyd))->greet(RawPeer::proper_hello(i)));
   EXPECT_TRUE(RawPeer(proxyd).closed());
   EXPECT_NE(proxyd.log().find("max_connections_per_user"), std::string::npos);
   peers.pop_back();
@@ -268,7 +273,8 @@ TEST_F(Lifecycle, CheckSaysWhetherAConfigurationIsGood) {
   Process good({kProxyd, "--check", "--config", proxyd.config_file()});
   EXPECT_EQ(good.wait(), 0) << good.err;
   EXPECT_NE(good.out.find("The configuration is good."), std::string::npos);
-  for (const char* wrong : {"listen.unixx = \"/tmp/x\"\n", "[[pool]]\nname = \"p\"\nmembers = [\"nobody\"]\n", "= nonsense\n"}) {
+  for (const char* wrong :
+       {"listen.unixx = \"/tmp/x\"\n", "[[pool]]\nname = \"p\"\nmembers = [\"nobody\"]\n", "= nonsense\n"}) {
     proxyd.write_config(wrong);
     Process bad({kProxyd, "--check", "--config", proxyd.config_file()});
     EXPECT_EQ(bad.wait(), 3) << wrong;
@@ -282,15 +288,19 @@ TEST_F(Lifecycle, CheckSaysWhetherAConfigurationIsGood) {
 class BadModule : public Lifecycle {
  protected:
   void expect_refused(const std::string& path, const std::string& environment = {}) {
-    proxyd.write_config(mock.config() + "[[module]]\nname = \"bad\"\npath = \"" + path + "\"\ncheck_owner = false\n" + environment +
-                        "\n[[member]]\nname = \"broken\"\nmodule = \"bad\"\ntoken_label = \"mock-1\"\nrestart_backoff = { min = \"1ms\", max = \"20ms\" }\n"
+    proxyd.write_config(mock.config() + "[[module]]\nname = \"bad\"\npath = \"" + path + "\"\ncheck_owner = false\n" +
+                        environment +
+                        "\n[[member]]\nname = \"broken\"\nmodule = \"bad\"\ntoken_label = \"mock-1\"\nrestart_backoff "
+                        "= { min = \"1ms\", max = \"20ms\" }\n"
                         "[[pool]]\nname = \"broken\"\nslot = 5\nmembers = [\"broken\"]\n");
     proxyd.start();
     TestApplication application(proxyd);
     EXPECT_NE(application.open(), CK_INVALID_HANDLE);
     CK_TOKEN_INFO info{};
     EXPECT_NE(application->C_GetTokenInfo(5, &info), CKR_OK);
-    EXPECT_TRUE(eventually([&] { return proxyd.log().find("worker broken/public did not start") != std::string::npos; })) << proxyd.log();
+    EXPECT_TRUE(eventually([&] {
+      return proxyd.log().find("worker broken/public did not start") != std::string::npos;
+    })) << proxyd.log();
   }
 };
 
@@ -306,9 +316,9 @@ TEST_F(BadModule, Script) {
 
 TEST_F(BadModule, OtherArchitecture) {
   const auto other = proxyd.path() / "other.so";
-  std::filesystem::copy_file(std::string(P11TEST_BUILD_DIR) + "/tests/libp11mock.so", other);
+  std::filesystem::copy_file(build_dir() + "/tests/libp11mock.so", other);
   std::fstream file(other, std::ios::in | std::ios::out | std::ios::binary);
-  file.seekp(18);  // e_machine
+  file.seekp(18);              // e_machine
   file.put('\x08').put('\0');  // MIPS
   file.close();
   expect_refused(other.string());
@@ -316,7 +326,8 @@ TEST_F(BadModule, OtherArchitecture) {
 
 TEST_F(BadModule, FunctionListOfVersionOne) {
   const ControlFile old(proxyd.path(), "module version=1.0");
-  expect_refused(std::string(P11TEST_BUILD_DIR) + "/tests/libp11mock-2.so", "environment = { P11MOCK_CONTROL = \"" + old.path().string() + "\" }");
+  expect_refused(build_dir() + "/tests/libp11mock-2.so",
+                 "environment = { P11MOCK_CONTROL = \"" + old.path().string() + "\" }");
 }
 
 }  // namespace

@@ -146,7 +146,8 @@ TEST_F(Pins, DaemonLogsInWithThePinOfAFileOrACommand) {
   const std::filesystem::path file = tokens->path() / "pin";
   std::ofstream(file) << compare::kUserPin << "\nnot this\n";
   std::filesystem::permissions(file, std::filesystem::perms(0600));
-  for (const std::string& source : {"pin_file = \"" + file.string() + "\"", "pin_command = [\"/bin/cat\", \"" + file.string() + "\"]"}) {
+  for (const std::string& source :
+       {"pin_file = \"" + file.string() + "\"", "pin_command = [\"/bin/cat\", \"" + file.string() + "\"]"}) {
     serve(tokens->config("login = \"daemon\"\n" + source));
     TestApplication application(*proxyd), other(*proxyd);
     const auto session = application.open();
@@ -165,7 +166,8 @@ TEST_F(Pins, StrangersOverTcpGetNeitherTheDaemonsLoginNorAdministration) {
   const std::filesystem::path file = tokens->path() / "pin";
   std::ofstream(file) << compare::kUserPin << "\n";
   std::filesystem::permissions(file, std::filesystem::perms(0600));
-  serve("listen.tcp = \"127.0.0.1:0\"\n" + tokens->config("login = \"daemon\"\npin_file = \"" + file.string() + "\"", "admin = [\"" + me() + "\"]"));
+  serve("listen.tcp = \"127.0.0.1:0\"\n" +
+        tokens->config("login = \"daemon\"\npin_file = \"" + file.string() + "\"", "admin = [\"" + me() + "\"]"));
   std::string tcp;
   for (const auto& endpoint : nlohmann::json(proxyd->status()["endpoints"]))
     if (endpoint.get<std::string>().starts_with("tcp:")) tcp = endpoint;

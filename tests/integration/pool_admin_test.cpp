@@ -2,6 +2,7 @@
 #include <fstream>
 
 #include "signers.h"
+#include "tests/places.h"
 #include "tests/shimctl/schema.h"
 
 namespace p11shim {
@@ -16,7 +17,7 @@ class PoolAdmin : public ::testing::Test {
   }
   // shimctl to its end.
   int tool(const PrivateProxyd& proxyd, std::vector<std::string> words, const Variables& more = {}) {
-    words.insert(words.begin(), {std::string(P11TEST_BUILD_DIR) + "/bin/shimctl", "--control", (proxyd.path() / "control.sock").string()});
+    words.insert(words.begin(), {build_dir() + "/bin/shimctl", "--control", (proxyd.path() / "control.sock").string()});
     Variables variables = more;
     variables["P11SHIM_ENDPOINT"] = proxyd.endpoint();
     Process process(words, variables);
@@ -60,7 +61,8 @@ TEST_F(PoolAdmin, ListsPoolsAndShowsWhatBecameOfTheirMembers) {
   EXPECT_NE(shown["operational"]["state"], "up");
   bool ejected = false, drained = false;
   for (const auto& each : shown["transitions"]) {
-    ejected |= each["to"] == "ejected" && each["reason"].get<std::string>().find("CKR_DEVICE_ERROR") != std::string::npos;
+    ejected |=
+        each["to"] == "ejected" && each["reason"].get<std::string>().find("CKR_DEVICE_ERROR") != std::string::npos;
     drained |= each["kind"] == "administrative" && each["to"] == "drain" && each["reason"] == "new firmware";
   }
   EXPECT_TRUE(ejected);
@@ -79,7 +81,9 @@ TEST_F(PoolAdmin, ListsPoolsAndShowsWhatBecameOfTheirMembers) {
   EXPECT_EQ(tool(proxyd, {"pool", "show", "other"}), 7);
   EXPECT_EQ(tool(proxyd, {"-n", "member", "ready", "hsm0"}), 0);
   EXPECT_EQ(data(proxyd, {"pool", "show", "pool"})["members"][0]["state"], "maintenance");
-  EXPECT_EQ(tool(proxyd, {"complete", "--", "member", "drain", "hs"}, {{"P11SHIM_CONTROL", (proxyd.path() / "control.sock").string()}}), 0);
+  EXPECT_EQ(tool(proxyd, {"complete", "--", "member", "drain", "hs"},
+                 {{"P11SHIM_CONTROL", (proxyd.path() / "control.sock").string()}}),
+            0);
   EXPECT_EQ(out, "hsm0\nhsm1\n");
   signers.stop();
 }
@@ -98,7 +102,8 @@ TEST_F(PoolAdmin, DiffNamesWhatMembersDoNotShare) {
   EXPECT_EQ(without["private_compared"], false);
   EXPECT_EQ(without["differences"].size(), 1u);  // the data object is public
   EXPECT_NE(err.find("--pin-from"), std::string::npos);
-  const json diff = data(proxyd, {"--token", "pool", "--pin-from", "env:PIN", "pool", "diff", "pool"}, 1, {{"PIN", compare::kUserPin}});
+  const json diff = data(proxyd, {"--token", "pool", "--pin-from", "env:PIN", "pool", "diff", "pool"}, 1,
+                         {{"PIN", compare::kUserPin}});
   EXPECT_EQ(diff["private_compared"], true);
   EXPECT_EQ(diff["compared"], (json{"hsm0", "hsm1"}));
   ASSERT_EQ(diff["differences"].size(), 3u) << diff.dump(1);
@@ -155,7 +160,8 @@ TEST_F(PoolAdmin, MembersComeAndGoWithoutALostOperation) {
 
 TEST_F(PoolAdmin, AMemberThatAloneHoldsAKeyIsNotRemovedUnasked) {
   PoolMembers members(3);
-  ASSERT_NO_FATAL_FAILURE(members.alone(2, [](TestApplication& application, auto session) { application.generate_aes(session, true, "alone"); }));
+  ASSERT_NO_FATAL_FAILURE(members.alone(
+      2, [](TestApplication& application, auto session) { application.generate_aes(session, true, "alone"); }));
   PrivateProxyd proxyd(members.config(kQuick));
   proxyd.start();
   TestApplication application(proxyd);

@@ -5,6 +5,7 @@
 
 #include "mixed_members.h"
 #include "signers.h"
+#include "tests/places.h"
 
 namespace p11shim {
 namespace {
@@ -17,7 +18,9 @@ class PoolCare : public ::testing::Test {
 };
 
 std::string probing(const std::string& probe) {
-  return "breaker = { failures = 1, open_min = \"50ms\", open_max = \"100ms\" }\nprobe = { interval = \"100ms\", timeout = \"200ms\", " + probe + " }\n";
+  return "breaker = { failures = 1, open_min = \"50ms\", open_max = \"100ms\" }\nprobe = { interval = \"100ms\", "
+         "timeout = \"200ms\", " +
+         probe + " }\n";
 }
 
 TEST_F(PoolCare, SoftHsmAndNssShareImportedKeys) {
@@ -120,7 +123,8 @@ TEST_F(PoolCare, ARemovableTokenGoesWithItsLastMemberAndComesBack) {
   CK_BYTE random[16];
   ASSERT_EQ(application->C_GenerateRandom(session, random, sizeof random), CKR_OK);
   ASSERT_EQ(application->C_GetSlotInfo(0, &info), CKR_OK);
-  EXPECT_EQ(info.flags & (CKF_REMOVABLE_DEVICE | CKF_TOKEN_PRESENT), static_cast<CK_FLAGS>(CKF_REMOVABLE_DEVICE | CKF_TOKEN_PRESENT));
+  EXPECT_EQ(info.flags & (CKF_REMOVABLE_DEVICE | CKF_TOKEN_PRESENT),
+            static_cast<CK_FLAGS>(CKF_REMOVABLE_DEVICE | CKF_TOKEN_PRESENT));
   EXPECT_EQ(with_token(), 1u);
   CK_SLOT_ID slot = 99;
   EXPECT_EQ(application->C_WaitForSlotEvent(CKF_DONT_BLOCK, &slot, nullptr), CKR_NO_EVENT);
@@ -134,7 +138,9 @@ TEST_F(PoolCare, ARemovableTokenGoesWithItsLastMemberAndComesBack) {
   EXPECT_EQ(application->C_WaitForSlotEvent(CKF_DONT_BLOCK, &slot, nullptr), CKR_OK);
   EXPECT_EQ(slot, 0u);
   EXPECT_EQ(application->C_WaitForSlotEvent(CKF_DONT_BLOCK, &slot, nullptr), CKR_NO_EVENT);
-  std::thread mended([&] { for (const std::size_t member : {0, 1}) members.rules(member).set(""); });
+  std::thread mended([&] {
+    for (const std::size_t member : {0, 1}) members.rules(member).set("");
+  });
   EXPECT_EQ(application->C_WaitForSlotEvent(0, &slot, nullptr), CKR_OK);
   mended.join();
   EXPECT_TRUE(eventually([&] { return application->C_GenerateRandom(session, random, sizeof random) == CKR_OK; }));
@@ -150,14 +156,17 @@ TEST_F(PoolCare, BadMembersAreNamed) {
   // The copies of one SoftHSM token have its serial number.
   EXPECT_NE(problems().find("member hsm0 and member hsm1 show the same serial number"), std::string::npos);
   EXPECT_TRUE(eventually([&] { return proxyd.log().find("show the same serial number") != std::string::npos; }));
-  Process check({std::string(P11TEST_BUILD_DIR) + "/bin/proxyd", "--check", "--config", proxyd.config_file()});
+  Process check({build_dir() + "/bin/proxyd", "--check", "--config", proxyd.config_file()});
   check.wait();
-  EXPECT_NE(check.err.find("warning: pool pool: member hsm0 and member hsm1 show the same serial number"), std::string::npos) << check.err;
+  EXPECT_NE(check.err.find("warning: pool pool: member hsm0 and member hsm1 show the same serial number"),
+            std::string::npos)
+      << check.err;
   const std::string right = "token_label = \"first\"";
   config.replace(config.rfind(right), right.size(), "token_label = \"absent\"");
   proxyd.write_config(config);
   proxyd.restart();
-  EXPECT_TRUE(eventually([&] { return problems().find("member hsm1 has no such token") != std::string::npos; })) << problems();
+  EXPECT_TRUE(eventually([&] { return problems().find("member hsm1 has no such token") != std::string::npos; }))
+      << problems();
 }
 
 }  // namespace

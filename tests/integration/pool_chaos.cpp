@@ -18,11 +18,14 @@ namespace {
 constexpr std::size_t kMembers = 3;
 constexpr std::size_t kMostObjects = 60;
 constexpr char kPool[] =
-    "replication = \"wrap\"\nwrapping_key = \"wrap\"\nattempt_timeout = \"1s\"\nbreaker = { failures = 3, open_min = \"20ms\", open_max = \"100ms\" }\n"
+    "replication = \"wrap\"\nwrapping_key = \"wrap\"\nattempt_timeout = \"1s\"\nbreaker = { failures = 3, open_min = "
+    "\"20ms\", open_max = \"100ms\" }\n"
     "probe = { interval = \"200ms\", timeout = \"1s\" }\n";
 constexpr CK_BBOOL kYes = CK_TRUE, kNo = CK_FALSE;
 
-CK_ATTRIBUTE flag(CK_ATTRIBUTE_TYPE type, const CK_BBOOL& value) { return {type, const_cast<CK_BBOOL*>(&value), sizeof value}; }
+CK_ATTRIBUTE flag(CK_ATTRIBUTE_TYPE type, const CK_BBOOL& value) {
+  return {type, const_cast<CK_BBOOL*>(&value), sizeof value};
+}
 std::uint64_t setting(const char* name, std::uint64_t otherwise) {
   const char* text = std::getenv(name);
   return text != nullptr ? std::stoull(text) : otherwise;
@@ -38,7 +41,8 @@ struct Object {
 
 class Chaos {
  public:
-  explicit Chaos(std::uint64_t seed) : random_(seed), proxyd_("[limits]\ndeadline = \"2s\"\nkeygen_deadline = \"2s\"\n" + members_.config(kPool)) {
+  explicit Chaos(std::uint64_t seed)
+      : random_(seed), proxyd_("[limits]\ndeadline = \"2s\"\nkeygen_deadline = \"2s\"\n" + members_.config(kPool)) {
     for (std::size_t i = 0; i < kMembers; ++i) add_wrapping_key(i);
     proxyd_.start();
     connect();
@@ -75,8 +79,9 @@ class Chaos {
     EXPECT_EQ(lost, 0u);
     EXPECT_EQ(back, 0u);
     EXPECT_EQ(twice, 0u);
-    std::cout << "chaos: " << made_ << " made, " << used_ << " used, " << destroyed_ << " destroyed, " << failed_ << " without success, " << kills_
-              << " kills of proxyd, " << faults_ << " faults of members; lost " << lost << ", came back " << back << ", objects left " << on[0].size() << std::endl;
+    std::cout << "chaos: " << made_ << " made, " << used_ << " used, " << destroyed_ << " destroyed, " << failed_
+              << " without success, " << kills_ << " kills of proxyd, " << faults_ << " faults of members; lost "
+              << lost << ", came back " << back << ", objects left " << on[0].size() << std::endl;
   }
 
  private:
@@ -92,8 +97,14 @@ class Chaos {
     CK_KEY_TYPE type = CKK_AES;
     CK_BYTE value[32] = {1, 2, 3};
     char label[] = "wrap";
-    CK_ATTRIBUTE tmpl[] = {{CKA_CLASS, &object_class, sizeof object_class}, {CKA_KEY_TYPE, &type, sizeof type}, {CKA_VALUE, value, sizeof value},
-                           {CKA_LABEL, label, 4}, flag(CKA_TOKEN, kYes), flag(CKA_PRIVATE, kYes), flag(CKA_WRAP, kYes), flag(CKA_UNWRAP, kYes)};
+    CK_ATTRIBUTE tmpl[] = {{CKA_CLASS, &object_class, sizeof object_class},
+                           {CKA_KEY_TYPE, &type, sizeof type},
+                           {CKA_VALUE, value, sizeof value},
+                           {CKA_LABEL, label, 4},
+                           flag(CKA_TOKEN, kYes),
+                           flag(CKA_PRIVATE, kYes),
+                           flag(CKA_WRAP, kYes),
+                           flag(CKA_UNWRAP, kYes)};
     CK_OBJECT_HANDLE key = 0;
     ASSERT_EQ(application->C_CreateObject(session, tmpl, std::size(tmpl), &key), CKR_OK);
   }
@@ -134,7 +145,11 @@ class Chaos {
     if (!chance(40)) return;
     ++faults_;
     switch (random_() % 3) {
-      case 0: members_.rules(member).set("C_CreateObject|C_GenerateKey|C_DestroyObject|C_UnwrapKey|C_WrapKey|C_Encrypt rv=CKR_DEVICE_ERROR probability=0.3"); return;
+      case 0:
+        members_.rules(member).set(
+            "C_CreateObject|C_GenerateKey|C_DestroyObject|C_UnwrapKey|C_WrapKey|C_Encrypt rv=CKR_DEVICE_ERROR "
+            "probability=0.3");
+        return;
       case 1: break;
       case 2:
         if (away_.size() + 1 >= kMembers) return;
@@ -164,12 +179,21 @@ class Chaos {
     CK_ULONG size = 16;
     CK_OBJECT_CLASS data = CKO_DATA;
     CK_MECHANISM mechanism{CKM_AES_KEY_GEN, nullptr, 0};
-    CK_ATTRIBUTE key_template[] = {flag(CKA_TOKEN, kYes), flag(CKA_PRIVATE, kYes), flag(CKA_ENCRYPT, kYes), flag(CKA_EXTRACTABLE, kYes),
-                                   {CKA_VALUE_LEN, &size, sizeof size}, {CKA_LABEL, label.data(), label.size()}};
-    CK_ATTRIBUTE data_template[] = {{CKA_CLASS, &data, sizeof data}, flag(CKA_TOKEN, kYes), flag(CKA_PRIVATE, kNo), {CKA_LABEL, label.data(), label.size()},
+    CK_ATTRIBUTE key_template[] = {flag(CKA_TOKEN, kYes),
+                                   flag(CKA_PRIVATE, kYes),
+                                   flag(CKA_ENCRYPT, kYes),
+                                   flag(CKA_EXTRACTABLE, kYes),
+                                   {CKA_VALUE_LEN, &size, sizeof size},
+                                   {CKA_LABEL, label.data(), label.size()}};
+    CK_ATTRIBUTE data_template[] = {{CKA_CLASS, &data, sizeof data},
+                                    flag(CKA_TOKEN, kYes),
+                                    flag(CKA_PRIVATE, kNo),
+                                    {CKA_LABEL, label.data(), label.size()},
                                     {CKA_VALUE, label.data(), label.size()}};
-    const CK_RV rv = is_key ? (*application_)->C_GenerateKey(session_, &mechanism, key_template, std::size(key_template), &object.handle)
-                            : (*application_)->C_CreateObject(session_, data_template, std::size(data_template), &object.handle);
+    const CK_RV rv =
+        is_key ? (*application_)
+                     ->C_GenerateKey(session_, &mechanism, key_template, std::size(key_template), &object.handle)
+               : (*application_)->C_CreateObject(session_, data_template, std::size(data_template), &object.handle);
     object.fate = rv == CKR_OK ? Fate::alive : Fate::unknown;
     ++(rv == CKR_OK ? made_ : failed_);
   }

@@ -7,6 +7,7 @@
 
 #include "application.h"
 #include "configs.h"
+#include "tests/places.h"
 
 namespace p11shim {
 
@@ -17,12 +18,17 @@ inline void make_pool_keys(TestApplication& application, CK_SESSION_HANDLE sessi
   CK_BYTE id[] = {1};
   char label[] = "ec";
   CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
-  CK_ATTRIBUTE public_template[] = {{CKA_EC_PARAMS, curve, sizeof curve}, {CKA_TOKEN, &yes, 1}, {CKA_PRIVATE, &no, 1}, {CKA_VERIFY, &yes, 1},
-                                    {CKA_ID, id, 1},                      {CKA_LABEL, label, 2}};
-  CK_ATTRIBUTE private_template[] = {{CKA_TOKEN, &yes, 1}, {CKA_PRIVATE, &yes, 1}, {CKA_SIGN, &yes, 1}, {CKA_ID, id, 1}, {CKA_LABEL, label, 2}};
+  CK_ATTRIBUTE public_template[] = {{CKA_EC_PARAMS, curve, sizeof curve},
+                                    {CKA_TOKEN, &yes, 1},
+                                    {CKA_PRIVATE, &no, 1},
+                                    {CKA_VERIFY, &yes, 1},
+                                    {CKA_ID, id, 1},
+                                    {CKA_LABEL, label, 2}};
+  CK_ATTRIBUTE private_template[] = {
+      {CKA_TOKEN, &yes, 1}, {CKA_PRIVATE, &yes, 1}, {CKA_SIGN, &yes, 1}, {CKA_ID, id, 1}, {CKA_LABEL, label, 2}};
   CK_OBJECT_HANDLE public_key = 0, private_key = 0;
-  ASSERT_EQ(application->C_GenerateKeyPair(session, &mechanism, public_template, std::size(public_template), private_template,
-                                           std::size(private_template), &public_key, &private_key),
+  ASSERT_EQ(application->C_GenerateKeyPair(session, &mechanism, public_template, std::size(public_template),
+                                           private_template, std::size(private_template), &public_key, &private_key),
             CKR_OK);
   application.generate_aes(session, true, "aes");
 }
@@ -37,7 +43,8 @@ class PoolMembers {
       member.tokens = std::make_unique<SofthsmTokens>();
       member.rules = std::make_unique<ControlFile>(member.tokens->path());
       std::filesystem::remove_all(member.tokens->path() / "tokens");
-      std::filesystem::copy(seed_.path() / "tokens", member.tokens->path() / "tokens", std::filesystem::copy_options::recursive);
+      std::filesystem::copy(seed_.path() / "tokens", member.tokens->path() / "tokens",
+                            std::filesystem::copy_options::recursive);
     }
   }
 
@@ -46,11 +53,13 @@ class PoolMembers {
     std::string names;
     for (std::size_t i = 0; i < members_.size(); ++i) {
       const std::string number = std::to_string(i);
-      text += "[[module]]\nname = \"m" + number + "\"\npath = \"" + std::string(P11TEST_BUILD_DIR) +
+      text += "[[module]]\nname = \"m" + number + "\"\npath = \"" + build_dir() +
               "/tests/libp11fault.so\"\ncheck_owner = false\nenvironment = { SOFTHSM2_CONF = \"" +
-              (members_[i].tokens->path() / "softhsm2.conf").string() + "\", P11FAULT_MODULE = \"" + compare::SofthsmBackend().module() +
-              "\", P11FAULT_CONTROL = \"" + members_[i].rules->path().string() + "\" }\n[[member]]\nname = \"hsm" + number +
-              "\"\nmodule = \"m" + number + "\"\ntoken_label = \"first\"\nrestart_backoff = { min = \"1ms\", max = \"20ms\" }\n" + member_options + "\n";
+              (members_[i].tokens->path() / "softhsm2.conf").string() + "\", P11FAULT_MODULE = \"" +
+              compare::SofthsmBackend().module() + "\", P11FAULT_CONTROL = \"" + members_[i].rules->path().string() +
+              "\" }\n[[member]]\nname = \"hsm" + number + "\"\nmodule = \"m" + number +
+              "\"\ntoken_label = \"first\"\nrestart_backoff = { min = \"1ms\", max = \"20ms\" }\n" + member_options +
+              "\n";
       names += (i == 0 ? "\"hsm" : ", \"hsm") + number + "\"";
     }
     return text + "[[pool]]\nname = \"pool\"\nslot = 0\nmembers = [" + names + "]\n" + pool_options + "\n";
@@ -58,7 +67,9 @@ class PoolMembers {
   ControlFile& rules(std::size_t member) { return *members_[member].rules; }
   [[nodiscard]] std::filesystem::path directory(std::size_t member) const { return members_[member].tokens->path(); }
   // Of one member alone, without the fault module.
-  [[nodiscard]] std::string config_of(std::size_t member, const std::string& options = {}) const { return members_[member].tokens->config(options); }
+  [[nodiscard]] std::string config_of(std::size_t member, const std::string& options = {}) const {
+    return members_[member].tokens->config(options);
+  }
   // work(application, session) on one member alone, logged in.
   template <class Work>
   void alone(std::size_t member, Work work) const {

@@ -40,7 +40,9 @@ TEST_F(Pools, ShowAKeyOfAllMembersOnce) {
 TEST_F(Pools, TwoKeysOfOneNameStayTwo) {
   PoolMembers members(2);
   for (const std::size_t member : {0, 1})
-    ASSERT_NO_FATAL_FAILURE(members.alone(member, [](TestApplication& application, auto session) { application.generate_aes(session, true, "same name"); }));
+    ASSERT_NO_FATAL_FAILURE(members.alone(member, [](TestApplication& application, auto session) {
+      application.generate_aes(session, true, "same name");
+    }));
   PrivateProxyd proxyd(members.config("strategy = \"round-robin\""));
   proxyd.start();
   TestApplication application(proxyd);
@@ -175,7 +177,8 @@ TEST_F(Pools, AMemberThatRefusesThePinIsNotAskedAgain) {
     TestApplication application(proxyd);
     const auto session = application.open();
     ASSERT_EQ(application.log_in(session, compare::kUserPin), CKR_OK);
-    EXPECT_TRUE(eventually([&] { return member_status(proxyd, "hsm1")["reason"].get<std::string>().starts_with("it refused the PIN"); }));
+    EXPECT_TRUE(eventually(
+        [&] { return member_status(proxyd, "hsm1")["reason"].get<std::string>().starts_with("it refused the PIN"); }));
     const auto key = application.one(session, CKO_SECRET_KEY, "aes");
     EXPECT_EQ(application.encrypt(session, key), CKR_OK);
     if (run == 0) members.rules(1).set("C_Login crash=abort");  // it would be seen
@@ -216,10 +219,12 @@ TEST_F(Pools, DrainedMembersGetNothingNewAndMaintainedOnesStop) {
   Signers signers(application, 4);
   ASSERT_TRUE(signers.goes_on());
   const auto say = [&](const std::string& action, const std::string& member) {
-    return proxyd.ask("{\"command\":\"member\",\"arguments\":{\"member\":\"" + member + "\",\"action\":\"" + action + "\"}}");
+    return proxyd.ask("{\"command\":\"member\",\"arguments\":{\"member\":\"" + member + "\",\"action\":\"" + action +
+                      "\"}}");
   };
   EXPECT_EQ(say("drain", "hsm0")["result"]["state"], "draining");
-  EXPECT_TRUE(eventually([&] { return proxyd.ask("{\"command\":\"pools\"}")["result"]["pools"][0]["members"][0]["outstanding"] == 0; }));
+  EXPECT_TRUE(eventually(
+      [&] { return proxyd.ask("{\"command\":\"pools\"}")["result"]["pools"][0]["members"][0]["outstanding"] == 0; }));
   ASSERT_TRUE(signers.goes_on());
   EXPECT_EQ(say("ready", "hsm0")["result"]["administrative"]["state"], "ready");
   EXPECT_EQ(say("maint", "hsm1")["result"]["state"], "maintenance");

@@ -1,4 +1,5 @@
 #include "private_proxyd.h"
+#include "tests/places.h"
 
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -7,11 +8,11 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <stdexcept>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <stdexcept>
 
 namespace p11shim {
 namespace {
@@ -45,7 +46,9 @@ int connect_to(const std::string& path) {
   return -1;
 }
 
-PrivateProxyd::PrivateProxyd(std::string config, Variables variables) : variables_(std::move(variables)) { write_config(config); }
+PrivateProxyd::PrivateProxyd(std::string config, Variables variables) : variables_(std::move(variables)) {
+  write_config(config);
+}
 
 PrivateProxyd::~PrivateProxyd() {
   if (process_ == nullptr) return;
@@ -62,19 +65,22 @@ void PrivateProxyd::write_config(const std::string& config) const {
 }
 
 void PrivateProxyd::start() {
-  process_ = std::make_unique<Process>(std::vector<std::string>{std::string(P11TEST_BUILD_DIR) + "/bin/proxyd", "--config", config_file()}, variables_);
+  process_ = std::make_unique<Process>(std::vector<std::string>{build_dir() + "/bin/proxyd", "--config", config_file()},
+                                       variables_);
   const auto listens = [](const std::string& path) {
     const int socket = connect_to(path);
     if (socket >= 0) ::close(socket);
     return socket >= 0;
   };
-  const bool serves = eventually([&] { return (listens(socket()) && listens((path() / "control.sock").string())) || !alive(); });
+  const bool serves =
+      eventually([&] { return (listens(socket()) && listens((path() / "control.sock").string())) || !alive(); });
   ASSERT_TRUE(serves && alive()) << log();
 }
 
 bool PrivateProxyd::alive() const {
   siginfo_t ended{};
-  return ::waitid(P_PID, static_cast<id_t>(process_->pid()), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid == 0;
+  return ::waitid(P_PID, static_cast<id_t>(process_->pid()), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+         ended.si_pid == 0;
 }
 
 int PrivateProxyd::stop() {

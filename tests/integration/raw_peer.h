@@ -86,7 +86,8 @@ class RawPeer {
     return Greeting{welcome.rv, welcome.secret, std::string(welcome.reason), welcome.resumed};
   }
 
-  static Buffer request(std::uint32_t call, std::initializer_list<std::uint64_t> handles, std::span<const std::uint8_t> body = {},
+  static Buffer request(std::uint32_t call, std::initializer_list<std::uint64_t> handles,
+                        std::span<const std::uint8_t> body = {},
                         std::optional<CK_MECHANISM_TYPE> mechanism = std::nullopt) {
     Request request;
     request.id = 7;

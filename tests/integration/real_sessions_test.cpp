@@ -21,11 +21,14 @@ TEST(RealSessions, TenThousandVirtualSessionsLiveOnAHandful) {
   std::vector<CK_SESSION_HANDLE> sessions;
   for (int i = 0; i < 10'000; ++i) {
     CK_SESSION_HANDLE session = 0;
-    ASSERT_EQ(application->C_OpenSession(0, CKF_SERIAL_SESSION | (i % 2 == 0 ? CKF_RW_SESSION : 0), nullptr, nullptr, &session), CKR_OK);
+    ASSERT_EQ(application->C_OpenSession(0, CKF_SERIAL_SESSION | (i % 2 == 0 ? CKF_RW_SESSION : 0), nullptr, nullptr,
+                                         &session),
+              CKR_OK);
     sessions.push_back(session);
   }
   CK_BYTE random[8];
-  for (std::size_t i = 0; i < sessions.size(); i += 100) ASSERT_EQ(application->C_GenerateRandom(sessions[i], random, sizeof random), CKR_OK);
+  for (std::size_t i = 0; i < sessions.size(); i += 100)
+    ASSERT_EQ(application->C_GenerateRandom(sessions[i], random, sizeof random), CKR_OK);
   EXPECT_EQ(proxyd.status()["pools"][0]["virtual_sessions"], 10'000);
   EXPECT_LE(proxyd.worker("public")["real_sessions"], 5);
   EXPECT_EQ(application->C_CloseAllSessions(0), CKR_OK);
@@ -135,7 +138,8 @@ TEST(RealSessions, ModuleWithFewerSessionsThanConfiguredIsEnough) {
         CK_MECHANISM mechanism{CKM_SHA256, nullptr, 0};
         CK_BYTE data[1] = {}, out[64];
         CK_ULONG length = sizeof out;
-        good += application->C_DigestInit(session, &mechanism) == CKR_OK && application->C_Digest(session, data, 1, out, &length) == CKR_OK;
+        good += application->C_DigestInit(session, &mechanism) == CKR_OK &&
+                application->C_Digest(session, data, 1, out, &length) == CKR_OK;
       }
     });
   for (std::thread& thread : threads) thread.join();
@@ -177,7 +181,9 @@ CK_RV take_random(const TestApplication& application, CK_SESSION_HANDLE session)
   CK_BYTE random[8];
   return application->C_GenerateRandom(session, random, sizeof random);
 }
-CK_RV begin_search(const TestApplication& application, CK_SESSION_HANDLE session) { return application->C_FindObjectsInit(session, nullptr, 0); }
+CK_RV begin_search(const TestApplication& application, CK_SESSION_HANDLE session) {
+  return application->C_FindObjectsInit(session, nullptr, 0);
+}
 
 // Whoever leaves operations unfinished does not keep others waiting.
 TEST(RealSessions, UnfinishedOperationsLeaveRoomForOthers) {
@@ -218,7 +224,8 @@ TEST(RealSessions, SearchGivesUpItsSessionAndGoesOn) {
   proxyd.start();
   TestApplication application(proxyd);
   const auto first = application.open();
-  for (const char* label : {"one", "two", "three"}) ASSERT_NE(application.create_data(first, false, label, "value"), CK_INVALID_HANDLE);
+  for (const char* label : {"one", "two", "three"})
+    ASSERT_NE(application.create_data(first, false, label, "value"), CK_INVALID_HANDLE);
   CK_ATTRIBUTE none{CKA_CLASS, nullptr, 0};
   CK_OBJECT_CLASS data = CKO_DATA;
   none.pValue = &data;

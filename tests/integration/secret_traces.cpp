@@ -66,8 +66,7 @@ std::vector<std::pair<std::string, std::string>> forms_of(const std::string& val
 std::vector<std::string> traces_in(std::string_view text, std::span<const Secret> secrets) {
   std::vector<std::string> traces;
   for (const auto& secret : secrets) {
-    if (secret.value.size() < 8)
-      throw std::invalid_argument(secret.what + " is too short to be searched for");
+    if (secret.value.size() < 8) throw std::invalid_argument(secret.what + " is too short to be searched for");
     for (const auto& [form, pattern] : forms_of(secret.value)) {
       if (text.find(pattern) != std::string_view::npos) traces.push_back(secret.what + " " + form);
     }

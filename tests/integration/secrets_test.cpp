@@ -19,6 +19,7 @@
 
 #include "pkcs11/cryptoki.h"
 #include "secret_traces.h"
+#include "tests/places.h"
 #include "tests/unit/tools/shimctl/process.h"
 
 namespace p11shim {
@@ -26,7 +27,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::string kBuild = P11TEST_BUILD_DIR;
+const std::string kBuild = build_dir();
 constexpr char kSoftHsm[] = "/usr/lib/softhsm/libsofthsm2.so";
 constexpr char kToken[] = "canary token";
 constexpr char kKeyLabel[] = "canary-key-label";
@@ -36,16 +37,13 @@ std::string content(const fs::path& file) {
   return {std::istreambuf_iterator<char>(stream), {}};
 }
 
-CK_BYTE_PTR bytes(std::string& text) {
-  return reinterpret_cast<CK_BYTE_PTR>(text.data());
-}
+CK_BYTE_PTR bytes(std::string& text) { return reinterpret_cast<CK_BYTE_PTR>(text.data()); }
 
 TEST(SecretTraces, FindsEveryForm) {
   const std::vector<Secret> secrets{{"it", "secret-8"}};
-  for (const char* text :
-       {"xsecret-8x", "7365637265742d38", "7365637265742D38", "73 65 63 72 65 74 2d 38",
-        "73:65:63:72:65:74:2d:38", "0x73, 0x65, 0x63, 0x72, 0x65, 0x74, 0x2d, 0x38",
-        "[115,101,99,114,101,116,45,56]", "c2VjcmV0LTg=", "eHNlY3JldC04", "eHhzZWNyZXQtOA=="}) {
+  for (const char* text : {"xsecret-8x", "7365637265742d38", "7365637265742D38", "73 65 63 72 65 74 2d 38",
+                           "73:65:63:72:65:74:2d:38", "0x73, 0x65, 0x63, 0x72, 0x65, 0x74, 0x2d, 0x38",
+                           "[115,101,99,114,101,116,45,56]", "c2VjcmV0LTg=", "eHNlY3JldC04", "eHhzZWNyZXQtOA=="}) {
     EXPECT_EQ(traces_in(text, secrets).size(), 1u) << text;
   }
   EXPECT_TRUE(traces_in("secret-7 secret- 8 7365637265742d39", secrets).empty());
@@ -69,8 +67,7 @@ class SecretsTest : public testing::Test {
       fs::create_directory(name);
       fs::permissions(name, fs::perms::owner_all);
     }
-    std::ofstream(tokens / "softhsm2.conf")
-        << "directories.tokendir = " << tokens.string() << "\nlog.level = DEBUG\n";
+    std::ofstream(tokens / "softhsm2.conf") << "directories.tokendir = " << tokens.string() << "\nlog.level = DEBUG\n";
     std::ofstream(folder / "proxyd.toml")
         << "listen.unix = \"" << (folder / "proxyd.sock").string() << "\"\n"
         << "control.unix = \"" << (folder / "control.sock").string() << "\"\n"
@@ -128,8 +125,7 @@ class SecretsTest : public testing::Test {
   }
   CK_SESSION_HANDLE open(CK_SLOT_ID slot) const {
     CK_SESSION_HANDLE session = 0;
-    EXPECT_EQ(p11->C_OpenSession(slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, nullptr, nullptr, &session),
-              CKR_OK);
+    EXPECT_EQ(p11->C_OpenSession(slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, nullptr, nullptr, &session), CKR_OK);
     return session;
   }
 
@@ -159,8 +155,7 @@ void SecretsTest::administer() {
   EXPECT_EQ(p11->C_Login(session, CKU_USER, bytes(wrong_pin), wrong_pin.size()), CKR_PIN_INCORRECT);
   EXPECT_EQ(p11->C_SetPIN(session, bytes(wrong_pin), wrong_pin.size(), bytes(user_pin), user_pin.size()),
             CKR_PIN_INCORRECT);
-  EXPECT_EQ(p11->C_SetPIN(session, bytes(first_pin), first_pin.size(), bytes(user_pin), user_pin.size()),
-            CKR_OK);
+  EXPECT_EQ(p11->C_SetPIN(session, bytes(first_pin), first_pin.size(), bytes(user_pin), user_pin.size()), CKR_OK);
   EXPECT_EQ(p11->C_CloseSession(session), CKR_OK);
 }
 
@@ -260,8 +255,7 @@ void SecretsTest::use_keys(CK_SESSION_HANDLE session) {
 
 void SecretsTest::ask_for_figures() {
   for (const char* command : {"stats --raw", "stats --by client", "status", "ping"}) {
-    std::vector<std::string> arguments{kBuild + "/bin/shimctl", "--control", folder / "control.sock", "-o",
-                                       "json"};
+    std::vector<std::string> arguments{kBuild + "/bin/shimctl", "--control", folder / "control.sock", "-o", "json"};
     std::istringstream words(command);
     arguments.insert(arguments.end(), std::istream_iterator<std::string>(words), {});
     Process shimctl(arguments);
@@ -281,8 +275,7 @@ std::string SecretsTest::everything_written() {
   all << "== proxyd's output\n" << proxyd->out << "== proxyd's errors\n" << proxyd->err;
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
     const bool of_the_vendor = entry.path().string().starts_with(tokens.string());
-    if (entry.is_regular_file() && !of_the_vendor)
-      all << "== " << entry.path() << '\n' << content(entry.path());
+    if (entry.is_regular_file() && !of_the_vendor) all << "== " << entry.path() << '\n' << content(entry.path());
   }
   return all.str();
 }
@@ -298,18 +291,15 @@ TEST_F(SecretsTest, NothingThatIsWrittenHoldsOne) {
   ask_for_figures();
   stop();
   // A shim that has lost its proxyd has something to log, too.
-  EXPECT_NE(p11->C_SetPIN(session, bytes(user_pin), user_pin.size(), bytes(user_pin), user_pin.size()),
-            CKR_OK);
+  EXPECT_NE(p11->C_SetPIN(session, bytes(user_pin), user_pin.size(), bytes(user_pin), user_pin.size()), CKR_OK);
   p11->C_Finalize(nullptr);
   const std::string written = everything_written();
 
   // The search is worth something only if all of them did write.
   const std::string audit = content(folder / "audit.jsonl");
-  for (const char* function :
-       {"C_InitToken", "C_InitPIN", "C_SetPIN", "C_Login", "C_CreateObject", "C_Encrypt", "C_Decrypt",
-        "C_SignFinal", "C_Digest", "C_GenerateRandom", "C_GetAttributeValue"}) {
-    EXPECT_NE(audit.find('"' + std::string(function) + '"'), std::string::npos)
-        << function << " left no audit record";
+  for (const char* function : {"C_InitToken", "C_InitPIN", "C_SetPIN", "C_Login", "C_CreateObject", "C_Encrypt",
+                               "C_Decrypt", "C_SignFinal", "C_Digest", "C_GenerateRandom", "C_GetAttributeValue"}) {
+    EXPECT_NE(audit.find('"' + std::string(function) + '"'), std::string::npos) << function << " left no audit record";
   }
   EXPECT_NE(audit.find(kKeyLabel), std::string::npos) << "keys are named in the audit log";
   EXPECT_NE(audit.find("CKR_PIN_INCORRECT"), std::string::npos);

@@ -81,8 +81,12 @@ TEST(SessionObjectsOfTwoDomains, MeetInACopyThatNobodySees) {
   const auto generate = [&](CK_BBOOL is_private, std::string label) {
     CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
     CK_ULONG length = 16;
-    CK_ATTRIBUTE tmpl[] = {{CKA_TOKEN, &no, 1},       {CKA_PRIVATE, &is_private, 1},      {CKA_SENSITIVE, &no, 1},
-                           {CKA_EXTRACTABLE, &yes, 1}, {CKA_WRAP, &yes, 1},               {CKA_VALUE_LEN, &length, sizeof length},
+    CK_ATTRIBUTE tmpl[] = {{CKA_TOKEN, &no, 1},
+                           {CKA_PRIVATE, &is_private, 1},
+                           {CKA_SENSITIVE, &no, 1},
+                           {CKA_EXTRACTABLE, &yes, 1},
+                           {CKA_WRAP, &yes, 1},
+                           {CKA_VALUE_LEN, &length, sizeof length},
                            {CKA_LABEL, label.data(), label.size()}};
     CK_MECHANISM mechanism{CKM_AES_KEY_GEN, nullptr, 0};
     CK_OBJECT_HANDLE key = CK_INVALID_HANDLE;

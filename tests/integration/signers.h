@@ -21,14 +21,17 @@ class Signers {
     EXPECT_EQ(application_.log_in(session_, compare::kUserPin), CKR_OK);
     key_ = application_.one(session_, CKO_PRIVATE_KEY, "ec");
     read_public_key();
-    for (std::size_t i = 0; i < count; ++i) threads_.emplace_back([this, session = application_.open()] { run(session); });
+    for (std::size_t i = 0; i < count; ++i)
+      threads_.emplace_back([this, session = application_.open()] { run(session); });
   }
   ~Signers() { stop(); }
   void stop() {
     stop_ = true;
     for (std::thread& thread : threads_) thread.join();
     threads_.clear();
-    if (!errors_.empty()) ADD_FAILURE() << errors_.size() << " of " << good_ + static_cast<int>(errors_.size()) << " failed, the first with 0x" << std::hex << errors_[0];
+    if (!errors_.empty())
+      ADD_FAILURE() << errors_.size() << " of " << good_ + static_cast<int>(errors_.size())
+                    << " failed, the first with 0x" << std::hex << errors_[0];
     EXPECT_EQ(wrong_, 0);
   }
   bool goes_on(int more = 50) {
@@ -43,7 +46,9 @@ class Signers {
   void read_public_key() {
     CK_BYTE curve[64], point[128];
     CK_ATTRIBUTE attributes[] = {{CKA_EC_PARAMS, curve, sizeof curve}, {CKA_EC_POINT, point, sizeof point}};
-    ASSERT_EQ(application_->C_GetAttributeValue(session_, application_.one(session_, CKO_PUBLIC_KEY, "ec"), attributes, 2), CKR_OK);
+    ASSERT_EQ(
+        application_->C_GetAttributeValue(session_, application_.one(session_, CKO_PUBLIC_KEY, "ec"), attributes, 2),
+        CKR_OK);
     Buffer content;
     Out out(content);
     for (const CK_ATTRIBUTE& each : attributes) {
@@ -82,7 +87,9 @@ class Signers {
 };
 
 // Members are given up and tried again soon.
-inline constexpr char kQuick[] = "attempt_timeout = \"300ms\"\nbreaker = { failures = 3, open_min = \"100ms\", open_max = \"200ms\" }\nprobe = { interval = \"200ms\", timeout = \"300ms\" }\n";
+inline constexpr char kQuick[] =
+    "attempt_timeout = \"300ms\"\nbreaker = { failures = 3, open_min = \"100ms\", open_max = \"200ms\" }\nprobe = { "
+    "interval = \"200ms\", timeout = \"300ms\" }\n";
 
 inline bool is_up(const PrivateProxyd& proxyd, const std::string& member) {
   const auto status = member_status(proxyd, member);

@@ -63,7 +63,8 @@ TEST(WorkerDeath, CrashingModuleDoesNotTakeProxydDown) {
   const auto session = application.open();
   mock.rules.set("C_GenerateRandom crash=segv");
   CK_BYTE random[16];
-  for (int i = 0; i < 8; ++i) EXPECT_EQ(application->C_GenerateRandom(session, random, sizeof random), CKR_DEVICE_ERROR);
+  for (int i = 0; i < 8; ++i)
+    EXPECT_EQ(application->C_GenerateRandom(session, random, sizeof random), CKR_DEVICE_ERROR);
   mock.rules.set("C_Initialize crash=abort");
   EXPECT_TRUE(eventually([&] { return application->C_GenerateRandom(session, random, sizeof random) != CKR_OK; }));
   mock.rules.set("");
@@ -120,12 +121,14 @@ TEST(WorkerDeath, TroubleDuringTheNewLoginIsTriedAgain) {
   TestApplication application(proxyd);
   const auto session = application.open();
   ASSERT_EQ(application.log_in(session, kMockPin), CKR_OK);
-  for (const char* trouble : {"C_Login crash=exit times=1", "C_Login rv=CKR_GENERAL_ERROR times=1", "C_OpenSession crash=exit times=1"}) {
+  for (const char* trouble :
+       {"C_Login crash=exit times=1", "C_Login rv=CKR_GENERAL_ERROR times=1", "C_OpenSession crash=exit times=1"}) {
     mock.rules.set(trouble);
     proxyd.kill_worker("user");
     CK_SESSION_INFO info{};
     CK_BYTE random[16];
-    EXPECT_TRUE(eventually([&] { return application->C_GenerateRandom(session, random, sizeof random) == CKR_OK; })) << trouble;
+    EXPECT_TRUE(eventually([&] { return application->C_GenerateRandom(session, random, sizeof random) == CKR_OK; }))
+        << trouble;
     EXPECT_EQ(application->C_GetSessionInfo(session, &info), CKR_OK);
     EXPECT_EQ(info.state, CKS_RW_USER_FUNCTIONS) << trouble;
   }

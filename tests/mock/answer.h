@@ -26,9 +26,7 @@ class Answer {
     stamp_ = std::string(function_name(function)) + ':' + digits + ';';
   }
 
-  void operator()(argument::InBytes bytes) {
-    last_input_ = {bytes.data, bytes.data == nullptr ? 0 : bytes.size};
-  }
+  void operator()(argument::InBytes bytes) { last_input_ = {bytes.data, bytes.data == nullptr ? 0 : bytes.size}; }
   void operator()(argument::Template t) { templates_.push_back(to_attributes(t.attributes, t.count)); }
   void operator()(argument::FillBytes bytes) { stamp(bytes.data, bytes.size); }
 
@@ -85,8 +83,7 @@ class Answer {
 
   bool keeps_size() const {
     const std::string_view name = function_name(function_);
-    return !name.ends_with("Final") &&
-           (name.find("Encrypt") != name.npos || name.find("Decrypt") != name.npos);
+    return !name.ends_with("Final") && (name.find("Encrypt") != name.npos || name.find("Decrypt") != name.npos);
   }
 
   Bytes output() {
@@ -104,8 +101,7 @@ class Answer {
 
   CK_ULONG reported(CK_ULONG size) const {
     if (!verdict_.report) return size;
-    return static_cast<CK_ULONG>(verdict_.report->value +
-                                 (verdict_.report->relative ? static_cast<long>(size) : 0));
+    return static_cast<CK_ULONG>(verdict_.report->value + (verdict_.report->relative ? static_cast<long>(size) : 0));
   }
 
   MockModule& module_;
@@ -136,8 +132,7 @@ CK_RV answer(MockModule& module, const Verdict& verdict, CK_SESSION_HANDLE handl
   Answer answer(module, handle, F, verdict, inputs.text());
   argument::visit<F>(answer, rest...);
 
-  if (answer.ends_operation() && kStep.kind == Step::Kind::kBegin)
-    session->operations.insert(kStep.operation);
+  if (answer.ends_operation() && kStep.kind == Step::Kind::kBegin) session->operations.insert(kStep.operation);
   if (answer.ends_operation() && kStep.kind == Step::Kind::kEnd) session->operations.erase(kStep.operation);
   if (F == Function::C_SessionCancel) session->operations.clear();
   return answer.rv();

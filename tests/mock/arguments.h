@@ -96,16 +96,12 @@ void visit_from(Visitor& visit, const Arguments& all) {
       visit(OutBytes{a, std::get<I + 1>(all)});
       visit_from<F, I + 2>(visit, all);
     } else if constexpr (starts_with<Arguments, I, CK_BYTE*, CK_ULONG>()) {
-      if constexpr (kFillsBytes<F>)
-        visit(FillBytes{a, std::get<I + 1>(all)});
-      else
-        visit(InBytes{a, std::get<I + 1>(all)});
+      if constexpr (kFillsBytes<F>) visit(FillBytes{a, std::get<I + 1>(all)});
+      else visit(InBytes{a, std::get<I + 1>(all)});
       visit_from<F, I + 2>(visit, all);
     } else if constexpr (starts_with<Arguments, I, CK_ATTRIBUTE*, CK_ULONG>()) {
-      if constexpr (kQueries<F>)
-        visit(Query{a, std::get<I + 1>(all)});
-      else
-        visit(Template{a, std::get<I + 1>(all)});
+      if constexpr (kQueries<F>) visit(Query{a, std::get<I + 1>(all)});
+      else visit(Template{a, std::get<I + 1>(all)});
       visit_from<F, I + 2>(visit, all);
     } else if constexpr (starts_with<Arguments, I, void*, CK_ULONG>()) {
       visit(Parameter{a, std::get<I + 1>(all)});
@@ -117,20 +113,15 @@ void visit_from(Visitor& visit, const Arguments& all) {
       visit(UlongList{a, std::get<I + 1>(all)});
       visit_from<F, I + 2>(visit, all);
     } else {
-      if constexpr (std::is_same_v<Type, CK_MECHANISM*>)
-        visit(Mechanism{a});
-      else if constexpr (std::is_same_v<Type, CK_BYTE*>)
-        visit(Label{a});
-      else if constexpr (std::is_same_v<Type, CK_ULONG*>)
-        visit(OutUlong{a});
+      if constexpr (std::is_same_v<Type, CK_MECHANISM*>) visit(Mechanism{a});
+      else if constexpr (std::is_same_v<Type, CK_BYTE*>) visit(Label{a});
+      else if constexpr (std::is_same_v<Type, CK_ULONG*>) visit(OutUlong{a});
       else if constexpr (std::is_same_v<Type, CK_INFO*> || std::is_same_v<Type, CK_SLOT_INFO*> ||
                          std::is_same_v<Type, CK_TOKEN_INFO*> || std::is_same_v<Type, CK_SESSION_INFO*> ||
                          std::is_same_v<Type, CK_MECHANISM_INFO*>)
         visit(OutInfo<std::remove_pointer_t<Type>>{a});
-      else if constexpr (std::is_pointer_v<Type>)
-        visit(Opaque{a == nullptr});
-      else
-        visit(Scalar{a});
+      else if constexpr (std::is_pointer_v<Type>) visit(Opaque{a == nullptr});
+      else visit(Scalar{a});
       visit_from<F, I + 1>(visit, all);
     }
   }

@@ -25,9 +25,7 @@ std::string environment(const char* variable) {
   return value == nullptr ? std::string() : std::string(value);
 }
 
-std::string state_file(const std::string& path) {
-  return path + ".state";
-}
+std::string state_file(const std::string& path) { return path + ".state"; }
 
 int open_state(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
@@ -45,19 +43,11 @@ nanoseconds drawn(const Latency& latency) {
   const double second = static_cast<double>(latency.second.count());
   double value = 0;
   switch (latency.shape) {
-    case Latency::Shape::kNone:
-      return {};
-    case Latency::Shape::kFixed:
-      return latency.first;
-    case Latency::Shape::kUniform:
-      value = std::uniform_real_distribution(first, second)(dice());
-      break;
-    case Latency::Shape::kNormal:
-      value = std::normal_distribution(first, second)(dice());
-      break;
-    case Latency::Shape::kExponential:
-      value = std::exponential_distribution(1 / first)(dice());
-      break;
+    case Latency::Shape::kNone: return {};
+    case Latency::Shape::kFixed: return latency.first;
+    case Latency::Shape::kUniform: value = std::uniform_real_distribution(first, second)(dice()); break;
+    case Latency::Shape::kNormal: value = std::normal_distribution(first, second)(dice()); break;
+    case Latency::Shape::kExponential: value = std::exponential_distribution(1 / first)(dice()); break;
   }
   return nanoseconds(value > 0 ? static_cast<std::int64_t>(value) : 0);
 }
@@ -68,18 +58,14 @@ void wait_for(const std::string& file) {
 
 void die(Crash crash) {
   switch (crash) {
-    case Crash::kNone:
-      return;
+    case Crash::kNone: return;
     case Crash::kSegv:
       std::signal(SIGSEGV, SIG_DFL);
       std::raise(SIGSEGV);
       break;
-    case Crash::kAbort:
-      std::abort();
-    case Crash::kExit:
-      ::_exit(3);
-    case Crash::kKill:
-      std::raise(SIGKILL);
+    case Crash::kAbort: std::abort();
+    case Crash::kExit: ::_exit(3);
+    case Crash::kKill: std::raise(SIGKILL);
   }
 }
 
@@ -112,8 +98,7 @@ Place::~Place() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-Control::Control(const char* variable)
-    : path_(environment(variable)), rules_(std::make_shared<const Rules>()) {}
+Control::Control(const char* variable) : path_(environment(variable)), rules_(std::make_shared<const Rules>()) {}
 
 Control::~Control() = default;
 
@@ -128,8 +113,7 @@ void Control::reload() {
   struct stat now {};
   if (::stat(path_.c_str(), &now) != 0 || same_file(now, seen_)) return;
   std::ifstream stream(path_);
-  rules_ =
-      std::make_shared<const Rules>(parse_rules(std::string(std::istreambuf_iterator<char>(stream), {})));
+  rules_ = std::make_shared<const Rules>(parse_rules(std::string(std::istreambuf_iterator<char>(stream), {})));
   seen_ = now;
 
   const int fd = open_state(state_file(path_));
@@ -137,8 +121,7 @@ void Control::reload() {
   void* memory = ::mmap(nullptr, sizeof(Counters), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   ::close(fd);
   if (memory == MAP_FAILED) std::abort();
-  counters_ = {static_cast<Counters*>(memory),
-               [](Counters* counters) { ::munmap(counters, sizeof(Counters)); }};
+  counters_ = {static_cast<Counters*>(memory), [](Counters* counters) { ::munmap(counters, sizeof(Counters)); }};
 }
 
 bool Control::hits(const Rule& rule, std::size_t index, Counters& counters) const {

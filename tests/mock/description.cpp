@@ -15,9 +15,7 @@ std::string hexadecimal(std::uint64_t value) {
   return {digits.data(), end};
 }
 
-std::string describe_number(CK_ULONG value) {
-  return "0x" + hexadecimal(value);
-}
+std::string describe_number(CK_ULONG value) { return "0x" + hexadecimal(value); }
 
 std::string room(const CK_ULONG* size, const void* data) {
   if (size == nullptr) return ">null";
@@ -60,10 +58,7 @@ std::string describe_known(CK_MECHANISM_TYPE mechanism, const void* data, CK_ULO
       break;
     case CKM_AES_GCM:
       if (const auto* p = as<CK_GCM_PARAMS>(data, size)) {
-        members.bytes(p->pIv, p->ulIvLen)
-            .number(p->ulIvBits)
-            .bytes(p->pAAD, p->ulAADLen)
-            .number(p->ulTagBits);
+        members.bytes(p->pIv, p->ulIvLen).number(p->ulIvBits).bytes(p->pAAD, p->ulAADLen).number(p->ulTagBits);
         return members.text();
       }
       break;
@@ -109,8 +104,7 @@ std::string describe_known(CK_MECHANISM_TYPE mechanism, const void* data, CK_ULO
         return members.text();
       }
       break;
-    default:
-      break;
+    default: break;
   }
   return {};
 }
@@ -162,10 +156,9 @@ std::string describe_template(const CK_ATTRIBUTE* attributes, CK_ULONG count) {
     const CK_ATTRIBUTE& attribute = attributes[i];
     if (i > 0) text += ',';
     text += describe_number(attribute.type) + '=';
-    text += nests_template(attribute.type)
-                ? describe_template(static_cast<const CK_ATTRIBUTE*>(attribute.pValue),
-                                    attribute.ulValueLen / sizeof(CK_ATTRIBUTE))
-                : describe_bytes(attribute.pValue, attribute.ulValueLen);
+    text += nests_template(attribute.type) ? describe_template(static_cast<const CK_ATTRIBUTE*>(attribute.pValue),
+                                                               attribute.ulValueLen / sizeof(CK_ATTRIBUTE))
+                                           : describe_bytes(attribute.pValue, attribute.ulValueLen);
   }
   return text + '}';
 }
@@ -186,36 +179,16 @@ void Description::add(std::string_view word) {
   text_ += word;
 }
 
-void Description::operator()(argument::Scalar scalar) {
-  add(describe_number(scalar.value));
-}
-void Description::operator()(argument::InBytes bytes) {
-  add(describe_bytes(bytes.data, bytes.size));
-}
-void Description::operator()(argument::OutBytes bytes) {
-  add(room(bytes.size, bytes.data));
-}
-void Description::operator()(argument::FillBytes bytes) {
-  add(room(&bytes.size, bytes.data));
-}
-void Description::operator()(argument::Label label) {
-  add(describe_bytes(label.data, 32));
-}
-void Description::operator()(argument::Template t) {
-  add(describe_template(t.attributes, t.count));
-}
-void Description::operator()(argument::Mechanism m) {
-  add(describe_mechanism(m.mechanism));
-}
-void Description::operator()(argument::UlongList list) {
-  add(room(list.count, list.values));
-}
-void Description::operator()(argument::OutUlong output) {
-  add(output.value == nullptr ? ">null" : ">");
-}
-void Description::operator()(argument::Opaque opaque) {
-  add(opaque.null ? "null" : "set");
-}
+void Description::operator()(argument::Scalar scalar) { add(describe_number(scalar.value)); }
+void Description::operator()(argument::InBytes bytes) { add(describe_bytes(bytes.data, bytes.size)); }
+void Description::operator()(argument::OutBytes bytes) { add(room(bytes.size, bytes.data)); }
+void Description::operator()(argument::FillBytes bytes) { add(room(&bytes.size, bytes.data)); }
+void Description::operator()(argument::Label label) { add(describe_bytes(label.data, 32)); }
+void Description::operator()(argument::Template t) { add(describe_template(t.attributes, t.count)); }
+void Description::operator()(argument::Mechanism m) { add(describe_mechanism(m.mechanism)); }
+void Description::operator()(argument::UlongList list) { add(room(list.count, list.values)); }
+void Description::operator()(argument::OutUlong output) { add(output.value == nullptr ? ">null" : ">"); }
+void Description::operator()(argument::Opaque opaque) { add(opaque.null ? "null" : "set"); }
 
 void Description::operator()(argument::FoundObjects found) {
   add(found.count == nullptr ? ">null" : room(&found.capacity, found.handles));

@@ -54,9 +54,7 @@ struct Fault {
 // Destroyed when the library is unloaded, thus after the application's own exit handlers, which may still
 // call.
 std::atomic<Fault*> instance;
-[[gnu::destructor]] void destroy() {
-  delete instance.exchange(nullptr);
-}
+[[gnu::destructor]] void destroy() { delete instance.exchange(nullptr); }
 
 Fault& fault() {
   static Fault& first = *(instance = new Fault);
@@ -65,16 +63,14 @@ Fault& fault() {
 
 template <Function F>
 struct Pointer;
-#define CK_PKCS11_FUNCTION_INFO(function)         \
-  template <>                                     \
-  struct Pointer<Function::function> {            \
-    template <class List>                         \
-    static CK_##function in(const List* list) {   \
-      if constexpr (requires { list->function; }) \
-        return list->function;                    \
-      else                                        \
-        return nullptr;                           \
-    }                                             \
+#define CK_PKCS11_FUNCTION_INFO(function)                                \
+  template <>                                                            \
+  struct Pointer<Function::function> {                                   \
+    template <class List>                                                \
+    static CK_##function in(const List* list) {                          \
+      if constexpr (requires { list->function; }) return list->function; \
+      else return nullptr;                                               \
+    }                                                                    \
   };
 #include <pkcs11f.h>
 #undef CK_PKCS11_FUNCTION_INFO
@@ -160,9 +156,7 @@ CK_UTF8CHAR standard_name[] = "PKCS 11";
 std::array interfaces{CK_INTERFACE{standard_name, &list_2, 0}, CK_INTERFACE{standard_name, &list_3, 0}};
 
 // A module without 3.0 does not get it by being wrapped.
-std::span<CK_INTERFACE> offered() {
-  return std::span(interfaces).first(fault().real.list_3 == nullptr ? 1 : 2);
-}
+std::span<CK_INTERFACE> offered() { return std::span(interfaces).first(fault().real.list_3 == nullptr ? 1 : 2); }
 
 CK_RV get_function_list(CK_FUNCTION_LIST** list) {
   if (list == nullptr) return CKR_ARGUMENTS_BAD;
@@ -185,8 +179,7 @@ CK_RV get_interface_list(CK_INTERFACE* list, CK_ULONG* count) {
 
 CK_RV get_interface(CK_UTF8CHAR* name, CK_VERSION* version, CK_INTERFACE** interface, CK_FLAGS flags) {
   if (interface == nullptr) return CKR_ARGUMENTS_BAD;
-  if (name != nullptr && std::strcmp(reinterpret_cast<const char*>(name), "PKCS 11") != 0)
-    return CKR_FUNCTION_FAILED;
+  if (name != nullptr && std::strcmp(reinterpret_cast<const char*>(name), "PKCS 11") != 0) return CKR_FUNCTION_FAILED;
   const auto all = offered();
   for (auto one = all.rbegin(); one != all.rend(); ++one) {
     const auto& has = *static_cast<const CK_VERSION*>(one->pFunctionList);
@@ -211,8 +204,8 @@ extern "C" {
   return p11shim::get_interface_list(list, count);
 }
 
-[[gnu::visibility("default")]] CK_RV C_GetInterface(CK_UTF8CHAR* name, CK_VERSION* version,
-                                                    CK_INTERFACE** interface, CK_FLAGS flags) {
+[[gnu::visibility("default")]] CK_RV C_GetInterface(CK_UTF8CHAR* name, CK_VERSION* version, CK_INTERFACE** interface,
+                                                    CK_FLAGS flags) {
   return p11shim::get_interface(name, version, interface, flags);
 }
 }

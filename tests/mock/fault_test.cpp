@@ -8,11 +8,12 @@
 
 #include "mock/control_file.h"
 #include "mock/loaded_module.h"
+#include "tests/places.h"
 
 namespace p11shim {
 namespace {
 
-constexpr char kFaultPath[] = P11TEST_BUILD_DIR "/tests/libp11fault.so";
+const std::string kFaultPath = build_dir() + "/tests/libp11fault.so";
 constexpr char kSoftHsmPath[] = "/usr/lib/softhsm/libsofthsm2.so";
 
 class Fault : public ::testing::Test {
@@ -47,9 +48,8 @@ class Fault : public ::testing::Test {
     ASSERT_EQ(module()->C_InitToken(slots[0], pin, 4, label), CKR_OK);
     count = slots.size();
     ASSERT_EQ(module()->C_GetSlotList(CK_TRUE, slots.data(), &count), CKR_OK);
-    ASSERT_EQ(
-        module()->C_OpenSession(slots[0], CKF_SERIAL_SESSION | CKF_RW_SESSION, nullptr, nullptr, &session_),
-        CKR_OK);
+    ASSERT_EQ(module()->C_OpenSession(slots[0], CKF_SERIAL_SESSION | CKF_RW_SESSION, nullptr, nullptr, &session_),
+              CKR_OK);
     ASSERT_EQ(module()->C_Login(session_, CKU_SO, pin, 4), CKR_OK);
     ASSERT_EQ(module()->C_InitPIN(session_, pin, 4), CKR_OK);
     ASSERT_EQ(module()->C_Logout(session_), CKR_OK);
@@ -59,9 +59,7 @@ class Fault : public ::testing::Test {
     CK_ATTRIBUTE parameters{CKA_EC_PARAMS, curve.data(), curve.size()};
     CK_MECHANISM generate{CKM_EC_KEY_PAIR_GEN, nullptr, 0};
     CK_OBJECT_HANDLE public_key = 0;
-    ASSERT_EQ(
-        module()->C_GenerateKeyPair(session_, &generate, &parameters, 1, nullptr, 0, &public_key, &key_),
-        CKR_OK);
+    ASSERT_EQ(module()->C_GenerateKeyPair(session_, &generate, &parameters, 1, nullptr, 0, &public_key, &key_), CKR_OK);
   }
 
   CK_RV sign() {

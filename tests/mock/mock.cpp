@@ -25,9 +25,7 @@ struct Mock {
 // Destroyed when the library is unloaded, thus after the application's own exit handlers, which may still
 // call.
 std::atomic<Mock*> instance;
-[[gnu::destructor]] void destroy() {
-  delete instance.exchange(nullptr);
-}
+[[gnu::destructor]] void destroy() { delete instance.exchange(nullptr); }
 
 Mock& mock() {
   static Mock& first = *(instance = new Mock);
@@ -60,10 +58,8 @@ CK_MECHANISM_TYPE message_mechanism(MockModule& module, First first, Rest...) {
   template <Function F, class Module, class... Arguments>                                                 \
   requires(F == Function::name) CK_RV own_answer(Module& module, [[maybe_unused]] const Verdict& verdict, \
                                                  Arguments... arguments) {                                \
-    if constexpr (requires { module.name(arguments...); })                                                \
-      return module.name(arguments...);                                                                   \
-    else                                                                                                  \
-      return answer<F>(module, verdict, arguments...);                                                    \
+    if constexpr (requires { module.name(arguments...); }) return module.name(arguments...);              \
+    else return answer<F>(module, verdict, arguments...);                                                 \
   }
 #include <pkcs11f.h>
 #undef CK_PKCS11_FUNCTION_INFO
@@ -80,8 +76,7 @@ void end_failed_operation(MockModule& module, CK_RV rv, First first, Rest...) {
     MockSession* session = module.session(first);
     if (session == nullptr) return;
     if (kIsDual) session->operations.clear();
-    if (kStep.kind == Step::Kind::kNeed || kStep.kind == Step::Kind::kEnd)
-      session->operations.erase(kStep.operation);
+    if (kStep.kind == Step::Kind::kNeed || kStep.kind == Step::Kind::kEnd) session->operations.erase(kStep.operation);
   }
 }
 
@@ -112,9 +107,7 @@ struct Entry<F, CK_RV (*)(Arguments...)> {
   }
 };
 
-CK_RV judge_entry_point(Function function) {
-  return mock().control.judge(function).rv.value_or(CKR_OK);
-}
+CK_RV judge_entry_point(Function function) { return mock().control.judge(function).rv.value_or(CKR_OK); }
 
 CK_RV get_function_list(CK_FUNCTION_LIST** list);
 CK_RV get_interface_list(CK_INTERFACE* list, CK_ULONG* count);
@@ -184,13 +177,11 @@ CK_RV get_interface_list(CK_INTERFACE* list, CK_ULONG* count) {
   return CKR_OK;
 }
 
-bool matches(const CK_INTERFACE& interface, const CK_UTF8CHAR* name, const CK_VERSION* version,
-             CK_FLAGS flags) {
+bool matches(const CK_INTERFACE& interface, const CK_UTF8CHAR* name, const CK_VERSION* version, CK_FLAGS flags) {
   const auto text = [](const CK_UTF8CHAR* value) { return reinterpret_cast<const char*>(value); };
   if (name != nullptr && std::strcmp(text(interface.pInterfaceName), text(name)) != 0) return false;
   const auto& offered = *static_cast<const CK_VERSION*>(interface.pFunctionList);
-  if (version != nullptr && (version->major != offered.major || version->minor != offered.minor))
-    return false;
+  if (version != nullptr && (version->major != offered.major || version->minor != offered.minor)) return false;
   return (interface.flags & flags) == flags;
 }
 
@@ -220,8 +211,8 @@ extern "C" {
   return p11shim::get_interface_list(list, count);
 }
 
-[[gnu::visibility("default")]] CK_RV C_GetInterface(CK_UTF8CHAR* name, CK_VERSION* version,
-                                                    CK_INTERFACE** interface, CK_FLAGS flags) {
+[[gnu::visibility("default")]] CK_RV C_GetInterface(CK_UTF8CHAR* name, CK_VERSION* version, CK_INTERFACE** interface,
+                                                    CK_FLAGS flags) {
   return p11shim::get_interface(name, version, interface, flags);
 }
 }

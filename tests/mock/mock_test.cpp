@@ -18,8 +18,8 @@
 namespace p11shim {
 namespace {
 
-constexpr char kMockPath[] = P11TEST_BUILD_DIR "/tests/libp11mock.so";
-constexpr char kMock2Path[] = P11TEST_BUILD_DIR "/tests/libp11mock-2.so";
+const std::string kMockPath = build_dir() + "/tests/libp11mock.so";
+const std::string kMock2Path = build_dir() + "/tests/libp11mock-2.so";
 constexpr CK_SLOT_ID kSlot = 0x10;
 
 template <class... Arguments>
@@ -31,6 +31,7 @@ std::vector<CK_RV> every_return_value() {
   std::vector<CK_RV> values{0x80000001, 0x8fffffff, 0xffffffff};
 #define NAME(list, name) values.push_back(name);
 #include "pkcs11/ckr.def"
+#include "tests/places.h"
 #undef NAME
   return values;
 }
@@ -182,8 +183,8 @@ TEST_F(Mock, MakesObjectsFromTemplates) {
   CK_MECHANISM mechanism{CKM_EC_KEY_PAIR_GEN, nullptr, 0};
   CK_OBJECT_HANDLE public_key = 0;
   CK_OBJECT_HANDLE private_key = 0;
-  ASSERT_EQ(module->C_GenerateKeyPair(session, &mechanism, &public_template, 1, &private_template, 1,
-                                      &public_key, &private_key),
+  ASSERT_EQ(module->C_GenerateKeyPair(session, &mechanism, &public_template, 1, &private_template, 1, &public_key,
+                                      &private_key),
             CKR_OK);
   CK_ATTRIBUTE label{CKA_LABEL, nullptr, 0};
   ASSERT_EQ(module->C_GetAttributeValue(session, private_key, &label, 1), CKR_OK);
@@ -242,8 +243,8 @@ TEST_F(Mock, CrashesOnItsNthCall) {
   LoadedModule module(kMockPath);
   ASSERT_EQ(module->C_Initialize(nullptr), CKR_OK);
   CK_INFO info{};
-  EXPECT_EXIT(static_cast<void>((module->C_GetInfo(&info), module->C_GetInfo(&info))),
-              ::testing::ExitedWithCode(3), "");
+  EXPECT_EXIT(static_cast<void>((module->C_GetInfo(&info), module->C_GetInfo(&info))), ::testing::ExitedWithCode(3),
+              "");
 }
 
 TEST_F(Mock, CountsCallsOverAllProcesses) {
@@ -321,8 +322,7 @@ TEST_F(Mock, WritesGeneratedNoncesAndTagsIntoMessageParameters) {
   CK_BYTE plain = 'p';
   CK_BYTE cipher = 0;
   CK_ULONG size = 1;
-  ASSERT_EQ(module.v3()->C_EncryptMessage(session, &gcm, sizeof gcm, nullptr, 0, &plain, 1, &cipher, &size),
-            CKR_OK);
+  ASSERT_EQ(module.v3()->C_EncryptMessage(session, &gcm, sizeof gcm, nullptr, 0, &plain, 1, &cipher, &size), CKR_OK);
   EXPECT_EQ(std::memcmp(iv.data(), "C_", 2), 0);
   EXPECT_EQ(std::memcmp(tag.data(), "C_", 2), 0);
   EXPECT_EQ(module.v3()->C_MessageEncryptFinal(session), CKR_OK);

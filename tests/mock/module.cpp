@@ -68,9 +68,7 @@ std::optional<CK_SLOT_ID> MockModule::slot_index(CK_SLOT_ID id) const {
   return std::nullopt;
 }
 
-CK_ULONG MockModule::next_handle() {
-  return (rules_->wide_handles ? 0xfedc'ba98'0000'0000 : 0) + ++handles_;
-}
+CK_ULONG MockModule::next_handle() { return (rules_->wide_handles ? 0xfedc'ba98'0000'0000 : 0) + ++handles_; }
 
 MockSession* MockModule::session(CK_SESSION_HANDLE handle) {
   const auto found = sessions_.find(handle);
@@ -163,8 +161,7 @@ CK_RV MockModule::C_GetMechanismList(CK_SLOT_ID slot, CK_MECHANISM_TYPE* list, C
 CK_RV MockModule::C_GetMechanismInfo(CK_SLOT_ID slot, CK_MECHANISM_TYPE type, CK_MECHANISM_INFO* info) {
   if (info == nullptr) return CKR_ARGUMENTS_BAD;
   if (!slot_index(slot)) return CKR_SLOT_ID_INVALID;
-  if (std::find(kMechanisms.begin(), kMechanisms.end(), type) == kMechanisms.end())
-    return CKR_MECHANISM_INVALID;
+  if (std::find(kMechanisms.begin(), kMechanisms.end(), type) == kMechanisms.end()) return CKR_MECHANISM_INVALID;
   *info = {16, 4096, CKF_HW | CKF_SIGN | CKF_VERIFY | CKF_ENCRYPT | CKF_DECRYPT | (type & 0xff) << 20};
   return CKR_OK;
 }
@@ -191,8 +188,7 @@ CK_ULONG MockModule::count_sessions(CK_SLOT_ID slot, CK_FLAGS flags) const {
   });
 }
 
-CK_RV MockModule::C_OpenSession(CK_SLOT_ID slot, CK_FLAGS flags, CK_VOID_PTR, CK_NOTIFY,
-                                CK_SESSION_HANDLE* handle) {
+CK_RV MockModule::C_OpenSession(CK_SLOT_ID slot, CK_FLAGS flags, CK_VOID_PTR, CK_NOTIFY, CK_SESSION_HANDLE* handle) {
   if (handle == nullptr) return CKR_ARGUMENTS_BAD;
   const auto index = slot_index(slot);
   if (!index) return CKR_SLOT_ID_INVALID;
@@ -269,11 +265,7 @@ CK_RV MockModule::C_Logout(CK_SESSION_HANDLE handle) {
   return CKR_OK;
 }
 
-CK_RV MockModule::C_GetFunctionStatus(CK_SESSION_HANDLE) {
-  return CKR_FUNCTION_NOT_PARALLEL;
-}
-CK_RV MockModule::C_CancelFunction(CK_SESSION_HANDLE) {
-  return CKR_FUNCTION_NOT_PARALLEL;
-}
+CK_RV MockModule::C_GetFunctionStatus(CK_SESSION_HANDLE) { return CKR_FUNCTION_NOT_PARALLEL; }
+CK_RV MockModule::C_CancelFunction(CK_SESSION_HANDLE) { return CKR_FUNCTION_NOT_PARALLEL; }
 
 }  // namespace p11shim

@@ -50,14 +50,14 @@ class MockModule {
   CK_RV C_CloseAllSessions(CK_SLOT_ID slot);
   CK_RV C_GetSessionInfo(CK_SESSION_HANDLE session, CK_SESSION_INFO* info);
   CK_RV C_Login(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR* pin, CK_ULONG size);
-  CK_RV C_LoginUser(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR* pin, CK_ULONG size,
-                    CK_UTF8CHAR* name, CK_ULONG name_size);
+  CK_RV C_LoginUser(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR* pin, CK_ULONG size, CK_UTF8CHAR* name,
+                    CK_ULONG name_size);
   CK_RV C_Logout(CK_SESSION_HANDLE session);
   CK_RV C_GetFunctionStatus(CK_SESSION_HANDLE session);
   CK_RV C_CancelFunction(CK_SESSION_HANDLE session);
 
-  CK_RV C_CopyObject(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE* attributes,
-                     CK_ULONG count, CK_OBJECT_HANDLE* copy);
+  CK_RV C_CopyObject(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE* attributes, CK_ULONG count,
+                     CK_OBJECT_HANDLE* copy);
   CK_RV C_DestroyObject(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object);
   CK_RV C_GetObjectSize(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ULONG* size);
   CK_RV C_GetAttributeValue(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE* attributes,
@@ -65,8 +65,7 @@ class MockModule {
   CK_RV C_SetAttributeValue(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE* attributes,
                             CK_ULONG count);
   CK_RV C_FindObjectsInit(CK_SESSION_HANDLE session, CK_ATTRIBUTE* attributes, CK_ULONG count);
-  CK_RV C_FindObjects(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE* objects, CK_ULONG capacity,
-                      CK_ULONG* count);
+  CK_RV C_FindObjects(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE* objects, CK_ULONG capacity, CK_ULONG* count);
   CK_RV C_FindObjectsFinal(CK_SESSION_HANDLE session);
 
   bool initialized() const { return initialized_; }

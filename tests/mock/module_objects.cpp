@@ -51,8 +51,8 @@ CK_OBJECT_HANDLE MockModule::add_object(CK_SESSION_HANDLE session_handle, Attrib
   return handle;
 }
 
-CK_RV MockModule::C_CopyObject(CK_SESSION_HANDLE session_handle, CK_OBJECT_HANDLE handle,
-                               CK_ATTRIBUTE* attributes, CK_ULONG count, CK_OBJECT_HANDLE* copy) {
+CK_RV MockModule::C_CopyObject(CK_SESSION_HANDLE session_handle, CK_OBJECT_HANDLE handle, CK_ATTRIBUTE* attributes,
+                               CK_ULONG count, CK_OBJECT_HANDLE* copy) {
   if (copy == nullptr || (attributes == nullptr && count > 0)) return CKR_ARGUMENTS_BAD;
   if (session(session_handle) == nullptr) return CKR_SESSION_HANDLE_INVALID;
   const MockObject* original = object(session_handle, handle);
@@ -83,14 +83,10 @@ CK_RV MockModule::C_GetObjectSize(CK_SESSION_HANDLE session_handle, CK_OBJECT_HA
 CK_RV MockModule::read(const MockObject& object, CK_ATTRIBUTE& attribute) const {
   if (const auto rule = rules_->attributes.find(attribute.type); rule != rules_->attributes.end()) {
     switch (rule->second.kind) {
-      case AttributeRule::Kind::kInvalid:
-        return refuse_value(attribute, CKR_ATTRIBUTE_TYPE_INVALID);
-      case AttributeRule::Kind::kSensitive:
-        return refuse_value(attribute, CKR_ATTRIBUTE_SENSITIVE);
-      case AttributeRule::Kind::kUnavailable:
-        return refuse_value(attribute, CKR_OK);
-      case AttributeRule::Kind::kValue:
-        return give_value(rule->second.value, attribute);
+      case AttributeRule::Kind::kInvalid: return refuse_value(attribute, CKR_ATTRIBUTE_TYPE_INVALID);
+      case AttributeRule::Kind::kSensitive: return refuse_value(attribute, CKR_ATTRIBUTE_SENSITIVE);
+      case AttributeRule::Kind::kUnavailable: return refuse_value(attribute, CKR_OK);
+      case AttributeRule::Kind::kValue: return give_value(rule->second.value, attribute);
     }
   }
   if (object.hides(attribute.type)) return refuse_value(attribute, CKR_ATTRIBUTE_SENSITIVE);
@@ -120,8 +116,7 @@ CK_RV MockModule::C_SetAttributeValue(CK_SESSION_HANDLE session_handle, CK_OBJEC
   return CKR_OK;
 }
 
-CK_RV MockModule::C_FindObjectsInit(CK_SESSION_HANDLE session_handle, CK_ATTRIBUTE* attributes,
-                                    CK_ULONG count) {
+CK_RV MockModule::C_FindObjectsInit(CK_SESSION_HANDLE session_handle, CK_ATTRIBUTE* attributes, CK_ULONG count) {
   if (attributes == nullptr && count > 0) return CKR_ARGUMENTS_BAD;
   MockSession* searching = session(session_handle);
   if (searching == nullptr) return CKR_SESSION_HANDLE_INVALID;
@@ -135,8 +130,8 @@ CK_RV MockModule::C_FindObjectsInit(CK_SESSION_HANDLE session_handle, CK_ATTRIBU
   return CKR_OK;
 }
 
-CK_RV MockModule::C_FindObjects(CK_SESSION_HANDLE session_handle, CK_OBJECT_HANDLE* objects,
-                                CK_ULONG capacity, CK_ULONG* count) {
+CK_RV MockModule::C_FindObjects(CK_SESSION_HANDLE session_handle, CK_OBJECT_HANDLE* objects, CK_ULONG capacity,
+                                CK_ULONG* count) {
   if (objects == nullptr || count == nullptr) return CKR_ARGUMENTS_BAD;
   MockSession* searching = session(session_handle);
   if (searching == nullptr) return CKR_SESSION_HANDLE_INVALID;

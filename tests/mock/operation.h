@@ -18,9 +18,9 @@ constexpr Step operation_step(Function function) {
   std::string_view name = function_name(function);
   name.remove_prefix(2);
   // Longest names first: "SignRecover" is not "Sign", "MessageSign" neither.
-  constexpr std::string_view kOperations[] = {
-      "MessageEncrypt", "MessageDecrypt", "MessageSign", "MessageVerify", "VerifyRecover", "SignRecover",
-      "FindObjects",    "Encrypt",        "Decrypt",     "Digest",        "Sign",          "Verify"};
+  constexpr std::string_view kOperations[] = {"MessageEncrypt", "MessageDecrypt", "MessageSign", "MessageVerify",
+                                              "VerifyRecover",  "SignRecover",    "FindObjects", "Encrypt",
+                                              "Decrypt",        "Digest",         "Sign",        "Verify"};
   for (const std::string_view operation : kOperations) {
     if (!name.starts_with(operation)) continue;
     const std::string_view rest = name.substr(operation.size());
@@ -29,8 +29,7 @@ constexpr Step operation_step(Function function) {
     if (rest == "Update" || rest == "Key") return {Step::Kind::kNeed, operation};
     if (rest.starts_with("Message")) {  // C_SignMessage, C_SignMessageBegin: what C_MessageSignInit began
       for (const std::string_view message : kOperations) {
-        if (message.starts_with("Message") && message.substr(7) == operation)
-          return {Step::Kind::kNeed, message};
+        if (message.starts_with("Message") && message.substr(7) == operation) return {Step::Kind::kNeed, message};
       }
     }
     if (rest.empty()) return {operation == "FindObjects" ? Step::Kind::kNeed : Step::Kind::kEnd, operation};

@@ -44,8 +44,7 @@ class PreparedCall<F, CK_RV (*)(Arguments...)> {
     const auto is_untouched = [](CK_BYTE byte) { return byte == kUntouched; };
     return std::all_of(bytes_.begin(), bytes_.end(), is_untouched) &&
            std::all_of(queried_.begin(), queried_.end(), is_untouched) &&
-           std::all_of(handles_.begin(), handles_.end(),
-                       [](CK_ULONG value) { return value == kUntouchedHandle; });
+           std::all_of(handles_.begin(), handles_.end(), [](CK_ULONG value) { return value == kUntouchedHandle; });
   }
 
  private:
@@ -84,8 +83,7 @@ class PreparedCall<F, CK_RV (*)(Arguments...)> {
         if constexpr (starts_with<I, CK_MECHANISM*>()) value = &mechanism_;
         if constexpr (starts_with<I, CK_ULONG*>()) value = &handles_[next_handle_++];
         if constexpr (starts_with<I, CK_ULONG>()) value = kIsFlags<I> ? 0 : key_;
-        if constexpr (starts_with<I, CK_SESSION_INFO*>())
-          value = reinterpret_cast<CK_SESSION_INFO*>(queried_.data());
+        if constexpr (starts_with<I, CK_SESSION_INFO*>()) value = reinterpret_cast<CK_SESSION_INFO*>(queried_.data());
         fill<I + 1>();
       }
     }
@@ -94,8 +92,7 @@ class PreparedCall<F, CK_RV (*)(Arguments...)> {
   // Numbers that are not keys: the last ones of C_…MessageNext and C_SessionCancel.
   template <std::size_t I>
   static constexpr bool kIsFlags = I + 1 == sizeof...(Arguments) &&
-                                   (function_name(F).ends_with("MessageNext") ||
-                                    F == Function::C_SessionCancel);
+                                   (function_name(F).ends_with("MessageNext") || F == Function::C_SessionCancel);
 
   const CK_OBJECT_HANDLE key_;
   std::array<CK_BYTE, 12> data_{'s', 'o', 'm', 'e', ' ', 'i', 'n', 'p', 'u', 't', 0, 0xff};

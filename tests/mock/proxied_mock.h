@@ -12,11 +12,12 @@
 #include "bench/process.h"
 #include "mock/control_file.h"
 #include "mock/loaded_module.h"
+#include "tests/places.h"
 
 namespace p11shim {
 
-inline constexpr char kMockPath[] = P11TEST_BUILD_DIR "/tests/libp11mock.so";
-inline constexpr char kMock2Path[] = P11TEST_BUILD_DIR "/tests/libp11mock-2.so";
+inline const std::string kMockPath = build_dir() + "/tests/libp11mock.so";
+inline const std::string kMock2Path = build_dir() + "/tests/libp11mock-2.so";
 
 class ProxiedMockTest : public ::testing::Test {
  protected:
@@ -28,11 +29,11 @@ class ProxiedMockTest : public ::testing::Test {
   // Rules that must hold from the start are set before. Throws if proxyd does not start.
   void start(const char* module = kMockPath) {
     proxy_ = std::make_unique<Process>(
-        std::vector<std::string>{P11TEST_BUILD_DIR "/bin/shimctl", "run", "--module", module, "--", "/bin/sh",
-                                 "-c", "echo \"$P11SHIM_ENDPOINT\"; exec cat"},
+        std::vector<std::string>{build_dir() + "/bin/shimctl", "run", "--module", module, "--", "/bin/sh", "-c",
+                                 "echo \"$P11SHIM_ENDPOINT\"; exec cat"},
         Environment{});
     ::setenv("P11SHIM_ENDPOINT", proxy_->read_line().c_str(), 1);
-    module_.emplace(P11TEST_BUILD_DIR "/lib/libpkcs11-shim.so");
+    module_.emplace(build_dir() + "/lib/libpkcs11-shim.so");
     ASSERT_EQ(list().C_Initialize(nullptr), CKR_OK);
     std::vector<CK_SLOT_ID> slots(8);
     CK_ULONG count = slots.size();
@@ -45,8 +46,7 @@ class ProxiedMockTest : public ::testing::Test {
 
   CK_SESSION_HANDLE open_session() {
     CK_SESSION_HANDLE session = 0;
-    EXPECT_EQ(list().C_OpenSession(slot_, CKF_SERIAL_SESSION | CKF_RW_SESSION, nullptr, nullptr, &session),
-              CKR_OK);
+    EXPECT_EQ(list().C_OpenSession(slot_, CKF_SERIAL_SESSION | CKF_RW_SESSION, nullptr, nullptr, &session), CKR_OK);
     return session;
   }
 

@@ -47,16 +47,11 @@ std::vector<std::string_view> operations_needed(Function function) {
   const Step step = operation_step(function);
   if (step.kind == Step::Kind::kNeed || step.kind == Step::Kind::kEnd) return {step.operation};
   switch (function) {
-    case Function::C_DigestEncryptUpdate:
-      return {"Digest", "Encrypt"};
-    case Function::C_DecryptDigestUpdate:
-      return {"Decrypt", "Digest"};
-    case Function::C_SignEncryptUpdate:
-      return {"Sign", "Encrypt"};
-    case Function::C_DecryptVerifyUpdate:
-      return {"Decrypt", "Verify"};
-    default:
-      return {};
+    case Function::C_DigestEncryptUpdate: return {"Digest", "Encrypt"};
+    case Function::C_DecryptDigestUpdate: return {"Decrypt", "Digest"};
+    case Function::C_SignEncryptUpdate: return {"Sign", "Encrypt"};
+    case Function::C_DecryptVerifyUpdate: return {"Decrypt", "Verify"};
+    default: return {};
   }
 }
 
@@ -113,8 +108,7 @@ class ProxiedMock : public ProxiedMockTest {
     for (const CK_RV rv : every_error()) {
       control_.set(std::string(function_name(F)) + " rv=" + std::to_string(rv));
       PreparedCall<F, Prototype> prepared(session, key_);
-      EXPECT_EQ(call<F>(function, session, prepared), rv)
-          << function_name(F) << ": " << display(NameKind::ckr, rv);
+      EXPECT_EQ(call<F>(function, session, prepared), rv) << function_name(F) << ": " << display(NameKind::ckr, rv);
       EXPECT_TRUE(prepared.outputs_are_untouched() || (F == Function::C_GetAttributeValue && is_partial(rv)))
           << function_name(F) << ": " << display(NameKind::ckr, rv);
       if (rv != CKR_BUFFER_TOO_SMALL) continue;

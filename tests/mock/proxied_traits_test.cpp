@@ -55,8 +55,7 @@ TEST_F(ProxiedTraits, OlderFunctionListsWork) {
   CK_BYTE seed = 1;
   EXPECT_EQ(list().C_SeedRandom(session, &seed, 1), CKR_FUNCTION_NOT_SUPPORTED);
   CK_MECHANISM mechanism{CKM_AES_GCM, nullptr, 0};
-  EXPECT_EQ(list().C_MessageSignInit(session, &mechanism, find(session, CKO_PUBLIC_KEY)),
-            CKR_FUNCTION_NOT_SUPPORTED);
+  EXPECT_EQ(list().C_MessageSignInit(session, &mechanism, find(session, CKO_PUBLIC_KEY)), CKR_FUNCTION_NOT_SUPPORTED);
 }
 
 TEST_F(ProxiedTraits, TokensWithoutLoginShowPrivateObjects) {
@@ -109,9 +108,7 @@ TEST_F(ProxiedTraits, LyingLengthsHurtNobody) {
     signature.fill(0xee);
     CK_ULONG size = 0;
     sign(session, key, std::span(signature).first(32), size);
-    EXPECT_TRUE(std::all_of(signature.begin() + 32, signature.end(), [](CK_BYTE byte) {
-      return byte == 0xee;
-    })) << lie;
+    EXPECT_TRUE(std::all_of(signature.begin() + 32, signature.end(), [](CK_BYTE byte) { return byte == 0xee; })) << lie;
     control_.set("");
     EXPECT_EQ(random(open_session()), CKR_OK) << lie;
   }

@@ -11,8 +11,7 @@ namespace p11shim {
 namespace {
 
 [[noreturn]] void refuse(std::string_view word) {
-  std::fprintf(stderr, "mock control: cannot understand '%.*s'\n", static_cast<int>(word.size()),
-               word.data());
+  std::fprintf(stderr, "mock control: cannot understand '%.*s'\n", static_cast<int>(word.size()), word.data());
   std::abort();
 }
 
@@ -20,8 +19,7 @@ std::uint64_t number(std::string_view text) {
   const bool hexadecimal = text.starts_with("0x");
   const std::string_view digits = hexadecimal ? text.substr(2) : text;
   std::uint64_t value = 0;
-  const auto [end, error] =
-      std::from_chars(digits.data(), digits.data() + digits.size(), value, hexadecimal ? 16 : 10);
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value, hexadecimal ? 16 : 10);
   if (error != std::errc() || end != digits.data() + digits.size()) refuse(text);
   return value;
 }
@@ -116,32 +114,19 @@ Word word(const std::string& text) {
 
 void add_to_rule(Rule& rule, const std::string& text) {
   const auto [key, value] = word(text);
-  if (key == "rv")
-    rule.rv = named_number(ckr_value(value), value);
-  else if (key == "after")
-    rule.after = number(value);
-  else if (key == "times")
-    rule.times = number(value);
-  else if (key == "probability")
-    rule.probability = fraction(value);
-  else if (key == "latency")
-    rule.latency = latency(value);
-  else if (key == "concurrency")
-    rule.concurrency = static_cast<unsigned>(number(value));
-  else if (key == "hang")
-    rule.hang = value;
-  else if (key == "crash")
-    rule.crash = crash(value);
-  else if (key == "missing")
-    rule.missing = true;
-  else if (key == "fill")
-    rule.fill = true;
-  else if (key == "length")
-    rule.length = number(value);
-  else if (key == "report")
-    rule.report = report(value);
-  else
-    refuse(text);
+  if (key == "rv") rule.rv = named_number(ckr_value(value), value);
+  else if (key == "after") rule.after = number(value);
+  else if (key == "times") rule.times = number(value);
+  else if (key == "probability") rule.probability = fraction(value);
+  else if (key == "latency") rule.latency = latency(value);
+  else if (key == "concurrency") rule.concurrency = static_cast<unsigned>(number(value));
+  else if (key == "hang") rule.hang = value;
+  else if (key == "crash") rule.crash = crash(value);
+  else if (key == "missing") rule.missing = true;
+  else if (key == "fill") rule.fill = true;
+  else if (key == "length") rule.length = number(value);
+  else if (key == "report") rule.report = report(value);
+  else refuse(text);
 }
 
 void add_to_module(Rules& rules, const std::string& text) {
@@ -150,22 +135,14 @@ void add_to_module(Rules& rules, const std::string& text) {
     const auto parts = split(value, '.');
     if (parts.size() != 2) refuse(text);
     rules.version = {static_cast<CK_BYTE>(number(parts[0])), static_cast<CK_BYTE>(number(parts[1]))};
-  } else if (key == "sessions")
-    rules.sessions = number(value);
-  else if (key == "record")
-    rules.record = value;
-  else if (text == "handles=wide")
-    rules.wide_handles = true;
-  else if (text == "slots=wide")
-    rules.wide_slots = true;
-  else if (text == "login=no")
-    rules.login = false;
-  else if (text == "protected")
-    rules.protected_path = true;
-  else if (text == "objects=lost")
-    rules.objects_lost = true;
-  else
-    refuse(text);
+  } else if (key == "sessions") rules.sessions = number(value);
+  else if (key == "record") rules.record = value;
+  else if (text == "handles=wide") rules.wide_handles = true;
+  else if (text == "slots=wide") rules.wide_slots = true;
+  else if (text == "login=no") rules.login = false;
+  else if (text == "protected") rules.protected_path = true;
+  else if (text == "objects=lost") rules.objects_lost = true;
+  else refuse(text);
 }
 
 AttributeRule attribute(const std::string& text) {

@@ -10,12 +10,8 @@ namespace {
 
 constexpr std::array<CK_BYTE, 10> kPrime256v1{0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07};
 
-Bytes text(std::string_view value) {
-  return {value.begin(), value.end()};
-}
-Bytes flag(bool value) {
-  return {static_cast<CK_BYTE>(value ? CK_TRUE : CK_FALSE)};
-}
+Bytes text(std::string_view value) { return {value.begin(), value.end()}; }
+Bytes flag(bool value) { return {static_cast<CK_BYTE>(value ? CK_TRUE : CK_FALSE)}; }
 
 // Not a number that anybody could use, but of the right size, and different for each slot and seed.
 Bytes pattern(std::size_t size, CK_SLOT_ID slot, CK_BYTE seed) {
@@ -88,8 +84,8 @@ bool MockObject::matches(const CK_ATTRIBUTE* wanted, CK_ULONG count) const {
 bool MockObject::hides(CK_ATTRIBUTE_TYPE type) const {
   const bool secret = type == CKA_VALUE || (type >= CKA_PRIVATE_EXPONENT && type <= CKA_COEFFICIENT);
   const auto found = attributes.find(CKA_CLASS);
-  const bool is_key = found != attributes.end() && (found->second == ulong_bytes(CKO_PRIVATE_KEY) ||
-                                                    found->second == ulong_bytes(CKO_SECRET_KEY));
+  const bool is_key = found != attributes.end() &&
+                      (found->second == ulong_bytes(CKO_PRIVATE_KEY) || found->second == ulong_bytes(CKO_SECRET_KEY));
   return secret && is_key && (is(CKA_SENSITIVE) || !is(CKA_EXTRACTABLE));
 }
 

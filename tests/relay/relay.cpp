@@ -88,7 +88,8 @@ void prepare(int socket) {
 
 class Relay::Loop {
  public:
-  Loop(std::string target, const Weather& weather) : target_(std::move(target)), weather_(weather), random_(weather.seed) {
+  Loop(std::string target, const Weather& weather)
+      : target_(std::move(target)), weather_(weather), random_(weather.seed) {
     uv_loop_init(&loop_);
     uv_async_init(&loop_, &stop_, [](uv_async_t* stop) { uv_stop(stop->loop); });
     timer_ = ::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
@@ -97,8 +98,8 @@ class Relay::Loop {
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t size = sizeof address;
-    if (timer_ < 0 || ::bind(listening_, reinterpret_cast<sockaddr*>(&address), size) != 0 || ::listen(listening_, 128) != 0 ||
-        ::getsockname(listening_, reinterpret_cast<sockaddr*>(&address), &size) != 0)
+    if (timer_ < 0 || ::bind(listening_, reinterpret_cast<sockaddr*>(&address), size) != 0 ||
+        ::listen(listening_, 128) != 0 || ::getsockname(listening_, reinterpret_cast<sockaddr*>(&address), &size) != 0)
       throw std::runtime_error("the relay cannot listen");
     port_ = ntohs(address.sin_port);
     timer_poll_ = std::make_unique<Poll>(loop_, timer_, [this](int) { on_time(); });
@@ -151,7 +152,8 @@ class Relay::Loop {
       Direction& direction = link.directions[i];
       direction.from = link.sockets[i];
       direction.to = link.sockets[1 - i];
-      direction.readable = std::make_unique<Poll>(loop_, direction.from, [this, &link, i](int) { read(link, link.directions[i]); });
+      direction.readable =
+          std::make_unique<Poll>(loop_, direction.from, [this, &link, i](int) { read(link, link.directions[i]); });
       direction.readable->watch(UV_READABLE);
     }
   }
@@ -166,7 +168,8 @@ class Relay::Loop {
     direction.ended = bytes.empty();
     direction.under_way += bytes.size();
     auto due = Clock::now() + now.latency;
-    if (now.jitter.count() != 0) due += std::chrono::microseconds(random_() % static_cast<std::uint64_t>(now.jitter.count()));
+    if (now.jitter.count() != 0)
+      due += std::chrono::microseconds(random_() % static_cast<std::uint64_t>(now.jitter.count()));
     due = std::max(due, direction.last_due);
     if (now.bytes_per_second != 0) due += std::chrono::nanoseconds(bytes.size() * 1'000'000'000 / now.bytes_per_second);
     direction.last_due = due;
@@ -197,7 +200,8 @@ class Relay::Loop {
           if (!write_some(link, direction, now)) break;
         if (!link.broken && !direction.pieces.empty()) next = std::min(next, direction.pieces.front().due);
       }
-    links_.remove_if([](const Link& link) { return link.broken || (is_over(link.directions[0]) && is_over(link.directions[1])); });
+    links_.remove_if(
+        [](const Link& link) { return link.broken || (is_over(link.directions[0]) && is_over(link.directions[1])); });
     if (next != Clock::time_point::max()) arm(next);
   }
   static bool is_over(const Direction& direction) { return direction.ended && direction.pieces.empty(); }

@@ -10,12 +10,12 @@
 namespace p11shim {
 
 struct Weather {
-  std::chrono::microseconds latency{0};    // in each direction
-  std::chrono::microseconds jitter{0};     // up to so much more; the order of bytes stays
-  std::uint64_t bytes_per_second = 0;      // in each direction of a connection; 0: unlimited
-  std::size_t largest_write = 64 << 10;    // what is longer goes on in pieces
-  std::uint32_t resets_per_thousand = 0;   // of the pieces that arrive: the connection is reset instead
-  std::uint64_t seed = 1;                  // of jitter and resets
+  std::chrono::microseconds latency{0};   // in each direction
+  std::chrono::microseconds jitter{0};    // up to so much more; the order of bytes stays
+  std::uint64_t bytes_per_second = 0;     // in each direction of a connection; 0: unlimited
+  std::size_t largest_write = 64 << 10;   // what is longer goes on in pieces
+  std::uint32_t resets_per_thousand = 0;  // of the pieces that arrive: the connection is reset instead
+  std::uint64_t seed = 1;                 // of jitter and resets
 };
 
 class Relay {

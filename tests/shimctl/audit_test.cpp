@@ -68,10 +68,9 @@ TEST_P(AuditTest, FindsWhatIsWeakAndOpen) {
   make("aes:128", "over", "end-date=2020-01-31 !private !wrap");  // SoftHSM reads no dates of private objects
   const auto found = findings();
   EXPECT_EQ(code, 1);  // high and above
-  for (const char* wanted :
-       {"rsa-too-short short", "signs-and-decrypts both", "not-sensitive open", "extractable loose",
-        "triple-des old", "secret-too-short small", "key-expired over", "not-private over",
-        "wraps-and-decrypts open", "no-limits both", "no-certificate good"})
+  for (const char* wanted : {"rsa-too-short short", "signs-and-decrypts both", "not-sensitive open",
+                             "extractable loose", "triple-des old", "secret-too-short small", "key-expired over",
+                             "not-private over", "wraps-and-decrypts open", "no-limits both", "no-certificate good"})
     EXPECT_TRUE(found.contains(wanted)) << wanted << "\n" << answer.dump(1);
   for (const char* absent : {"rsa-too-short both", "no-limits good", "key-expired good", "weak-curve good",
                              "extractable good", "not-private good", "wraps-and-decrypts loose"})
@@ -101,9 +100,9 @@ KA3Imd6POCGYn+XgGGz6EpJZSEHQMp4Ndg==
 -----END EC PRIVATE KEY-----
 )");
   for (const char* label : {"one", "two"})
-    ASSERT_EQ(tool({"key", "import", path("old.key"), "--label", label, "--id",
-                    label == std::string("one") ? "01" : "02"}),
-              0)
+    ASSERT_EQ(
+        tool({"key", "import", path("old.key"), "--label", label, "--id", label == std::string("one") ? "01" : "02"}),
+        0)
         << err;
   make("aes:128", "same", "", "0a");
   make("aes:256", "same", "", "0b");
@@ -115,8 +114,7 @@ KA3Imd6POCGYn+XgGGz6EpJZSEHQMp4Ndg==
   EXPECT_TRUE(found.contains("ambiguous-id other") || found.contains("ambiguous-id same"));
   EXPECT_TRUE(found.contains("no-certificate one"));
 
-  ASSERT_EQ(tool({"key", "import", write("old.pem", kOldCertificate), "--label", "cert", "--id", "01"}), 0)
-      << err;
+  ASSERT_EQ(tool({"key", "import", write("old.pem", kOldCertificate), "--label", "cert", "--id", "01"}), 0) << err;
   found = findings();
   EXPECT_TRUE(found.contains("certificate-expired cert")) << answer.dump(1);
   EXPECT_EQ(finding("certificate-expired")["detail"], "ended 2020-01-01");
@@ -127,8 +125,7 @@ KA3Imd6POCGYn+XgGGz6EpJZSEHQMp4Ndg==
 
 TEST_P(AuditTest, CertificatesThatEndSoonAreFound) {
   make("ec:P-256", "k", "", "01");
-  ASSERT_EQ(tool({"key", "cert", "k", "--subject", "/CN=k", "--days", "10", "--out", path("c.pem")}), 0)
-      << err;
+  ASSERT_EQ(tool({"key", "cert", "k", "--subject", "/CN=k", "--days", "10", "--out", path("c.pem")}), 0) << err;
   ASSERT_EQ(tool({"key", "import", path("c.pem"), "--label", "cert", "--id", "01"}), 0) << err;
   EXPECT_TRUE(findings().contains("certificate-expires cert"));
   EXPECT_FALSE(findings({"--days", "5"}).contains("certificate-expires cert"));

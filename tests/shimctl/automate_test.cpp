@@ -5,6 +5,7 @@
 
 #include "mock/control_file.h"
 #include "schema.h"
+#include "tests/places.h"
 #include "toolbox.h"
 
 namespace p11shim {
@@ -113,8 +114,8 @@ TEST_P(AutomateTest, MistakesInAPlanAreNamedWithTheirPlace) {
   };
   refused("a.toml", "[[step]]\naction = \"generate\"\nlable = \"x\"\n", "a.toml:3:1", "did you mean \\\"label\\\"");
   refused("b.toml", "[[step]]\naction = \"genrate\"\nlabel = \"x\"\n", "b.toml:2:", "did you mean \\\"generate\\\"");
-  refused("c.yaml", "steps:\n  - action: delete\n    label: '{evn}'\nvariables: {env: x}\n", "c.yaml:3:",
-          "did you mean \\\"env\\\"");
+  refused("c.yaml", "steps:\n  - action: delete\n    label: '{evn}'\nvariables: {env: x}\n",
+          "c.yaml:3:", "did you mean \\\"env\\\"");
   refused("d.yaml", "steps: [\n", "d.yaml:", "syntax error");
   refused("e.toml", "[[step]]\naction = \"delete\"\nlabel = \"x\"\ntype = \"aes\"\n", "e.toml:4:", "generate");
   EXPECT_EQ(labels().size(), 0u);
@@ -155,8 +156,8 @@ TEST_P(AutomateTest, KilledAtAnyCallItCanBeFinishedOrTakenBack) {
     fs::copy(folder / "tokens.before", folder / "tokens", fs::copy_options::recursive);
     for (const char* file : {"jobs.db", "jobs.db-wal", "jobs.db-shm"}) fs::remove(folder / file);
     control.set("* crash=kill after=" + std::to_string(calls));
-    bare({"--module", std::string(P11TEST_BUILD_DIR) + "/tests/libp11fault.so", "--token", "test", "--pin-from",
-          "env:PIN", "batch", "apply", plan},
+    bare({"--module", build_dir() + "/tests/libp11fault.so", "--token", "test", "--pin-from", "env:PIN", "batch",
+          "apply", plan},
          fault);
     if (code == 0) break;
     ASSERT_EQ(code, 128 + SIGKILL) << err;
@@ -195,7 +196,8 @@ TEST_P(AutomateTest, RotationKeepsTheNameAndTheFormerKey) {
   EXPECT_EQ(job["state"], "done");
   EXPECT_EQ(fingerprint("prod-a@v1"), former);
   EXPECT_NE(fingerprint("prod-a"), former);
-  EXPECT_EQ(data({"key", "show", "prod-a"})["attributes"]["derive"], false) << "the new key may do what the old one may";
+  EXPECT_EQ(data({"key", "show", "prod-a"})["attributes"]["derive"], false)
+      << "the new key may do what the old one may";
   EXPECT_EQ(std::distance(fs::directory_iterator(folder / "backups"), {}), 1);
   const json status = answered({"rotate", "status", "--pattern", "prod-*", "--max-age", "90d"});
   EXPECT_EQ(status["keys"][0]["version"], 2);
@@ -213,8 +215,9 @@ TEST_P(AutomateTest, ACanaryThatFailsRestoresEverything) {
   for (const char* label : {"prod-a", "prod-b", "prod-c"})
     ASSERT_EQ(tool({"key", "gen", "--type", "ec:P-256", "--label", label}), 0) << err;
   const auto before = keys();
-  EXPECT_EQ(tool({"rotate", "run", "--pattern", "prod-*", "--canary", "2", "--canary-command", "test \"$KEY\" != prod-b"}),
-            1);
+  EXPECT_EQ(
+      tool({"rotate", "run", "--pattern", "prod-*", "--canary", "2", "--canary-command", "test \"$KEY\" != prod-b"}),
+      1);
   EXPECT_NE(err.find("taken back"), std::string::npos) << err;
   EXPECT_EQ(keys(), before);
   EXPECT_EQ(answered({"job", "list"})["jobs"][0]["state"], "rolled-back");
@@ -227,16 +230,16 @@ TEST_P(AutomateTest, AWipedTokenComesBackFromItsBackup) {
   ASSERT_EQ(tool({"key", "gen-secret", "--label", "s", "--attr", "extractable"}), 0) << err;
   ASSERT_EQ(tool({"key", "gen-secret", "--label", "fixed"}), 0) << err;
   const std::string what = "kcv " + data({"key", "kcv", "s"})["kcv"].dump() + fingerprint("r") + fingerprint("e");
-  const json made = answered({"backup", "create", "--custodians", "2-of-3", "--shares-to", folder.string(), "--out",
-                              path("bundle")},
-                             9);
+  const json made = answered(
+      {"backup", "create", "--custodians", "2-of-3", "--shares-to", folder.string(), "--out", path("bundle")}, 9);
   EXPECT_EQ(made["objects"].back()["state"], "left out") << "a key that cannot leave is named";
   std::vector<std::string> shares;
   for (const auto& file : fs::directory_iterator(folder)) {
     if (file.path().filename().string().starts_with("share-")) shares.push_back(file.path());
   }
   ASSERT_EQ(shares.size(), 3u);
-  EXPECT_EQ(answered({"backup", "verify", path("bundle"), "--share", shares[0], "--share", shares[2]})["authentic"], true);
+  EXPECT_EQ(answered({"backup", "verify", path("bundle"), "--share", shares[0], "--share", shares[2]})["authentic"],
+            true);
   EXPECT_EQ(tool({"backup", "verify", path("bundle"), "--share", shares[1]}), 6) << "one is too few";
 
   ASSERT_EQ(shell("softhsm2-util --delete-token --token test && softhsm2-util --init-token --free --label test "
@@ -252,7 +255,8 @@ TEST_P(AutomateTest, AWipedTokenComesBackFromItsBackup) {
 }
 
 TEST_P(AutomateTest, AKeyIsCopiedToAnotherToken) {
-  if (GetParam() == Way::kProxied) GTEST_SKIP() << "the proxyd of the test shows the tokens that were there at its start";
+  if (GetParam() == Way::kProxied)
+    GTEST_SKIP() << "the proxyd of the test shows the tokens that were there at its start";
   ASSERT_EQ(shell("softhsm2-util --init-token --free --label second --pin 9876 --so-pin 5678"), 0) << err;
   ASSERT_EQ(tool({"key", "gen", "--type", "ec:P-256", "--label", "e", "--attr", "extractable"}), 0) << err;
   ASSERT_EQ(tool({"key", "gen-secret", "--label", "fixed"}), 0) << err;

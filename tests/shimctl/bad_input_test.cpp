@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <sstream>
 
+#include "tests/places.h"
 #include "toolbox.h"
 
 namespace p11shim {
@@ -67,7 +68,7 @@ TEST_P(BadInputTest, FortyColumnsAreEnough) {
 
 TEST_P(BadInputTest, AReaderThatGoesAwayIsOneLine) {
   ASSERT_EQ(tool({"key", "gen", "--label", "k"}), 0) << err;
-  const std::string bin = std::string(P11TEST_BUILD_DIR) + "/bin";
+  const std::string bin = build_dir() + "/bin";
   const std::string way = GetParam() == Way::kDirect ? "--module $P11_MODULE " : "";
   shell("( " + bin + "/shimctl " + way + "--token test key list; echo $? > code ) | true; cat code");
   EXPECT_EQ(out, "9\n");
@@ -93,16 +94,21 @@ TEST_P(BadInputTest, AMissingMechanismNamesWhatIsThereInstead) {
 }
 
 TEST_P(BadInputTest, AFileThatIsNotWhatItSeemsIsToldSo) {
-  const json certificate = error({"key", "import", write("cert.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
-                                  "--label", "k"}, 2);
+  const json certificate =
+      error({"key", "import", write("cert.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+             "--label", "k"},
+            2);
   EXPECT_FALSE(certificate["what"].get<std::string>().empty());
   error({"key", "import", write("image.pem", std::string("\x89PNG\r\n\x1a\n", 8)), "--label", "k"}, 2);
   error({"key", "import", path("none.pem"), "--label", "k"}, 7);
   error({"key", "import", folder.string(), "--label", "k"}, 7);
   ASSERT_EQ(tool({"key", "gen", "--label", "k"}), 0) << err;
-  EXPECT_EQ(tool({"verify", "--key", "k", "--in", write("m", "m"), "--signature", write("s", "no signature")}), 1) << err;
+  EXPECT_EQ(tool({"verify", "--key", "k", "--in", write("m", "m"), "--signature", write("s", "no signature")}), 1)
+      << err;
   ASSERT_EQ(tool({"key", "gen-secret", "--label", "kek"}), 0) << err;
-  EXPECT_EQ(tool({"key", "unwrap", write("w", "no wrapped key"), "--with", "kek", "--type", "aes:256", "--label", "u"}), 8) << err;
+  EXPECT_EQ(tool({"key", "unwrap", write("w", "no wrapped key"), "--with", "kek", "--type", "aes:256", "--label", "u"}),
+            8)
+      << err;
   EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
 }
 

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "schema.h"
+#include "tests/places.h"
 #include "toolbox.h"
 
 namespace p11shim {
@@ -128,14 +129,14 @@ TEST_P(BenchTest, MixesSuitesSweepsAndStress) {
   };
   const json mix = measured({"bench", "mix", "sign:50%,verify:30%,hash:20%", "--iterations", "200", "--warmup", "0s"});
   ASSERT_EQ(mix["tests"].size(), 3u);
-  EXPECT_EQ(mix["tests"][0]["count"].get<int>() + mix["tests"][1]["count"].get<int>() +
-                mix["tests"][2]["count"].get<int>(),
-            200);
+  EXPECT_EQ(
+      mix["tests"][0]["count"].get<int>() + mix["tests"][1]["count"].get<int>() + mix["tests"][2]["count"].get<int>(),
+      200);
   EXPECT_GT(mix["tests"][0]["count"], mix["tests"][2]["count"]);
   EXPECT_EQ(tool({"bench", "mix", "sign:much"}), 2);
 
-  const json sweep = measured({"bench", "sweep", "--only", "sha256", "--over", "threads=1,2", "--iterations", "20",
-                               "--warmup", "0s"});
+  const json sweep =
+      measured({"bench", "sweep", "--only", "sha256", "--over", "threads=1,2", "--iterations", "20", "--warmup", "0s"});
   EXPECT_EQ(sweep["tests"][0]["threads"], 1);
   EXPECT_EQ(sweep["tests"][1]["threads"], 2);
   EXPECT_EQ(sweep["tests"][1]["run"], "threads 2");
@@ -151,8 +152,8 @@ TEST_P(BenchTest, MixesSuitesSweepsAndStress) {
   EXPECT_NE(err.find(":3:1"), std::string::npos) << err;
   EXPECT_NE(err.find("did you mean \\\"threads\\\""), std::string::npos) << err;
 
-  const json stress = measured({"bench", "stress", "--only", "sha256", "--duration", "400ms", "--interval", "50ms",
-                                "--warmup", "0s"});
+  const json stress =
+      measured({"bench", "stress", "--only", "sha256", "--duration", "400ms", "--interval", "50ms", "--warmup", "0s"});
   EXPECT_GE(stress["stress"]["intervals"].size(), 4u);
   EXPECT_GT(stress["stress"]["intervals"][0]["rss_bytes"], 1e6);
 }
@@ -193,9 +194,9 @@ TEST_P(BenchTest, CapacityIsAnsweredWithItsError) {
   EXPECT_GE(found["hsms"], 1);
   EXPECT_GE(found["choices"].size(), 3u);
   EXPECT_LT(std::abs(found["choices"].back()["error_percent"].get<double>()), 50);
-  EXPECT_EQ(tool({"bench", "capacity", "--from", path("sweep.json"), "--rate", "5000", "--p99", "1ms"}) == 1 ||
-                code == 0,
-            true)
+  EXPECT_EQ(
+      tool({"bench", "capacity", "--from", path("sweep.json"), "--rate", "5000", "--p99", "1ms"}) == 1 || code == 0,
+      true)
       << err;
 }
 
@@ -209,7 +210,7 @@ TEST_P(BenchTest, ReportsOfAnotherVersionAreRefused) {
 }
 
 TEST_P(BenchTest, AnInterruptedRunSavesWhatItHas) {
-  Words words{std::string(P11TEST_BUILD_DIR) + "/bin/shimctl", "--token", "test", "--pin-from", "env:PIN"};
+  Words words{build_dir() + "/bin/shimctl", "--token", "test", "--pin-from", "env:PIN"};
   if (GetParam() == Way::kDirect) words.insert(words.end(), {"--module", variables()["P11_MODULE"]});
   words.insert(words.end(), {"bench", "run", "--only", "sha256", "--duration", "50s", "--warmup", "0s", "--save",
                              path("part.json")});

@@ -3,6 +3,7 @@
 #include <sstream>
 
 #include "schema.h"
+#include "tests/places.h"
 #include "toolbox.h"
 
 namespace p11shim {
@@ -10,7 +11,7 @@ namespace {
 
 using nlohmann::json;
 
-const std::string kModule = std::string(P11TEST_BUILD_DIR) + "/tests/crowded_module.so";
+const std::string kModule = build_dir() + "/tests/crowded_module.so";
 
 class CrowdTest : public ToolboxTest {
  protected:

@@ -32,9 +32,7 @@ CK_RV initialize(CK_VOID_PTR) {
   return CKR_OK;
 }
 
-CK_RV finalize(CK_VOID_PTR) {
-  return CKR_OK;
-}
+CK_RV finalize(CK_VOID_PTR) { return CKR_OK; }
 
 CK_RV get_info(CK_INFO* info) {
   *info = {};
@@ -76,9 +74,7 @@ CK_RV open_session(CK_SLOT_ID, CK_FLAGS, CK_VOID_PTR, CK_NOTIFY, CK_SESSION_HAND
   return CKR_OK;
 }
 
-CK_RV close_session(CK_SESSION_HANDLE) {
-  return CKR_OK;
-}
+CK_RV close_session(CK_SESSION_HANDLE) { return CKR_OK; }
 
 CK_RV login(CK_SESSION_HANDLE, CK_USER_TYPE, CK_UTF8CHAR*, CK_ULONG) {
   if (const char* file = std::getenv("CROWDED_LOGINS")) std::ofstream(file, std::ios::app) << '.';
@@ -96,9 +92,7 @@ CK_RV find(CK_SESSION_HANDLE, CK_OBJECT_HANDLE* objects, CK_ULONG most, CK_ULONG
   return CKR_OK;
 }
 
-CK_RV find_final(CK_SESSION_HANDLE) {
-  return CKR_OK;
-}
+CK_RV find_final(CK_SESSION_HANDLE) { return CKR_OK; }
 
 void answer(CK_ATTRIBUTE& attribute, const void* value, CK_ULONG size) {
   if (attribute.pValue != nullptr && attribute.ulValueLen >= size) std::memcpy(attribute.pValue, value, size);
@@ -113,24 +107,12 @@ CK_RV get_attributes(CK_SESSION_HANDLE, CK_OBJECT_HANDLE object, CK_ATTRIBUTE* a
   CK_RV rv = CKR_OK;
   for (CK_ULONG i = 0; i < count; ++i) {
     switch (attributes[i].type) {
-      case CKA_CLASS:
-        answer(attributes[i], &object_class, sizeof object_class);
-        break;
-      case CKA_KEY_TYPE:
-        answer(attributes[i], &type, sizeof type);
-        break;
-      case CKA_VALUE_LEN:
-        answer(attributes[i], &length, sizeof length);
-        break;
-      case CKA_LABEL:
-        answer(attributes[i], label.data(), label.size());
-        break;
-      case CKA_ID:
-        answer(attributes[i], &object, sizeof object);
-        break;
-      default:
-        attributes[i].ulValueLen = CK_UNAVAILABLE_INFORMATION;
-        rv = CKR_ATTRIBUTE_TYPE_INVALID;
+      case CKA_CLASS: answer(attributes[i], &object_class, sizeof object_class); break;
+      case CKA_KEY_TYPE: answer(attributes[i], &type, sizeof type); break;
+      case CKA_VALUE_LEN: answer(attributes[i], &length, sizeof length); break;
+      case CKA_LABEL: answer(attributes[i], label.data(), label.size()); break;
+      case CKA_ID: answer(attributes[i], &object, sizeof object); break;
+      default: attributes[i].ulValueLen = CK_UNAVAILABLE_INFORMATION; rv = CKR_ATTRIBUTE_TYPE_INVALID;
     }
   }
   return rv;

@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "tests/places.h"
 #include "toolbox.h"
 
 namespace p11shim {
@@ -22,7 +23,7 @@ INSTANTIATE_TEST_SUITE_P(Ways, CryptoTest, testing::Values(Way::kDirect, Way::kP
 TEST_P(CryptoTest, TheScriptWorksAsItStands) {
   const std::string way = GetParam() == Way::kDirect ? "--module $P11_MODULE " : "";
   write("m", "message");
-  const std::string bin = std::string(P11TEST_BUILD_DIR) + "/bin";
+  const std::string bin = build_dir() + "/bin";
   EXPECT_EQ(shell("set -e; PATH=" + bin + ":$PATH; export PIN=1234; p11=\"" + way +
                   "--token test --pin-from env:PIN\"\n"
                   "shimctl $p11 key gen --type ec:P-256 --label k\n"
@@ -51,8 +52,8 @@ TEST_P(CryptoTest, RsaSignaturesAreOpenssls) {
       }
     }
   }
-  EXPECT_EQ(data({"verify", "--key", "k", "--hash", "sha512", "--padding", "pss", "--in", path("m"),
-                  "--signature", path("s")})["valid"],
+  EXPECT_EQ(data({"verify", "--key", "k", "--hash", "sha512", "--padding", "pss", "--in", path("m"), "--signature",
+                  path("s")})["valid"],
             true);
   EXPECT_EQ(data({"verify", "--key", "k", "--in", path("m"), "--signature", path("s")})["valid"], false);
   EXPECT_EQ(code, 1);
@@ -65,12 +66,9 @@ TEST_P(CryptoTest, EcSignaturesAreOpensslsInBothForms) {
     ASSERT_EQ(tool({"sign", "--key", "k", "--hash", hash, "--in", path("m"), "--out", path("s")}), 0) << err;
     EXPECT_EQ(shell("openssl dgst -" + std::string(hash) + " -verify k.pub -signature s m"), 0) << out << err;
   }
-  ASSERT_EQ(tool({"sign", "--key", "k", "--format", "raw", "--in", path("m"), "--out", path("raw")}), 0)
-      << err;
+  ASSERT_EQ(tool({"sign", "--key", "k", "--format", "raw", "--in", path("m"), "--out", path("raw")}), 0) << err;
   EXPECT_EQ(read("raw").size(), 96u);
-  EXPECT_EQ(tool({"verify", "--key", "k", "--format", "raw", "--in", path("m"), "--signature", path("raw")}),
-            0)
-      << err;
+  EXPECT_EQ(tool({"verify", "--key", "k", "--format", "raw", "--in", path("m"), "--signature", path("raw")}), 0) << err;
   EXPECT_EQ(tool({"verify", "--key", "k", "--in", path("m"), "--signature", path("raw")}), 1) << err;
   ASSERT_EQ(shell("openssl sha256 -binary m > h"), 0);
   ASSERT_EQ(tool({"sign", "--key", "k", "--hash", "none", "--in", path("h"), "--out", path("s")}), 0) << err;
@@ -113,23 +111,18 @@ TEST_P(CryptoTest, AesIsOpensslsInBothDirections) {
   ASSERT_EQ(shell("head -c 1000000 /dev/urandom > m"), 0);
   for (const char* mode : {"cbc", "ctr"}) {
     const std::string openssl = "openssl enc -aes-256-" + std::string(mode) + " -K " + digits + " -iv " + iv;
-    ASSERT_EQ(
-        tool({"encrypt", "--key", "k", "--mode", mode, "--iv", iv, "--in", path("m"), "--out", path("c")}), 0)
+    ASSERT_EQ(tool({"encrypt", "--key", "k", "--mode", mode, "--iv", iv, "--in", path("m"), "--out", path("c")}), 0)
         << err;
     EXPECT_EQ(shell(openssl + " -in m | cmp - c"), 0) << mode << err;
     EXPECT_EQ(shell(openssl + " -d -in c | cmp - m"), 0) << mode << err;
-    ASSERT_EQ(
-        tool({"decrypt", "--key", "k", "--mode", mode, "--iv", iv, "--in", path("c"), "--out", path("d")}), 0)
+    ASSERT_EQ(tool({"decrypt", "--key", "k", "--mode", mode, "--iv", iv, "--in", path("c"), "--out", path("d")}), 0)
         << err;
     EXPECT_EQ(shell("cmp m d"), 0) << mode << out;
   }
-  ASSERT_EQ(tool({"encrypt", "--key", "k", "--aad", "00ff", "--in", path("m"), "--out", path("c")}), 0)
-      << err;
-  ASSERT_EQ(tool({"decrypt", "--key", "k", "--aad", "00ff", "--in", path("c"), "--out", path("d")}), 0)
-      << err;
+  ASSERT_EQ(tool({"encrypt", "--key", "k", "--aad", "00ff", "--in", path("m"), "--out", path("c")}), 0) << err;
+  ASSERT_EQ(tool({"decrypt", "--key", "k", "--aad", "00ff", "--in", path("c"), "--out", path("d")}), 0) << err;
   EXPECT_EQ(shell("cmp m d && rm d"), 0) << out;
-  EXPECT_EQ(tool({"decrypt", "--key", "k", "--aad", "00fe", "--in", path("c"), "--out", path("d")}), 8)
-      << err;
+  EXPECT_EQ(tool({"decrypt", "--key", "k", "--aad", "00fe", "--in", path("c"), "--out", path("d")}), 8) << err;
   EXPECT_FALSE(std::filesystem::exists(path("d")));  // nothing that was not authenticated
   error({"encrypt", "--key", "k", "--mode", "ofb", "--in", path("m")}, 2);
   error({"encrypt", "--key", "k", "--iv", "00", "--mode", "cbc", "--in", path("m")}, 2);
@@ -138,7 +131,8 @@ TEST_P(CryptoTest, AesIsOpensslsInBothDirections) {
 }
 
 // The openssl command has no GCM; its library has.
-std::string openssl_gcm(const std::string& key, const std::string& iv, const std::string& aad, const std::string& plain) {
+std::string openssl_gcm(const std::string& key, const std::string& iv, const std::string& aad,
+                        const std::string& plain) {
   const auto bytes = [](const std::string& text) { return reinterpret_cast<const unsigned char*>(text.data()); };
   const std::unique_ptr<EVP_CIPHER_CTX, void (*)(EVP_CIPHER_CTX*)> context(EVP_CIPHER_CTX_new(), EVP_CIPHER_CTX_free);
   const auto* cipher = key.size() == 16 ? EVP_aes_128_gcm() : EVP_aes_256_gcm();
@@ -163,7 +157,9 @@ TEST_P(CryptoTest, GcmIsOpensslsInBothDirections) {
   for (const std::size_t size : {std::size_t{16}, std::size_t{32}}) {
     const std::string key = std::string("0123456789abcdef0123456789abcdef").substr(0, size);
     const std::string label = "k" + std::to_string(size);
-    ASSERT_EQ(tool({"key", "import", write("key", key), "--type", "aes:" + std::to_string(8 * size), "--label", label}), 0) << err;
+    ASSERT_EQ(tool({"key", "import", write("key", key), "--type", "aes:" + std::to_string(8 * size), "--label", label}),
+              0)
+        << err;
     for (const std::string& data : {std::string(), std::string("x"), plain}) {
       const std::string expected = openssl_gcm(key, iv, aad, data);
       Words seal{"encrypt", "--key", label, "--mode", "gcm", "--in", write("m", data), "--out", path("c")};
@@ -188,12 +184,10 @@ TEST_P(CryptoTest, GcmIsOpensslsInBothDirections) {
 TEST_P(CryptoTest, RsaEncryptsForOpensslAndBack) {
   make("rsa:2048", "k");
   write("m", "secret");
-  ASSERT_EQ(tool({"encrypt", "--key", "k", "--mode", "pkcs1", "--in", path("m"), "--out", path("c")}), 0)
-      << err;
+  ASSERT_EQ(tool({"encrypt", "--key", "k", "--mode", "pkcs1", "--in", path("m"), "--out", path("c")}), 0) << err;
   ASSERT_EQ(tool({"decrypt", "--key", "k", "--mode", "pkcs1", "--in", path("c")}), 0) << err;
   EXPECT_EQ(out, "secret");
-  ASSERT_EQ(shell("openssl pkeyutl -encrypt -pubin -inkey k.pub -pkeyopt rsa_padding_mode:oaep -in m -out c"),
-            0)
+  ASSERT_EQ(shell("openssl pkeyutl -encrypt -pubin -inkey k.pub -pkeyopt rsa_padding_mode:oaep -in m -out c"), 0)
       << err;
   ASSERT_EQ(tool({"decrypt", "--key", "k", "--hash", "sha1", "--in", path("c")}), 0) << err;
   EXPECT_EQ(out, "secret");
@@ -208,8 +202,7 @@ TEST_P(CryptoTest, HashesAreOpenssls) {
   EXPECT_EQ(tool({"hash", "--in", path("m"), "-o", "plain"}), 0);
   EXPECT_EQ(out, expected + "\n");
   error({"hash", "--hash", "md6", "--in", path("m")}, 2);
-  EXPECT_NE(error({"hash", "--hash", "sha3-256", "--in", path("m")}, 8)["why"].get<std::string>().find(
-                "CKM_SHA256"),
+  EXPECT_NE(error({"hash", "--hash", "sha3-256", "--in", path("m")}, 8)["why"].get<std::string>().find("CKM_SHA256"),
             std::string::npos)
       << err;
 }
@@ -225,8 +218,7 @@ TEST_P(CryptoTest, MacsAreOpenssls) {
             0);
   const std::string hmac = out.substr(0, 64);
   EXPECT_EQ(data({"hmac", "--key", "h", "--in", path("m")})["mac"], hmac);
-  ASSERT_EQ(shell("openssl mac -cipher AES-256-CBC -macopt hexkey:" + digits + " -in m CMAC | tr A-F a-f"), 0)
-      << err;
+  ASSERT_EQ(shell("openssl mac -cipher AES-256-CBC -macopt hexkey:" + digits + " -in m CMAC | tr A-F a-f"), 0) << err;
   const std::string cmac = out.substr(0, 32);
   EXPECT_EQ(data({"cmac", "--key", "a", "--in", path("m")})["mac"], cmac);
   error({"hmac", "--key", "a", "--in", path("m")}, 2);
@@ -249,14 +241,14 @@ TEST_P(CryptoTest, AgreesOnTheKeyThatOpensslAgreesOn) {
       << err;
   ASSERT_EQ(tool({"derive", "--key", "k", "--peer", path("peer.pub"), "--out", path("ours")}), 0) << err;
   EXPECT_EQ(read("ours"), read("theirs"));
-  EXPECT_EQ(
-      data({"derive", "--key", "k", "--peer", path("peer.pub"), "--type", "aes:256", "--label", "d"})["type"],
-      "aes");
+  EXPECT_EQ(data({"derive", "--key", "k", "--peer", path("peer.pub"), "--type", "aes:256", "--label", "d"})["type"],
+            "aes");
   error({"derive", "--key", "k", "--peer", path("peer.pub")}, 2);
   make("x25519", "x");
-  ASSERT_EQ(shell("openssl genpkey -algorithm X25519 -out xpeer.pem && openssl pkey -in xpeer.pem -pubout -out xpeer.pub && "
-                  "openssl pkeyutl -derive -inkey xpeer.pem -peerkey x.pub -out xtheirs"),
-            0)
+  ASSERT_EQ(
+      shell("openssl genpkey -algorithm X25519 -out xpeer.pem && openssl pkey -in xpeer.pem -pubout -out xpeer.pub && "
+            "openssl pkeyutl -derive -inkey xpeer.pem -peerkey x.pub -out xtheirs"),
+      0)
       << err;
   ASSERT_EQ(tool({"derive", "--key", "x", "--peer", path("xpeer.pub"), "--out", path("xours")}), 0) << err;
   EXPECT_EQ(read("xours"), read("xtheirs"));

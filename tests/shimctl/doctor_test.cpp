@@ -4,6 +4,7 @@
 #include <set>
 
 #include "schema.h"
+#include "tests/places.h"
 #include "toolbox.h"
 
 namespace p11shim {
@@ -11,18 +12,16 @@ namespace {
 
 using nlohmann::json;
 
-const std::string kCrowded = std::string(P11TEST_BUILD_DIR) + "/tests/crowded_module.so";
-const std::string kUnit = std::string(P11TEST_BUILD_DIR) + "/systemd/proxyd.service";
+const std::string kCrowded = build_dir() + "/tests/crowded_module.so";
+const std::string kUnit = build_dir() + "/systemd/proxyd.service";
 
 class DoctorTest : public ToolboxTest {
  protected:
   // By name; what doctor answers is in `answer`.
   std::map<std::string, json> examine(Words words, int expected, const Variables& more = {}) {
     words.insert(words.end(), {"-o", "json"});
-    if (more.empty())
-      EXPECT_EQ(tool(words), expected) << err;
-    else
-      EXPECT_EQ(bare(words, more), expected) << err;
+    if (more.empty()) EXPECT_EQ(tool(words), expected) << err;
+    else EXPECT_EQ(bare(words, more), expected) << err;
     const json envelope = json::parse(out, nullptr, false);
     EXPECT_EQ(schema_error(envelope), "") << out;
     answer = envelope.value("data", json());
@@ -37,9 +36,9 @@ class DoctorTest : public ToolboxTest {
     return examine(words, expected, all);
   }
   std::string config(const std::string& more) const {
-    const std::string file = write(
-        "proxyd.toml", "[listen]\nunix = \"" + path("p.sock") + "\"\n[control]\nunix = \"" + path("c.sock") +
-                           "\"\n[state]\ndirectory = \"" + path("state") + "\"\n" + more);
+    const std::string file =
+        write("proxyd.toml", "[listen]\nunix = \"" + path("p.sock") + "\"\n[control]\nunix = \"" + path("c.sock") +
+                                 "\"\n[state]\ndirectory = \"" + path("state") + "\"\n" + more);
     std::filesystem::permissions(file, std::filesystem::perms(0600));
     return file;
   }
@@ -89,9 +88,8 @@ TEST_P(DoctorTest, SurvivesModulesThatDoNot) {
   EXPECT_NE(crowded({{"CROWDED_INITIALIZE", "crash"}}, 1)["module-loads"]["detail"].get<std::string>().find(
                 "crashes with signal 9"),
             std::string::npos);
-  EXPECT_NE(
-      crowded({{"CROWDED_INITIALIZE", "hang"}}, 1)["module-loads"]["detail"].get<std::string>().find("hangs"),
-      std::string::npos);
+  EXPECT_NE(crowded({{"CROWDED_INITIALIZE", "hang"}}, 1)["module-loads"]["detail"].get<std::string>().find("hangs"),
+            std::string::npos);
 }
 
 TEST_P(DoctorTest, TriesNoPinWhereTriesWereLost) {
@@ -117,8 +115,8 @@ TEST_P(DoctorTest, ReadinessHasAScore) {
   EXPECT_EQ(checks["restart"]["result"], "PASS");
   const int low = answer["score"];
   const std::string better =
-      config("[audit]\nenabled = true\nfile = \"\"\njournal = true\n[[module]]\nname = \"m\"\npath = \"" +
-             kCrowded + "\"\ntokens = \"*\"\n");
+      config("[audit]\nenabled = true\nfile = \"\"\njournal = true\n[[module]]\nname = \"m\"\npath = \"" + kCrowded +
+             "\"\ntokens = \"*\"\n");
   checks = examine({"doctor", "--readiness", "--config", better, "--unit", kUnit}, code);
   EXPECT_EQ(checks["audit-on"]["result"], "PASS");
   EXPECT_GT(answer["score"].get<int>(), low);
@@ -139,8 +137,7 @@ TEST_P(DoctorTest, ReadsTheUnitWithItsDropIns) {
   write("proxyd.service.d/override.conf", "[Service]\nMemoryDenyWriteExecute=no\n");
   checks = examine({"doctor", "--unit", unit}, 0);
   EXPECT_EQ(checks["unit"]["result"], "WARN");
-  EXPECT_NE(checks["unit"]["detail"].get<std::string>().find("MemoryDenyWriteExecute=yes"),
-            std::string::npos);
+  EXPECT_NE(checks["unit"]["detail"].get<std::string>().find("MemoryDenyWriteExecute=yes"), std::string::npos);
   EXPECT_EQ(tool({"doctor", "--unit", unit, "--fail-on", "warn"}), 1);
 }
 

@@ -4,6 +4,7 @@
 #include <regex>
 #include <sstream>
 
+#include "tests/places.h"
 #include "toolbox.h"
 
 namespace p11shim {
@@ -51,8 +52,8 @@ TEST_P(InfoTest, MechanismsAreListed) {
 TEST_P(InfoTest, TokensAreInitialisedAndWiped) {
   const json made = data({"--token", "", "--so-pin-from", "env:SOPIN", "token", "init", "--label", "second"});
   EXPECT_EQ(made["label"], "second");
-  const json pin = data(
-      {"--token", "second", "--so-pin-from", "env:SOPIN", "token", "init-pin", "--new-pin-from", "env:PIN"});
+  const json pin =
+      data({"--token", "second", "--so-pin-from", "env:SOPIN", "token", "init-pin", "--new-pin-from", "env:PIN"});
   EXPECT_EQ(pin["label"], "second");
   EXPECT_EQ(tool({"--token", "second", "key", "gen", "--label", "k"}), 0) << err;
   const std::string fresh = "file:" + write("pin", "4321\n");
@@ -60,11 +61,9 @@ TEST_P(InfoTest, TokensAreInitialisedAndWiped) {
   EXPECT_EQ(tool({"--token", "second", "--pin-from", fresh, "key", "show", "k"}), 0) << err;
   error({"--token", "second", "--so-pin-from", "env:SOPIN", "token", "wipe"},
         2);  // nobody is there to be asked
-  EXPECT_EQ(tool({"--token", "second", "--so-pin-from", "env:SOPIN", "token", "wipe", "--dry-run"}), 0)
-      << err;
+  EXPECT_EQ(tool({"--token", "second", "--so-pin-from", "env:SOPIN", "token", "wipe", "--dry-run"}), 0) << err;
   EXPECT_EQ(tool({"--token", "second", "--pin-from", fresh, "key", "show", "k"}), 0) << err;
-  EXPECT_EQ(data({"--token", "second", "--so-pin-from", "env:SOPIN", "--yes", "token", "wipe"})["label"],
-            "second");
+  EXPECT_EQ(data({"--token", "second", "--so-pin-from", "env:SOPIN", "--yes", "token", "wipe"})["label"], "second");
   error({"--token", "second", "--so-pin-from", "env:SOPIN", "token", "init", "--label", "third"}, 1);
 }
 
@@ -80,7 +79,8 @@ TEST_P(InfoTest, MechanismsAreComparedWithThoseOfAMember) {
     if (each["token"] == "test") member = each["pool"].get<std::string>() + "/" + each["member"].get<std::string>();
   EXPECT_EQ(data({"mech", "list", "--diff", member})["differences"].size(), 0u) << member;
   EXPECT_EQ(data({"key", "diff", "k", "--other-member", member})["same_public_key"], true);
-  EXPECT_NE(error({"mech", "list", "--diff", "pool/none"}, 7)["why"].get<std::string>().find(member), std::string::npos);
+  EXPECT_NE(error({"mech", "list", "--diff", "pool/none"}, 7)["why"].get<std::string>().find(member),
+            std::string::npos);
   error({"key", "diff", "k", "--other-member", "none"}, 7);
 }
 
@@ -92,7 +92,8 @@ TEST_P(InfoTest, TheManualHasEveryCommand) {
   std::istringstream nouns(out);
   for (std::string noun; std::getline(nouns, noun);) {
     if (noun.empty() || noun[0] == '-') continue;
-    EXPECT_NE(page.find(".SS \"shimctl " + std::regex_replace(noun, std::regex("-"), "\\-")), std::string::npos) << noun;
+    EXPECT_NE(page.find(".SS \"shimctl " + std::regex_replace(noun, std::regex("-"), "\\-")), std::string::npos)
+        << noun;
     ++commands;
   }
   EXPECT_GT(commands, 20U);
@@ -111,7 +112,7 @@ TEST_P(InfoTest, TextsNameNoCommandThatDoesNotExist) {
   const std::string page = std::regex_replace(out, std::regex(R"(\\-)"), "-");
   static const std::regex kCommand("`shimctl ((?:--?[a-zA-Z-]+ (?:LABEL |PATH )?)*)([a-z-]+)(?: ([a-z-]+))?");
   std::size_t found = 0;
-  for (const auto& file : std::filesystem::directory_iterator(std::string(P11TEST_SOURCE_DIR) + "/tools/shimctl/explain/data")) {
+  for (const auto& file : std::filesystem::directory_iterator(source_dir() + "/tools/shimctl/explain/data")) {
     std::ifstream stream(file.path());
     std::ostringstream text;
     text << stream.rdbuf();
@@ -121,7 +122,8 @@ TEST_P(InfoTest, TextsNameNoCommandThatDoesNotExist) {
       const bool whole = page.find(noun + "\"") != std::string::npos || page.find(noun + " [") != std::string::npos;
       const std::string verb = noun + " " + (*match)[3].str();
       const bool with_verb = page.find(verb + "\"") != std::string::npos || page.find(verb + " ") != std::string::npos;
-      EXPECT_TRUE(whole || with_verb || page.find(noun + " ") != std::string::npos) << match->str() << " in " << file.path();
+      EXPECT_TRUE(whole || with_verb || page.find(noun + " ") != std::string::npos)
+          << match->str() << " in " << file.path();
       if (!whole && (*match)[3].matched) {
         EXPECT_TRUE(with_verb) << match->str() << " in " << file.path();
       }

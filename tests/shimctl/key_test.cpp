@@ -12,8 +12,8 @@ class KeyTest : public ToolboxTest {};
 INSTANTIATE_TEST_SUITE_P(Ways, KeyTest, testing::Values(Way::kDirect, Way::kProxied), name_of);
 
 TEST_P(KeyTest, EveryTypeOfKeyIsMade) {
-  for (const char* type : {"rsa:2048", "ec:P-256", "ec:P-384", "ec:secp521r1", "ec:secp256k1",
-                           "ec:brainpoolP256r1", "ed25519", "aes:128", "hmac:512", "generic:160", "des3"}) {
+  for (const char* type : {"rsa:2048", "ec:P-256", "ec:P-384", "ec:secp521r1", "ec:secp256k1", "ec:brainpoolP256r1",
+                           "ed25519", "aes:128", "hmac:512", "generic:160", "des3"}) {
     const json key = data({"key", "gen", "--type", type, "--label", type});
     EXPECT_EQ(key["label"], type) << out << err;
     EXPECT_EQ(key["sensitive"], true);
@@ -26,13 +26,11 @@ TEST_P(KeyTest, EveryTypeOfKeyIsMade) {
 }
 
 TEST_P(KeyTest, GenerationRefusesWhatCannotBe) {
-  EXPECT_NE(
-      error({"key", "gen", "--type", "ec:P-257", "--label", "k"}, 2)["why"].get<std::string>().find("P-257"),
-      std::string::npos);
+  EXPECT_NE(error({"key", "gen", "--type", "ec:P-257", "--label", "k"}, 2)["why"].get<std::string>().find("P-257"),
+            std::string::npos);
   EXPECT_NE(error({"key", "gen", "--type", "rsb", "--label", "k"}, 2)["why"].get<std::string>().find("rsa"),
             std::string::npos);
-  EXPECT_EQ(error({"key", "gen", "--type", "chacha20", "--label", "k"}, 8)["explain"],
-            "CKR_MECHANISM_INVALID");
+  EXPECT_EQ(error({"key", "gen", "--type", "chacha20", "--label", "k"}, 8)["explain"], "CKR_MECHANISM_INVALID");
   error({"key", "gen", "--label", "k", "--attr", "sing"}, 2);
   EXPECT_NE(err.find("did you mean"), std::string::npos) << err;
   EXPECT_EQ(tool({"key", "gen", "--label", "k", "--dry-run"}), 0);
@@ -61,8 +59,7 @@ TEST_P(KeyTest, ShowTellsEverythingButSecrets) {
   EXPECT_EQ(key["sensitive_attributes"], json::array({"value"}));
   ASSERT_EQ(tool({"key", "export-pub", "k"}), 0) << err;
   write("pub.pem", out);
-  ASSERT_EQ(shell("openssl pkey -pubin -in pub.pem -outform der | openssl sha256 -r | cut -d' ' -f1"), 0)
-      << err;
+  ASSERT_EQ(shell("openssl pkey -pubin -in pub.pem -outform der | openssl sha256 -r | cut -d' ' -f1"), 0) << err;
   EXPECT_EQ(key["spki_sha256"].get<std::string>() + "\n", out);
   EXPECT_EQ(data({"key", "show", "k", "--class", "public"})["class"], "public");
   EXPECT_EQ(data({"key", "show", "id:" + key["id"].get<std::string>()})["label"], "k");

@@ -9,6 +9,8 @@
 #include <set>
 #include <sstream>
 
+#include "tests/places.h"
+
 namespace p11shim {
 namespace {
 
@@ -22,14 +24,14 @@ std::string contents(const fs::path& path) {
 
 std::string sources() {
   std::string all;
-  for (const auto& entry : fs::recursive_directory_iterator(fs::path(P11TEST_SOURCE_DIR) / "tools/shimctl"))
+  for (const auto& entry : fs::recursive_directory_iterator(fs::path(source_dir()) / "tools/shimctl"))
     if (entry.path().extension() == ".cpp") all += contents(entry.path());
   return all;
 }
 
 TEST(Published, EveryFormOfJsonHasASchema) {
   std::set<std::string> schemas;
-  for (const auto& entry : fs::directory_iterator(fs::path(P11TEST_SOURCE_DIR) / "docs/schemas")) {
+  for (const auto& entry : fs::directory_iterator(fs::path(source_dir()) / "docs/schemas")) {
     const std::string name = entry.path().stem();
     schemas.insert(name);
     const auto schema = nlohmann::json::parse(contents(entry.path()), nullptr, false);

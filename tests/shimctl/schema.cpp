@@ -1,4 +1,5 @@
 #include "schema.h"
+#include "tests/places.h"
 
 #include <filesystem>
 #include <fstream>
@@ -30,8 +31,7 @@ std::string check(const json& value, const json& schema, const std::string& wher
   if (schema.contains("type") && !has_type(value, schema["type"])) {
     return where + " is a " + value.type_name() + ", not " + schema["type"].dump();
   }
-  if (schema.contains("const") && value != schema["const"])
-    return where + " is not " + schema["const"].dump();
+  if (schema.contains("const") && value != schema["const"]) return where + " is not " + schema["const"].dump();
   if (schema.contains("enum") &&
       std::find(schema["enum"].begin(), schema["enum"].end(), value) == schema["enum"].end()) {
     return where + " is " + value.dump() + ", not one of " + schema["enum"].dump();
@@ -79,14 +79,13 @@ std::string schema_error(const json& envelope) {
   name.erase(0, std::string("p11shim.").size());
   const bool row = name.ends_with(".row");
   if (row) name.erase(name.size() - 4);
-  const auto file = std::filesystem::path(P11TEST_SOURCE_DIR) / "docs/schemas" / (name + ".json");
+  const auto file = std::filesystem::path(source_dir()) / "docs/schemas" / (name + ".json");
   std::ifstream text(file);
   const json schema = json::parse(text, nullptr, false);
   if (!schema.is_object()) return file.string() + " is no schema";
   if (!row) return check(envelope, schema, name);
   for (const auto& [key, property] : schema["properties"]["data"]["properties"].items()) {
-    if (property.value("type", json()) == "array")
-      return check(envelope["data"], property["items"], name + ".row");
+    if (property.value("type", json()) == "array") return check(envelope["data"], property["items"], name + ".row");
   }
   return name + " has no rows";
 }

@@ -17,8 +17,8 @@ namespace p11shim {
 
 using Clock = std::chrono::steady_clock;
 
-Terminal::Terminal(const std::vector<std::string>& arguments, const Variables& variables,
-                   unsigned short lines, unsigned short columns) {
+Terminal::Terminal(const std::vector<std::string>& arguments, const Variables& variables, unsigned short lines,
+                   unsigned short columns) {
   winsize size{.ws_row = lines, .ws_col = columns, .ws_xpixel = 0, .ws_ypixel = 0};
   std::vector<std::string> texts = arguments;
   std::vector<char*> argv;

@@ -1,6 +1,7 @@
 // What only a terminal shows: questions, PINs that are typed, the pager, bold headings.
 #include "terminal.h"
 
+#include "tests/places.h"
 #include "toolbox.h"
 
 namespace p11shim {
@@ -10,7 +11,7 @@ class TerminalTest : public ToolboxTest {
  protected:
   // shimctl with the token's options and these words.
   Words words(const Words& more) const {
-    Words all{std::string(P11TEST_BUILD_DIR) + "/bin/shimctl", "--token", "test"};
+    Words all{build_dir() + "/bin/shimctl", "--token", "test"};
     if (GetParam() == Way::kDirect) all.insert(all.end(), {"--module", variables().at("P11_MODULE")});
     all.insert(all.end(), more.begin(), more.end());
     return all;

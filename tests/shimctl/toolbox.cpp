@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "schema.h"
+#include "tests/places.h"
 
 namespace p11shim {
 
@@ -18,7 +19,7 @@ fs::path new_folder() {
   return fs::canonical(::mkdtemp(name.data()));
 }
 
-const std::string kShimctl = std::string(P11TEST_BUILD_DIR) + "/bin/shimctl";
+const std::string kShimctl = build_dir() + "/bin/shimctl";
 
 std::string module_path() {
   const char* chosen = std::getenv("SOFTHSM2_MODULE");
@@ -43,9 +44,8 @@ ToolboxTest::~ToolboxTest() {
 
 void ToolboxTest::SetUp() {
   const auto configured = variables();
-  Process init(
-      {"softhsm2-util", "--init-token", "--free", "--label", "test", "--pin", "1234", "--so-pin", "5678"},
-      configured);
+  Process init({"softhsm2-util", "--init-token", "--free", "--label", "test", "--pin", "1234", "--so-pin", "5678"},
+               configured);
   ASSERT_EQ(init.wait(), 0) << init.err;
   if (GetParam() == Way::kDirect) return;
   proxyd_ = std::make_unique<Process>(Words{kShimctl, "run", "--module", module_path(), "--", "sh", "-c",
@@ -58,8 +58,7 @@ void ToolboxTest::SetUp() {
 }
 
 Variables ToolboxTest::variables() const {
-  Variables all{
-      {"SOFTHSM2_CONF", path("softhsm2.conf")}, {"PIN", "1234"}, {"SOPIN", "5678"}, {"TMPDIR", folder}};
+  Variables all{{"SOFTHSM2_CONF", path("softhsm2.conf")}, {"PIN", "1234"}, {"SOPIN", "5678"}, {"TMPDIR", folder}};
   all["P11SHIM_ENDPOINT"] = endpoint_.empty() ? "unix:" + path("none.sock") : endpoint_;
   all["P11SHIM_CONTROL"] = control_.empty() ? path("none.control") : control_;
   all["P11_MODULE"] = module_path();

@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "schema.h"
+#include "tests/places.h"
 #include "toolbox.h"
 
 namespace p11shim {
@@ -51,12 +52,12 @@ class TraceTest : public ToolboxTest {
  protected:
   // Runs shimctl with these words, its module being traced.
   int traced(const std::string& words, const std::string& file, int expected = 0) {
-    const std::string shimctl = std::string(P11TEST_BUILD_DIR) + "/bin/shimctl";
+    const std::string shimctl = build_dir() + "/bin/shimctl";
     Words all{"trace"};
     if (GetParam() == Way::kDirect) all.insert(all.end(), {"--module", "/usr/lib/softhsm/libsofthsm2.so"});
     if (!file.empty()) all.insert(all.end(), {"--out", file});
-    all.insert(all.end(), {"--", "sh", "-c",
-                           shimctl + " --module \"$P11_MODULE\" --token test --pin-from env:PIN " + words});
+    all.insert(all.end(),
+               {"--", "sh", "-c", shimctl + " --module \"$P11_MODULE\" --token test --pin-from env:PIN " + words});
     EXPECT_EQ(bare(all), expected) << err;
     return code;
   }
@@ -159,11 +160,11 @@ TEST_P(TraceTest, ReadsAuditLogs) {
 }
 
 TEST_P(TraceTest, TheTimelineIsOnePageThatNothingCanEnd) {
-  const std::string file = write(
-      "calls",
-      "{\"schema\":\"p11shim.trace/1\",\"pid\":1,\"program\":\"</script><b>\",\"module\":\"m\",\"t\":1}\n"
-      "{\"pid\":1,\"tid\":1,\"t\":5,\"ns\":7,\"call\":\"C_Sign\",\"rv\":48,\"mechanism\":4161}\n"
-      "{\"pid\":1,\"tid\":1,\"t\":5,\"ns\":7,\"call\":\"<script>\",\"rv\":0}\n");
+  const std::string file =
+      write("calls",
+            "{\"schema\":\"p11shim.trace/1\",\"pid\":1,\"program\":\"</script><b>\",\"module\":\"m\",\"t\":1}\n"
+            "{\"pid\":1,\"tid\":1,\"t\":5,\"ns\":7,\"call\":\"C_Sign\",\"rv\":48,\"mechanism\":4161}\n"
+            "{\"pid\":1,\"tid\":1,\"t\":5,\"ns\":7,\"call\":\"<script>\",\"rv\":0}\n");
   ASSERT_EQ(bare({"trace", "analyze", file, "--html", path("t.html")}), 0) << err;
   const std::string page = read("t.html");
   EXPECT_EQ(page.find("</script>"), page.rfind("</script>"));

@@ -18,6 +18,7 @@
 #include "compare/comparator.h"
 #include "compare/token_calls.h"
 #include "minimise.h"
+#include "tests/places.h"
 
 namespace {
 
@@ -30,8 +31,8 @@ constexpr auto kPatience = std::chrono::seconds(60);
 struct Options {
   std::string backend;
   std::string module;
-  std::string build = P11TEST_BUILD_DIR;
-  std::string differences = P11TEST_SOURCE_DIR "/docs/differences.md";
+  std::string build = build_dir();
+  std::string differences = source_dir() + "/docs/differences.md";
   std::uint64_t seed = 1;
   std::uint64_t steps = 1000;
   std::vector<std::uint64_t> only;
@@ -57,7 +58,8 @@ void walk_in_threads(Application& app, const Scene& scene, const Module& module,
   std::vector<std::string> failures(threads);
   for (unsigned i = 0; i < threads; ++i) {
     // A single one writes where it is read even after a crash.
-    const int transcript_fd = transcripts.emplace_back(threads == 1 ? dup(fd) : memfd_create("transcript", MFD_CLOEXEC));
+    const int transcript_fd =
+        transcripts.emplace_back(threads == 1 ? dup(fd) : memfd_create("transcript", MFD_CLOEXEC));
     walkers.emplace_back([&, i, transcript_fd] {
       TranscriptWriter transcript(transcript_fd);
       Application own(scene, module, transcript);
@@ -137,8 +139,7 @@ class Pair {
     result.warnings = warnings_of(theirs.log);
     if (!ours.failure.empty()) result.failure = "directly: " + ours.failure;
     if (!theirs.failure.empty()) result.failure += "through the proxy: " + theirs.failure;
-    result.differences =
-        compare("walk", options_.backend, result.direct, parse_transcript(theirs.output), allowed_);
+    result.differences = compare("walk", options_.backend, result.direct, parse_transcript(theirs.output), allowed_);
     return result;
   }
 
@@ -177,13 +178,15 @@ int search(const Options& options, const FreshTokens& tokens) {
 
   const std::uint64_t last = step_at(result.direct, result.differences[0].line);
   std::erase_if(steps, [&](std::uint64_t step) { return step > last; });
-  steps = minimise(steps, [&](const auto& fewer) { return !pair.walk(fewer).differences.empty(); }, kPatience);
+  steps = minimise(
+      steps, [&](const auto& fewer) { return !pair.walk(fewer).differences.empty(); }, kPatience);
   result = pair.walk(steps);
   std::cout << "\nenough to see it: --seed " << options.seed << " --only ";
   for (std::size_t i = 0; i < steps.size(); ++i) std::cout << (i ? "," : "") << steps[i];
   std::cout << "\n";
   for (const TranscriptLine& line : result.direct)
-    if (line.call != "note") std::cout << "    " << line.call << " " << line.in.dump().substr(0, 200) << " → " << line.rv << "\n";
+    if (line.call != "note")
+      std::cout << "    " << line.call << " " << line.in.dump().substr(0, 200) << " → " << line.rv << "\n";
   print(result);
   return 1;
 }

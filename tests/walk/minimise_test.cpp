@@ -23,11 +23,16 @@ TEST(Minimise, LeavesOnlyWhatIsNeeded) {
 }
 
 TEST(Minimise, KeepsASingleStep) {
-  EXPECT_EQ(minimise({5}, [](const auto&) { return true; }, kLong), std::vector<std::uint64_t>{5});
+  EXPECT_EQ(minimise(
+                {5}, [](const auto&) { return true; }, kLong),
+            std::vector<std::uint64_t>{5});
 }
 
 TEST(Minimise, GivesUpWhenPatienceIsOver) {
-  EXPECT_EQ(minimise(up_to(50), [](const auto&) { return true; }, std::chrono::seconds(-1)).size(), 50u);
+  EXPECT_EQ(minimise(
+                up_to(50), [](const auto&) { return true; }, std::chrono::seconds(-1))
+                .size(),
+            50u);
 }
 
 TEST(Choice, IsTheSameForTheSameStepAndDiffersForOthers) {

@@ -21,14 +21,12 @@ CK_ULONG number_of(const Template& attributes, CK_ATTRIBUTE_TYPE type, CK_ULONG 
 
 }  // namespace
 
-std::string Walker::next_label() {
-  return prefix_ + std::to_string(now_) + "-" + std::to_string(++labels_);
-}
+std::string Walker::next_label() { return prefix_ + std::to_string(now_) + "-" + std::to_string(++labels_); }
 
 void Walker::remember(Object handle, const Template& attributes, bool generated, Session owner) {
-  keys_.push_back({handle, number_of(attributes, CKA_CLASS, CKO_SECRET_KEY), number_of(attributes, CKA_KEY_TYPE, CKK_AES),
-                   number_of(attributes, CKA_TOKEN, 0) != 0, number_of(attributes, CKA_PRIVATE, 1) != 0, generated,
-                   false, owner});
+  keys_.push_back({handle, number_of(attributes, CKA_CLASS, CKO_SECRET_KEY),
+                   number_of(attributes, CKA_KEY_TYPE, CKK_AES), number_of(attributes, CKA_TOKEN, 0) != 0,
+                   number_of(attributes, CKA_PRIVATE, 1) != 0, generated, false, owner});
   if (keys_.size() > 40) keys_.pop_front();
 }
 
@@ -50,35 +48,19 @@ void Walker::create_object(Choice& choice) {
   const std::string label = next_label();
   Template attributes;
   switch (choice.below(11)) {
-    case 0:
-      attributes = data_object(label.c_str());
-      break;
-    case 1:
-      attributes = stored(label.c_str()).with({{CKA_TOKEN, choice.one_in(3) && alone_}});
-      break;
+    case 0: attributes = data_object(label.c_str()); break;
+    case 1: attributes = stored(label.c_str()).with({{CKA_TOKEN, choice.one_in(3) && alone_}}); break;
     case 2:
-    case 3:
-      attributes = rsa_private(label.c_str(), choice.one_in(3) ? 2048 : 1024);
-      break;
+    case 3: attributes = rsa_private(label.c_str(), choice.one_in(3) ? 2048 : 1024); break;
     case 4:
-    case 5:
-      attributes = rsa_public(label.c_str(), choice.one_in(3) ? 2048 : 1024);
-      break;
-    case 6:
-      attributes = ec_private(label.c_str());
-      break;
-    case 7:
-      attributes = ec_public(label.c_str());
-      break;
+    case 5: attributes = rsa_public(label.c_str(), choice.one_in(3) ? 2048 : 1024); break;
+    case 6: attributes = ec_private(label.c_str()); break;
+    case 7: attributes = ec_public(label.c_str()); break;
     case 8:
       attributes = generic(32, label.c_str()).with({{CKA_VALUE, pattern(32, static_cast<CK_BYTE>(choice.below(256)))}});
       break;
-    case 9:
-      attributes = des3(label.c_str());
-      break;
-    default:
-      attributes = aes(choice.one_in(2) ? 16 : 32, label.c_str());
-      break;
+    case 9: attributes = des3(label.c_str()); break;
+    default: attributes = aes(choice.one_in(2) ? 16 : 32, label.c_str()); break;
   }
   const bool key = number_of(attributes, CKA_CLASS, 0) >= CKO_PUBLIC_KEY;
   // On the token only what every backend keeps there, under an id of its own.
@@ -104,7 +86,9 @@ void Walker::copy_object(Choice& choice) {
   const Key source = *key;
   const Session session = any_session(choice);
   Object copy = CK_INVALID_HANDLE;
-  if (app_.copy_object(session, source.handle, {{CKA_LABEL, from_text(next_label())}, {CKA_TOKEN, false}}, &copy) != CKR_OK) return;
+  if (app_.copy_object(session, source.handle, {{CKA_LABEL, from_text(next_label())}, {CKA_TOKEN, false}}, &copy) !=
+      CKR_OK)
+    return;
   keys_.push_back(source);
   keys_.back().handle = copy;
   keys_.back().token = false;
@@ -121,10 +105,26 @@ void Walker::destroy_object(Choice& choice) {
 }
 
 void Walker::get_attributes(Choice& choice) {
-  static const std::vector<CK_ATTRIBUTE_TYPE> kTypes = {
-      CKA_CLASS, CKA_LABEL,  CKA_TOKEN,   CKA_PRIVATE, CKA_VALUE,   CKA_KEY_TYPE,  CKA_ID,        CKA_MODULUS, CKA_SENSITIVE,
-      CKA_LOCAL, CKA_SIGN,   CKA_DECRYPT, CKA_VALUE_LEN, CKA_EC_POINT, CKA_SUBJECT, CKA_PRIME_1, CKA_EXTRACTABLE,
-      CKA_KEY_GEN_MECHANISM, CKA_PUBLIC_EXPONENT, 0x7fffff12UL};
+  static const std::vector<CK_ATTRIBUTE_TYPE> kTypes = {CKA_CLASS,
+                                                        CKA_LABEL,
+                                                        CKA_TOKEN,
+                                                        CKA_PRIVATE,
+                                                        CKA_VALUE,
+                                                        CKA_KEY_TYPE,
+                                                        CKA_ID,
+                                                        CKA_MODULUS,
+                                                        CKA_SENSITIVE,
+                                                        CKA_LOCAL,
+                                                        CKA_SIGN,
+                                                        CKA_DECRYPT,
+                                                        CKA_VALUE_LEN,
+                                                        CKA_EC_POINT,
+                                                        CKA_SUBJECT,
+                                                        CKA_PRIME_1,
+                                                        CKA_EXTRACTABLE,
+                                                        CKA_KEY_GEN_MECHANISM,
+                                                        CKA_PUBLIC_EXPONENT,
+                                                        0x7fffff12UL};
   Query query;
   for (std::uint64_t left = choice.below(7); left > 0; --left) {
     const CK_ATTRIBUTE_TYPE type = choice.of(kTypes);
@@ -142,18 +142,14 @@ void Walker::set_attributes(Choice& choice) {
   const Session session = any_session(choice);
   const Object object = any_object(choice);
   switch (choice.below(6)) {
-    case 0:
-      app_.set_attribute_value(session, object, {{CKA_CLASS, CKO_DATA}});
-      return;
+    case 0: app_.set_attribute_value(session, object, {{CKA_CLASS, CKO_DATA}}); return;
     case 1:
       app_.set_attribute_value(session, object, {{CKA_LABEL, from_text(next_label())}, {CKA_LOCAL, true}});
       return;
     case 2:
       app_.set_attribute_value(session, object, {{choice.one_in(2) ? CKA_SIGN : CKA_ENCRYPT, choice.one_in(2)}});
       return;
-    default:
-      app_.set_attribute_value(session, object, {{CKA_LABEL, from_text(next_label())}});
-      return;
+    default: app_.set_attribute_value(session, object, {{CKA_LABEL, from_text(next_label())}}); return;
   }
 }
 
@@ -168,18 +164,12 @@ void Walker::object_size(Choice& choice) {
 Template Walker::search(Choice& choice) {
   if (!alone_) return {{CKA_LABEL, from_text(prefix_ + std::to_string(choice.below(now_ + 1)) + "-1")}};
   switch (choice.below(6)) {
-    case 0:
-      return {};
-    case 1:
-      return {{CKA_CLASS, CKO_SECRET_KEY}};
-    case 2:
-      return {{CKA_TOKEN, choice.one_in(2)}};
-    case 3:
-      return {{CKA_PRIVATE, true}, {CKA_KEY_TYPE, CKK_AES}};
-    case 4:
-      return {{CKA_ID, Bytes{1, 2}}};
-    default:
-      return {{CKA_LABEL, from_text(prefix_ + std::to_string(choice.below(now_ + 1)) + "-1")}};
+    case 0: return {};
+    case 1: return {{CKA_CLASS, CKO_SECRET_KEY}};
+    case 2: return {{CKA_TOKEN, choice.one_in(2)}};
+    case 3: return {{CKA_PRIVATE, true}, {CKA_KEY_TYPE, CKK_AES}};
+    case 4: return {{CKA_ID, Bytes{1, 2}}};
+    default: return {{CKA_LABEL, from_text(prefix_ + std::to_string(choice.below(now_ + 1)) + "-1")}};
   }
 }
 
@@ -191,24 +181,24 @@ void Walker::find_all(Choice& choice) {
 void Walker::find_step(Choice& choice) {
   const Session session = any_session(choice);
   switch (choice.below(3)) {
-    case 0:
-      app_.find_objects_init(session, search(choice));
-      return;
-    case 1:
-      app_.find_objects(session, choice.below(5));
-      return;
-    default:
-      app_.find_objects_final(session);
-      return;
+    case 0: app_.find_objects_init(session, search(choice)); return;
+    case 1: app_.find_objects(session, choice.below(5)); return;
+    default: app_.find_objects_final(session); return;
   }
 }
 
 void Walker::generate_key(Choice& choice) {
   const CK_MECHANISM_TYPE type = choice.one_in(3) ? CKM_GENERIC_SECRET_KEY_GEN : CKM_AES_KEY_GEN;
   Mechanism mechanism(choice.one_in(20) ? CKM_SHA256 : type);
-  const Template attributes{{CKA_CLASS, CKO_SECRET_KEY}, {CKA_LABEL, from_text(next_label())}, {CKA_TOKEN, choice.one_in(8) && alone_},
-                            {CKA_PRIVATE, !choice.one_in(6)}, {CKA_SENSITIVE, choice.one_in(2)}, {CKA_ENCRYPT, true},
-                            {CKA_SIGN, true}, {CKA_VERIFY, true}, {CKA_VALUE_LEN, choice.one_in(8) ? 17 : 16},
+  const Template attributes{{CKA_CLASS, CKO_SECRET_KEY},
+                            {CKA_LABEL, from_text(next_label())},
+                            {CKA_TOKEN, choice.one_in(8) && alone_},
+                            {CKA_PRIVATE, !choice.one_in(6)},
+                            {CKA_SENSITIVE, choice.one_in(2)},
+                            {CKA_ENCRYPT, true},
+                            {CKA_SIGN, true},
+                            {CKA_VERIFY, true},
+                            {CKA_VALUE_LEN, choice.one_in(8) ? 17 : 16},
                             {CKA_KEY_TYPE, type == CKM_AES_KEY_GEN ? CKK_AES : CKK_GENERIC_SECRET}};
   const Session session = any_session(choice);
   Object key = CK_INVALID_HANDLE;
@@ -242,8 +232,12 @@ void Walker::wrap_and_unwrap(Choice& choice) {
   Mechanism mechanism(choice.of(kTypes));
   const Outcome wrapped = app_.wrap_key(session, &mechanism, wraps, wrapped_key->handle, room(choice, 4096));
   if (wrapped.rv != CKR_OK || !wrapped.exact || wrapped.bytes.empty()) return;
-  const Template attributes{{CKA_CLASS, CKO_SECRET_KEY}, {CKA_KEY_TYPE, CKK_GENERIC_SECRET}, {CKA_LABEL, from_text(next_label())},
-                            {CKA_TOKEN, false},          {CKA_SIGN, true},                   {CKA_SENSITIVE, false},
+  const Template attributes{{CKA_CLASS, CKO_SECRET_KEY},
+                            {CKA_KEY_TYPE, CKK_GENERIC_SECRET},
+                            {CKA_LABEL, from_text(next_label())},
+                            {CKA_TOKEN, false},
+                            {CKA_SIGN, true},
+                            {CKA_SENSITIVE, false},
                             {CKA_EXTRACTABLE, true}};
   Object key = CK_INVALID_HANDLE;
   if (app_.unwrap_key(session, &mechanism, wraps, wrapped.bytes, attributes, &key) == CKR_OK)
@@ -255,11 +249,12 @@ void Walker::derive(Choice& choice) {
   if (!base || base->generated) return;
   const Object from = base->handle;
   Mechanism ecdh = Mechanism::ecdh(CKM_ECDH1_DERIVE, peer_point());
-  Mechanism data = Mechanism::encrypt_data(CKM_AES_ECB_ENCRYPT_DATA, pattern(32, static_cast<CK_BYTE>(choice.below(9))));
+  Mechanism data =
+      Mechanism::encrypt_data(CKM_AES_ECB_ENCRYPT_DATA, pattern(32, static_cast<CK_BYTE>(choice.below(9))));
   Mechanism& mechanism = base->type == CKK_EC || choice.one_in(10) ? ecdh : data;
-  const Template attributes{{CKA_CLASS, CKO_SECRET_KEY}, {CKA_KEY_TYPE, CKK_AES},  {CKA_LABEL, from_text(next_label())},
-                            {CKA_TOKEN, false},          {CKA_SENSITIVE, false},   {CKA_EXTRACTABLE, true},
-                            {CKA_ENCRYPT, true},         {CKA_DECRYPT, true},      {CKA_VALUE_LEN, 16}};
+  const Template attributes{{CKA_CLASS, CKO_SECRET_KEY}, {CKA_KEY_TYPE, CKK_AES}, {CKA_LABEL, from_text(next_label())},
+                            {CKA_TOKEN, false},          {CKA_SENSITIVE, false},  {CKA_EXTRACTABLE, true},
+                            {CKA_ENCRYPT, true},         {CKA_DECRYPT, true},     {CKA_VALUE_LEN, 16}};
   const Session session = any_session(choice);
   Object key = CK_INVALID_HANDLE;
   if (app_.derive_key(session, &mechanism, from, attributes, &key) == CKR_OK) remember(key, attributes, false, session);

@@ -28,16 +28,11 @@ Mechanism Walker::cipher(Choice& choice, const Key* key, bool decrypts) {
   if (key && key->type == CKK_DES3) return Mechanism(CKM_DES3_CBC, pattern(8));
   const bool unpredictable = decrypts && key && key->generated;
   switch (choice.below(unpredictable ? 3 : 5)) {
-    case 0:
-      return Mechanism(CKM_AES_ECB);
-    case 1:
-      return Mechanism(CKM_AES_CBC, choice.one_in(20) ? Bytes(15) : pattern(16));
-    case 2:
-      return Mechanism::ctr(pattern(16));
-    case 3:
-      return Mechanism(CKM_AES_CBC_PAD, pattern(16));
-    default:
-      return Mechanism::gcm(pattern(12), from_text(choice.one_in(2) ? "aad" : ""));
+    case 0: return Mechanism(CKM_AES_ECB);
+    case 1: return Mechanism(CKM_AES_CBC, choice.one_in(20) ? Bytes(15) : pattern(16));
+    case 2: return Mechanism::ctr(pattern(16));
+    case 3: return Mechanism(CKM_AES_CBC_PAD, pattern(16));
+    default: return Mechanism::gcm(pattern(12), from_text(choice.one_in(2) ? "aad" : ""));
   }
 }
 
@@ -46,12 +41,9 @@ Mechanism Walker::signature(Choice& choice, const Key* key) {
   const CK_KEY_TYPE type = key ? key->type : CKK_AES;
   if (type == CKK_RSA) {
     switch (choice.below(3)) {
-      case 0:
-        return Mechanism(CKM_RSA_PKCS);
-      case 1:
-        return Mechanism::pss(CKM_SHA256_RSA_PKCS_PSS, CKM_SHA256, CKG_MGF1_SHA256, 20);
-      default:
-        return Mechanism(CKM_SHA256_RSA_PKCS);
+      case 0: return Mechanism(CKM_RSA_PKCS);
+      case 1: return Mechanism::pss(CKM_SHA256_RSA_PKCS_PSS, CKM_SHA256, CKG_MGF1_SHA256, 20);
+      default: return Mechanism(CKM_SHA256_RSA_PKCS);
     }
   }
   if (type == CKK_EC) return Mechanism(choice.one_in(3) ? CKM_ECDSA_SHA256 : CKM_ECDSA);
@@ -71,18 +63,10 @@ void Walker::encrypt(Choice& choice) {
   const CK_ULONG usual = plain.size() + 300;
   Outcome sealed;
   switch (choice.below(5)) {
-    case 0:
-      app_.encrypt_update(session, plain, room(choice, usual));
-      return;
-    case 1:
-      app_.encrypt_final(session, room(choice, 300));
-      return;
-    case 2:
-      sealed = app_.encrypt(session, plain, Room::in_place(usual));
-      break;
-    default:
-      sealed = app_.encrypt(session, plain, room(choice, usual));
-      break;
+    case 0: app_.encrypt_update(session, plain, room(choice, usual)); return;
+    case 1: app_.encrypt_final(session, room(choice, 300)); return;
+    case 2: sealed = app_.encrypt(session, plain, Room::in_place(usual)); break;
+    default: sealed = app_.encrypt(session, plain, room(choice, usual)); break;
   }
   if (sealed.rv != CKR_OK || !sealed.exact || sealed.bytes.empty()) return;
   sealed_.push_back(sealed.bytes);
@@ -101,15 +85,9 @@ void Walker::decrypt(Choice& choice) {
   const Bytes sealed = sealed_.empty() || choice.one_in(3) ? data(choice) : choice.of(sealed_);
   const CK_ULONG usual = sealed.size() + 300;
   switch (choice.below(4)) {
-    case 0:
-      app_.decrypt_update(session, sealed, room(choice, usual));
-      return;
-    case 1:
-      app_.decrypt_final(session, room(choice, 300));
-      return;
-    default:
-      app_.decrypt(session, sealed, room(choice, usual));
-      return;
+    case 0: app_.decrypt_update(session, sealed, room(choice, usual)); return;
+    case 1: app_.decrypt_final(session, room(choice, 300)); return;
+    default: app_.decrypt(session, sealed, room(choice, usual)); return;
   }
 }
 
@@ -122,15 +100,9 @@ void Walker::digest_init(Choice& choice) {
 void Walker::digest(Choice& choice) {
   const Session session = any_session(choice);
   switch (choice.below(3)) {
-    case 0:
-      app_.digest(session, data(choice), room(choice, 64));
-      return;
-    case 1:
-      app_.digest_update(session, data(choice));
-      return;
-    default:
-      app_.digest_final(session, room(choice, 64));
-      return;
+    case 0: app_.digest(session, data(choice), room(choice, 64)); return;
+    case 1: app_.digest_update(session, data(choice)); return;
+    default: app_.digest_final(session, room(choice, 64)); return;
   }
 }
 
@@ -150,15 +122,9 @@ void Walker::sign(Choice& choice) {
   const Session session = any_session(choice);
   Outcome signature;
   switch (choice.below(4)) {
-    case 0:
-      app_.sign_update(session, data(choice));
-      return;
-    case 1:
-      signature = app_.sign_final(session, room(choice, 300));
-      break;
-    default:
-      signature = app_.sign(session, data(choice), room(choice, 300));
-      break;
+    case 0: app_.sign_update(session, data(choice)); return;
+    case 1: signature = app_.sign_final(session, room(choice, 300)); break;
+    default: signature = app_.sign(session, data(choice), room(choice, 300)); break;
   }
   if (signature.rv != CKR_OK || !signature.exact || signature.bytes.empty()) return;
   signatures_.push_back(signature.bytes);
@@ -175,15 +141,9 @@ void Walker::verify(Choice& choice) {
   const Session session = any_session(choice);
   const Bytes signature = signatures_.empty() || choice.one_in(3) ? data(choice) : choice.of(signatures_);
   switch (choice.below(3)) {
-    case 0:
-      app_.verify_update(session, data(choice));
-      return;
-    case 1:
-      app_.verify_final(session, signature);
-      return;
-    default:
-      app_.verify(session, data(choice), signature);
-      return;
+    case 0: app_.verify_update(session, data(choice)); return;
+    case 1: app_.verify_final(session, signature); return;
+    default: app_.verify(session, data(choice), signature); return;
   }
 }
 
@@ -222,18 +182,10 @@ void Walker::dual(Choice& choice) {
   // NSS digests what a length query would have decrypted, and reads NULL.
   const Room output = app_.on("nss") ? Room::of(usual) : room(choice, usual);
   switch (choice.below(4)) {
-    case 0:
-      app_.digest_encrypt_update(session, part, output);
-      return;
-    case 1:
-      app_.decrypt_digest_update(session, part, output);
-      return;
-    case 2:
-      app_.sign_encrypt_update(session, part, output);
-      return;
-    default:
-      app_.decrypt_verify_update(session, part, output);
-      return;
+    case 0: app_.digest_encrypt_update(session, part, output); return;
+    case 1: app_.decrypt_digest_update(session, part, output); return;
+    case 2: app_.sign_encrypt_update(session, part, output); return;
+    default: app_.decrypt_verify_update(session, part, output); return;
   }
 }
 

@@ -12,9 +12,7 @@ namespace p11shim {
 class CallError : public std::runtime_error {
  public:
   CallError(const char* function, CK_RV rv)
-      : std::runtime_error(std::string(function) + ": " + display(NameKind::ckr, rv)),
-        function_(function),
-        rv_(rv) {}
+      : std::runtime_error(std::string(function) + ": " + display(NameKind::ckr, rv)), function_(function), rv_(rv) {}
 
   const char* function() const noexcept { return function_; }
   CK_RV rv() const noexcept { return rv_; }

@@ -64,9 +64,7 @@ Module::Module(const std::string& path, const std::string& library_parameters) :
   }
 }
 
-Module::~Module() {
-  functions_->C_Finalize(nullptr);
-}
+Module::~Module() { functions_->C_Finalize(nullptr); }
 
 CK_INFO Module::info() const {
   CK_INFO info{};
@@ -93,10 +91,9 @@ CK_TOKEN_INFO Module::token_info(CK_SLOT_ID slot) const {
 }
 
 std::vector<CK_MECHANISM_TYPE> Module::mechanisms(CK_SLOT_ID slot) const {
-  auto list =
-      two_calls<CK_MECHANISM_TYPE>("C_GetMechanismList", [&](CK_MECHANISM_TYPE* types, CK_ULONG* count) {
-        return functions_->C_GetMechanismList(slot, types, count);
-      });
+  auto list = two_calls<CK_MECHANISM_TYPE>("C_GetMechanismList", [&](CK_MECHANISM_TYPE* types, CK_ULONG* count) {
+    return functions_->C_GetMechanismList(slot, types, count);
+  });
   std::sort(list.begin(), list.end());
   return list;
 }

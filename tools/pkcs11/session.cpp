@@ -16,12 +16,9 @@ constexpr CK_ULONG kFindBatch = 512;
 
 CK_ULONG first_size(CK_ATTRIBUTE_TYPE type) {
   switch (attribute_kind(type)) {
-    case AttributeKind::boolean:
-      return sizeof(CK_BBOOL);
-    case AttributeKind::ulong:
-      return sizeof(CK_ULONG);
-    default:
-      return kGuess;
+    case AttributeKind::boolean: return sizeof(CK_BBOOL);
+    case AttributeKind::ulong: return sizeof(CK_ULONG);
+    default: return kGuess;
   }
 }
 
@@ -36,21 +33,16 @@ Session::Session(Module& module, CK_SLOT_ID slot, Access access) : module_(modul
   check("C_OpenSession", module_->C_OpenSession(slot, flags, nullptr, nullptr, &handle_));
 }
 
-Session::~Session() {
-  module_->C_CloseSession(handle_);
-}
+Session::~Session() { module_->C_CloseSession(handle_); }
 
 void Session::login(CK_USER_TYPE user, std::string_view pin) {
   auto* bytes = reinterpret_cast<CK_UTF8CHAR*>(const_cast<char*>(pin.data()));
   check("C_Login", module_->C_Login(handle_, user, bytes, pin.size()));
 }
 
-void Session::logout() {
-  check("C_Logout", module_->C_Logout(handle_));
-}
+void Session::logout() { check("C_Logout", module_->C_Logout(handle_)); }
 
-std::vector<CK_OBJECT_HANDLE> Session::find(Template search,
-                                            const std::function<void(std::size_t)>& found) const {
+std::vector<CK_OBJECT_HANDLE> Session::find(Template search, const std::function<void(std::size_t)>& found) const {
   auto view = search.view();
   check("C_FindObjectsInit", module_->C_FindObjectsInit(handle_, view.data(), view.size()));
   std::vector<CK_OBJECT_HANDLE> objects;
@@ -149,8 +141,7 @@ CK_OBJECT_HANDLE Session::generate(CK_MECHANISM mechanism, Template attributes) 
   return key;
 }
 
-Session::Pair Session::generate_pair(CK_MECHANISM mechanism, Template public_key,
-                                     Template private_key) const {
+Session::Pair Session::generate_pair(CK_MECHANISM mechanism, Template public_key, Template private_key) const {
   Pair pair{CK_INVALID_HANDLE, CK_INVALID_HANDLE};
   auto publics = public_key.view();
   auto privates = private_key.view();

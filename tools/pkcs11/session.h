@@ -29,8 +29,7 @@ class Session {
   void logout();
 
   // In the module's order. `found` is told how many came at a time.
-  std::vector<CK_OBJECT_HANDLE> find(Template search,
-                                     const std::function<void(std::size_t)>& found = {}) const;
+  std::vector<CK_OBJECT_HANDLE> find(Template search, const std::function<void(std::size_t)>& found = {}) const;
 
   // What cannot be read is left out. Throws CallError if the object is not there.
   ObjectAttributes read(CK_OBJECT_HANDLE object, std::span<const CK_ATTRIBUTE_TYPE> types) const;

@@ -20,9 +20,7 @@ using Clock = std::chrono::steady_clock;
 
 namespace {
 
-std::string reason(int error) {
-  return std::generic_category().message(error);
-}
+std::string reason(int error) { return std::generic_category().message(error); }
 
 ExitCode exit_code_of(const std::string& error_code) {
   if (error_code == "not_permitted") return ExitCode::kPermission;
@@ -59,24 +57,21 @@ ControlClient::ControlClient(const std::string& path) : path_(path) {
   fail(reason(error));
 }
 
-ControlClient::~ControlClient() {
-  ::close(socket_);
-}
+ControlClient::~ControlClient() { ::close(socket_); }
 
 void ControlClient::fail(const std::string& why) const {
   throw Failure(ExitCode::kUnreachable, "cannot reach proxyd at " + path_ + ": " + why,
                 "is it running? try: systemctl status proxyd, or name its socket with --control PATH");
 }
 
-json ControlClient::ask(const std::string& command, const json& arguments,
-                        std::chrono::milliseconds patience) {
+json ControlClient::ask(const std::string& command, const json& arguments, std::chrono::milliseconds patience) {
   send(json{{"command", command}, {"arguments", arguments}}.dump() + '\n');
   const json reply = json::parse(receive_line(Clock::now() + patience), nullptr, false);
   if (!reply.is_object() || !reply.contains("ok")) fail("what answers there is no proxyd");
   if (reply["ok"] == true && reply.contains("result")) return reply["result"];
   const json error = reply.value("error", json::object());
-  throw Failure(exit_code_of(text_of(error, "code")),
-                "proxyd cannot " + command + ": " + text_of(error, "message"), text_of(error, "fix"));
+  throw Failure(exit_code_of(text_of(error, "code")), "proxyd cannot " + command + ": " + text_of(error, "message"),
+                text_of(error, "fix"));
 }
 
 void ControlClient::send(std::string_view text) {
@@ -98,8 +93,7 @@ std::string ControlClient::receive_line(Clock::time_point deadline) {
     pollfd waiting{.fd = socket_, .events = POLLIN, .revents = 0};
     const int ready = ::poll(&waiting, 1, static_cast<int>(std::max<long>(left, 0)));
     if (ready < 0 && errno != EINTR) fail(reason(errno));
-    if (ready == 0)
-      throw Failure(ExitCode::kDeadline, "proxyd at " + path_ + " does not answer", "see its log");
+    if (ready == 0) throw Failure(ExitCode::kDeadline, "proxyd at " + path_ + " does not answer", "see its log");
     if (ready < 0) continue;
     const ssize_t length = ::recv(socket_, chunk.data(), chunk.size(), 0);
     if (length < 0) fail(reason(errno));

@@ -31,8 +31,7 @@ class Failure : public std::runtime_error {
   static std::string line(const FailureReason& reason) {
     std::string text = reason.what + (reason.why.empty() ? "" : ": " + reason.why);
     std::string advice = reason.fix;
-    if (!reason.explain.empty())
-      advice += (advice.empty() ? "" : "; ") + ("shimctl explain-error " + reason.explain);
+    if (!reason.explain.empty()) advice += (advice.empty() ? "" : "; ") + ("shimctl explain-error " + reason.explain);
     return advice.empty() ? text : text + " (" + advice + ")";
   }
 

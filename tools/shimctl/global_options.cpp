@@ -19,15 +19,12 @@ void add_token_options(CLI::App& app, TokenChoice& choice) {
   app.add_option("--module", choice.module, "PKCS#11 library; without it, the shim and the running proxyd")
       ->option_text("PATH")
       ->group(kGroup);
-  app.add_option("--library-parameters", choice.library_parameters,
-                 "What an NSS module wants in C_Initialize")
+  app.add_option("--library-parameters", choice.library_parameters, "What an NSS module wants in C_Initialize")
       ->option_text("TEXT")
       ->group(kGroup);
   app.add_option("--token", choice.token, "The token with this label")->option_text("LABEL")->group(kGroup);
   app.add_option("--slot", choice.slot, "The token in this slot")->option_text("NUMBER")->group(kGroup);
-  app.add_option("--uri", choice.uri, "Token and object as pkcs11:token=…;object=…")
-      ->option_text("URI")
-      ->group(kGroup);
+  app.add_option("--uri", choice.uri, "Token and object as pkcs11:token=…;object=…")->option_text("URI")->group(kGroup);
   app.add_option("--pin-from", choice.pin_from, "The user's PIN: env:NAME, file:PATH, fd:N or prompt")
       ->option_text("SOURCE")
       ->group(kGroup);
@@ -47,8 +44,7 @@ const CLI::App* child(const CLI::App& app, const std::string& name) {
 std::size_t values_after(const CLI::App* app, const std::string& word) {
   if (word.find('=') != std::string::npos) return 0;
   for (; app != nullptr; app = app->get_parent()) {
-    if (const auto* option = app->get_option_no_throw(word))
-      return option->get_items_expected_max() > 0 ? 1 : 0;
+    if (const auto* option = app->get_option_no_throw(word)) return option->get_items_expected_max() > 0 ? 1 : 0;
   }
   return 0;
 }
@@ -97,8 +93,7 @@ void check_command_names(const CLI::App& root, const std::vector<std::string>& a
     for (const auto* command : commands) names.push_back(command->get_name());
     const std::vector<std::string_view> known(names.begin(), names.end());
     const std::string noun = app == &root ? "" : app->get_name() + " ";
-    throw Failure(ExitCode::kUsage,
-                  "there is no command " + noun + in_quotes(word) + did_you_mean(word, known),
+    throw Failure(ExitCode::kUsage, "there is no command " + noun + in_quotes(word) + did_you_mean(word, known),
                   "shimctl " + noun + "--help");
   }
 }

@@ -69,8 +69,7 @@ ExitCode parse_and_run(CLI::App& app, Invocation& invocation, std::vector<std::s
   if (!chosen->get_prefix_command() || !chosen->get_subcommands().empty()) std::signal(SIGPIPE, SIG_IGN);
   const ExitCode code = invocation.command();
   if (!invocation.out.flush()) {
-    throw Failure(ExitCode::kPartial, "not all of the output could be written; whoever reads it went away",
-                  "");
+    throw Failure(ExitCode::kPartial, "not all of the output could be written; whoever reads it went away", "");
   }
   return code;
 }
@@ -84,9 +83,7 @@ ExitCode report_failure(const Invocation& invocation, const Failure& failure) {
   const auto& reason = failure.reason();
   const auto or_null = [](const std::string& text) { return text.empty() ? Value() : Value(text); };
   Value data;
-  data.set("exit_code", static_cast<int>(failure.code()))
-      .set("what", reason.what)
-      .set("why", or_null(reason.why));
+  data.set("exit_code", static_cast<int>(failure.code())).set("what", reason.what).set("why", or_null(reason.why));
   data.set("fix", or_null(reason.fix)).set("explain", or_null(reason.explain));
   invocation.err << json_text(envelope("error", 1, std::move(data))) << '\n';
   return failure.code();

@@ -45,35 +45,30 @@ void printable(char* out, std::size_t room, const char* text) {
 
 }  // namespace
 
-std::int64_t wall_ns() noexcept {
-  return now(CLOCK_REALTIME);
-}
+std::int64_t wall_ns() noexcept { return now(CLOCK_REALTIME); }
 
-std::int64_t steady_ns() noexcept {
-  return now(CLOCK_MONOTONIC);
-}
+std::int64_t steady_ns() noexcept { return now(CLOCK_MONOTONIC); }
 
 void record_process(const char* module) noexcept {
   if (file() < 0) return;
   char path[256], program[64], line[512];
   printable(path, sizeof path, module);
   printable(program, sizeof program, program_invocation_short_name);
-  const int length = ::snprintf(
-      line, sizeof line,
-      "{\"schema\":\"p11shim.trace/1\",\"pid\":%d,\"program\":\"%s\",\"module\":\"%s\",\"t\":%lld}\n",
-      ::getpid(), program, path, static_cast<long long>(wall_ns()));
+  const int length =
+      ::snprintf(line, sizeof line,
+                 "{\"schema\":\"p11shim.trace/1\",\"pid\":%d,\"program\":\"%s\",\"module\":\"%s\",\"t\":%lld}\n",
+                 ::getpid(), program, path, static_cast<long long>(wall_ns()));
   append(line, length, sizeof line);
 }
 
 void record_call(const TracedCall& call) noexcept {
   if (file() < 0) return;
   char mechanism[48] = "", line[320];
-  if (call.mechanism != nullptr)
-    ::snprintf(mechanism, sizeof mechanism, ",\"mechanism\":%lu", *call.mechanism);
-  const int length = ::snprintf(
-      line, sizeof line, "{\"pid\":%d,\"tid\":%ld,\"t\":%lld,\"ns\":%lld,\"call\":\"%s\",\"rv\":%lu%s}\n",
-      ::getpid(), ::syscall(SYS_gettid), static_cast<long long>(call.began_ns),
-      static_cast<long long>(call.took_ns), call.name, call.rv, mechanism);
+  if (call.mechanism != nullptr) ::snprintf(mechanism, sizeof mechanism, ",\"mechanism\":%lu", *call.mechanism);
+  const int length =
+      ::snprintf(line, sizeof line, "{\"pid\":%d,\"tid\":%ld,\"t\":%lld,\"ns\":%lld,\"call\":\"%s\",\"rv\":%lu%s}\n",
+                 ::getpid(), ::syscall(SYS_gettid), static_cast<long long>(call.began_ns),
+                 static_cast<long long>(call.took_ns), call.name, call.rv, mechanism);
   append(line, length, sizeof line);
 }
 

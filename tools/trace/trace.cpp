@@ -50,15 +50,11 @@ const RealModule& real() {
   return module;
 }
 
-const CK_MECHANISM_TYPE* mechanism_of() {
-  return nullptr;
-}
+const CK_MECHANISM_TYPE* mechanism_of() { return nullptr; }
 template <class First, class... Rest>
 const CK_MECHANISM_TYPE* mechanism_of(First first, Rest... rest) {
-  if constexpr (std::is_same_v<First, CK_MECHANISM_PTR>)
-    return first == nullptr ? nullptr : &first->mechanism;
-  else
-    return mechanism_of(rest...);
+  if constexpr (std::is_same_v<First, CK_MECHANISM_PTR>) return first == nullptr ? nullptr : &first->mechanism;
+  else return mechanism_of(rest...);
 }
 
 template <class Name, bool Is30, class Function>
@@ -124,9 +120,7 @@ CK_INTERFACE interfaces[] = {{interface_name, &functions_3_0, 0}, {interface_nam
   return true;
 }();
 
-std::size_t first_interface() {
-  return real().has_3_0 ? 0 : 1;
-}
+std::size_t first_interface() { return real().has_3_0 ? 0 : 1; }
 
 CK_RV get_function_list(CK_FUNCTION_LIST_PTR_PTR list) {
   if (list == nullptr) return CKR_ARGUMENTS_BAD;
@@ -145,8 +139,7 @@ CK_RV get_interface_list(CK_INTERFACE_PTR list, CK_ULONG_PTR count) {
   return CKR_OK;
 }
 
-CK_RV get_interface(CK_UTF8CHAR_PTR name, CK_VERSION_PTR version, CK_INTERFACE_PTR_PTR found,
-                    CK_FLAGS flags) {
+CK_RV get_interface(CK_UTF8CHAR_PTR name, CK_VERSION_PTR version, CK_INTERFACE_PTR_PTR found, CK_FLAGS flags) {
   if (found == nullptr) return CKR_ARGUMENTS_BAD;
   if (real().functions == nullptr) return CKR_GENERAL_ERROR;
   for (std::size_t i = first_interface(); i < std::size(interfaces); ++i) {
@@ -166,9 +159,7 @@ CK_RV get_interface(CK_UTF8CHAR_PTR name, CK_VERSION_PTR version, CK_INTERFACE_P
 }  // namespace p11shim
 
 #define P11_EXPORT extern "C" __attribute__((visibility("default")))
-P11_EXPORT CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR list) {
-  return p11shim::get_function_list(list);
-}
+P11_EXPORT CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR list) { return p11shim::get_function_list(list); }
 P11_EXPORT CK_RV C_GetInterfaceList(CK_INTERFACE_PTR list, CK_ULONG_PTR count) {
   return p11shim::get_interface_list(list, count);
 }

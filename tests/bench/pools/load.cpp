@@ -10,13 +10,15 @@
 
 namespace p11shim {
 
-Load::Load(TestApplication& application, std::size_t threads, unsigned verify_each) : application_(application), verify_each_(verify_each) {
+Load::Load(TestApplication& application, std::size_t threads, unsigned verify_each)
+    : application_(application), verify_each_(verify_each) {
   const auto session = application_.open();
   if (application_.log_in(session, compare::kUserPin) != CKR_OK) throw std::runtime_error("no login");
   key_ = application_.one(session, CKO_PRIVATE_KEY, "ec");
   CK_BYTE curve[64], point[128];
   CK_ATTRIBUTE attributes[] = {{CKA_EC_PARAMS, curve, sizeof curve}, {CKA_EC_POINT, point, sizeof point}};
-  if (application_->C_GetAttributeValue(session, application_.one(session, CKO_PUBLIC_KEY, "ec"), attributes, 2) != CKR_OK)
+  if (application_->C_GetAttributeValue(session, application_.one(session, CKO_PUBLIC_KEY, "ec"), attributes, 2) !=
+      CKR_OK)
     throw std::runtime_error("no public key");
   Buffer content;
   Out out(content);
@@ -26,7 +28,8 @@ Load::Load(TestApplication& application, std::size_t threads, unsigned verify_ea
   }
   public_key_ = PublicKey::read(content.bytes());
   if (!public_key_) throw std::runtime_error("no public key that can be read");
-  for (std::size_t i = 0; i < threads; ++i) threads_.emplace_back([this, of_thread = application_.open()] { run(of_thread); });
+  for (std::size_t i = 0; i < threads; ++i)
+    threads_.emplace_back([this, of_thread = application_.open()] { run(of_thread); });
 }
 
 void Load::run(CK_SESSION_HANDLE session) {

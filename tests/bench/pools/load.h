@@ -25,7 +25,8 @@ class Load {
     std::vector<double> ms;  // of each good one, sorted
     [[nodiscard]] double rate() const { return static_cast<double>(good) / seconds; }
     [[nodiscard]] double percentile(double share) const {
-      return ms.empty() ? 0 : ms[std::min(ms.size() - 1, static_cast<std::size_t>(share * static_cast<double>(ms.size())))];
+      return ms.empty() ? 0
+                        : ms[std::min(ms.size() - 1, static_cast<std::size_t>(share * static_cast<double>(ms.size())))];
     }
   };
 

@@ -26,8 +26,12 @@ constexpr std::size_t kThreadsPerMember = 4;
 class Report {
  public:
   // `reached` empty: a figure without target.
-  void line(const std::string& measure, const std::string& target, const std::string& figure, std::optional<bool> reached) {
-    std::printf("%-62s %-22s %-22s %s\n", measure.c_str(), target.c_str(), figure.c_str(), !reached ? "" : *reached ? "reached" : "missed");
+  void line(const std::string& measure, const std::string& target, const std::string& figure,
+            std::optional<bool> reached) {
+    std::printf("%-62s %-22s %-22s %s\n", measure.c_str(), target.c_str(), figure.c_str(),
+                !reached   ? ""
+                : *reached ? "reached"
+                           : "missed");
     std::fflush(stdout);
     if (!reached) return;
     ++targets_;
@@ -36,7 +40,8 @@ class Report {
   void safe(const std::string& measure, const Load::Result& result) {
     const bool good = result.failed == 0 && result.wrong == 0;
     char figure[96];
-    std::snprintf(figure, sizeof figure, "%llu of %llu failed%s", static_cast<unsigned long long>(result.failed + result.wrong),
+    std::snprintf(figure, sizeof figure, "%llu of %llu failed%s",
+                  static_cast<unsigned long long>(result.failed + result.wrong),
                   static_cast<unsigned long long>(result.good + result.failed), result.failed == 0 ? "" : " (0x");
     std::string text = figure;
     if (result.failed != 0) std::snprintf(figure, sizeof figure, "%lx)", result.first_error), text += figure;
@@ -89,13 +94,15 @@ void measure_scaling(Report& report, milliseconds duration) {
   for (const std::size_t count : {2, 4, 8, 16}) {
     const double rate = throughput(count, duration, count == 4 ? &p99 : nullptr);
     const double ratio = rate / (static_cast<double>(count) * one);
-    report.line(std::to_string(count) + " HSMs over " + std::to_string(count) + " x one", ">= 0.97", text(ratio, "") + " (" + text(rate, "/s") + ")",
-                ratio >= 0.97);
+    report.line(std::to_string(count) + " HSMs over " + std::to_string(count) + " x one", ">= 0.97",
+                text(ratio, "") + " (" + text(rate, "/s") + ")", ratio >= 0.97);
   }
   double slow_p99 = 0;
   const double rate = throughput(4, duration, &slow_p99, 1);
-  report.line("one of four 10 x slower: throughput over three healthy", ">= 0.90", text(rate / (3 * one), ""), rate >= 0.9 * 3 * one);
-  report.line("one of four 10 x slower: p99 over healthy p99", "<= 2", text(slow_p99 / p99, "") + " (" + text(slow_p99, " ms") + ")", slow_p99 <= 2 * p99);
+  report.line("one of four 10 x slower: throughput over three healthy", ">= 0.90", text(rate / (3 * one), ""),
+              rate >= 0.9 * 3 * one);
+  report.line("one of four 10 x slower: p99 over healthy p99", "<= 2",
+              text(slow_p99 / p99, "") + " (" + text(slow_p99, " ms") + ")", slow_p99 <= 2 * p99);
 }
 
 constexpr char kQuickPool[] =
@@ -113,7 +120,8 @@ double ms_until(const std::function<bool()>& condition) {
 }
 
 // Does something to the first member under 16 threads, waits until it is out, ends it, waits until it is back.
-void measure_fault(Report& report, const std::string& what, bool must_eject, const std::function<void(PoolMembers&, const PrivateProxyd&)>& harm,
+void measure_fault(Report& report, const std::string& what, bool must_eject,
+                   const std::function<void(PoolMembers&, const PrivateProxyd&)>& harm,
                    const std::function<void(PoolMembers&)>& mend, milliseconds between) {
   PoolMembers members(3);
   for (std::size_t i = 0; i < 3; ++i) members.rules(i).set(kFaultHsm);
@@ -127,12 +135,14 @@ void measure_fault(Report& report, const std::string& what, bool must_eject, con
   harm(members, proxyd);
   if (must_eject) {
     const double eject = ms_until([&] { return !up(); });
-    report.line(what + ": time until it gets nothing more", "<= 1000 ms", text(eject, " ms"), eject >= 0 && eject <= 1000);
+    report.line(what + ": time until it gets nothing more", "<= 1000 ms", text(eject, " ms"),
+                eject >= 0 && eject <= 1000);
   }
   std::this_thread::sleep_for(between);
   mend(members);
   const double back = ms_until(up);
-  if (must_eject) report.line(what + ": time until it is back", "<= 5000 ms", text(back, " ms"), back >= 0 && back <= 5000);
+  if (must_eject)
+    report.line(what + ": time until it is back", "<= 5000 ms", text(back, " ms"), back >= 0 && back <= 5000);
   std::this_thread::sleep_for(milliseconds(300));
   const Load::Result result = load.take();
   load.stop();
@@ -153,14 +163,17 @@ void measure_faults(Report& report) {
   const auto mend = [](PoolMembers& members) { members.rules(0).set(kFaultHsm); };
   measure_fault(report, "worker killed", true, signal_worker(SIGKILL), nothing, milliseconds(0));
   measure_fault(report, "worker stopped", true, signal_worker(SIGSTOP), nothing, milliseconds(0));
-  measure_fault(report, "CKR_DEVICE_ERROR for 10 %", false, answers("C_Sign rv=CKR_DEVICE_ERROR probability=0.1"), mend, milliseconds(1500));
-  measure_fault(report, "CKR_DEVICE_ERROR for all", true, answers("C_Sign rv=CKR_DEVICE_ERROR"), mend, milliseconds(1000));
+  measure_fault(report, "CKR_DEVICE_ERROR for 10 %", false, answers("C_Sign rv=CKR_DEVICE_ERROR probability=0.1"), mend,
+                milliseconds(1500));
+  measure_fault(report, "CKR_DEVICE_ERROR for all", true, answers("C_Sign rv=CKR_DEVICE_ERROR"), mend,
+                milliseconds(1000));
 }
 
 // Every member answers CKR_DEVICE_ERROR to one signature of ten.
 double error_share(const char* options, milliseconds duration) {
   PoolMembers members(3);
-  for (std::size_t i = 0; i < 3; ++i) members.rules(i).set(std::string(kFaultHsm) + "C_Sign rv=CKR_DEVICE_ERROR probability=0.1");
+  for (std::size_t i = 0; i < 3; ++i)
+    members.rules(i).set(std::string(kFaultHsm) + "C_Sign rv=CKR_DEVICE_ERROR probability=0.1");
   PrivateProxyd proxyd(members.config(options, "lanes = 8"));
   proxyd.start();
   TestApplication application(proxyd);
@@ -168,8 +181,10 @@ double error_share(const char* options, milliseconds duration) {
   load.measure(milliseconds(300));
   const Load::Result result = load.measure(duration);
   load.stop();
-  if (std::getenv("P11BENCH_DEBUG") != nullptr) std::fprintf(stderr, "first error 0x%lx, then mostly 0x%lx\n", result.first_error, result.last_error);
-  return static_cast<double>(result.failed) / static_cast<double>(std::max<std::uint64_t>(1, result.failed + result.good));
+  if (std::getenv("P11BENCH_DEBUG") != nullptr)
+    std::fprintf(stderr, "first error 0x%lx, then mostly 0x%lx\n", result.first_error, result.last_error);
+  return static_cast<double>(result.failed) /
+         static_cast<double>(std::max<std::uint64_t>(1, result.failed + result.good));
 }
 
 // How often the first rule was asked about, over all processes.
@@ -184,11 +199,13 @@ void measure_retries(Report& report, milliseconds duration) {
   const double without = error_share("max_attempts = 1\nbreaker = { failures = 1000, percent = 100 }\n", duration);
   const double with = error_share("breaker = { failures = 1000, percent = 100 }\n", duration);
   report.line("10 % faults everywhere: visible errors, no retries", "-", text(100 * without, " %"), {});
-  report.line("10 % faults everywhere: visible errors cut by", ">= 0.90", text(1 - with / without, "") + " (" + text(100 * with, " %") + ")", with <= without / 10);
+  report.line("10 % faults everywhere: visible errors cut by", ">= 0.90",
+              text(1 - with / without, "") + " (" + text(100 * with, " %") + ")", with <= without / 10);
 
   // A total outage that no breaker stops: each answer is a fault.
   PoolMembers members(3);
-  PrivateProxyd proxyd(members.config("breaker = { failures = 10000, percent = 100, least_calls = 1000000 }\n", "lanes = 8"));
+  PrivateProxyd proxyd(
+      members.config("breaker = { failures = 10000, percent = 100, least_calls = 1000000 }\n", "lanes = 8"));
   proxyd.start();
   TestApplication application(proxyd);
   Load load(application, 16, 0);
@@ -200,7 +217,8 @@ void measure_retries(Report& report, milliseconds duration) {
   for (std::size_t i = 0; i < 3; ++i) reached += static_cast<double>(calls_of(members, i));
   const double offered = static_cast<double>(outage.failed + outage.good);
   const double most = 1.2 * offered + 10 * outage.seconds + 100;  // what the ten seconds before it still allow
-  report.line("total outage: calls that reach the members", "<= 1.2 x + 10/s", text(reached / offered, " x offered"), offered > 0 && reached <= most);
+  report.line("total outage: calls that reach the members", "<= 1.2 x + 10/s", text(reached / offered, " x offered"),
+              offered > 0 && reached <= most);
 }
 
 int run(bool quick, const std::string& only) {
@@ -216,7 +234,8 @@ int run(bool quick, const std::string& only) {
   if (chosen("retries")) measure_retries(report, duration);
   if (!chosen("mixed")) return report.end();
   if (const auto mixed = measure_mixed(milliseconds(quick ? 500 : 1500))) {
-    report.line("SoftHSM and NSS, one key: the member with fewer signatures", ">= 0.10", text(mixed->least_share, " of all"), mixed->least_share >= 0.10);
+    report.line("SoftHSM and NSS, one key: the member with fewer signatures", ">= 0.10",
+                text(mixed->least_share, " of all"), mixed->least_share >= 0.10);
     report.safe("SoftHSM and NSS, one key: either one killed", mixed->load);
   } else {
     report.line("SoftHSM and NSS, one key", "-", "NSS is not installed", {});

@@ -15,7 +15,8 @@ std::map<std::string, std::uint64_t> signatures(const PrivateProxyd& proxyd) {
   std::map<std::string, std::uint64_t> counts;
   const auto stats = proxyd.ask("{\"command\":\"stats\"}");
   for (const auto& member : stats["result"]["members"])
-    if (const auto& functions = member["functions"]; functions.contains("C_Sign")) counts[member["member"]] = functions["C_Sign"]["calls"];
+    if (const auto& functions = member["functions"]; functions.contains("C_Sign"))
+      counts[member["member"]] = functions["C_Sign"]["calls"];
   return counts;
 }
 

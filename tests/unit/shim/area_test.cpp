@@ -95,7 +95,8 @@ TEST_F(SharedArea, CarriesLargeDataInBothDirections) {
 TEST_F(SharedArea, ReferencesOutOfItAreRefused) {
   proxyd_.give_area(memory_);
   first_call();
-  for (const auto& [offset, size] : {std::pair<std::uint32_t, std::uint32_t>{Area::kSize - 4096, 8192}, {UINT32_MAX, 4096}, {0, kSize + 1}}) {
+  for (const auto& [offset, size] :
+       {std::pair<std::uint32_t, std::uint32_t>{Area::kSize - 4096, 8192}, {UINT32_MAX, 4096}, {0, kSize + 1}}) {
     reply_with(reference(offset, size));
     EXPECT_EQ(encrypt(), CKR_DEVICE_ERROR) << offset;
     EXPECT_EQ(out_, std::vector<CK_BYTE>(kSize, 0));

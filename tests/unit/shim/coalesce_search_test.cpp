@@ -14,8 +14,9 @@ class CoalesceSearch : public ShimTest {
   void SetUp() override { start(); }
   void start(const std::string& more = {}) {
     configure(more);
-    for (const auto call : {number_of<&F::C_FindObjectsInit>(), number_of<&F::C_FindObjectsFinal>(), number_of<&F::C_SignInit>(),
-                            number_of<&F::C_GetObjectSize>(), number_of<&F::C_SessionCancel>()})
+    for (const auto call :
+         {number_of<&F::C_FindObjectsInit>(), number_of<&F::C_FindObjectsFinal>(), number_of<&F::C_SignInit>(),
+          number_of<&F::C_GetObjectSize>(), number_of<&F::C_SessionCancel>()})
       proxyd_.on(call, [this](const Request& request) { return note(request); });
     proxyd_.on(number_of<&F::C_FindObjects>(), [this](const Request& request) {
       auto answer = note(request);

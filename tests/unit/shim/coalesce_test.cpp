@@ -32,7 +32,8 @@ class Coalesce : public ShimTest {
     std::string text;
     if (request.init != 0) text += std::string(call_info(request.init)->name) + '+';
     text += call_info(request.call)->name;
-    for (std::size_t i = 1; i < request.handles.size(); ++i) text += ' ' + std::to_string(request.handles[i] % kSessionObjectBit);
+    for (std::size_t i = 1; i < request.handles.size(); ++i)
+      text += ' ' + std::to_string(request.handles[i] % kSessionObjectBit);
     const std::lock_guard lock(mutex_);
     seen_.push_back(text);
     if (refused_ != CKR_OK && request.init != 0) answer = {.init_rv = refused_};
@@ -191,7 +192,8 @@ TEST_F(Coalesce, PartsThatFailLateGiveTheirCode) {
   EXPECT_EQ(init(kKey, CKM_ECDSA_SHA256), CKR_OK);
   CK_BYTE part[4] = {}, signature[kLength];
   EXPECT_EQ(C_SignUpdate(session_, part, sizeof part), CKR_OK);
-  proxyd_.on(number_of<&F::C_SignUpdate>(), [](const Request&) { return FakeProxyd::Answer{.rv = CKR_DEVICE_REMOVED}; });
+  proxyd_.on(number_of<&F::C_SignUpdate>(),
+             [](const Request&) { return FakeProxyd::Answer{.rv = CKR_DEVICE_REMOVED}; });
   EXPECT_EQ(C_SignUpdate(session_, part, sizeof part), CKR_OK);
   length_ = sizeof signature;
   EXPECT_EQ(C_SignFinal(session_, signature, &length_), CKR_DEVICE_REMOVED);
@@ -294,7 +296,8 @@ TEST_F(Coalesce, AClosedSessionTakesWhatWaitsWithIt) {
 
 TEST_F(Coalesce, ASessionObjectMayEndWithAnotherSession) {
   const CK_SESSION_HANDLE other = open_session();
-  proxyd_.on(number_of<&F::C_CreateObject>(), [](const Request&) { return FakeProxyd::Answer{.handles = {kSessionKey}}; });
+  proxyd_.on(number_of<&F::C_CreateObject>(),
+             [](const Request&) { return FakeProxyd::Answer{.handles = {kSessionKey}}; });
   CK_OBJECT_HANDLE key = 0;
   EXPECT_EQ(C_CreateObject(other, nullptr, 0, &key), CKR_OK);
   EXPECT_EQ(init(kSessionKey), CKR_OK);

@@ -1,4 +1,5 @@
 #include "shim/config.h"
+#include "tests/places.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -19,8 +20,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using Lines = std::vector<std::string>;
 
-const std::string kEndpointExpected =
-    "(expected \"unix:/path\" or \"tcp:127.0.0.1:port\" (loopback addresses only)";
+const std::string kEndpointExpected = "(expected \"unix:/path\" or \"tcp:127.0.0.1:port\" (loopback addresses only)";
 
 Lines problems_of(const std::string& text) {
   Lines lines;
@@ -30,9 +30,7 @@ Lines problems_of(const std::string& text) {
   return lines;
 }
 
-ShimEndpoint unix_endpoint(const std::string& path) {
-  return {path, {}};
-}
+ShimEndpoint unix_endpoint(const std::string& path) { return {path, {}}; }
 
 TEST(ShimConfig, HasTheDocumentedDefaults) {
   const ShimConfig config = load_shim_config({});
@@ -65,8 +63,7 @@ TEST(ShimConfig, ReadsEveryKey) {
 }
 
 TEST(ShimConfig, OneEndpointNeedsNoList) {
-  EXPECT_EQ(parse_shim_config("endpoint = \"unix:/a\"", "s.toml", {})->endpoints,
-            std::vector{unix_endpoint("/a")});
+  EXPECT_EQ(parse_shim_config("endpoint = \"unix:/a\"", "s.toml", {})->endpoints, std::vector{unix_endpoint("/a")});
 }
 
 TEST(ShimConfig, SaysWhatIsWrongWithEachKey) {
@@ -89,27 +86,23 @@ TEST(ShimConfig, SaysWhatIsWrongWithEachKey) {
                    "s.toml:2:19: \"connect_timeout\" is an integer (expected a duration from \"1ms\" to "
                    "\"1d\", in ms, "
                    "s, m, h or d)"}));
-  EXPECT_EQ(
-      problems_of("on_unreachable = \"failed\"\nfork = \"yes\"\n"),
-      (Lines{"s.toml:1:18: \"on_unreachable\" is \"failed\" (expected \"empty\" or \"fail\"); did you mean "
-             "\"fail\"?",
-             "s.toml:2:8: \"fork\" is \"yes\" (expected \"inherit\" or \"strict\")"}));
-  EXPECT_EQ(
-      problems_of("log = \"sterr\"\nlog_level = \"loud\"\n"),
-      (Lines{"s.toml:1:7: \"log\" is \"sterr\" (expected \"off\", \"stderr\", \"syslog\" or \"file:/path\"); "
-             "did "
-             "you mean \"stderr\"?",
-             "s.toml:2:13: \"log_level\" is \"loud\" (expected \"trace\", \"debug\", \"info\", \"warning\", "
-             "\"error\" or \"off\")"}));
-  EXPECT_EQ(
-      problems_of("colour = false\n"),
-      Lines{
-          "s.toml:1:1: unknown key \"colour\" (known: endpoint, connect_timeout, deadline, on_unreachable, "
-          "fork, remember, coalesce, shared_memory, spin, log, log_level)"});
+  EXPECT_EQ(problems_of("on_unreachable = \"failed\"\nfork = \"yes\"\n"),
+            (Lines{"s.toml:1:18: \"on_unreachable\" is \"failed\" (expected \"empty\" or \"fail\"); did you mean "
+                   "\"fail\"?",
+                   "s.toml:2:8: \"fork\" is \"yes\" (expected \"inherit\" or \"strict\")"}));
+  EXPECT_EQ(problems_of("log = \"sterr\"\nlog_level = \"loud\"\n"),
+            (Lines{"s.toml:1:7: \"log\" is \"sterr\" (expected \"off\", \"stderr\", \"syslog\" or \"file:/path\"); "
+                   "did "
+                   "you mean \"stderr\"?",
+                   "s.toml:2:13: \"log_level\" is \"loud\" (expected \"trace\", \"debug\", \"info\", \"warning\", "
+                   "\"error\" or \"off\")"}));
+  EXPECT_EQ(problems_of("colour = false\n"),
+            Lines{"s.toml:1:1: unknown key \"colour\" (known: endpoint, connect_timeout, deadline, on_unreachable, "
+                  "fork, remember, coalesce, shared_memory, spin, log, log_level)"});
 }
 
 std::string text_of(const std::string& path) {
-  std::ifstream stream(std::string(P11TEST_SOURCE_DIR) + '/' + path);
+  std::ifstream stream(source_dir() + '/' + path);
   EXPECT_TRUE(stream) << path;
   return {std::istreambuf_iterator<char>(stream), {}};
 }
@@ -180,9 +173,7 @@ TEST(ShimEndpoint, RefusesWhatNobodyCanConnectTo) {
 }
 
 // The environment that the shim is told of.
-char* no_variable(const char*) {
-  return nullptr;
-}
+char* no_variable(const char*) { return nullptr; }
 char* each_variable(const char* name) {
   static char home[] = "/home/a", conf[] = "/c.toml", endpoint[] = "unix:/e", log[] = "debug";
   if (std::strcmp(name, "HOME") == 0) return home;
@@ -259,19 +250,17 @@ TEST_F(ShimConfigFiles, ThatAreBrokenCostOneLineAndAreIgnoredWhole) {
   write(sources_.system_file, "deadline = \"1s\"\n");
   write(sources_.user_file, "deadline = \"2s\"\nfork = 1\nx = 2\n");
   const ShimConfig config = load_shim_config(sources_);
-  EXPECT_EQ(config.problems,
-            Lines{sources_.user_file + ":2:8: \"fork\" is an integer (expected \"inherit\" or "
-                                       "\"strict\") (and 1 more); the file is ignored"});
+  EXPECT_EQ(config.problems, Lines{sources_.user_file + ":2:8: \"fork\" is an integer (expected \"inherit\" or "
+                                                        "\"strict\") (and 1 more); the file is ignored"});
   EXPECT_EQ(config.deadline, seconds(1));
   EXPECT_EQ(config.fork, ForkMode::inherit);
 }
 
 TEST_F(ShimConfigFiles, ThatAreNotTomlAreIgnored) {
   write(sources_.system_file, "<xml/>\n");
-  EXPECT_EQ(
-      load_shim_config(sources_).problems,
-      Lines{sources_.system_file + ":1:1: syntax error: root table: expected keys, tables, whitespace or "
-                                   "comments, saw '<'; the file is ignored"});
+  EXPECT_EQ(load_shim_config(sources_).problems,
+            Lines{sources_.system_file + ":1:1: syntax error: root table: expected keys, tables, whitespace or "
+                                         "comments, saw '<'; the file is ignored"});
 }
 
 TEST_F(ShimConfigFiles, ThatAreNoFilesAreIgnored) {
@@ -308,15 +297,12 @@ ShimConfig with_endpoint(const std::string& text) {
   return load_shim_config(sources);
 }
 
-TEST(EndpointVariable, MayNameSeveral) {
-  EXPECT_EQ(with_endpoint("unix:/a,tcp:127.0.0.1:5").endpoints.size(), 2u);
-}
+TEST(EndpointVariable, MayNameSeveral) { EXPECT_EQ(with_endpoint("unix:/a,tcp:127.0.0.1:5").endpoints.size(), 2u); }
 
 TEST(EndpointVariable, IsIgnoredIfWrong) {
   for (const std::string text : {"/a", "unix:/a,", ",", "unix:/a,x"}) {
     const ShimConfig config = with_endpoint(text);
-    EXPECT_EQ(config.problems,
-              Lines{"P11SHIM_ENDPOINT is \"" + text + "\" " + kEndpointExpected + "); it is ignored"});
+    EXPECT_EQ(config.problems, Lines{"P11SHIM_ENDPOINT is \"" + text + "\" " + kEndpointExpected + "); it is ignored"});
     EXPECT_EQ(config.endpoints, ShimConfig{}.endpoints);
   }
 }
@@ -342,10 +328,9 @@ TEST(LogVariable, IsALevelASinkOrBoth) {
 TEST(LogVariable, IsIgnoredIfWrong) {
   for (const std::string text : {"loud", "debug:", "debug:x", "file:x", ":stderr", "file:"}) {
     const ShimConfig config = with_log(text);
-    EXPECT_EQ(config.problems,
-              Lines{"P11SHIM_LOG is \"" + text +
-                    "\" (expected a level, one of \"off\", \"stderr\", \"syslog\" or \"file:/path\", "
-                    "or both such as \"debug:stderr\"); it is ignored"});
+    EXPECT_EQ(config.problems, Lines{"P11SHIM_LOG is \"" + text +
+                                     "\" (expected a level, one of \"off\", \"stderr\", \"syslog\" or \"file:/path\", "
+                                     "or both such as \"debug:stderr\"); it is ignored"});
     EXPECT_EQ(config.log.kind, ShimLogSink::Kind::syslog);
   }
 }

@@ -105,9 +105,7 @@ struct Malformed {
   const char* name;
   FakeProxyd::Answer answer;
 };
-void PrintTo(const Malformed& malformed, std::ostream* to) {
-  *to << malformed.name;
-}
+void PrintTo(const Malformed& malformed, std::ostream* to) { *to << malformed.name; }
 class MalformedReplies : public Connections, public ::testing::WithParamInterface<Malformed> {};
 
 TEST_P(MalformedReplies, AreADeviceErrorAndTouchNothing) {
@@ -124,8 +122,7 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(Malformed{"OfAnotherRequest", {.body = kEight, .id_offset = 1}},
                       Malformed{"WithTooFewBytes", {.body = {0xc4, 1, 9}}},
                       Malformed{"WithTooManyBytes", {.body = {0xc4, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9}}},
-                      Malformed{"WithoutBody", {.body = {}}},
-                      Malformed{"WithAnEmptyFrame", {.raw = {0, 0, 0, 0}}},
+                      Malformed{"WithoutBody", {.body = {}}}, Malformed{"WithAnEmptyFrame", {.raw = {0, 0, 0, 0}}},
                       Malformed{"WithAnotherKindOfFrame", {.raw = {2, 0, 0, 0, 0x91, 5}}},
                       Malformed{"WithAnEndlessFrame", {.raw = {0xff, 0xff, 0xff, 0xff, 0x98}}},
                       Malformed{"WithBytesBehindTheFrame", {.raw = {1, 0, 0, 0, 0x98, 0x02}}},
@@ -183,8 +180,7 @@ TEST_F(Connections, MessageFunctionsCarryTheMechanismOfTheirInit) {
   CK_BYTE iv[12] = {}, tag[16] = {};
   CK_GCM_MESSAGE_PARAMS parameter{iv, sizeof iv, 0, CKG_NO_GENERATE, tag, 128};
   const auto begin = [&](CK_SESSION_HANDLE which) {
-    EXPECT_EQ(C_EncryptMessageBegin(which, &parameter, sizeof parameter, nullptr, 0),
-              CKR_OPERATION_NOT_INITIALIZED);
+    EXPECT_EQ(C_EncryptMessageBegin(which, &parameter, sizeof parameter, nullptr, 0), CKR_OPERATION_NOT_INITIALIZED);
   };
   CK_MECHANISM gcm{CKM_AES_GCM, nullptr, 0};
   FakeProxyd::Answer accepted;

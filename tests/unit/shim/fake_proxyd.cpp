@@ -94,8 +94,7 @@ void FakeProxyd::start() {
   address.sun_family = AF_UNIX;
   path().copy(address.sun_path, sizeof address.sun_path - 1);
   unlink(address.sun_path);
-  if (bind(listener_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
-      listen(listener_, 64) != 0)
+  if (bind(listener_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 || listen(listener_, 64) != 0)
     throw std::runtime_error("cannot listen on " + path());
   // Signals are for the test's own threads: the threads started here, and those that they start, block them
   // all.
@@ -197,7 +196,8 @@ void FakeProxyd::serve(Connection& connection) {
 
 GenerationPage& FakeProxyd::share_generations() {
   page_descriptor_ = memfd_create("generations", MFD_CLOEXEC);
-  if (page_descriptor_ < 0 || ftruncate(page_descriptor_, sizeof(GenerationPage)) != 0) throw std::runtime_error("no memory to share");
+  if (page_descriptor_ < 0 || ftruncate(page_descriptor_, sizeof(GenerationPage)) != 0)
+    throw std::runtime_error("no memory to share");
   void* memory = mmap(nullptr, sizeof(GenerationPage), PROT_READ | PROT_WRITE, MAP_SHARED, page_descriptor_, 0);
   if (memory == MAP_FAILED) throw std::runtime_error("no memory to share");
   page_ = new (memory) GenerationPage{};
@@ -229,14 +229,11 @@ void FakeProxyd::greet(int descriptor, const Hello& hello) {
     const auto parent = applications_.find(hello.parent);
     const bool is_child = parent != applications_.end() && parent->second == hello.secret;
     welcome.resumed = known != applications_.end() || is_child;
-    if (known == applications_.end())
-      applications_[hello.instance] = next_secret();
-    else if (known->second != hello.secret)
-      welcome.rv = CKR_GENERAL_ERROR;
+    if (known == applications_.end()) applications_[hello.instance] = next_secret();
+    else if (known->second != hello.secret) welcome.rv = CKR_GENERAL_ERROR;
     welcome.secret = applications_[hello.instance];
     if (on_hello_) on_hello_(hello, welcome);
-    greetings_.push_back(
-        {hello.instance, hello.secret, hello.parent, std::string(hello.program), welcome.resumed});
+    greetings_.push_back({hello.instance, hello.secret, hello.parent, std::string(hello.program), welcome.resumed});
   }
   Buffer out;
   write_welcome(out, welcome);

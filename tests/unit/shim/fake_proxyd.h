@@ -64,8 +64,7 @@ class FakeProxyd {
   void hang_up();
 
   [[nodiscard]] std::vector<Greeting> greetings() const;
-  [[nodiscard]] std::vector<std::uint64_t> restored()
-      const;  // sessions that were opened again by their handles
+  [[nodiscard]] std::vector<std::uint64_t> restored() const;  // sessions that were opened again by their handles
   [[nodiscard]] std::size_t goodbyes() const;
   [[nodiscard]] std::size_t open_connections() const;
   [[nodiscard]] std::size_t calls(std::uint32_t call) const;

@@ -168,8 +168,7 @@ TEST_F(Fork, ChildrenForkedInTheMiddleOfOtherThreadsCallsWork) {
       }
     });
   for (int i = 0; i < 50; ++i)
-    EXPECT_EQ(in_child([&] { return random(session_) == CKR_OK && C_Finalize(nullptr) == CKR_OK ? 0 : 1; }),
-              0);
+    EXPECT_EQ(in_child([&] { return random(session_) == CKR_OK && C_Finalize(nullptr) == CKR_OK ? 0 : 1; }), 0);
   done = true;
   for (std::thread& thread : threads) thread.join();
 }

@@ -5,16 +5,10 @@
 namespace p11shim {
 namespace {
 
-CK_RV create(CK_VOID_PTR_PTR) {
-  return CKR_FUNCTION_FAILED;
-}
-CK_RV use(CK_VOID_PTR) {
-  return CKR_FUNCTION_FAILED;
-}
+CK_RV create(CK_VOID_PTR_PTR) { return CKR_FUNCTION_FAILED; }
+CK_RV use(CK_VOID_PTR) { return CKR_FUNCTION_FAILED; }
 
-TEST(InitializeArgs, NoneAreFine) {
-  EXPECT_EQ(check_initialize_args(nullptr), CKR_OK);
-}
+TEST(InitializeArgs, NoneAreFine) { EXPECT_EQ(check_initialize_args(nullptr), CKR_OK); }
 
 TEST(InitializeArgs, CallbacksComeTogetherOrNotAtAllWhateverTheFlags) {
   for (CK_FLAGS flags = 0; flags < 8; ++flags)

@@ -12,15 +12,12 @@ namespace {
 
 CK_UTF8CHAR kName[] = "PKCS 11";
 
-CK_INTERFACE_PTR interface_of(CK_UTF8CHAR_PTR name, CK_VERSION_PTR version, CK_FLAGS flags,
-                              CK_RV expected = CKR_OK) {
+CK_INTERFACE_PTR interface_of(CK_UTF8CHAR_PTR name, CK_VERSION_PTR version, CK_FLAGS flags, CK_RV expected = CKR_OK) {
   CK_INTERFACE_PTR interface = nullptr;
   EXPECT_EQ(C_GetInterface(name, version, &interface, flags), expected);
   return interface;
 }
-CK_VERSION version_of(CK_INTERFACE_PTR interface) {
-  return *static_cast<CK_VERSION*>(interface->pFunctionList);
-}
+CK_VERSION version_of(CK_INTERFACE_PTR interface) { return *static_cast<CK_VERSION*>(interface->pFunctionList); }
 
 TEST(Interfaces, TheFunctionListIs240) {
   CK_FUNCTION_LIST_PTR list = nullptr;
@@ -42,8 +39,7 @@ TEST(Interfaces, FunctionListsHoldTheExportedFunctions) {
     EXPECT_EQ(reinterpret_cast<void*>(list30.*C::member), exported) << C::name;
     if (C::number >= kFirst30Call) return;
     // A 2.40 list begins like a 3.0 list.
-    const auto offset =
-        reinterpret_cast<const char*>(&(list30.*C::member)) - reinterpret_cast<const char*>(&list30);
+    const auto offset = reinterpret_cast<const char*>(&(list30.*C::member)) - reinterpret_cast<const char*>(&list30);
     EXPECT_EQ(*reinterpret_cast<void**>(reinterpret_cast<char*>(list) + offset), exported) << C::name;
   });
   dlclose(library);
@@ -58,8 +54,7 @@ TEST(Interfaces, TheListHasBothAndTheNewestFirst) {
   EXPECT_EQ(C_GetInterfaceList(list, &count), CKR_BUFFER_TOO_SMALL);
   EXPECT_EQ(count, 2u);
   ASSERT_EQ(C_GetInterfaceList(list, &count), CKR_OK);
-  for (CK_INTERFACE& interface : list)
-    EXPECT_STREQ(reinterpret_cast<char*>(interface.pInterfaceName), "PKCS 11");
+  for (CK_INTERFACE& interface : list) EXPECT_STREQ(reinterpret_cast<char*>(interface.pInterfaceName), "PKCS 11");
   EXPECT_EQ(version_of(&list[0]).major, 3);
   EXPECT_EQ(version_of(&list[1]).major, 2);
   EXPECT_EQ(C_GetInterfaceList(list, nullptr), CKR_ARGUMENTS_BAD);

@@ -96,7 +96,8 @@ class RememberedTest : public ShimTest {
       const CK_ATTRIBUTE_TYPE type = in.uint();
       const CK_ULONG object_class = 3;
       if (type == CKA_LABEL) write_value(to, type, std::span(reinterpret_cast<const std::uint8_t*>("abc"), 3));
-      if (type == CKA_CLASS) write_value(to, type, {reinterpret_cast<const std::uint8_t*>(&object_class), sizeof object_class});
+      if (type == CKA_CLASS)
+        write_value(to, type, {reinterpret_cast<const std::uint8_t*>(&object_class), sizeof object_class});
     }
     if (pairs.empty()) return {};
     out.uint(object);
@@ -293,7 +294,8 @@ TEST_F(RememberedTest, ClosedSessionsAreGivenOutAgain) {
     return FakeProxyd::Answer{.rv = CKR_SESSION_HANDLE_INVALID};
   });
   const CK_SESSION_HANDLE again = open_session();
-  for (const CK_SESSION_HANDLE handle : {handles[0], handles[2], again}) EXPECT_EQ(random(handle), CKR_SESSION_HANDLE_INVALID);
+  for (const CK_SESSION_HANDLE handle : {handles[0], handles[2], again})
+    EXPECT_EQ(random(handle), CKR_SESSION_HANDLE_INVALID);
   EXPECT_GT(named[0], kSessionObjectBit) << "no session has such a handle";
   EXPECT_GT(named[1], kSessionObjectBit);
   EXPECT_EQ(named[2], handles[0]) << "what proxyd calls it";
@@ -310,7 +312,8 @@ TEST_F(RememberedTest, WhereSessionsCountTheClosedOnesAreClosed) {
 }
 
 TEST_F(RememberedTest, ASessionWithObjectsIsClosed) {
-  proxyd_.on(number_of<&F::C_CreateObject>(), [](const Request&) { return FakeProxyd::Answer{.handles = {kSessionObjectBit | 1}}; });
+  proxyd_.on(number_of<&F::C_CreateObject>(),
+             [](const Request&) { return FakeProxyd::Answer{.handles = {kSessionObjectBit | 1}}; });
   const CK_SESSION_HANDLE session = open_session();
   CK_OBJECT_HANDLE object = 0;
   EXPECT_EQ(C_CreateObject(session, nullptr, 0, &object), CKR_OK);

@@ -19,9 +19,7 @@ class ShimTest : public ::testing::Test {
   // Each test has a configuration of its own; `more` are lines of TOML.
   void configure(const std::string& more = {}) {
     const std::string file = proxyd_.path() + ".toml";
-    std::ofstream(file) << "endpoint = \"" << proxyd_.endpoint() << "\"\nlog = \"file:" << log_path()
-                        << "\"\n"
-                        << more;
+    std::ofstream(file) << "endpoint = \"" << proxyd_.endpoint() << "\"\nlog = \"file:" << log_path() << "\"\n" << more;
     setenv("P11SHIM_CONF", file.c_str(), 1);
     unsetenv("P11SHIM_ENDPOINT");
     unsetenv("P11SHIM_COALESCE");

@@ -100,9 +100,7 @@ struct Refusal {
   const char* reason;
 };
 class Refused : public Unreachable, public ::testing::WithParamInterface<Refusal> {};
-void PrintTo(const Refusal& refusal, std::ostream* to) {
-  *to << refusal.name;
-}
+void PrintTo(const Refusal& refusal, std::ostream* to) { *to << refusal.name; }
 
 TEST_P(Refused, IsAsGoodAsUnreachableAndTheLogSaysWhy) {
   proxyd_.on_hello([](const Hello&, Welcome& welcome) { GetParam().change(welcome); });
@@ -113,19 +111,18 @@ TEST_P(Refused, IsAsGoodAsUnreachableAndTheLogSaysWhy) {
   ASSERT_EQ(lines.size(), 1u);
   EXPECT_NE(lines[0].find(GetParam().reason), std::string::npos) << lines[0];
 }
-INSTANTIATE_TEST_SUITE_P(
-    Unreachable, Refused,
-    ::testing::Values(Refusal{"ByProxyd",
-                              [](Welcome& welcome) {
-                                welcome.rv = CKR_DEVICE_ERROR;
-                                welcome.reason = "too many applications";
-                              },
-                              "refused: \"too many applications\""},
-                      Refusal{"ForAnotherTable", [](Welcome& welcome) { ++welcome.fingerprint; },
-                              "it is of another version"},
-                      Refusal{"ForAnotherProtocol", [](Welcome& welcome) { ++welcome.version; },
-                              "it is of another version"}),
-    [](const auto& test) { return test.param.name; });
+INSTANTIATE_TEST_SUITE_P(Unreachable, Refused,
+                         ::testing::Values(Refusal{"ByProxyd",
+                                                   [](Welcome& welcome) {
+                                                     welcome.rv = CKR_DEVICE_ERROR;
+                                                     welcome.reason = "too many applications";
+                                                   },
+                                                   "refused: \"too many applications\""},
+                                           Refusal{"ForAnotherTable", [](Welcome& welcome) { ++welcome.fingerprint; },
+                                                   "it is of another version"},
+                                           Refusal{"ForAnotherProtocol", [](Welcome& welcome) { ++welcome.version; },
+                                                   "it is of another version"}),
+                         [](const auto& test) { return test.param.name; });
 
 }  // namespace
 }  // namespace p11shim

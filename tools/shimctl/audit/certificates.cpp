@@ -62,20 +62,16 @@ void audit_certificates(const std::vector<AuditedObject>& objects, const AuditTi
     const ASN1_TIME* end = X509_get0_notAfter(certificate.get());
     std::time_t soon = time.now + static_cast<std::time_t>(time.days) * 86'400;
     std::time_t now = time.now;
-    if (X509_cmp_time(end, &now) < 0)
-      find("certificate-expired", object, "ended " + date_of(end));
-    else if (X509_cmp_time(end, &soon) < 0)
-      find("certificate-expires", object, "ends " + date_of(end));
+    if (X509_cmp_time(end, &now) < 0) find("certificate-expired", object, "ended " + date_of(end));
+    else if (X509_cmp_time(end, &soon) < 0) find("certificate-expires", object, "ends " + date_of(end));
     const int signature = X509_get_signature_nid(certificate.get());
     int digest = NID_undef;
     OBJ_find_sigid_algs(signature, &digest, nullptr);
     if (digest == NID_md5 || digest == NID_sha1) find("certificate-weak", object, OBJ_nid2sn(signature));
     EVP_PKEY* pkey = X509_get0_pubkey(certificate.get());
     if (pkey != nullptr && EVP_PKEY_get_security_bits(pkey) < kSecurityBits)
-      find("certificate-weak", object,
-           std::to_string(EVP_PKEY_get_security_bits(pkey)) + " bits of security");
-    const bool known =
-        private_keys.contains(key) || (!object.id().empty() && private_ids.contains(object.id()));
+      find("certificate-weak", object, std::to_string(EVP_PKEY_get_security_bits(pkey)) + " bits of security");
+    const bool known = private_keys.contains(key) || (!object.id().empty() && private_ids.contains(object.id()));
     if (!known && X509_check_ca(certificate.get()) == 0)
       find("certificate-alone", object, "its private key is not here");
   }

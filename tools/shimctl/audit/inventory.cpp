@@ -49,8 +49,8 @@ constexpr std::array<CK_ATTRIBUTE_TYPE, 33> kOfKeys{CKA_CLASS,
                                                     CKA_MODIFIABLE,
                                                     CKA_ALWAYS_AUTHENTICATE,
                                                     CKA_KEY_GEN_MECHANISM};
-constexpr std::array<CK_ATTRIBUTE_TYPE, 8> kOfCertificates{
-    CKA_CLASS, CKA_LABEL, CKA_ID, CKA_CERTIFICATE_TYPE, CKA_SUBJECT, CKA_VALUE, CKA_TOKEN, CKA_TRUSTED};
+constexpr std::array<CK_ATTRIBUTE_TYPE, 8> kOfCertificates{CKA_CLASS,   CKA_LABEL, CKA_ID,    CKA_CERTIFICATE_TYPE,
+                                                           CKA_SUBJECT, CKA_VALUE, CKA_TOKEN, CKA_TRUSTED};
 
 // What stands for an object in a snapshot besides its size and kind.
 constexpr std::array<CK_ATTRIBUTE_TYPE, 22> kCompared{CKA_SIGN,
@@ -85,8 +85,7 @@ void name_objects(std::vector<AuditedObject>& objects) {
   std::map<std::string, std::size_t> seen;
   for (AuditedObject& object : objects) {
     object.identity = class_name(object.object_class) + " " + object.label() + " " + hex(object.id());
-    if (const auto count = ++seen[object.identity]; count > 1)
-      object.identity += " #" + std::to_string(count);
+    if (const auto count = ++seen[object.identity]; count > 1) object.identity += " #" + std::to_string(count);
   }
 }
 
@@ -106,8 +105,7 @@ void join_halves(std::vector<AuditedObject>& objects) {
 
 std::vector<AuditedObject> take_inventory(const Invocation& invocation, const Session& session) {
   std::vector<std::pair<CK_OBJECT_CLASS, CK_OBJECT_HANDLE>> found;
-  for (const CK_OBJECT_CLASS object_class :
-       {CKO_PRIVATE_KEY, CKO_SECRET_KEY, CKO_PUBLIC_KEY, CKO_CERTIFICATE})
+  for (const CK_OBJECT_CLASS object_class : {CKO_PRIVATE_KEY, CKO_SECRET_KEY, CKO_PUBLIC_KEY, CKO_CERTIFICATE})
     for (const auto handle : session.find(Template().set(CKA_CLASS, object_class).set(CKA_TOKEN, true)))
       found.emplace_back(object_class, handle);
   Progress progress(invocation, "reading keys", found.size(), "objects");
@@ -117,8 +115,7 @@ std::vector<AuditedObject> take_inventory(const Invocation& invocation, const Se
     const bool certificate = object_class == CKO_CERTIFICATE;
     object.attributes = certificate ? session.read(handle, kOfCertificates) : session.read(handle, kOfKeys);
     object.type = object.attributes.number(CKA_KEY_TYPE).value_or(CKK_VENDOR_DEFINED);
-    if (object_class == CKO_PRIVATE_KEY || object_class == CKO_PUBLIC_KEY)
-      object.public_key = spki(object.attributes);
+    if (object_class == CKO_PRIVATE_KEY || object_class == CKO_PUBLIC_KEY) object.public_key = spki(object.attributes);
     objects.push_back(std::move(object));
     progress.advance(1);
   }

@@ -23,8 +23,7 @@ constexpr unsigned long kExponent = 65537;
 
 class KeyAudit {
  public:
-  KeyAudit(const std::vector<AuditedObject>& objects, const AuditTime& time,
-           std::vector<KeyFinding>& findings)
+  KeyAudit(const std::vector<AuditedObject>& objects, const AuditTime& time, std::vector<KeyFinding>& findings)
       : objects_(objects), time_(time), findings_(findings) {
     extractable_ = std::count_if(objects.begin(), objects.end(), [](const AuditedObject& object) {
       return object.is_secret() && object.attributes.is(CKA_EXTRACTABLE);
@@ -53,21 +52,17 @@ class KeyAudit {
     const auto size = key_size(object_->attributes);
     const auto* bits = size.get_if<std::uint64_t>();
     switch (object_->type) {
-      case CKK_RSA:
-        return rsa(bits == nullptr ? 0 : *bits);
-      case CKK_EC:
-        return curve();
+      case CKK_RSA: return rsa(bits == nullptr ? 0 : *bits);
+      case CKK_EC: return curve();
       case CKK_DES:
       case CKK_RC2:
       case CKK_RC4:
       case CKK_CAST:
       case CKK_CAST3:
       case CKK_CAST128:
-      case CKK_DSA:
-        return find("weak-algorithm", key_type_name(object_->type));
+      case CKK_DSA: return find("weak-algorithm", key_type_name(object_->type));
       case CKK_DES2:
-      case CKK_DES3:
-        return find("triple-des", key_type_name(object_->type));
+      case CKK_DES3: return find("triple-des", key_type_name(object_->type));
       default:
         if (object_->object_class == CKO_SECRET_KEY && bits != nullptr && *bits < kSecretBits)
           find("secret-too-short", std::to_string(*bits) + " bits");
@@ -87,11 +82,10 @@ class KeyAudit {
   void curve() {
     const auto params = object_->attributes.bytes(CKA_EC_PARAMS).value_or("");
     const int nid = curve_nid(params);
-    const std::unique_ptr<EC_GROUP, void (*)(EC_GROUP*)> group(
-        nid == 0 ? nullptr : EC_GROUP_new_by_curve_name(nid), EC_GROUP_free);
+    const std::unique_ptr<EC_GROUP, void (*)(EC_GROUP*)> group(nid == 0 ? nullptr : EC_GROUP_new_by_curve_name(nid),
+                                                               EC_GROUP_free);
     if (group != nullptr && EC_GROUP_order_bits(group.get()) < kCurveBits)
-      find("weak-curve",
-           curve_name(params) + ", " + std::to_string(EC_GROUP_order_bits(group.get())) + " bits");
+      find("weak-curve", curve_name(params) + ", " + std::to_string(EC_GROUP_order_bits(group.get())) + " bits");
   }
 
   void protection() {
@@ -99,13 +93,11 @@ class KeyAudit {
     const auto extractable = object_->attributes.truth(CKA_EXTRACTABLE);
     const auto never = object_->attributes.truth(CKA_NEVER_EXTRACTABLE);
     const auto locked = object_->attributes.truth(CKA_PRIVATE);
-    if (extractable == true && sensitive == false)
-      find("not-sensitive", "its value can be read");
+    if (extractable == true && sensitive == false) find("not-sensitive", "its value can be read");
     else if (extractable == true)
       find("extractable", is(CKA_WRAP_WITH_TRUSTED) ? "by trusted keys" : "by any key that wraps",
            is(CKA_WRAP_WITH_TRUSTED) ? "info" : "");
-    else if (never == false)
-      find("was-extractable", is(CKA_LOCAL) ? "was extractable once" : "was made elsewhere");
+    else if (never == false) find("was-extractable", is(CKA_LOCAL) ? "was extractable once" : "was made elsewhere");
     if (locked == false) find("not-private", "used without a login");
   }
 

@@ -32,8 +32,7 @@ Snapshot snapshot(const std::vector<AuditedObject>& objects, const std::vector<K
 std::string snapshot_text(const Snapshot& snapshot) {
   json objects = json::array(), findings = json::array();
   for (const auto& [identity, object] : snapshot.objects) objects.push_back(object);
-  for (const auto& [rule, identity] : snapshot.found)
-    findings.push_back({{"rule", rule}, {"identity", identity}});
+  for (const auto& [rule, identity] : snapshot.found) findings.push_back({{"rule", rule}, {"identity", identity}});
   const json all{{"schema", kSchema},
                  {"data",
                   {{"token", snapshot.token},
@@ -47,17 +46,13 @@ std::string snapshot_text(const Snapshot& snapshot) {
 Snapshot read_snapshot(const Invocation& invocation, const std::string& file) {
   const json all = json::parse(read_file(invocation, file, kLargest, "a snapshot"), nullptr, false);
   const auto refuse = [&]() -> Failure {
-    return {ExitCode::kConfiguration, in_quotes(file) + " is no snapshot of audit keys",
-            "--snapshot FILE writes one"};
+    return {ExitCode::kConfiguration, in_quotes(file) + " is no snapshot of audit keys", "--snapshot FILE writes one"};
   };
   if (!all.is_object() || all.value("schema", json()) != kSchema || !all.contains("data")) throw refuse();
   try {
     const json& data = all.at("data");
-    Snapshot read{.token = data.at("token"),
-                  .serial = data.at("serial"),
-                  .taken = data.at("taken"),
-                  .objects = {},
-                  .found = {}};
+    Snapshot read{
+        .token = data.at("token"), .serial = data.at("serial"), .taken = data.at("taken"), .objects = {}, .found = {}};
     for (const json& object : data.at("objects")) {
       if (!object.is_object()) throw refuse();
       read.objects[object.at("identity").get<std::string>()] = object;

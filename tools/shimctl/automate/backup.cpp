@@ -30,10 +30,9 @@ constexpr std::string_view kMacMark = "\ncmac:";
 constexpr std::size_t kMacDigits = 32;
 
 constexpr std::array<CK_ATTRIBUTE_TYPE, 20> kKept{
-    CKA_CLASS,     CKA_KEY_TYPE,     CKA_LABEL,          CKA_ID,       CKA_PRIVATE,
-    CKA_SENSITIVE, CKA_EXTRACTABLE,  CKA_ENCRYPT,        CKA_DECRYPT,  CKA_SIGN,
-    CKA_VERIFY,    CKA_SIGN_RECOVER, CKA_VERIFY_RECOVER, CKA_WRAP,     CKA_UNWRAP,
-    CKA_DERIVE,    CKA_SUBJECT,      CKA_START_DATE,     CKA_END_DATE, CKA_MODIFIABLE};
+    CKA_CLASS,   CKA_KEY_TYPE, CKA_LABEL,   CKA_ID,         CKA_PRIVATE,      CKA_SENSITIVE,      CKA_EXTRACTABLE,
+    CKA_ENCRYPT, CKA_DECRYPT,  CKA_SIGN,    CKA_VERIFY,     CKA_SIGN_RECOVER, CKA_VERIFY_RECOVER, CKA_WRAP,
+    CKA_UNWRAP,  CKA_DERIVE,   CKA_SUBJECT, CKA_START_DATE, CKA_END_DATE,     CKA_MODIFIABLE};
 // The content of what is no secret.
 constexpr std::array<CK_ATTRIBUTE_TYPE, 10> kOpenContent{
     CKA_MODULUS, CKA_PUBLIC_EXPONENT, CKA_EC_PARAMS, CKA_EC_POINT,    CKA_CERTIFICATE_TYPE,
@@ -65,9 +64,8 @@ Template template_of(const json& attributes, bool to_token) {
 }
 
 json described(const ObjectAttributes& attributes, CK_OBJECT_CLASS object_class) {
-  return {{"class", class_name(object_class)},
-          {"label", attributes.text(CKA_LABEL)},
-          {"id", hex(attributes.text(CKA_ID))}};
+  return {
+      {"class", class_name(object_class)}, {"label", attributes.text(CKA_LABEL)}, {"id", hex(attributes.text(CKA_ID))}};
 }
 
 std::string fingerprint(const Session& session, CK_OBJECT_HANDLE object) {
@@ -90,8 +88,7 @@ struct Parts {
 };
 Parts parts_of(const std::string& text) {
   const auto mark = text.find(kMacMark);
-  if (mark == std::string::npos || text.size() != mark + kMacMark.size() + kMacDigits + 1 ||
-      text.back() != '\n') {
+  if (mark == std::string::npos || text.size() != mark + kMacMark.size() + kMacDigits + 1 || text.back() != '\n') {
     refuse_bundle("it is not what backup create writes");
   }
   return {.body = text.substr(0, mark + 1), .code = text.substr(mark + kMacMark.size(), kMacDigits)};
@@ -104,16 +101,13 @@ json parsed(const std::string& body) {
   return content;
 }
 
-CK_OBJECT_CLASS class_of(const json& object) {
-  return *parse_class(object["class"].get<std::string>());
-}
+CK_OBJECT_CLASS class_of(const json& object) { return *parse_class(object["class"].get<std::string>()); }
 
 }  // namespace
 
 BackupKek::BackupKek(const Session& session, const std::string& label) : session_(session) {
   key_ = find_one(session, KeySelector::parse(label), {CKO_SECRET_KEY});
-  const auto attributes =
-      session.read(key_, std::array{CKA_KEY_TYPE, CKA_WRAP, CKA_UNWRAP, CKA_SIGN, CKA_VERIFY});
+  const auto attributes = session.read(key_, std::array{CKA_KEY_TYPE, CKA_WRAP, CKA_UNWRAP, CKA_SIGN, CKA_VERIFY});
   if (attributes.number(CKA_KEY_TYPE) != CKK_AES || !attributes.is(CKA_SIGN) ||
       (!attributes.is(CKA_WRAP) && !attributes.is(CKA_UNWRAP))) {
     throw Failure(ExitCode::kPkcs11, in_quotes(label) + " cannot be a KEK",
@@ -155,14 +149,12 @@ CK_OBJECT_HANDLE BackupKek::unwrap(const std::string& wrapped, const Template& a
 }
 
 json object_entry(const Session& session, const BackupKek& kek, CK_OBJECT_HANDLE object) {
-  const auto attributes =
-      session.read(object, std::array{CKA_CLASS, CKA_LABEL, CKA_ID, CKA_EXTRACTABLE, CKA_PRIVATE});
+  const auto attributes = session.read(object, std::array{CKA_CLASS, CKA_LABEL, CKA_ID, CKA_EXTRACTABLE, CKA_PRIVATE});
   const auto object_class = attributes.number(CKA_CLASS).value_or(CKO_VENDOR_DEFINED);
   json entry = described(attributes, object_class);
   const bool secret = is_secret_class(object_class);
   if (object == kek.handle()) entry["why"] = "it is the KEK; keep it elsewhere";
-  if (secret && !attributes.is(CKA_EXTRACTABLE) && !entry.contains("why"))
-    entry["why"] = "it is not extractable";
+  if (secret && !attributes.is(CKA_EXTRACTABLE) && !entry.contains("why")) entry["why"] = "it is not extractable";
   if (object_class == CKO_DATA && attributes.is(CKA_PRIVATE)) entry["why"] = "private data cannot be wrapped";
   if (entry.contains("why")) return entry;
   entry["spki_sha256"] = object_class == CKO_SECRET_KEY ? "" : fingerprint(session, object);
@@ -190,8 +182,7 @@ std::string create_bundle(const Session& session, const BackupKek& kek, json hea
   bundle["created"] = time;
   bundle["objects"] = json::array();
   bundle["left_out"] = json::array();
-  for (const auto object_class :
-       {CKO_SECRET_KEY, CKO_PUBLIC_KEY, CKO_PRIVATE_KEY, CKO_CERTIFICATE, CKO_DATA}) {
+  for (const auto object_class : {CKO_SECRET_KEY, CKO_PUBLIC_KEY, CKO_PRIVATE_KEY, CKO_CERTIFICATE, CKO_DATA}) {
     for (const auto object : session.find(Template().set(CKA_CLASS, object_class).set(CKA_TOKEN, true)))
       add_entry(bundle, object_entry(session, kek, object));
   }
@@ -199,9 +190,7 @@ std::string create_bundle(const Session& session, const BackupKek& kek, json hea
   return body + "cmac:" + kek.mac_of(body) + "\n";
 }
 
-json bundle_head(const std::string& text) {
-  return parsed(parts_of(text).body);
-}
+json bundle_head(const std::string& text) { return parsed(parts_of(text).body); }
 
 json opened_bundle(const std::string& text, const BackupKek& kek) {
   const Parts parts = parts_of(text);
@@ -222,8 +211,7 @@ bool is_on_token(const Session& session, const json& object) {
   return !session.find(search).empty();
 }
 
-CK_OBJECT_HANDLE restore_object(const Session& session, const BackupKek& kek, const json& object,
-                                bool to_token) {
+CK_OBJECT_HANDLE restore_object(const Session& session, const BackupKek& kek, const json& object, bool to_token) {
   const Template attributes = template_of(object["attributes"], to_token);
   const auto object_class = class_of(object);
   const bool secret = is_secret_class(object_class);
@@ -231,8 +219,8 @@ CK_OBJECT_HANDLE restore_object(const Session& session, const BackupKek& kek, co
   const CK_OBJECT_HANDLE made = secret ? kek.unwrap(wrapped, attributes) : session.create(attributes);
   const auto fail = [&](const std::string& why) {
     session.module()->C_DestroyObject(session.handle(), made);
-    throw Failure(ExitCode::kNegative,
-                  in_quotes(object["label"].get<std::string>()) + " is not what it was: " + why, "");
+    throw Failure(ExitCode::kNegative, in_quotes(object["label"].get<std::string>()) + " is not what it was: " + why,
+                  "");
   };
   const auto value = object["check_value"].get<std::string>();
   if (!value.empty() && check_value(session, made) != value) fail("another check value");

@@ -17,8 +17,7 @@ using nlohmann::json;
 
 namespace {
 
-constexpr std::array kTrials{BenchAction::kSign, BenchAction::kDecrypt, BenchAction::kDerive,
-                             BenchAction::kWrap};
+constexpr std::array kTrials{BenchAction::kSign, BenchAction::kDecrypt, BenchAction::kDerive, BenchAction::kWrap};
 
 // "handle:7" is exact where labels are not.
 std::string trial(const Session& session, const BenchTest& test, CK_OBJECT_HANDLE key, bool& tried) {
@@ -67,8 +66,8 @@ void check_canary(const Session& session, const json& intent) {
   const int status = std::system(command.c_str());
   ::unsetenv("KEY");
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
-  throw Failure(ExitCode::kNegative,
-                "the check of the new key " + in_quotes(label) + " failed: " + in_quotes(command), "");
+  throw Failure(ExitCode::kNegative, "the check of the new key " + in_quotes(label) + " failed: " + in_quotes(command),
+                "");
 }
 
 }  // namespace p11shim

@@ -34,13 +34,9 @@ void fill(unsigned char* buffer, unsigned int count) {
 }
 
 // The library has none of its own that is for secrets; it also overwrites with it what it frees.
-void use_our_random() {
-  gfshare_fill_rand = &fill;
-}
+void use_our_random() { gfshare_fill_rand = &fill; }
 
-std::string checksum(const std::string& text) {
-  return hex(sha256_of(text).substr(0, 4));
-}
+std::string checksum(const std::string& text) { return hex(sha256_of(text).substr(0, 4)); }
 
 struct Share {
   std::string bundle;
@@ -75,21 +71,19 @@ Custodians Custodians::parse(const std::string& text) {
   Custodians custodians;
   char rest = 0;
   const int read = std::sscanf(text.c_str(), "%u-of-%u%c", &custodians.threshold, &custodians.shares, &rest);
-  if (read == 2 && custodians.threshold >= 2 && custodians.threshold <= custodians.shares &&
-      custodians.shares <= 255)
+  if (read == 2 && custodians.threshold >= 2 && custodians.threshold <= custodians.shares && custodians.shares <= 255)
     return custodians;
   throw Failure(ExitCode::kUsage, in_quotes(text) + " names no custodians",
                 "--custodians 2-of-3; at least 2 of at most 255");
 }
 
-std::vector<std::string> divide_secret(const Secret& secret, const Custodians& custodians,
-                                       const std::string& bundle) {
+std::vector<std::string> divide_secret(const Secret& secret, const Custodians& custodians, const std::string& bundle) {
   use_our_random();
   std::vector<unsigned char> numbers;
   for (unsigned i = 1; i <= custodians.shares; ++i) numbers.push_back(static_cast<unsigned char>(i));
   const auto size = static_cast<unsigned>(secret.size());
-  const Context context(gfshare_ctx_init_enc(numbers.data(), custodians.shares,
-                                             static_cast<unsigned char>(custodians.threshold), size));
+  const Context context(
+      gfshare_ctx_init_enc(numbers.data(), custodians.shares, static_cast<unsigned char>(custodians.threshold), size));
   if (!context) throw Failure(ExitCode::kNegative, "the secret cannot be divided", "");
   std::string copy(secret.reveal());
   gfshare_ctx_enc_setsecret(context.get(), reinterpret_cast<unsigned char*>(copy.data()));
@@ -99,9 +93,8 @@ std::vector<std::string> divide_secret(const Secret& secret, const Custodians& c
     std::string bytes(size, '\0');
     gfshare_ctx_enc_getshare(context.get(), static_cast<unsigned char>(i),
                              reinterpret_cast<unsigned char*>(bytes.data()));
-    const std::string text = std::string(kSchema) + " " + bundle + " " +
-                             std::to_string(custodians.threshold) + " " + std::to_string(i + 1) + " " +
-                             hex(bytes);
+    const std::string text = std::string(kSchema) + " " + bundle + " " + std::to_string(custodians.threshold) + " " +
+                             std::to_string(i + 1) + " " + hex(bytes);
     wipe(bytes.data(), bytes.size());
     shares.push_back(text + " " + checksum(text) + "\n");
   }

@@ -32,10 +32,10 @@ void JobRunner::check_token(const JobRecord& job) {
   const auto info = access_.module().token_info(access_.slot());
   const auto serial = padded_text(info.serialNumber);
   if (serial == job.token_serial && padded_text(info.label) == job.token_label) return;
-  throw Failure(ExitCode::kNotFound,
-                "job " + job.id + " is about token " + in_quotes(job.token_label) + ", serial " +
-                    printable(job.token_serial),
-                "choose it with --token");
+  throw Failure(
+      ExitCode::kNotFound,
+      "job " + job.id + " is about token " + in_quotes(job.token_label) + ", serial " + printable(job.token_serial),
+      "choose it with --token");
 }
 
 void JobRunner::run_steps(const std::string& job, Session& session, bool& cancelled) {

@@ -36,8 +36,7 @@ constexpr char kJobColumns[] =
 
 std::string new_id() {
   unsigned char bytes[4];
-  if (RAND_bytes(bytes, sizeof bytes) != 1)
-    throw Failure(ExitCode::kNegative, "no random numbers for a job", "");
+  if (RAND_bytes(bytes, sizeof bytes) != 1) throw Failure(ExitCode::kNegative, "no random numbers for a job", "");
   char text[16];
   std::snprintf(text, sizeof text, "%02x%02x%02x%02x", bytes[0], bytes[1], bytes[2], bytes[3]);
   return text;
@@ -57,8 +56,7 @@ std::string now_text() {
 class Journal::Statement {
  public:
   Statement(Journal& journal, const std::string& sql) : journal_(journal) {
-    if (sqlite3_prepare_v2(journal.database_, sql.c_str(), -1, &statement_, nullptr) != SQLITE_OK)
-      journal.fail();
+    if (sqlite3_prepare_v2(journal.database_, sql.c_str(), -1, &statement_, nullptr) != SQLITE_OK) journal.fail();
   }
   ~Statement() { sqlite3_finalize(statement_); }
   Statement(const Statement&) = delete;
@@ -80,13 +78,9 @@ class Journal::Statement {
   void run() { next(); }
   std::string text_at(int column) const {
     const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
-    return text == nullptr
-               ? ""
-               : std::string(text, static_cast<std::size_t>(sqlite3_column_bytes(statement_, column)));
+    return text == nullptr ? "" : std::string(text, static_cast<std::size_t>(sqlite3_column_bytes(statement_, column)));
   }
-  std::size_t number_at(int column) const {
-    return static_cast<std::size_t>(sqlite3_column_int64(statement_, column));
-  }
+  std::size_t number_at(int column) const { return static_cast<std::size_t>(sqlite3_column_int64(statement_, column)); }
   JobRecord job() const {
     return {.id = text_at(0),
             .kind = text_at(1),
@@ -109,8 +103,7 @@ class Journal::Statement {
 };
 
 std::string Journal::default_path() {
-  if (const char* chosen = std::getenv("SHIMCTL_JOURNAL"); chosen != nullptr && *chosen != '\0')
-    return chosen;
+  if (const char* chosen = std::getenv("SHIMCTL_JOURNAL"); chosen != nullptr && *chosen != '\0') return chosen;
   const char* state = std::getenv("XDG_STATE_HOME");
   const char* home = std::getenv("HOME");
   const fs::path base = state != nullptr && *state != '\0' ? fs::path(state)
@@ -218,20 +211,15 @@ std::vector<StepRecord> Journal::steps(const std::string& job) {
 
 std::map<std::string, std::int64_t> Journal::made_keys() {
   std::map<std::string, std::int64_t> made;
-  Statement statement(
-      *this,
-      "SELECT json_extract(intent, '$.id'), strftime('%s', created) FROM steps JOIN jobs ON job = id "
-      "WHERE json_extract(intent, '$.action') = 'generate' AND jobs.state = 'done'");
+  Statement statement(*this,
+                      "SELECT json_extract(intent, '$.id'), strftime('%s', created) FROM steps JOIN jobs ON job = id "
+                      "WHERE json_extract(intent, '$.action') = 'generate' AND jobs.state = 'done'");
   while (statement.next()) made[statement.text_at(0)] = static_cast<std::int64_t>(statement.number_at(1));
   return made;
 }
 
 void Journal::set_state(const std::string& job, const std::string& state, const std::string& error) {
-  Statement(*this, "UPDATE jobs SET state = ?, error = ? WHERE id = ?")
-      .text(state)
-      .text(error)
-      .text(job)
-      .run();
+  Statement(*this, "UPDATE jobs SET state = ?, error = ? WHERE id = ?").text(state).text(error).text(job).run();
 }
 
 void Journal::want_cancel(const std::string& job, bool wanted) {

@@ -44,9 +44,8 @@ struct ActionKind {
 constexpr TextKind kLabel{.longest = 512};
 const auto kStepFields = std::make_tuple(
     config_field("action", &WrittenStep::action, ActionKind{}).required(),
-    config_field("label", &WrittenStep::label, kLabel).required(),
-    config_field("type", &WrittenStep::type, kLabel), config_field("id", &WrittenStep::id, kLabel),
-    config_field("attributes", &WrittenStep::attributes, kLabel),
+    config_field("label", &WrittenStep::label, kLabel).required(), config_field("type", &WrittenStep::type, kLabel),
+    config_field("id", &WrittenStep::id, kLabel), config_field("attributes", &WrittenStep::attributes, kLabel),
     config_field("public_attributes", &WrittenStep::public_attributes, kLabel),
     config_field("to", &WrittenStep::to, kLabel),
     config_field("count", &WrittenStep::count, WholeNumberKind{1, kMostPlanSteps}),
@@ -136,8 +135,7 @@ class PlanReader {
       std::vector<std::string_view> known;
       for (const auto& [each, unused] : variables_) known.push_back(each);
       if (!variables_.contains(name))
-        throw Failure(ExitCode::kUsage,
-                      "the plan has no variable " + in_quotes(name) + did_you_mean(name, known), "");
+        throw Failure(ExitCode::kUsage, "the plan has no variable " + in_quotes(name) + did_you_mean(name, known), "");
       variables_[name] = value;
     }
   }

@@ -41,21 +41,14 @@ bool is_former(const std::string& label) {
 std::string type_text(const ObjectAttributes& attributes) {
   const std::string size = cell_text(key_size(attributes), CellStyle::kPrograms);
   switch (attributes.number(CKA_KEY_TYPE).value_or(CKK_VENDOR_DEFINED)) {
-    case CKK_RSA:
-      return "rsa:" + size;
-    case CKK_EC:
-      return "ec:" + size;
+    case CKK_RSA: return "rsa:" + size;
+    case CKK_EC: return "ec:" + size;
     case CKK_EC_EDWARDS:
-    case CKK_EC_MONTGOMERY:
-      return size;
-    case CKK_AES:
-      return "aes:" + size;
-    case CKK_GENERIC_SECRET:
-      return "generic:" + size;
-    case CKK_DES3:
-      return "des3";
-    default:
-      return {};
+    case CKK_EC_MONTGOMERY: return size;
+    case CKK_AES: return "aes:" + size;
+    case CKK_GENERIC_SECRET: return "generic:" + size;
+    case CKK_DES3: return "des3";
+    default: return {};
   }
 }
 
@@ -89,8 +82,7 @@ json canary_step(const RotatedKey& key, const RotationRule& rule, bool canary) {
 
 }  // namespace
 
-std::vector<RotatedKey> keys_to_rotate(const Session& session, const RotationRule& rule,
-                                       const KeyDates& dates) {
+std::vector<RotatedKey> keys_to_rotate(const Session& session, const RotationRule& rule, const KeyDates& dates) {
   std::vector<CK_ATTRIBUTE_TYPE> wanted(kUsages.begin(), kUsages.end());
   wanted.insert(wanted.end(),
                 {CKA_LABEL, CKA_ID, CKA_KEY_TYPE, CKA_MODULUS, CKA_EC_PARAMS, CKA_VALUE_LEN, CKA_START_DATE});
@@ -107,10 +99,8 @@ std::vector<RotatedKey> keys_to_rotate(const Session& session, const RotationRul
       key.age_s = made != dates.end() ? std::time(nullptr) - made->second : age_of(attributes);
       key.attributes = words_of(attributes);
       if (object_class == CKO_PRIVATE_KEY) {
-        const auto halves = session.find(Template()
-                                             .set(CKA_CLASS, CKO_PUBLIC_KEY)
-                                             .set(CKA_ID, attributes.text(CKA_ID))
-                                             .set(CKA_LABEL, label));
+        const auto halves = session.find(
+            Template().set(CKA_CLASS, CKO_PUBLIC_KEY).set(CKA_ID, attributes.text(CKA_ID)).set(CKA_LABEL, label));
         if (halves.size() == 1) key.public_attributes = words_of(session.read(halves.front(), wanted));
       }
       keys.push_back(std::move(key));
@@ -124,8 +114,7 @@ std::vector<RotatedKey> keys_to_rotate(const Session& session, const RotationRul
     std::sort(key.versions.begin(), key.versions.end());
     key.former = key.versions.empty() ? 0 : key.versions.back();
   }
-  std::sort(keys.begin(), keys.end(),
-            [](const RotatedKey& a, const RotatedKey& b) { return a.label < b.label; });
+  std::sort(keys.begin(), keys.end(), [](const RotatedKey& a, const RotatedKey& b) { return a.label < b.label; });
   return keys;
 }
 
@@ -141,8 +130,8 @@ std::vector<json> rotation_steps(const std::vector<RotatedKey>& keys, const Rota
     if (key.type.empty())
       throw Failure(ExitCode::kPkcs11, "a key like " + key.label + " cannot be made", "give its rule a type");
     const bool canary = i < static_cast<std::size_t>(rule.canary);
-    steps.push_back(intent_of(
-        {.action = "rename", .label = key.label, .to = key.label + "@v" + std::to_string(key.former + 1)}));
+    steps.push_back(
+        intent_of({.action = "rename", .label = key.label, .to = key.label + "@v" + std::to_string(key.former + 1)}));
     steps.push_back(intent_of({.action = "generate",
                                .label = key.label,
                                .type = key.type,

@@ -25,8 +25,7 @@ using KeyDates = std::map<std::string, std::int64_t>;
 
 // The keys whose label matches, former versions aside. Ages are those that `dates` knows, or since
 // CKA_START_DATE.
-std::vector<RotatedKey> keys_to_rotate(const Session& session, const RotationRule& rule,
-                                       const KeyDates& dates);
+std::vector<RotatedKey> keys_to_rotate(const Session& session, const RotationRule& rule, const KeyDates& dates);
 bool is_due(const RotatedKey& key, const RotationRule& rule);
 
 // Canaries first: rename, generate and try each; then the others; then what is too old is deleted.

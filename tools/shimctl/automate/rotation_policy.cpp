@@ -11,9 +11,8 @@ namespace {
 constexpr TextKind kText{.longest = 4096};
 const auto kFields = std::make_tuple(
     config_field("pattern", &RotationRule::pattern, kText).required(),
-    config_field(
-        "max_age", &RotationRule::max_age,
-        DurationKind{.shortest = std::chrono::milliseconds(0), .longest = std::chrono::hours(24 * 36525)}),
+    config_field("max_age", &RotationRule::max_age,
+                 DurationKind{.shortest = std::chrono::milliseconds(0), .longest = std::chrono::hours(24 * 36525)}),
     config_field("keep", &RotationRule::keep, WholeNumberKind{1, 1000}),
     config_field("canary", &RotationRule::canary, WholeNumberKind{0, 100'000}),
     config_field("canary_command", &RotationRule::canary_command, kText),

@@ -20,12 +20,10 @@ namespace {
 
 constexpr std::array<CK_OBJECT_CLASS, 3> kHalves{CKO_PRIVATE_KEY, CKO_SECRET_KEY, CKO_PUBLIC_KEY};
 
-std::string bytes_of(const json& hexadecimal) {
-  return parse_hex(hexadecimal.get<std::string>()).value_or("");
-}
+std::string bytes_of(const json& hexadecimal) { return parse_hex(hexadecimal.get<std::string>()).value_or(""); }
 
-std::vector<CK_OBJECT_HANDLE> find_object(const Session& session, CK_OBJECT_CLASS object_class,
-                                          const std::string& id, const std::string& label) {
+std::vector<CK_OBJECT_HANDLE> find_object(const Session& session, CK_OBJECT_CLASS object_class, const std::string& id,
+                                          const std::string& label) {
   return session.find(Template()
                           .set(CKA_CLASS, object_class)
                           .set(CKA_TOKEN, true)
@@ -45,8 +43,7 @@ json halves_of(const Session& session, const std::string& label) {
     if (!main && object_class != CKO_PUBLIC_KEY) continue;
     const auto found = find_object(session, object_class, id, name);
     if (main && found.size() != 1) {
-      throw Failure(ExitCode::kNotFound, in_quotes(label) + " has a twin with its id",
-                    "delete one of them first");
+      throw Failure(ExitCode::kNotFound, in_quotes(label) + " has a twin with its id", "delete one of them first");
     }
     if (found.size() == 1) halves.push_back({{"class", object_class}, {"id", hex(id)}, {"label", hex(name)}});
   }
@@ -55,8 +52,7 @@ json halves_of(const Session& session, const std::string& label) {
 
 void refuse_taken(const Session& session, const std::string& label) {
   for (const auto object_class : kHalves) {
-    if (session.find(Template().set(CKA_CLASS, object_class).set(CKA_LABEL, std::string_view(label))).empty())
-      continue;
+    if (session.find(Template().set(CKA_CLASS, object_class).set(CKA_LABEL, std::string_view(label))).empty()) continue;
     throw Failure(ExitCode::kNotFound, "there is a key " + in_quotes(label) + " already", "");
   }
 }
@@ -73,19 +69,15 @@ void relabel(const Session& session, const json& half, const std::string& from, 
 }
 
 std::optional<CK_OBJECT_HANDLE> one(const Session& session, const json& half) {
-  const auto found = find_object(session, half["class"].get<CK_OBJECT_CLASS>(), bytes_of(half["id"]),
-                                 bytes_of(half["label"]));
+  const auto found =
+      find_object(session, half["class"].get<CK_OBJECT_CLASS>(), bytes_of(half["id"]), bytes_of(half["label"]));
   return found.size() == 1 ? std::optional(found.front()) : std::nullopt;
 }
 
 // What a delete calls a key until it is sure.
-std::string trash_label(const std::string& job, const std::string& label) {
-  return "deleted by " + job + ": " + label;
-}
+std::string trash_label(const std::string& job, const std::string& label) { return "deleted by " + job + ": " + label; }
 
-KeyType type_of(const json& intent) {
-  return parse_key_type(intent["type"].get<std::string>());
-}
+KeyType type_of(const json& intent) { return parse_key_type(intent["type"].get<std::string>()); }
 
 std::vector<CK_OBJECT_CLASS> classes_of(const json& intent) {
   if (type_of(intent).pair) return {CKO_PRIVATE_KEY, CKO_PUBLIC_KEY};
@@ -95,8 +87,7 @@ std::vector<CK_OBJECT_CLASS> classes_of(const json& intent) {
 std::vector<CK_OBJECT_HANDLE> made_by(const Session& session, const json& intent) {
   std::vector<CK_OBJECT_HANDLE> made;
   for (const auto object_class : classes_of(intent)) {
-    const auto found =
-        find_object(session, object_class, bytes_of(intent["id"]), intent["label"].get<std::string>());
+    const auto found = find_object(session, object_class, bytes_of(intent["id"]), intent["label"].get<std::string>());
     made.insert(made.end(), found.begin(), found.end());
   }
   return made;
@@ -107,14 +98,12 @@ void generate(const Session& session, const json& intent) {
   if (before.size() == classes_of(intent).size()) return;
   for (const auto half : before) session.destroy(half);  // a crash left a part of it
   const KeyType type = type_of(intent);
-  require_mechanism(session, type.generate, CKF_GENERATE | CKF_GENERATE_KEY_PAIR,
-                    "make a key " + in_quotes(type.text));
+  require_mechanism(session, type.generate, CKF_GENERATE | CKF_GENERATE_KEY_PAIR, "make a key " + in_quotes(type.text));
   const KeyNames names{.label = intent["label"].get<std::string>(), .id = bytes_of(intent["id"])};
   make_key(session, type, names, parse_attributes({intent["attributes"].get<std::string>()}),
            parse_attributes({intent["public_attributes"].get<std::string>()}));
   if (made_by(session, intent).size() != classes_of(intent).size()) {
-    throw Failure(ExitCode::kPkcs11,
-                  "the token does not show the key " + in_quotes(names.label) + " that it made", "");
+    throw Failure(ExitCode::kPkcs11, "the token does not show the key " + in_quotes(names.label) + " that it made", "");
   }
 }
 
@@ -159,8 +148,7 @@ void set_values(const Session& session, const json& intent, const json& half, bo
     changed["id"] = hex(entry.value);
     object = one(session, changed);
   }
-  if (!object)
-    throw Failure(ExitCode::kNotFound, "the key " + intent["label"].dump() + " is not there any more", "");
+  if (!object) throw Failure(ExitCode::kNotFound, "the key " + intent["label"].dump() + " is not there any more", "");
   // Nothing is written that is there already: an attribute may have become read-only by the change itself.
   for (const auto& entry : changes.entries()) {
     std::string value;

@@ -32,8 +32,8 @@ constexpr std::array<Usage, 7> kUsages{{{BenchAction::kSign, CKA_SIGN, 0},
                                         {BenchAction::kDerive, CKA_DERIVE, 0}}};
 
 const Usage* usage_of(BenchAction action) {
-  const auto* found = std::find_if(kUsages.begin(), kUsages.end(),
-                                   [&](const Usage& usage) { return usage.action == action; });
+  const auto* found =
+      std::find_if(kUsages.begin(), kUsages.end(), [&](const Usage& usage) { return usage.action == action; });
   return found == kUsages.end() ? nullptr : found;
 }
 
@@ -46,8 +46,7 @@ bool is_type(const ObjectAttributes& attributes, const KeyType& type) {
   if (attributes.number(CKA_KEY_TYPE) != type.type) return false;
   if (!type.ec_params.empty()) {
     const auto params = attributes.text(CKA_EC_PARAMS);
-    return params == type.ec_params ||
-           (curve_nid(params) != 0 && curve_nid(params) == curve_nid(type.ec_params));
+    return params == type.ec_params || (curve_nid(params) != 0 && curve_nid(params) == curve_nid(type.ec_params));
   }
   const auto bits = std::strtoul(size_text(attributes).c_str(), nullptr, 10);
   return type.type == CKK_GENERIC_SECRET ? bits >= type.bits : bits == type.bits;
@@ -67,14 +66,11 @@ ObjectAttributes read_key(const Session& session, CK_OBJECT_HANDLE object) {
   return session.read(object, wanted);
 }
 
-std::string usage_name(CK_ATTRIBUTE_TYPE type) {
-  return display(NameKind::cka, type);
-}
+std::string usage_name(CK_ATTRIBUTE_TYPE type) { return display(NameKind::cka, type); }
 
 }  // namespace
 
-BenchKey::BenchKey(const Session& session, const BenchTest& test, const BenchKeyChoice& choice)
-    : session_(session) {
+BenchKey::BenchKey(const Session& session, const BenchTest& test, const BenchKeyChoice& choice) : session_(session) {
   if (test.mechanism != 0 && !session.module().has_mechanism(session.slot(), test.mechanism)) {
     throw TestSkipped("the token does not have " + display(NameKind::ckm, test.mechanism));
   }
@@ -112,8 +108,8 @@ bool BenchKey::take(CK_OBJECT_HANDLE object, const BenchTest& test, std::string&
   const Usage* usage = usage_of(test.action);
   const bool two_ways = !type.pair && usage->public_key == CKA_ENCRYPT;
   if (!attributes.is(usage->key) || (two_ways && !attributes.is(CKA_ENCRYPT))) {
-    why = in_quotes(label_) +
-          " may not: " + usage_name(attributes.is(usage->key) ? CKA_ENCRYPT : usage->key) + " is false";
+    why = in_quotes(label_) + " may not: " + usage_name(attributes.is(usage->key) ? CKA_ENCRYPT : usage->key) +
+          " is false";
     return false;
   }
   key_ = object;

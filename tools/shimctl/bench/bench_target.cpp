@@ -19,14 +19,11 @@ bool is_shim(const TokenChoice& choice) {
 }
 
 // A run that is compared opens the token twice before it measures.
-void log_in(BenchTarget& target) {
-  target.session();
-}
+void log_in(BenchTarget& target) { target.session(); }
 
 }  // namespace
 
-BenchTargets::BenchTargets(const Invocation& invocation, const std::string& versus,
-                           const SignalWatch& signals) {
+BenchTargets::BenchTargets(const Invocation& invocation, const std::string& versus, const SignalWatch& signals) {
   const bool proxied = is_shim(invocation.token);
   const auto add = [&](std::string name, const Invocation& how, std::string control) {
     targets_.push_back({std::move(name), std::make_unique<TokenAccess>(how), std::move(control)});
@@ -41,8 +38,7 @@ BenchTargets::BenchTargets(const Invocation& invocation, const std::string& vers
   if (versus.empty()) return;
   if (versus == "self") {
     TokenChoice choice = invocation.token;
-    targets_.push_back(
-        {"b", std::make_unique<TokenAccess>(invocation, choice, targets_[0].access->module()), control});
+    targets_.push_back({"b", std::make_unique<TokenAccess>(invocation, choice, targets_[0].access->module()), control});
     log_in(targets_.back());
     return;
   }
@@ -63,8 +59,7 @@ void BenchTargets::add_private_proxyd(const Invocation& invocation, const Signal
   const std::string module = std::filesystem::absolute(invocation.token.module).string();
   proxyd_ = std::make_unique<PrivateProxyd>(
       installation.proxyd, *folder_,
-      config_for_module({.path = module, .library_parameters = invocation.token.library_parameters}, places),
-      signals);
+      config_for_module({.path = module, .library_parameters = invocation.token.library_parameters}, places), signals);
   // The shim, which is not loaded yet, reads it.
   ::setenv("P11SHIM_ENDPOINT", ("unix:" + places.endpoint.string()).c_str(), 1);
   invocations_.push_back(std::make_unique<Invocation>(invocation));
@@ -73,8 +68,7 @@ void BenchTargets::add_private_proxyd(const Invocation& invocation, const Signal
   token.library_parameters.clear();
   token.slot.reset();  // its slots have other numbers
   if (token.token.empty() && token.uri.empty()) token.token = targets_[0].access->label();
-  targets_.push_back(
-      {"proxyd", std::make_unique<TokenAccess>(*invocations_.back()), places.control.string()});
+  targets_.push_back({"proxyd", std::make_unique<TokenAccess>(*invocations_.back()), places.control.string()});
   log_in(targets_.back());
 }
 

@@ -53,8 +53,7 @@ double predicted_percentile(const ServiceTimes& times, double rate, unsigned ser
   const double wanted = 1 - percent / 100;
   const auto longer = [&](double seconds) {
     double sum = 0;
-    for (const auto& step : times.steps())
-      sum += step.share * waits_longer(seconds - step.seconds, probability, decay);
+    for (const auto& step : times.steps()) sum += step.share * waits_longer(seconds - step.seconds, probability, decay);
     return sum;
   };
   double low = 0;

@@ -24,8 +24,8 @@ std::string text_or(const json& test, const char* key) {
 
 // What makes two records the same test.
 std::string identity(const json& test) {
-  return test["name"].get<std::string>() + "|" + text_or(test, "data_size") + "|" + text_or(test, "side") +
-         "|" + text_or(test, "run");
+  return test["name"].get<std::string>() + "|" + text_or(test, "data_size") + "|" + text_or(test, "side") + "|" +
+         text_or(test, "run");
 }
 
 std::vector<double> log_medians(const json& test) {
@@ -62,9 +62,7 @@ json compare_tests(const json& a, const json& b, double alpha, double tolerance)
   row["b"] = {{"rate", b["rate"]["per_second"]}, {"failed", b["failed"]}};
   row["reason"] = nullptr;
   // An operation that fails in the blink of an eye must not look like a fast one.
-  const auto failing = [](const json& test) {
-    return test["failed"].get<double>() + test["wrong"].get<double>();
-  };
+  const auto failing = [](const json& test) { return test["failed"].get<double>() + test["wrong"].get<double>(); };
   if (failing(b) > failing(a)) row["reason"] = "more operations fail than before";
   return row;
 }
@@ -84,10 +82,9 @@ json read_bench_report(const std::string& path) {
   std::ifstream stream(path, std::ios::binary);
   if (!stream) throw Failure(ExitCode::kNotFound, "there is no file " + in_quotes(path), "");
   const json document = json::parse(stream, nullptr, false);
-  const std::string schema =
-      document.is_object() && document.contains("schema") && document["schema"].is_string()
-          ? document["schema"].get<std::string>()
-          : "";
+  const std::string schema = document.is_object() && document.contains("schema") && document["schema"].is_string()
+                                 ? document["schema"].get<std::string>()
+                                 : "";
   if (schema == kSchema && document.contains("data") && document["data"].contains("tests")) return document;
   if (schema.starts_with("p11shim.bench.run/")) {
     throw Failure(ExitCode::kConfiguration, {.what = in_quotes(path) + " is a report of another version",

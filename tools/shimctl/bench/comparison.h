@@ -11,7 +11,6 @@ nlohmann::json read_bench_report(const std::string& path);
 
 // The data of p11shim.bench.compare/1. A change is what has a probability below `alpha` to be chance;
 // `tolerance` is what must at least be seen: a comparison that could miss it is "noisy".
-nlohmann::json compare_reports(const nlohmann::json& a, const nlohmann::json& b, double alpha,
-                               double tolerance);
+nlohmann::json compare_reports(const nlohmann::json& a, const nlohmann::json& b, double alpha, double tolerance);
 
 }  // namespace p11shim

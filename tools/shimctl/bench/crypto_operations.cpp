@@ -16,12 +16,8 @@ namespace {
 constexpr std::size_t kHash = 32;
 constexpr std::size_t kLargestResult = 2048;  // of what is not as long as its input: RSA of 16384 bits
 
-CK_BYTE* bytes(std::string& text) {
-  return reinterpret_cast<CK_BYTE*>(text.data());
-}
-CK_BYTE* bytes(const std::string& text) {
-  return reinterpret_cast<CK_BYTE*>(const_cast<char*>(text.data()));
-}
+CK_BYTE* bytes(std::string& text) { return reinterpret_cast<CK_BYTE*>(text.data()); }
+CK_BYTE* bytes(const std::string& text) { return reinterpret_cast<CK_BYTE*>(const_cast<char*>(text.data())); }
 
 // Bytes that no two operations share: what answered the former one cannot answer this.
 class Input {
@@ -65,8 +61,7 @@ class CryptoOperation : public Operation {
   CK_RV verify(CK_OBJECT_HANDLE key, const std::string& signature) {
     const CK_RV rv = module_->C_VerifyInit(session_, parameters_.get(), key);
     if (rv != CKR_OK) return rv;
-    return module_->C_Verify(session_, bytes(input_.text()), input_.text().size(), bytes(signature),
-                             signature.size());
+    return module_->C_Verify(session_, bytes(input_.text()), input_.text().size(), bytes(signature), signature.size());
   }
   CK_RV encrypt(CK_OBJECT_HANDLE key, const std::string& plaintext, std::string& into) {
     const CK_RV rv = module_->C_EncryptInit(session_, parameters_.get(), key);
@@ -94,8 +89,7 @@ class CryptoOperation : public Operation {
 
 class SignOperation : public CryptoOperation {
  public:
-  explicit SignOperation(const OperationPlace& place)
-      : CryptoOperation(place), mechanism_(place.test.mechanism) {
+  explicit SignOperation(const OperationPlace& place) : CryptoOperation(place), mechanism_(place.test.mechanism) {
     make_room(kLargestResult);
     if (place.test.group == "sign") half_ = public_key_of(place.session, key_);
     secret_ = place.test.group == "mac";
@@ -131,9 +125,7 @@ class VerifyOperation : public CryptoOperation {
   }
 
   CK_RV run() override { return verify(public_, signature_); }
-  std::string check() override {
-    return verify(public_, forged_) == CKR_OK ? "a forged signature was accepted" : "";
-  }
+  std::string check() override { return verify(public_, forged_) == CKR_OK ? "a forged signature was accepted" : ""; }
 
  private:
   std::string signature_;
@@ -154,8 +146,8 @@ class EncryptOperation : public CryptoOperation {
   }
   std::string check() override {
     const std::string ciphertext(result());
-    const bool same = decrypt(ciphertext, plaintext_) == CKR_OK &&
-                      std::string_view(plaintext_).substr(0, length_) == input_.text();
+    const bool same =
+        decrypt(ciphertext, plaintext_) == CKR_OK && std::string_view(plaintext_).substr(0, length_) == input_.text();
     return same ? "" : "a ciphertext that does not decrypt to the plaintext";
   }
 
@@ -183,17 +175,10 @@ class DigestOperation : public CryptoOperation {
   explicit DigestOperation(const OperationPlace& place) : CryptoOperation(place) {
     make_room(EVP_MAX_MD_SIZE);
     switch (place.test.mechanism) {
-      case CKM_SHA384:
-        hash_ = &parse_hash("sha384");
-        break;
-      case CKM_SHA512:
-        hash_ = &parse_hash("sha512");
-        break;
-      case CKM_SHA3_256:
-        hash_ = &parse_hash("sha3-256");
-        break;
-      default:
-        hash_ = &parse_hash("sha256");
+      case CKM_SHA384: hash_ = &parse_hash("sha384"); break;
+      case CKM_SHA512: hash_ = &parse_hash("sha512"); break;
+      case CKM_SHA3_256: hash_ = &parse_hash("sha3-256"); break;
+      default: hash_ = &parse_hash("sha256");
     }
   }
 

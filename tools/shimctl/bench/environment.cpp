@@ -26,9 +26,7 @@ std::string first_line(const fs::path& path) {
   return line;
 }
 
-json or_null(const std::string& text) {
-  return text.empty() ? json() : json(text);
-}
+json or_null(const std::string& text) { return text.empty() ? json() : json(text); }
 
 std::string cpu_model() {
   std::ifstream stream("/proc/cpuinfo");

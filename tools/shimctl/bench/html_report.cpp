@@ -28,12 +28,8 @@ svg{width:100%;height:auto}svg text{font:11px sans-serif;fill:#444}.grid{stroke:
 </style></head><body>
 )";
 
-std::string time_of(double ns) {
-  return duration_text(static_cast<std::uint64_t>(std::llround(std::max(0.0, ns))));
-}
-std::string rate_of(double rate) {
-  return rate_text(rate);
-}
+std::string time_of(double ns) { return duration_text(static_cast<std::uint64_t>(std::llround(std::max(0.0, ns)))); }
+std::string rate_of(double rate) { return rate_text(rate); }
 
 std::string name_of(const json& test) {
   std::string name = test["name"].get<std::string>();
@@ -43,9 +39,7 @@ std::string name_of(const json& test) {
   return name;
 }
 
-std::string cell(const std::string& text) {
-  return "<td>" + html_text(text) + "</td>";
-}
+std::string cell(const std::string& text) { return "<td>" + html_text(text) + "</td>"; }
 
 std::string plain(const json& value) {
   return value.is_string() ? value.get<std::string>() : value.is_null() ? "unknown" : value.dump();
@@ -112,7 +106,8 @@ std::string throughput_html(const json& tests) {
 Line histogram_line(const std::string& name, const json& latency) {
   std::map<int, double> bars;  // eight per doubling
   for (const auto& bucket : latency["raw"]["buckets"]) {
-    bars[static_cast<int>(std::floor(8 * std::log2(std::max(1.0, bucket[0].get<double>()))))] += bucket[1].get<double>();
+    bars[static_cast<int>(std::floor(8 * std::log2(std::max(1.0, bucket[0].get<double>()))))] +=
+        bucket[1].get<double>();
   }
   Line line{.name = name, .points = {}};
   for (const auto& [step, count] : bars) line.points.emplace_back(std::exp2(step / 8.0), count);
@@ -132,8 +127,10 @@ std::string plots_html(const json& test) {
     if (slice["count"] == 0) continue;
     const double time = slice["start_s"].get<double>() + slice["seconds"].get<double>() / 2;
     percentiles[0].points.emplace_back(time, slice["median_ns"].get<double>());
-    if (supports_percentile(slice["count"].get<std::uint64_t>(), 90)) percentiles[1].points.emplace_back(time, slice["p90_ns"].get<double>());
-    if (supports_percentile(slice["count"].get<std::uint64_t>(), 99)) percentiles[2].points.emplace_back(time, slice["p99_ns"].get<double>());
+    if (supports_percentile(slice["count"].get<std::uint64_t>(), 90))
+      percentiles[1].points.emplace_back(time, slice["p90_ns"].get<double>());
+    if (supports_percentile(slice["count"].get<std::uint64_t>(), 99))
+      percentiles[2].points.emplace_back(time, slice["p99_ns"].get<double>());
   }
   std::erase_if(percentiles, [](const Line& line) { return line.points.size() < 2; });
   return html + "<div class=\"over-time\">" +
@@ -144,8 +141,10 @@ std::string document_html(const json& document, const std::string& title) {
   const json& data = document["data"];
   std::string html = "<h2>" + html_text(title) + "</h2>";
   if (data["complete"] != true)
-    html += "<p class=\"warn\">The run was interrupted (" + html_text(plain(data["interrupted_by"])) + "): this is a part of it.</p>";
-  html += table_html(data["tests"]) + throughput_html(data["tests"]) + "<h2>Latency: histogram, and percentiles over time</h2>";
+    html += "<p class=\"warn\">The run was interrupted (" + html_text(plain(data["interrupted_by"])) +
+            "): this is a part of it.</p>";
+  html += table_html(data["tests"]) + throughput_html(data["tests"]) +
+          "<h2>Latency: histogram, and percentiles over time</h2>";
   for (const auto& test : data["tests"]) {
     if (test.contains("latency") && test["count"] != 0) html += plots_html(test);
   }
@@ -161,9 +160,7 @@ void add_ratio(std::vector<Bar>& ratios, const std::string& name, const json& co
 
 }  // namespace
 
-std::string html_report(const std::vector<json>& documents) {
-  return html_report(documents, nullptr);
-}
+std::string html_report(const std::vector<json>& documents) { return html_report(documents, nullptr); }
 
 std::string html_report(const std::vector<json>& documents, const json& comparison) {
   std::string html = kHead;
@@ -181,8 +178,10 @@ std::string html_report(const std::vector<json>& documents, const json& comparis
     }
   }
   if (!ratios.empty()) {
-    html += "<h2>Comparison</h2><p>Median latency, the second to the first: right of the line is slower.</p>"
-            "<div class=\"comparison\">" + ratio_plot(ratios) + "</div>";
+    html +=
+        "<h2>Comparison</h2><p>Median latency, the second to the first: right of the line is slower.</p>"
+        "<div class=\"comparison\">" +
+        ratio_plot(ratios) + "</div>";
   }
   for (std::size_t i = 0; i < documents.size(); ++i)
     html += document_html(documents[i], documents.size() == 1 ? "Results" : i == 0 ? "First" : "Second");

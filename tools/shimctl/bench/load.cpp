@@ -20,9 +20,7 @@ constexpr std::uint64_t kHopeless = 200;  // failures without a single success
 constexpr int kProbes = 15;
 constexpr std::chrono::milliseconds kRest{200};
 
-double seconds(Clock::duration duration) {
-  return std::chrono::duration<double>(duration).count();
-}
+double seconds(Clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
 
 class Load {
  public:
@@ -105,8 +103,7 @@ class Load {
     while (!result_.steady && Clock::now() < end && sleep_until(std::min(end, Clock::now() + window))) {
       const Seen now = seen();
       if (now.count < before.count + 4 * plan_.threads) continue;  // slow operations: a longer window
-      means.push_back(static_cast<double>(now.ns - before.ns) /
-                      static_cast<double>(now.count - before.count));
+      means.push_back(static_cast<double>(now.ns - before.ns) / static_cast<double>(now.count - before.count));
       before = now;
       if (means.size() < kSteadyWindows) continue;
       const auto [low, high] = std::minmax_element(means.end() - kSteadyWindows, means.end());
@@ -116,13 +113,11 @@ class Load {
   }
 
   bool all_done() const {
-    return std::all_of(threads_.begin(), threads_.end(),
-                       [](const auto& thread) { return thread->done.load(); });
+    return std::all_of(threads_.begin(), threads_.end(), [](const auto& thread) { return thread->done.load(); });
   }
 
   bool any_measured() const {
-    return std::any_of(threads_.begin(), threads_.end(),
-                       [](const auto& thread) { return thread->measured.load(); });
+    return std::any_of(threads_.begin(), threads_.end(), [](const auto& thread) { return thread->measured.load(); });
   }
 
   void measure() {
@@ -139,8 +134,8 @@ class Load {
     for (std::size_t slice = 0; slice < plan_.slices; ++slice) {
       enter(static_cast<int>(slice));
       begins_.push_back(Clock::now());
-      const auto end = begin_ + *plan_.duration * static_cast<std::int64_t>(slice + 1) /
-                                    static_cast<std::int64_t>(plan_.slices);
+      const auto end =
+          begin_ + *plan_.duration * static_cast<std::int64_t>(slice + 1) / static_cast<std::int64_t>(plan_.slices);
       if (tick_) tick_(slice);
       if (!sleep_until(end)) break;
     }
@@ -152,8 +147,7 @@ class Load {
 
   void collect() {
     const std::size_t lanes = operations_.front().size();
-    const std::size_t slices =
-        plan_.duration ? begins_.size() : (begin_ == Clock::time_point{} ? 0 : plan_.slices);
+    const std::size_t slices = plan_.duration ? begins_.size() : (begin_ == Clock::time_point{} ? 0 : plan_.slices);
     result_.errors.resize(lanes);
     result_.wrong.resize(lanes);
     for (std::size_t i = 0; i < slices; ++i) {
@@ -226,8 +220,7 @@ void LaneRecord::merge(const LaneRecord& other) {
   errors += other.errors;
 }
 
-LoadResult run_load(const LoadPlan& plan,
-                    const std::vector<std::vector<std::unique_ptr<Operation>>>& operations,
+LoadResult run_load(const LoadPlan& plan, const std::vector<std::vector<std::unique_ptr<Operation>>>& operations,
                     const std::function<bool()>& stopped, const std::function<void(std::size_t)>& tick) {
   return Load(plan, operations, stopped, tick).run();
 }

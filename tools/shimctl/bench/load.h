@@ -79,8 +79,7 @@ struct LoadResult {
 
 // `operations[thread][n]`: each thread's own. `stopped` (asked a few times a second by the calling thread)
 // ends the run early. `tick` is told the slice that begins.
-LoadResult run_load(const LoadPlan& plan,
-                    const std::vector<std::vector<std::unique_ptr<Operation>>>& operations,
+LoadResult run_load(const LoadPlan& plan, const std::vector<std::vector<std::unique_ptr<Operation>>>& operations,
                     const std::function<bool()>& stopped, const std::function<void(std::size_t)>& tick = {});
 
 }  // namespace p11shim

@@ -29,14 +29,11 @@ json latency_json(const std::vector<Histogram>& slices) {
       continue;
     }
     const Interval interval = bootstrap_percentile(slices, percent);
-    percentiles.push_back({{"percent", percent},
-                           {"ns", all.percentile(percent)},
-                           {"low_ns", interval.low},
-                           {"high_ns", interval.high}});
+    percentiles.push_back(
+        {{"percent", percent}, {"ns", all.percentile(percent)}, {"low_ns", interval.low}, {"high_ns", interval.high}});
   }
-  return {{"count", all.count()}, {"mean_ns", all.mean()},      {"min_ns", all.min()},
-          {"max_ns", all.max()},  {"percentiles", percentiles}, {"unsupported", unsupported},
-          {"raw", all.raw()}};
+  return {{"count", all.count()},       {"mean_ns", all.mean()},      {"min_ns", all.min()}, {"max_ns", all.max()},
+          {"percentiles", percentiles}, {"unsupported", unsupported}, {"raw", all.raw()}};
 }
 
 double rate_of(const LaneRecord& lane, double seconds, const LoadPlan& plan) {
@@ -131,9 +128,8 @@ void record_lane(json& test, const LoadResult& load, std::size_t lane, const Loa
   test["errors"] = std::move(errors);
   test["wrong"] = load.wrong[lane];
   test["seconds"] = seconds;
-  test["rate"] = {{"per_second", mean_rate},
-                  {"low", std::min(rate.low, mean_rate)},
-                  {"high", std::max(rate.high, mean_rate)}};
+  test["rate"] = {
+      {"per_second", mean_rate}, {"low", std::min(rate.low, mean_rate)}, {"high", std::max(rate.high, mean_rate)}};
   test["latency"] = latency_json(service);
   test["response"] = plan.rate > 0 ? latency_json(response) : json();
   test["slices"] = slices_json(load, lane, plan);
@@ -152,9 +148,8 @@ void record_load(json& test, const LoadResult& load) {
   double sum = 0;
   double count = 0;
   for (const auto& thread : load.threads) {
-    const double rate = thread.busy_ns > 0
-                            ? 1e9 * static_cast<double>(thread.count) / static_cast<double>(thread.busy_ns)
-                            : 0;
+    const double rate =
+        thread.busy_ns > 0 ? 1e9 * static_cast<double>(thread.count) / static_cast<double>(thread.busy_ns) : 0;
     slowest = threads.empty() ? rate : std::min(slowest, rate);
     fastest = std::max(fastest, rate);
     sum += static_cast<double>(thread.sum_ns);
@@ -163,8 +158,7 @@ void record_load(json& test, const LoadResult& load) {
         {{"count", thread.count},
          {"errors", thread.errors},
          {"rate", rate},
-         {"mean_ns",
-          thread.count > 0 ? static_cast<double>(thread.sum_ns) / static_cast<double>(thread.count) : 0}});
+         {"mean_ns", thread.count > 0 ? static_cast<double>(thread.sum_ns) / static_cast<double>(thread.count) : 0}});
   }
   test["per_thread"] = std::move(threads);
   test["checked"] = load.checked;
@@ -201,8 +195,7 @@ Comparison compare_lanes(const LoadResult& load, const LoadPlan& plan, double al
 
 std::string verdict_of(const Comparison& comparison, double alpha, double tolerance) {
   if (comparison.p < alpha) return comparison.ratio > 1 ? "slower" : "faster";
-  const bool could_hide =
-      comparison.pairs < 3 || comparison.high > 1 + tolerance || comparison.low < 1 - tolerance;
+  const bool could_hide = comparison.pairs < 3 || comparison.high > 1 + tolerance || comparison.low < 1 - tolerance;
   return could_hide ? "noisy" : "~";
 }
 

@@ -19,8 +19,8 @@ std::uint64_t nanoseconds(std::chrono::steady_clock::duration duration) {
 
 }  // namespace
 
-LoadThread::LoadThread(const LoadPlan& plan, unsigned number,
-                       const std::vector<std::unique_ptr<Operation>>& operations, LoadPhase& phase)
+LoadThread::LoadThread(const LoadPlan& plan, unsigned number, const std::vector<std::unique_ptr<Operation>>& operations,
+                       LoadPhase& phase)
     : records(plan.slices, std::vector<LaneRecord>(operations.size())),
       errors(operations.size()),
       wrong(operations.size()),
@@ -103,8 +103,7 @@ void LoadThread::measure() {
 // False if the run ends before.
 bool LoadThread::wait_for_turn(Clock::time_point& intended) {
   const double gap = plan_.threads / plan_.rate;
-  intended =
-      phase_.begin + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(next_turn_s_));
+  intended = phase_.begin + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(next_turn_s_));
   const double step = plan_.poisson ? std::exponential_distribution<double>(1 / gap)(random_) : gap;
   next_turn_s_ += step;
   while (Clock::now() < intended) {
@@ -112,9 +111,8 @@ bool LoadThread::wait_for_turn(Clock::time_point& intended) {
     const auto until = std::min(intended, Clock::now() + std::chrono::milliseconds(20));
     const auto since = until.time_since_epoch();
     const auto seconds = std::chrono::floor<std::chrono::seconds>(since);
-    const timespec time{
-        .tv_sec = seconds.count(),
-        .tv_nsec = std::chrono::duration_cast<std::chrono::nanoseconds>(since - seconds).count()};
+    const timespec time{.tv_sec = seconds.count(),
+                        .tv_nsec = std::chrono::duration_cast<std::chrono::nanoseconds>(since - seconds).count()};
     ::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, nullptr);
   }
   return true;

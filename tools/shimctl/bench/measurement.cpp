@@ -38,9 +38,7 @@ json skipped(json head, const std::string& why) {
   return head;
 }
 
-bool can_read_again(const std::string& source) {
-  return source.starts_with("env:") || source.starts_with("file:");
-}
+bool can_read_again(const std::string& source) { return source.starts_with("env:") || source.starts_with("file:"); }
 
 double seconds_of(Operation& operation) {
   const auto begin = std::chrono::steady_clock::now();
@@ -67,18 +65,16 @@ void Measurement::watch(nanoseconds interval, Tick tick) {
 
 void Measurement::set_slices(LoadPlan& plan, double operation_s) const {
   if (interval_.count() > 0 && plan.duration) {
-    plan.slices =
-        std::clamp<std::size_t>(static_cast<std::size_t>(*plan.duration / interval_), 1, kMostIntervals);
+    plan.slices = std::clamp<std::size_t>(static_cast<std::size_t>(*plan.duration / interval_), 1, kMostIntervals);
     return;
   }
   if (!plan.duration) {
     plan.slices = std::clamp<std::size_t>(plan.iterations / plan.threads / 10, 2, kMostSlices);
   } else {
-    const double each = std::max(kSamplesPerSlice * operation_s / plan.threads,
-                                 std::chrono::duration<double>(kShortestSlice).count());
+    const double each =
+        std::max(kSamplesPerSlice * operation_s / plan.threads, std::chrono::duration<double>(kShortestSlice).count());
     const double seconds = std::chrono::duration<double>(*plan.duration).count();
-    plan.slices =
-        std::clamp<std::size_t>(static_cast<std::size_t>(seconds / each), kFewestSlices, kMostSlices);
+    plan.slices = std::clamp<std::size_t>(static_cast<std::size_t>(seconds / each), kFewestSlices, kMostSlices);
   }
   plan.slices -= plan.slices % 2;
 }
@@ -144,8 +140,8 @@ std::vector<json> Measurement::measure(const BenchTest& test, std::size_t data_s
     stage.operations.resize(threads);
     for (auto& lanes : stage.operations) {
       for (std::size_t i = 0; i < targets.size(); ++i) {
-        stage.sessions.push_back(std::make_unique<Session>(
-            targets[i].access->module(), targets[i].access->slot(), Session::Access::kReadWrite));
+        stage.sessions.push_back(std::make_unique<Session>(targets[i].access->module(), targets[i].access->slot(),
+                                                           Session::Access::kReadWrite));
         lanes.push_back(make_operation({.session = *stage.sessions.back(),
                                         .test = test,
                                         .key = *stage.keys[i],
@@ -197,13 +193,11 @@ std::vector<json> Measurement::mix(const std::vector<MixPart>& parts) {
   stage.operations.resize(settings_.threads);
   for (auto& lanes : stage.operations) {
     // One session for all: what an application does one after the other.
-    stage.sessions.push_back(std::make_unique<Session>(target.access->module(), target.access->slot(),
-                                                       Session::Access::kReadWrite));
+    stage.sessions.push_back(
+        std::make_unique<Session>(target.access->module(), target.access->slot(), Session::Access::kReadWrite));
     for (std::size_t i = 0; i < parts.size(); ++i) {
-      lanes.push_back(make_operation({.session = *stage.sessions.back(),
-                                      .test = *parts[i].test,
-                                      .key = *stage.keys[i],
-                                      .data_size = data_size}));
+      lanes.push_back(make_operation(
+          {.session = *stage.sessions.back(), .test = *parts[i].test, .key = *stage.keys[i], .data_size = data_size}));
     }
   }
   stage.plan = plan_for(stage.operations);

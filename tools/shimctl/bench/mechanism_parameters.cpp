@@ -27,9 +27,7 @@ MechanismParameters::MechanismParameters(CK_MECHANISM_TYPE type) {
       oaep_ = oaep_parameters(parse_hash("sha1"));  // which every token has
       point_to(mechanism_, oaep_);
       break;
-    case CKM_AES_CBC_PAD:
-      point_to(mechanism_, iv_);
-      break;
+    case CKM_AES_CBC_PAD: point_to(mechanism_, iv_); break;
     case CKM_AES_GCM:
       gcm_.pIv = iv_.data();
       gcm_.ulIvLen = 12;
@@ -41,8 +39,7 @@ MechanismParameters::MechanismParameters(CK_MECHANISM_TYPE type) {
       ctr_.ulCounterBits = 32;
       point_to(mechanism_, ctr_);
       break;
-    default:
-      break;
+    default: break;
   }
 }
 

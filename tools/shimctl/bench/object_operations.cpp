@@ -12,9 +12,7 @@ namespace p11shim {
 
 namespace {
 
-KeyNames bench_names() {
-  return {.label = "shimctl bench", .id = id_or_random(""), .token = false};
-}
+KeyNames bench_names() { return {.label = "shimctl bench", .id = id_or_random(""), .token = false}; }
 
 // An object of this thread's session, destroyed with it.
 class OwnObject {
@@ -31,9 +29,7 @@ class OwnObject {
 };
 
 CK_OBJECT_HANDLE make_extractable(const Session& session) {
-  return make_key(session, parse_key_type("aes:256"), bench_names(), Template().set(CKA_EXTRACTABLE, true),
-                  {})
-      .key;
+  return make_key(session, parse_key_type("aes:256"), bench_names(), Template().set(CKA_EXTRACTABLE, true), {}).key;
 }
 
 class WrapOperation : public Operation {
@@ -46,8 +42,8 @@ class WrapOperation : public Operation {
 
   CK_RV run() override {
     length_ = result_.size();
-    return session_.module()->C_WrapKey(session_.handle(), &mechanism_, with_, wrapped_.handle(),
-                                        result_.data(), &length_);
+    return session_.module()->C_WrapKey(session_.handle(), &mechanism_, with_, wrapped_.handle(), result_.data(),
+                                        &length_);
   }
   std::string check() override {
     if (length_ != 40) return "a wrapped key of " + std::to_string(length_) + " bytes";
@@ -97,8 +93,8 @@ class UnwrapOperation : public MakingOperation {
 
   CK_RV run() override {
     return session_.module()->C_UnwrapKey(session_.handle(), &mechanism_, with_,
-                                          reinterpret_cast<CK_BYTE*>(wrapped_.data()), wrapped_.size(),
-                                          view_.data(), view_.size(), made_.data());
+                                          reinterpret_cast<CK_BYTE*>(wrapped_.data()), wrapped_.size(), view_.data(),
+                                          view_.size(), made_.data());
   }
   std::string check() override {
     return wrapped(made_[0]) == wrapped_ ? "" : "the unwrapped key is not what was wrapped";
@@ -126,9 +122,7 @@ class DeriveOperation : public MakingOperation {
     if (!half) throw TestSkipped("the token does not show the public half of the key");
     peer_.emplace(half.get());
     template_ = secret_key_template(bench_names(), CKK_GENERIC_SECRET);
-    template_.set(CKA_VALUE_LEN, CK_ULONG{peer_->secret().size()})
-        .set(CKA_SENSITIVE, false)
-        .set(CKA_EXTRACTABLE, true);
+    template_.set(CKA_VALUE_LEN, CK_ULONG{peer_->secret().size()}).set(CKA_SENSITIVE, false).set(CKA_EXTRACTABLE, true);
     view_ = template_.view();
     parameters_.agree_with(peer_->point());
     const bool raw = run() == CKR_OK;
@@ -140,8 +134,8 @@ class DeriveOperation : public MakingOperation {
   }
 
   CK_RV run() override {
-    return session_.module()->C_DeriveKey(session_.handle(), parameters_.get(), key_, view_.data(),
-                                          view_.size(), made_.data());
+    return session_.module()->C_DeriveKey(session_.handle(), parameters_.get(), key_, view_.data(), view_.size(),
+                                          made_.data());
   }
   std::string check() override {
     const auto secret = session_.read(made_[0], std::array{CKA_VALUE}).text(CKA_VALUE);
@@ -159,9 +153,7 @@ class DeriveOperation : public MakingOperation {
 class GenerateOperation : public MakingOperation {
  public:
   explicit GenerateOperation(const OperationPlace& place)
-      : MakingOperation(place.session),
-        type_(parse_key_type(std::string(place.test.key))),
-        names_(bench_names()) {}
+      : MakingOperation(place.session), type_(parse_key_type(std::string(place.test.key))), names_(bench_names()) {}
 
   CK_RV run() override {
     try {
@@ -187,9 +179,7 @@ class RandomOperation : public Operation {
   explicit RandomOperation(const OperationPlace& place)
       : session_(place.session), bytes_(std::max<std::size_t>(place.data_size, 1)) {}
 
-  CK_RV run() override {
-    return session_.module()->C_GenerateRandom(session_.handle(), bytes_.data(), bytes_.size());
-  }
+  CK_RV run() override { return session_.module()->C_GenerateRandom(session_.handle(), bytes_.data(), bytes_.size()); }
   std::string check() override {
     const bool same = bytes_.size() >= 16 && bytes_ == before_;
     before_ = bytes_;

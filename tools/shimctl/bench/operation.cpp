@@ -32,40 +32,24 @@ constexpr std::array kCannot{CKR_MECHANISM_INVALID,
                              CKR_RANDOM_NO_RNG,
                              CKR_ARGUMENTS_BAD};
 
-bool cannot(CK_RV rv) {
-  return std::find(kCannot.begin(), kCannot.end(), rv) != kCannot.end();
-}
+bool cannot(CK_RV rv) { return std::find(kCannot.begin(), kCannot.end(), rv) != kCannot.end(); }
 
 std::unique_ptr<Operation> make(const OperationPlace& place) {
   switch (place.test.action) {
-    case BenchAction::kSign:
-      return make_sign_operation(place);
-    case BenchAction::kVerify:
-      return make_verify_operation(place);
-    case BenchAction::kEncrypt:
-      return make_encrypt_operation(place);
-    case BenchAction::kDecrypt:
-      return make_decrypt_operation(place);
-    case BenchAction::kDigest:
-      return make_digest_operation(place);
-    case BenchAction::kWrap:
-      return make_wrap_operation(place);
-    case BenchAction::kUnwrap:
-      return make_unwrap_operation(place);
-    case BenchAction::kDerive:
-      return make_derive_operation(place);
-    case BenchAction::kGenerate:
-      return make_generate_operation(place);
-    case BenchAction::kRandom:
-      return make_random_operation(place);
-    case BenchAction::kFind:
-      return make_find_operation(place);
-    case BenchAction::kAttributes:
-      return make_attributes_operation(place);
-    case BenchAction::kSession:
-      return make_session_operation(place);
-    case BenchAction::kLogin:
-      break;
+    case BenchAction::kSign: return make_sign_operation(place);
+    case BenchAction::kVerify: return make_verify_operation(place);
+    case BenchAction::kEncrypt: return make_encrypt_operation(place);
+    case BenchAction::kDecrypt: return make_decrypt_operation(place);
+    case BenchAction::kDigest: return make_digest_operation(place);
+    case BenchAction::kWrap: return make_wrap_operation(place);
+    case BenchAction::kUnwrap: return make_unwrap_operation(place);
+    case BenchAction::kDerive: return make_derive_operation(place);
+    case BenchAction::kGenerate: return make_generate_operation(place);
+    case BenchAction::kRandom: return make_random_operation(place);
+    case BenchAction::kFind: return make_find_operation(place);
+    case BenchAction::kAttributes: return make_attributes_operation(place);
+    case BenchAction::kSession: return make_session_operation(place);
+    case BenchAction::kLogin: break;
   }
   if (place.pin == nullptr) {
     throw TestSkipped("it needs a PIN that can be read again: --pin-from env:NAME or file:PATH");

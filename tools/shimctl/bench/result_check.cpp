@@ -16,15 +16,12 @@ struct FreeContext {
 };
 using Context = std::unique_ptr<EVP_PKEY_CTX, FreeContext>;
 
-const unsigned char* bytes(std::string_view text) {
-  return reinterpret_cast<const unsigned char*>(text.data());
-}
+const unsigned char* bytes(std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); }
 
 std::string der_of(std::string_view raw) {
   const auto half = static_cast<int>(raw.size() / 2);
   ECDSA_SIG* signature = ECDSA_SIG_new();
-  ECDSA_SIG_set0(signature, BN_bin2bn(bytes(raw), half, nullptr),
-                 BN_bin2bn(bytes(raw) + half, half, nullptr));
+  ECDSA_SIG_set0(signature, BN_bin2bn(bytes(raw), half, nullptr), BN_bin2bn(bytes(raw) + half, half, nullptr));
   unsigned char* der = nullptr;
   const int length = i2d_ECDSA_SIG(signature, &der);
   std::string text(reinterpret_cast<char*>(der), length > 0 ? static_cast<std::size_t>(length) : 0);
@@ -35,17 +32,15 @@ std::string der_of(std::string_view raw) {
 
 bool message_is_signed(EVP_PKEY* key, std::string_view data, std::string_view signature) {
   EVP_MD_CTX* context = EVP_MD_CTX_new();
-  const bool right =
-      EVP_DigestVerifyInit(context, nullptr, nullptr, nullptr, key) == 1 &&
-      EVP_DigestVerify(context, bytes(signature), signature.size(), bytes(data), data.size()) == 1;
+  const bool right = EVP_DigestVerifyInit(context, nullptr, nullptr, nullptr, key) == 1 &&
+                     EVP_DigestVerify(context, bytes(signature), signature.size(), bytes(data), data.size()) == 1;
   EVP_MD_CTX_free(context);
   return right;
 }
 
 }  // namespace
 
-bool signature_is_right(EVP_PKEY* key, CK_MECHANISM_TYPE mechanism, std::string_view data,
-                        std::string_view signature) {
+bool signature_is_right(EVP_PKEY* key, CK_MECHANISM_TYPE mechanism, std::string_view data, std::string_view signature) {
   if (mechanism == CKM_EDDSA) return message_is_signed(key, data, signature);
   const Context context(EVP_PKEY_CTX_new(key, nullptr));
   if (!context || EVP_PKEY_verify_init(context.get()) != 1) return false;
@@ -55,8 +50,7 @@ bool signature_is_right(EVP_PKEY* key, CK_MECHANISM_TYPE mechanism, std::string_
     signature = der;
   } else {
     const bool pss = mechanism == CKM_RSA_PKCS_PSS;
-    if (EVP_PKEY_CTX_set_rsa_padding(context.get(), pss ? RSA_PKCS1_PSS_PADDING : RSA_PKCS1_PADDING) != 1)
-      return false;
+    if (EVP_PKEY_CTX_set_rsa_padding(context.get(), pss ? RSA_PKCS1_PSS_PADDING : RSA_PKCS1_PADDING) != 1) return false;
     if (EVP_PKEY_CTX_set_signature_md(context.get(), EVP_sha256()) != 1) return false;
     if (!pss) data.remove_prefix(data.size() - 32);  // the DigestInfo is OpenSSL's own
   }

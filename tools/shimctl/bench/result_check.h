@@ -9,8 +9,7 @@
 namespace p11shim {
 
 // `data` is what the token was given: a hash (with its DigestInfo for CKM_RSA_PKCS), or the message.
-bool signature_is_right(EVP_PKEY* key, CK_MECHANISM_TYPE mechanism, std::string_view data,
-                        std::string_view signature);
+bool signature_is_right(EVP_PKEY* key, CK_MECHANISM_TYPE mechanism, std::string_view data, std::string_view signature);
 
 // A key pair of ours on the curve of `theirs`, for a key agreement with it.
 class AgreementPeer {

@@ -15,9 +15,7 @@ using nlohmann::json;
 
 namespace {
 
-std::string time_text(double ns) {
-  return ns < 0 ? "-" : duration_text(static_cast<std::uint64_t>(std::llround(ns)));
-}
+std::string time_text(double ns) { return ns < 0 ? "-" : duration_text(static_cast<std::uint64_t>(std::llround(ns))); }
 
 std::string percent_text(double percent) {
   std::ostringstream text;
@@ -124,12 +122,9 @@ void write_histogram(std::ostream& out, const json& test, std::size_t width) {
   const json& latency = seen_latency(test);
   if (latency.is_null() || latency["count"] == 0) return;
   const json& buckets = latency["raw"]["buckets"];
-  const double doublings = std::log2(std::max(1.0, buckets.back()[0].get<double>()) /
-                                     std::max(1.0, buckets.front()[0].get<double>()));
-  const double steps = doublings <= 3    ? 8
-                       : doublings <= 6  ? 4
-                       : doublings <= 12 ? 2
-                                         : 1;  // bars per doubling
+  const double doublings =
+      std::log2(std::max(1.0, buckets.back()[0].get<double>()) / std::max(1.0, buckets.front()[0].get<double>()));
+  const double steps = doublings <= 3 ? 8 : doublings <= 6 ? 4 : doublings <= 12 ? 2 : 1;  // bars per doubling
   std::map<int, std::uint64_t> bars;
   std::uint64_t highest = 0;
   for (const auto& bucket : buckets) {
@@ -181,12 +176,12 @@ std::string prometheus_text(const json& tests) {
       bounds[std::bit_ceil(bucket[0].get<std::uint64_t>() + 1)] += bucket[1].get<std::uint64_t>();
     for (const auto& [bound, count] : bounds) {
       seen += count;
-      text << "p11shim_bench_latency_seconds_bucket{" << names << ",le=\"" << static_cast<double>(bound) / 1e9
-           << "\"} " << seen << '\n';
+      text << "p11shim_bench_latency_seconds_bucket{" << names << ",le=\"" << static_cast<double>(bound) / 1e9 << "\"} "
+           << seen << '\n';
     }
     text << "p11shim_bench_latency_seconds_bucket{" << names << ",le=\"+Inf\"} " << seen << '\n'
-         << "p11shim_bench_latency_seconds_sum{" << names << "} "
-         << latency["raw"]["sum_ns"].get<double>() / 1e9 << '\n'
+         << "p11shim_bench_latency_seconds_sum{" << names << "} " << latency["raw"]["sum_ns"].get<double>() / 1e9
+         << '\n'
          << "p11shim_bench_latency_seconds_count{" << names << "} " << seen << '\n';
   });
   return text.str();

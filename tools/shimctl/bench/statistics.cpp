@@ -69,15 +69,12 @@ double incomplete_beta(double a, double b, double x) {
   if (x >= 1) return 1;
   const double front =
       std::exp(std::lgamma(a + b) - std::lgamma(a) - std::lgamma(b) + a * std::log(x) + b * std::log(1 - x));
-  return x < (a + 1) / (a + b + 2) ? front * beta_fraction(a, b, x) / a
-                                   : 1 - front * beta_fraction(b, a, 1 - x) / b;
+  return x < (a + 1) / (a + b + 2) ? front * beta_fraction(a, b, x) / a : 1 - front * beta_fraction(b, a, 1 - x) / b;
 }
 
 Difference judged(double value, double error, double degrees, double alpha) {
   if (error <= 0) return {.value = value, .half_width = 0, .p = value == 0 ? 1.0 : 0.0};
-  return {.value = value,
-          .half_width = student_t(alpha, degrees) * error,
-          .p = student_p(value / error, degrees)};
+  return {.value = value, .half_width = student_t(alpha, degrees) * error, .p = student_p(value / error, degrees)};
 }
 
 }  // namespace
@@ -173,9 +170,7 @@ Trend trend_of(std::span<const double> x, std::span<const double> y) {
   return {.slope = line.slope, .p = student_p(line.slope / error, degrees)};
 }
 
-double student_p(double t, double degrees) {
-  return incomplete_beta(degrees / 2, 0.5, degrees / (degrees + t * t));
-}
+double student_p(double t, double degrees) { return incomplete_beta(degrees / 2, 0.5, degrees / (degrees + t * t)); }
 
 double student_t(double p, double degrees) {
   double low = 0;

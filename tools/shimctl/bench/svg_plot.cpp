@@ -32,13 +32,13 @@ std::string point(double value) {
 }
 
 std::string text_at(double x, double y, const std::string& text, const char* anchor = "start") {
-  return "<text x=\"" + point(x) + "\" y=\"" + point(y) + "\" text-anchor=\"" + anchor + "\">" +
-         html_text(text) + "</text>";
+  return "<text x=\"" + point(x) + "\" y=\"" + point(y) + "\" text-anchor=\"" + anchor + "\">" + html_text(text) +
+         "</text>";
 }
 
 std::string line_between(double x1, double y1, double x2, double y2, const char* style) {
-  return "<line x1=\"" + point(x1) + "\" y1=\"" + point(y1) + "\" x2=\"" + point(x2) + "\" y2=\"" +
-         point(y2) + "\" class=\"" + style + "\"/>";
+  return "<line x1=\"" + point(x1) + "\" y1=\"" + point(y1) + "\" x2=\"" + point(x2) + "\" y2=\"" + point(y2) +
+         "\" class=\"" + style + "\"/>";
 }
 
 std::string opened(double width, double height, const std::string& title) {
@@ -74,20 +74,11 @@ std::string html_text(std::string_view text) {
   std::string escaped;
   for (const char byte : text) {
     switch (byte) {
-      case '&':
-        escaped += "&amp;";
-        break;
-      case '<':
-        escaped += "&lt;";
-        break;
-      case '>':
-        escaped += "&gt;";
-        break;
-      case '"':
-        escaped += "&quot;";
-        break;
-      default:
-        escaped += static_cast<unsigned char>(byte) < 0x20 && byte != '\n' ? '?' : byte;
+      case '&': escaped += "&amp;"; break;
+      case '<': escaped += "&lt;"; break;
+      case '>': escaped += "&gt;"; break;
+      case '"': escaped += "&quot;"; break;
+      default: escaped += static_cast<unsigned char>(byte) < 0x20 && byte != '\n' ? '?' : byte;
     }
   }
   return escaped;
@@ -103,9 +94,8 @@ std::string bar_plot(const std::vector<Bar>& bars) {
     const double y = kBarHeight * static_cast<double>(i) + 4;
     const double end = scale.at(bars[i].value);
     svg += text_at(kLabels - 8, y + 12, bars[i].label, "end");
-    svg += "<rect x=\"" + point(kLabels) + "\" y=\"" + point(y) + "\" width=\"" +
-           point(std::max(1.0, end - kLabels)) + "\" height=\"" + point(kBarHeight - 6) + "\" fill=\"" +
-           kColours[0] + "\"/>";
+    svg += "<rect x=\"" + point(kLabels) + "\" y=\"" + point(y) + "\" width=\"" + point(std::max(1.0, end - kLabels)) +
+           "\" height=\"" + point(kBarHeight - 6) + "\" fill=\"" + kColours[0] + "\"/>";
     if (bars[i].high > bars[i].low)
       svg += line_between(scale.at(bars[i].low), y + 7, scale.at(bars[i].high), y + 7, "doubt");
     svg += text_at(std::max(end, scale.at(bars[i].high)) + 6, y + 12, bars[i].text);
@@ -135,8 +125,8 @@ std::string line_plot(const std::vector<Line>& lines, const PlotAxes& axes) {
     const double x = x_scale.value_at(i / 4.0);
     svg += line_between(kLeft, y_scale.at(y), kWidth - kRight, y_scale.at(y), "grid");
     svg += text_at(kLeft - 6, y_scale.at(y) + 4, axes.y_text != nullptr ? axes.y_text(y) : number(y), "end");
-    svg += text_at(x_scale.at(x), kHeight - kBottom + 16, axes.x_text != nullptr ? axes.x_text(x) : number(x),
-                   "middle");
+    svg +=
+        text_at(x_scale.at(x), kHeight - kBottom + 16, axes.x_text != nullptr ? axes.x_text(x) : number(x), "middle");
   }
   svg += text_at((kLeft + kWidth) / 2, kHeight - 6, axes.x, "middle");
   for (std::size_t i = 0; i < lines.size(); ++i) {
@@ -149,11 +139,11 @@ std::string line_plot(const std::vector<Line>& lines, const PlotAxes& axes) {
       path += at;
       former = y_scale.at(y);
     }
-    svg += std::string("<polyline fill=\"none\" stroke-width=\"1.6\" stroke=\"") + colour + "\" points=\"" +
-           path + "\"/>";
+    svg +=
+        std::string("<polyline fill=\"none\" stroke-width=\"1.6\" stroke=\"") + colour + "\" points=\"" + path + "\"/>";
     svg += std::string("<text x=\"") + point(kWidth - kRight) + "\" y=\"" +
-           point(kTop + 4 + 14.0 * static_cast<double>(i)) + "\" text-anchor=\"end\" style=\"fill:" + colour +
-           "\">" + html_text(lines[i].name) + "</text>";
+           point(kTop + 4 + 14.0 * static_cast<double>(i)) + "\" text-anchor=\"end\" style=\"fill:" + colour + "\">" +
+           html_text(lines[i].name) + "</text>";
   }
   return svg + "</svg>\n";
 }
@@ -172,8 +162,8 @@ std::string ratio_plot(const std::vector<Bar>& ratios) {
     const double y = kBarHeight * static_cast<double>(i) + 11;
     svg += text_at(kLabels - 8, y + 4, ratios[i].label, "end");
     svg += line_between(scale.at(within(ratios[i].low)), y, scale.at(within(ratios[i].high)), y, "doubt");
-    svg += "<circle cx=\"" + point(scale.at(within(ratios[i].value))) + "\" cy=\"" + point(y) +
-           "\" r=\"4\" fill=\"" + kColours[0] + "\"/>";
+    svg += "<circle cx=\"" + point(scale.at(within(ratios[i].value))) + "\" cy=\"" + point(y) + "\" r=\"4\" fill=\"" +
+           kColours[0] + "\"/>";
     svg += text_at(kWidth - 100, y + 4, ratios[i].text);
   }
   return svg + "</svg>\n";

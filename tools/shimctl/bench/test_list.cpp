@@ -37,17 +37,13 @@ constexpr std::array kTests{
     BenchTest{"aes256-gcm-encrypt", "encrypt", kEncrypt, "aes:256", CKM_AES_GCM, true, "AES-GCM"},
     BenchTest{"aes256-cbc-encrypt", "encrypt", kEncrypt, "aes:256", CKM_AES_CBC_PAD, true, "AES-CBC, padded"},
     BenchTest{"aes256-ctr-encrypt", "encrypt", kEncrypt, "aes:256", CKM_AES_CTR, true, "AES-CTR"},
-    BenchTest{"rsa2048-oaep-encrypt", "encrypt", kEncrypt, "rsa:2048", CKM_RSA_PKCS_OAEP, false,
-              "OAEP, SHA-1"},
-    BenchTest{"rsa4096-oaep-encrypt", "encrypt", kEncrypt, "rsa:4096", CKM_RSA_PKCS_OAEP, false,
-              "OAEP, SHA-1"},
+    BenchTest{"rsa2048-oaep-encrypt", "encrypt", kEncrypt, "rsa:2048", CKM_RSA_PKCS_OAEP, false, "OAEP, SHA-1"},
+    BenchTest{"rsa4096-oaep-encrypt", "encrypt", kEncrypt, "rsa:4096", CKM_RSA_PKCS_OAEP, false, "OAEP, SHA-1"},
     BenchTest{"aes256-gcm-decrypt", "decrypt", kDecrypt, "aes:256", CKM_AES_GCM, true, "AES-GCM"},
     BenchTest{"aes256-cbc-decrypt", "decrypt", kDecrypt, "aes:256", CKM_AES_CBC_PAD, true, "AES-CBC, padded"},
     BenchTest{"aes256-ctr-decrypt", "decrypt", kDecrypt, "aes:256", CKM_AES_CTR, true, "AES-CTR"},
-    BenchTest{"rsa2048-oaep-decrypt", "decrypt", kDecrypt, "rsa:2048", CKM_RSA_PKCS_OAEP, false,
-              "OAEP, SHA-1"},
-    BenchTest{"rsa4096-oaep-decrypt", "decrypt", kDecrypt, "rsa:4096", CKM_RSA_PKCS_OAEP, false,
-              "OAEP, SHA-1"},
+    BenchTest{"rsa2048-oaep-decrypt", "decrypt", kDecrypt, "rsa:2048", CKM_RSA_PKCS_OAEP, false, "OAEP, SHA-1"},
+    BenchTest{"rsa4096-oaep-decrypt", "decrypt", kDecrypt, "rsa:4096", CKM_RSA_PKCS_OAEP, false, "OAEP, SHA-1"},
     BenchTest{"sha256", "hash", kDigest, "", CKM_SHA256, true, "C_Digest"},
     BenchTest{"sha384", "hash", kDigest, "", CKM_SHA384, true, "C_Digest"},
     BenchTest{"sha512", "hash", kDigest, "", CKM_SHA512, true, "C_Digest"},
@@ -56,13 +52,11 @@ constexpr std::array kTests{
     BenchTest{"hmac-sha512", "mac", kSign, "generic:512", CKM_SHA512_HMAC, true, "HMAC"},
     BenchTest{"aes256-cmac", "mac", kSign, "aes:256", CKM_AES_CMAC, true, "CMAC"},
     BenchTest{"aes256-wrap", "wrap", kWrap, "aes:256", CKM_AES_KEY_WRAP_PAD, false, "an AES-256 key, KWP"},
-    BenchTest{"aes256-unwrap", "unwrap", kUnwrap, "aes:256", CKM_AES_KEY_WRAP_PAD, false,
-              "an AES-256 key, KWP"},
+    BenchTest{"aes256-unwrap", "unwrap", kUnwrap, "aes:256", CKM_AES_KEY_WRAP_PAD, false, "an AES-256 key, KWP"},
     BenchTest{"p256-derive", "derive", kDerive, "ec:P-256", CKM_ECDH1_DERIVE, false, "ECDH"},
     BenchTest{"x25519-derive", "derive", kDerive, "x25519", CKM_ECDH1_DERIVE, false, "ECDH"},
     BenchTest{"aes256-generate", "generate", kGenerate, "aes:256", CKM_AES_KEY_GEN, false, "a session key"},
-    BenchTest{"p256-generate", "generate", kGenerate, "ec:P-256", CKM_EC_KEY_PAIR_GEN, false,
-              "a session pair"},
+    BenchTest{"p256-generate", "generate", kGenerate, "ec:P-256", CKM_EC_KEY_PAIR_GEN, false, "a session pair"},
     BenchTest{"ed25519-generate", "generate", kGenerate, "ed25519", CKM_EC_EDWARDS_KEY_PAIR_GEN, false,
               "a session pair"},
     BenchTest{"rsa2048-generate", "generate", kGenerate, "rsa:2048", CKM_RSA_PKCS_KEY_PAIR_GEN, false,
@@ -98,9 +92,7 @@ std::vector<std::string> split(const std::vector<std::string>& lists) {
 
 }  // namespace
 
-std::span<const BenchTest> bench_tests() {
-  return kTests;
-}
+std::span<const BenchTest> bench_tests() { return kTests; }
 
 const BenchTest* find_bench_test(std::string_view name) {
   const auto* found =

@@ -97,9 +97,7 @@ bool names_key(const std::string& name) {
   return std::find(kNames.begin(), kNames.end(), name) != kNames.end();
 }
 
-bool names_token(const std::string& name) {
-  return name == "--token" || name == "--diff" || name == "--other-token";
-}
+bool names_token(const std::string& name) { return name == "--token" || name == "--diff" || name == "--other-token"; }
 
 // Of pools, or of their members as "POOL/MEMBER" and, where that is clear, "MEMBER".
 std::set<std::string> names_from_proxyd(const Invocation& invocation, bool members) {

@@ -9,9 +9,7 @@ namespace p11shim {
 
 namespace {
 
-bool is_shown(const CLI::App& command) {
-  return !command.get_group().empty();
-}
+bool is_shown(const CLI::App& command) { return !command.get_group().empty(); }
 
 // Those that every command has.
 bool is_for_all(const CLI::Option& option) {
@@ -24,12 +22,10 @@ void write_option(std::ostream& out, const CLI::Option& option) {
   if (option.get_group().empty() || is_for_all(option)) return;
   const bool positional = option.get_positional();
   std::string names = positional ? option.get_name(true) : option.get_name(false, true);
-  for (std::size_t at = 0; (at = names.find(',', at)) != std::string::npos; at += 2)
-    names.replace(at, 1, ", ");
+  for (std::size_t at = 0; (at = names.find(',', at)) != std::string::npos; at += 2) names.replace(at, 1, ", ");
   out << ".TP\n.B " << roff_text(names);
   if (!positional && option.get_items_expected_max() > 0) {
-    const std::string value =
-        option.get_option_text().empty() ? option.get_type_name() : option.get_option_text();
+    const std::string value = option.get_option_text().empty() ? option.get_type_name() : option.get_option_text();
     out << " \\fI" << roff_text(value) << "\\fR";
   }
   out << '\n' << roff_text(option.get_description());
@@ -53,8 +49,7 @@ std::string positionals(const CLI::App& command) {
   std::string text;
   for (const auto* option : command.get_options())
     if (option->get_positional())
-      text += (option->get_required() ? " " : " [") + option->get_name(true) +
-              (option->get_required() ? "" : "]");
+      text += (option->get_required() ? " " : " [") + option->get_name(true) + (option->get_required() ? "" : "]");
   return text;
 }
 
@@ -67,8 +62,7 @@ void write_commands(std::ostream& out, const CLI::App& parent, const std::string
     if (!noun) {
       out << ".SS \"" << roff_text(name + positionals(*command)) << "\"\n"
           << roff_text(command->get_description()) << ".\n";
-      for (const std::string& alias : command->get_aliases())
-        out << "Also called " << roff_text(alias) << ".\n";
+      for (const std::string& alias : command->get_aliases()) out << "Also called " << roff_text(alias) << ".\n";
       write_options(out, *command);
       if (command->get_footer() != parents_footer) write_footer(out, command->get_footer());
     }

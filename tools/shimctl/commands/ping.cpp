@@ -69,8 +69,7 @@ void ping(ControlClient& client, Target& target) {
 std::vector<Target> targets_of(const json& status) {
   std::vector<Target> targets(1);
   for (const auto& member : status.at("members")) {
-    targets.push_back(
-        {.pool = member.at("pool"), .member = member.at("member"), .round_trips = {}, .error = ""});
+    targets.push_back({.pool = member.at("pool"), .member = member.at("member"), .round_trips = {}, .error = ""});
   }
   return targets;
 }
@@ -108,8 +107,7 @@ void write_table(std::ostream& out, const std::vector<Target>& targets) {
                {"ERROR"}});
   for (const auto& target : targets) {
     const bool any = !target.round_trips.empty();
-    table.add_row({target.name(), std::to_string(target.sent),
-                   std::to_string(target.sent - target.round_trips.size()),
+    table.add_row({target.name(), std::to_string(target.sent), std::to_string(target.sent - target.round_trips.size()),
                    any ? duration_text(target.min()) : "-", any ? duration_text(target.average()) : "-",
                    any ? duration_text(target.max()) : "-", target.error});
   }
@@ -127,8 +125,7 @@ ExitCode run(const Invocation& invocation, const Options& options) {
   } else {
     present(invocation, report_of(targets));
   }
-  const bool well =
-      std::all_of(targets.begin(), targets.end(), [](const Target& target) { return target.is_well(); });
+  const bool well = std::all_of(targets.begin(), targets.end(), [](const Target& target) { return target.is_well(); });
   return well ? ExitCode::kOk : ExitCode::kNegative;
 }
 
@@ -143,9 +140,8 @@ void add_ping(CLI::App& root, Invocation& invocation) {
   command->footer(
       "Examples:\n  shimctl ping\n  shimctl ping -c 100 -o json\n\nExits with 1 if a member does not "
       "answer.");
-  command->callback([&invocation, options] {
-    invocation.command = [&invocation, options] { return run(invocation, *options); };
-  });
+  command->callback(
+      [&invocation, options] { invocation.command = [&invocation, options] { return run(invocation, *options); }; });
 }
 
 }  // namespace p11shim

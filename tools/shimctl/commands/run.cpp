@@ -60,13 +60,12 @@ std::string config_of(const Options& options, const PrivatePlaces& places) {
     throw Failure(ExitCode::kConfiguration, "there is no module " + options.module,
                   "give the path of a PKCS#11 library");
   }
-  return config_for_module({.path = module.string(), .library_parameters = options.library_parameters},
-                           places);
+  return config_for_module({.path = module.string(), .library_parameters = options.library_parameters}, places);
 }
 
 // 128 + the signal, if it was ended by one.
-int run_command(const Options& options, const PrivatePlaces& places, const fs::path& shim,
-                const SignalWatch& signals, PrivateProxyd& proxyd, std::ostream& err) {
+int run_command(const Options& options, const PrivatePlaces& places, const fs::path& shim, const SignalWatch& signals,
+                PrivateProxyd& proxyd, std::ostream& err) {
   ChildOptions child;
   child.arguments = options.command;
   child.variables["P11SHIM_ENDPOINT"] = "unix:" + places.endpoint.string();
@@ -92,8 +91,7 @@ void write_stats(const PrivatePlaces& places, std::ostream& err) {
   try {
     const auto snapshot = ControlClient(places.control.string()).ask("stats", {{"raw", true}});
     err << '\n';
-    write_rows(err, read_rows(snapshot, StatsSubject::kFunctions, "total"),
-               {.emphasis = wants_colour(STDERR_FILENO)});
+    write_rows(err, read_rows(snapshot, StatsSubject::kFunctions, "total"), {.emphasis = wants_colour(STDERR_FILENO)});
     err.flush();
   } catch (const Failure& failure) {
     err << "shimctl: no statistics: " << failure.what() << std::endl;
@@ -130,12 +128,9 @@ ExitCode run(const Invocation& invocation, const Options& options) {
 void add_run(CLI::App& root, Invocation& invocation) {
   auto* command = root.add_subcommand("run", "Run one command with a private proxyd in front of a module");
   const auto options = std::make_shared<Options>();  // lives as long as the parser's callbacks
-  command
-      ->add_option("--module", options->module, "PKCS#11 library: each of its tokens becomes a virtual token")
+  command->add_option("--module", options->module, "PKCS#11 library: each of its tokens becomes a virtual token")
       ->option_text("PATH");
-  command
-      ->add_option("--config", options->config,
-                   "proxyd's configuration, with its sockets and state made private")
+  command->add_option("--config", options->config, "proxyd's configuration, with its sockets and state made private")
       ->option_text("FILE");
   command
       ->add_option("--library-parameters,--init-args", options->library_parameters,
@@ -145,7 +140,8 @@ void add_run(CLI::App& root, Invocation& invocation) {
   command->fallthrough(false);
   command->prefix_command();
   command->footer(
-      "The command finds P11SHIM_ENDPOINT, P11SHIM_CONTROL and P11_MODULE (the shim's path) in its environment, which is "
+      "The command finds P11SHIM_ENDPOINT, P11SHIM_CONTROL and P11_MODULE (the shim's path) in its environment, which "
+      "is "
       "otherwise ours.\n"
       "Its exit code becomes shimctl's.\n\n"
       "Examples:\n"
@@ -154,8 +150,7 @@ void add_run(CLI::App& root, Invocation& invocation) {
       "  shimctl run --stats --config proxyd.toml -- ./my-application");
   command->callback([&invocation, options, command] {
     options->command = command->remaining();
-    options->command.insert(options->command.end(), invocation.command_line.begin(),
-                            invocation.command_line.end());
+    options->command.insert(options->command.end(), invocation.command_line.begin(), invocation.command_line.end());
     invocation.command = [&invocation, options] { return run(invocation, *options); };
   });
 }

@@ -55,8 +55,7 @@ class Pause {
   // False if the user wants to stop.
   bool wait(std::chrono::milliseconds duration) const {
     const auto seconds = std::chrono::floor<std::chrono::seconds>(duration);
-    const timespec time{.tv_sec = seconds.count(),
-                        .tv_nsec = std::chrono::nanoseconds(duration - seconds).count()};
+    const timespec time{.tv_sec = seconds.count(), .tv_nsec = std::chrono::nanoseconds(duration - seconds).count()};
     return ::sigtimedwait(&signals_, nullptr, &time) < 0;
   }
 
@@ -88,8 +87,7 @@ class Screen {
     winsize size{};
     if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_row < 2) return text;
     std::size_t end = 0;
-    for (unsigned line = 1; line < size.ws_row && end != std::string::npos; ++line)
-      end = text.find('\n', end + 1);
+    for (unsigned line = 1; line < size.ws_row && end != std::string::npos; ++line) end = text.find('\n', end + 1);
     return text.substr(0, end);
   }
 
@@ -103,8 +101,8 @@ Report report_of(const json& interval, OutputFormat format) {
   if (format != OutputFormat::kCsv && format != OutputFormat::kPlain) return report;
   report.data = Value::Record{};
   report.rows_key = "rows";
-  for (const char* key : {"where", "name", "calls", "failed", "latency.p50_ns", "latency.p90_ns",
-                          "latency.p99_ns", "latency.p999_ns", "latency.max_ns"}) {
+  for (const char* key : {"where", "name", "calls", "failed", "latency.p50_ns", "latency.p90_ns", "latency.p99_ns",
+                          "latency.p999_ns", "latency.max_ns"}) {
     report.columns.push_back({key, key});
   }
   for (const auto& row : interval.at("rows")) report.rows.push_back(value_of(row));
@@ -124,9 +122,7 @@ json to_json(const StatsRows& rows, double seconds) {
   return {{"seconds", seconds}, {"rows", entries}};
 }
 
-json ask(ControlClient& client, bool raw) {
-  return client.ask("stats", {{"raw", raw}});
-}
+json ask(ControlClient& client, bool raw) { return client.ask("stats", {{"raw", raw}}); }
 
 ExitCode watch(const Invocation& invocation, const Options& options) {
   const Pause pause;
@@ -139,12 +135,10 @@ ExitCode watch(const Invocation& invocation, const Options& options) {
     if (!pause.wait(*options.interval)) break;
     auto now = read_rows(ask(client, true), options.subject, options.stage);
     const auto change = rows_since(now, before);
-    const double seconds =
-        std::chrono::duration<double>(Clock::now() - std::exchange(time, Clock::now())).count();
+    const double seconds = std::chrono::duration<double>(Clock::now() - std::exchange(time, Clock::now())).count();
     before = std::move(now);
     if (!screen) {
-      const auto format =
-          invocation.format == OutputFormat::kJson ? OutputFormat::kNdjson : invocation.format;
+      const auto format = invocation.format == OutputFormat::kJson ? OutputFormat::kNdjson : invocation.format;
       write_report(invocation.out, report_of(to_json(change, seconds), format), {.format = format});
       if (!invocation.out.flush()) break;  // nobody reads it any more
       continue;
@@ -152,8 +146,7 @@ ExitCode watch(const Invocation& invocation, const Options& options) {
     std::ostringstream text;
     text << "proxyd's calls in the last " << duration_text(static_cast<std::uint64_t>(seconds * 1e9)) << ", "
          << options.stage << " time\n\n";
-    write_rows(text, change,
-               {.subject = options.subject, .seconds = seconds, .emphasis = wants_colour(STDOUT_FILENO)});
+    write_rows(text, change, {.subject = options.subject, .seconds = seconds, .emphasis = wants_colour(STDOUT_FILENO)});
     screen->draw(text.str());
   }
   return ExitCode::kOk;
@@ -203,9 +196,8 @@ void add_stats(CLI::App& root, Invocation& invocation) {
   command->footer(
       "Examples:\n  shimctl stats\n  shimctl stats --watch 1s\n  shimctl stats --by client\n"
       "  shimctl stats --stage hsm -o json");
-  command->callback([&invocation, options] {
-    invocation.command = [&invocation, options] { return run(invocation, *options); };
-  });
+  command->callback(
+      [&invocation, options] { invocation.command = [&invocation, options] { return run(invocation, *options); }; });
 }
 
 }  // namespace p11shim

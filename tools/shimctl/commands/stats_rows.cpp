@@ -51,12 +51,9 @@ std::vector<StatsRows::const_iterator> busiest_first(const StatsRows& rows) {
 
 const char* heading_of(StatsSubject subject) {
   switch (subject) {
-    case StatsSubject::kFunctions:
-      return "FUNCTION";
-    case StatsSubject::kMechanisms:
-      return "MECHANISM";
-    case StatsSubject::kClients:
-      return "CLIENT";
+    case StatsSubject::kFunctions: return "FUNCTION";
+    case StatsSubject::kMechanisms: return "MECHANISM";
+    case StatsSubject::kClients: return "CLIENT";
   }
   return "";
 }
@@ -72,8 +69,7 @@ StatsRows read_rows(const json& snapshot, StatsSubject subject, const std::strin
   StatsRows rows;
   try {
     if (subject == StatsSubject::kClients) {
-      for (const auto& client : snapshot.at("clients"))
-        rows[{"", client.at("client")}] = read_row(client, stage);
+      for (const auto& client : snapshot.at("clients")) rows[{"", client.at("client")}] = read_row(client, stage);
       return rows;
     }
     const char* key = subject == StatsSubject::kFunctions ? "functions" : "mechanisms";
@@ -119,8 +115,8 @@ void write_rows(std::ostream& out, const StatsRows& rows, const StatsLayout& lay
     const auto time = [&row](double percent) {
       return row.latency.count() == 0 ? "-" : duration_text(row.latency.percentile(percent));
     };
-    figures.add_row({where.empty() ? "-" : where, name, calls_text(row, layout.seconds),
-                     std::to_string(row.failed), time(50), time(90), time(99), time(99.9), time(100)});
+    figures.add_row({where.empty() ? "-" : where, name, calls_text(row, layout.seconds), std::to_string(row.failed),
+                     time(50), time(90), time(99), time(99.9), time(100)});
     for (const auto& [rv, count] : row.errors)
       errors.add_row({where.empty() ? "-" : where, name, rv, std::to_string(count)});
   }

@@ -43,20 +43,20 @@ void write_section(std::ostream& out, const Table& table, const char* if_empty) 
 
 void write_heading(std::ostream& out, const json& status) {
   out << "proxyd " << terminal_text(text(status, "version")) << ", pid " << text(status, "pid") << ", "
-      << terminal_text(text(status, "state")) << ", up " << age_text(status.at("uptime_seconds"))
-      << ", listening on " << terminal_text(joined(status.at("endpoints"))) << '\n';
+      << terminal_text(text(status, "state")) << ", up " << age_text(status.at("uptime_seconds")) << ", listening on "
+      << terminal_text(joined(status.at("endpoints"))) << '\n';
   const json& audit = status.at("audit");
   if (audit.is_object() && audit.value("ok", true) == false) {
-    out << "AUDIT LOG FAILING: " << terminal_text(audit.value("last_error", "")) << " ("
-        << audit.value("lost", 0) << " records lost)\n";
+    out << "AUDIT LOG FAILING: " << terminal_text(audit.value("last_error", "")) << " (" << audit.value("lost", 0)
+        << " records lost)\n";
   }
 }
 
 Table pools(const json& status) {
   Table table({{"POOL"}, {"SLOT", Align::kRight}, {"SESSIONS", Align::kRight}, {"LOGGED IN", Align::kRight}});
   for (const auto& pool : status.at("pools")) {
-    table.add_row({text(pool, "pool"), text(pool, "slot"), text(pool, "virtual_sessions"),
-                   text(pool, "logged_in_applications")});
+    table.add_row(
+        {text(pool, "pool"), text(pool, "slot"), text(pool, "virtual_sessions"), text(pool, "logged_in_applications")});
   }
   return table;
 }
@@ -65,8 +65,7 @@ Table members(const json& status) {
   Table table({{"MEMBER"}, {"STATE"}, {"TOKEN"}, {"SERIAL"}, {"MODULE"}, {"REASON"}});
   for (const auto& member : status.at("members")) {
     table.add_row({member_text(text(member, "pool"), text(member, "member")), text(member, "state"),
-                   text(member, "token"), text(member, "serial"), text(member, "module"),
-                   text(member, "reason")});
+                   text(member, "token"), text(member, "serial"), text(member, "module"), text(member, "reason")});
   }
   return table;
 }
@@ -85,9 +84,9 @@ Table workers(const json& status) {
   for (const auto& member : status.at("members")) {
     for (const auto& worker : member.at("workers")) {
       table.add_row({member_text(text(member, "pool"), text(member, "member")), text(worker, "domain"),
-                     text(worker, "pid"), text(worker, "state"), text(worker, "lanes"),
-                     text(worker, "busy_lanes"), text(worker, "stuck_lanes"), text(worker, "queued"),
-                     text(worker, "real_sessions"), text(worker, "restarts")});
+                     text(worker, "pid"), text(worker, "state"), text(worker, "lanes"), text(worker, "busy_lanes"),
+                     text(worker, "stuck_lanes"), text(worker, "queued"), text(worker, "real_sessions"),
+                     text(worker, "restarts")});
     }
   }
   return table;
@@ -105,8 +104,7 @@ Table applications(const json& status) {
   for (const auto& application : status.at("applications")) {
     table.add_row({text(application, "program"), text(application, "uid"), text(application, "pid"),
                    text(application, "virtual_sessions"), joined(application.at("logged_in")),
-                   text(application, "calls"), text(application, "failed"),
-                   age_text(application.at("idle_seconds"))});
+                   text(application, "calls"), text(application, "failed"), age_text(application.at("idle_seconds"))});
   }
   return table;
 }

@@ -25,8 +25,8 @@ struct Subcommand {
 
 // `run(invocation, options)` is called when the whole command line is known.
 template <class Options>
-Subcommand<Options> add_command(CLI::App& parent, Invocation& invocation, const char* name,
-                                const char* description, ExitCode (*run)(const Invocation&, const Options&)) {
+Subcommand<Options> add_command(CLI::App& parent, Invocation& invocation, const char* name, const char* description,
+                                ExitCode (*run)(const Invocation&, const Options&)) {
   const auto options = std::make_shared<Options>();
   auto* app = parent.add_subcommand(name, description);
   app->callback([&invocation, options, run] {

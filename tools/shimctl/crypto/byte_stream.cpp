@@ -17,27 +17,20 @@ namespace p11shim {
 
 namespace {
 
-bool is_standard(const std::string& path) {
-  return path.empty() || path == "-";
-}
+bool is_standard(const std::string& path) { return path.empty() || path == "-"; }
 
-std::string reason(int error) {
-  return std::generic_category().message(error);
-}
+std::string reason(int error) { return std::generic_category().message(error); }
 
 int open_input(const std::string& path) {
   if (is_standard(path)) return STDIN_FILENO;
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0)
-    throw Failure(ExitCode::kNotFound, "cannot open " + in_quotes(path) + ": " + reason(errno), "");
+  if (descriptor < 0) throw Failure(ExitCode::kNotFound, "cannot open " + in_quotes(path) + ": " + reason(errno), "");
   return descriptor;
 }
 
 std::uint64_t size_of(int descriptor) {
   struct stat status {};
-  return ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode)
-             ? static_cast<std::uint64_t>(status.st_size)
-             : 0;
+  return ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode) ? static_cast<std::uint64_t>(status.st_size) : 0;
 }
 
 }  // namespace
@@ -59,8 +52,7 @@ std::string_view InputStream::next() {
   while (filled < kChunk) {
     const ssize_t length = ::read(descriptor_, buffer_.data() + filled, kChunk - filled);
     if (length < 0 && errno == EINTR) continue;
-    if (length < 0)
-      throw Failure(ExitCode::kNotFound, "cannot read " + in_quotes(path_) + ": " + reason(errno), "");
+    if (length < 0) throw Failure(ExitCode::kNotFound, "cannot read " + in_quotes(path_) + ": " + reason(errno), "");
     if ((ended_ = length == 0)) break;
     filled += static_cast<std::size_t>(length);
   }
@@ -106,10 +98,9 @@ OutputStream::~OutputStream() {
 }
 
 void OutputStream::fail(int error) const {
-  throw Failure(
-      ExitCode::kPartial,
-      "cannot write to " + (is_standard(path_) ? "standard output" : in_quotes(path_)) + ": " + reason(error),
-      "");
+  throw Failure(ExitCode::kPartial,
+                "cannot write to " + (is_standard(path_) ? "standard output" : in_quotes(path_)) + ": " + reason(error),
+                "");
 }
 
 void OutputStream::write(std::string_view bytes) {

@@ -29,9 +29,7 @@ constexpr std::array<Mode, 8> kModes{{{CKK_AES, "gcm", CKM_AES_GCM, 12},
                                       {CKK_RSA, "oaep", CKM_RSA_PKCS_OAEP, 0},
                                       {CKK_RSA, "pkcs1", CKM_RSA_PKCS, 0}}};
 
-CK_BYTE* bytes(std::string& text) {
-  return text.empty() ? nullptr : reinterpret_cast<CK_BYTE*>(text.data());
-}
+CK_BYTE* bytes(std::string& text) { return text.empty() ? nullptr : reinterpret_cast<CK_BYTE*>(text.data()); }
 
 }  // namespace
 
@@ -67,8 +65,7 @@ CK_MECHANISM* CipherMode::with_iv(std::string iv) {
   iv_ = std::move(iv);
   switch (mechanism_.mechanism) {
     case CKM_RSA_PKCS:
-    case CKM_RSA_PKCS_OAEP:
-      break;
+    case CKM_RSA_PKCS_OAEP: break;
     case CKM_AES_GCM:
       gcm_ = {bytes(iv_), iv_.size(), 8 * iv_.size(), bytes(aad_), aad_.size(), 128};
       mechanism_.pParameter = &gcm_;
@@ -85,9 +82,7 @@ CK_MECHANISM* CipherMode::with_iv(std::string iv) {
       mechanism_.pParameter = &chacha_;
       mechanism_.ulParameterLen = sizeof chacha_;
       break;
-    default:
-      mechanism_.pParameter = bytes(iv_);
-      mechanism_.ulParameterLen = iv_.size();
+    default: mechanism_.pParameter = bytes(iv_); mechanism_.ulParameterLen = iv_.size();
   }
   return &mechanism_;
 }

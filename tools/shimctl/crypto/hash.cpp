@@ -20,16 +20,16 @@ using namespace std::string_view_literals;
   "\x30" total "\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02" oid "\x05\x00\x04" length ""sv
 
 constexpr std::array<Hash, 9> kHashes{
-    {{"SHA1", 20, CKM_SHA_1, CKM_SHA_1_HMAC, CKM_SHA1_RSA_PKCS, CKM_SHA1_RSA_PKCS_PSS, CKM_ECDSA_SHA1,
-      CKG_MGF1_SHA1, "\x30\x21\x30\x09\x06\x05\x2b\x0e\x03\x02\x1a\x05\x00\x04\x14"sv},
-     {"SHA224", 28, CKM_SHA224, CKM_SHA224_HMAC, CKM_SHA224_RSA_PKCS, CKM_SHA224_RSA_PKCS_PSS,
-      CKM_ECDSA_SHA224, CKG_MGF1_SHA224, NIST_DIGEST_INFO("\x2d", "\x04", "\x1c")},
-     {"SHA256", 32, CKM_SHA256, CKM_SHA256_HMAC, CKM_SHA256_RSA_PKCS, CKM_SHA256_RSA_PKCS_PSS,
-      CKM_ECDSA_SHA256, CKG_MGF1_SHA256, NIST_DIGEST_INFO("\x31", "\x01", "\x20")},
-     {"SHA384", 48, CKM_SHA384, CKM_SHA384_HMAC, CKM_SHA384_RSA_PKCS, CKM_SHA384_RSA_PKCS_PSS,
-      CKM_ECDSA_SHA384, CKG_MGF1_SHA384, NIST_DIGEST_INFO("\x41", "\x02", "\x30")},
-     {"SHA512", 64, CKM_SHA512, CKM_SHA512_HMAC, CKM_SHA512_RSA_PKCS, CKM_SHA512_RSA_PKCS_PSS,
-      CKM_ECDSA_SHA512, CKG_MGF1_SHA512, NIST_DIGEST_INFO("\x51", "\x03", "\x40")},
+    {{"SHA1", 20, CKM_SHA_1, CKM_SHA_1_HMAC, CKM_SHA1_RSA_PKCS, CKM_SHA1_RSA_PKCS_PSS, CKM_ECDSA_SHA1, CKG_MGF1_SHA1,
+      "\x30\x21\x30\x09\x06\x05\x2b\x0e\x03\x02\x1a\x05\x00\x04\x14"sv},
+     {"SHA224", 28, CKM_SHA224, CKM_SHA224_HMAC, CKM_SHA224_RSA_PKCS, CKM_SHA224_RSA_PKCS_PSS, CKM_ECDSA_SHA224,
+      CKG_MGF1_SHA224, NIST_DIGEST_INFO("\x2d", "\x04", "\x1c")},
+     {"SHA256", 32, CKM_SHA256, CKM_SHA256_HMAC, CKM_SHA256_RSA_PKCS, CKM_SHA256_RSA_PKCS_PSS, CKM_ECDSA_SHA256,
+      CKG_MGF1_SHA256, NIST_DIGEST_INFO("\x31", "\x01", "\x20")},
+     {"SHA384", 48, CKM_SHA384, CKM_SHA384_HMAC, CKM_SHA384_RSA_PKCS, CKM_SHA384_RSA_PKCS_PSS, CKM_ECDSA_SHA384,
+      CKG_MGF1_SHA384, NIST_DIGEST_INFO("\x41", "\x02", "\x30")},
+     {"SHA512", 64, CKM_SHA512, CKM_SHA512_HMAC, CKM_SHA512_RSA_PKCS, CKM_SHA512_RSA_PKCS_PSS, CKM_ECDSA_SHA512,
+      CKG_MGF1_SHA512, NIST_DIGEST_INFO("\x51", "\x03", "\x40")},
      {"SHA3-224", 28, CKM_SHA3_224, CKM_SHA3_224_HMAC, CKM_SHA3_224_RSA_PKCS, CKM_SHA3_224_RSA_PKCS_PSS,
       CKM_ECDSA_SHA3_224, CKG_MGF1_SHA3_224, NIST_DIGEST_INFO("\x2d", "\x07", "\x1c")},
      {"SHA3-256", 32, CKM_SHA3_256, CKM_SHA3_256_HMAC, CKM_SHA3_256_RSA_PKCS, CKM_SHA3_256_RSA_PKCS_PSS,
@@ -67,13 +67,9 @@ LocalHash::LocalHash(const Hash& hash) : hash_(hash), context_(EVP_MD_CTX_new())
   EVP_DigestInit_ex(context_, EVP_get_digestbyname(hash.name), nullptr);
 }
 
-LocalHash::~LocalHash() {
-  EVP_MD_CTX_free(context_);
-}
+LocalHash::~LocalHash() { EVP_MD_CTX_free(context_); }
 
-void LocalHash::update(std::string_view bytes) {
-  EVP_DigestUpdate(context_, bytes.data(), bytes.size());
-}
+void LocalHash::update(std::string_view bytes) { EVP_DigestUpdate(context_, bytes.data(), bytes.size()); }
 
 std::string LocalHash::finish() {
   std::string digest(hash_.size, '\0');

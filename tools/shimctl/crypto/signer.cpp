@@ -15,9 +15,7 @@ namespace p11shim {
 
 namespace {
 
-CK_BYTE* bytes(std::string_view text) {
-  return reinterpret_cast<CK_BYTE*>(const_cast<char*>(text.data()));
-}
+CK_BYTE* bytes(std::string_view text) { return reinterpret_cast<CK_BYTE*>(const_cast<char*>(text.data())); }
 
 std::size_t order_size(std::string_view ec_params) {
   EC_GROUP* group = EC_GROUP_new_by_curve_name(curve_nid(ec_params));
@@ -54,22 +52,14 @@ Signer::Signer(const Session& session, CK_OBJECT_HANDLE key, const SignatureSche
 
 void Signer::begin_by_type() {
   switch (type_) {
-    case CKK_RSA:
-      return begin_rsa();
-    case CKK_EC:
-      return begin_ec();
-    case CKK_EC_EDWARDS:
-      return begin(CKM_EDDSA);
-    case CKK_AES:
-      streams_ = true;
-      return begin(CKM_AES_CMAC);
-    case CKK_DES3:
-      streams_ = true;
-      return begin(CKM_DES3_CMAC);
+    case CKK_RSA: return begin_rsa();
+    case CKK_EC: return begin_ec();
+    case CKK_EC_EDWARDS: return begin(CKM_EDDSA);
+    case CKK_AES: streams_ = true; return begin(CKM_AES_CMAC);
+    case CKK_DES3: streams_ = true; return begin(CKM_DES3_CMAC);
     case CKK_EC_MONTGOMERY:
       throw Failure(ExitCode::kUsage, "a Montgomery key agrees on keys; it does not sign", "shimctl derive");
-    default:
-      break;
+    default: break;
   }
   if (scheme_.hash == nullptr) throw Failure(ExitCode::kUsage, "an HMAC needs a hash", "--hash sha256");
   streams_ = true;
@@ -80,8 +70,7 @@ Signer::~Signer() = default;
 
 void Signer::begin(CK_MECHANISM_TYPE type) {
   const bool signs = purpose_ == Purpose::kSign;
-  require_mechanism(session_, type, signs ? CKF_SIGN : CKF_VERIFY,
-                    signs ? "sign this way" : "verify this way");
+  require_mechanism(session_, type, signs ? CKF_SIGN : CKF_VERIFY, signs ? "sign this way" : "verify this way");
   CK_MECHANISM mechanism{type, nullptr, 0};
   if (type_ == CKK_RSA && scheme_.padding == SignatureScheme::Padding::kPss) {
     mechanism.pParameter = &pss_;
@@ -127,8 +116,7 @@ void Signer::update(std::string_view data) {
   if (streams_ && purpose_ == Purpose::kSign) {
     return check("C_SignUpdate", module->C_SignUpdate(session_.handle(), bytes(data), data.size()));
   }
-  if (streams_)
-    return check("C_VerifyUpdate", module->C_VerifyUpdate(session_.handle(), bytes(data), data.size()));
+  if (streams_) return check("C_VerifyUpdate", module->C_VerifyUpdate(session_.handle(), bytes(data), data.size()));
   if (collected_.size() + data.size() > kLargestWhole) {
     throw Failure(ExitCode::kUsage, "the input is too long to be signed in one piece, as this key does",
                   "sign its hash instead");

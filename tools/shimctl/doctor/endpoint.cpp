@@ -35,14 +35,12 @@ void examine_socket(const std::string& path, Examination& found) {
   }
   found.pass("endpoint-socket", path);
   if (::access(path.c_str(), W_OK) != 0) {
-    found.fail("endpoint-permission", path + ": this user (uid " + std::to_string(::geteuid()) +
-                                          ") may not connect: " + std::strerror(errno));
+    found.fail("endpoint-permission",
+               path + ": this user (uid " + std::to_string(::geteuid()) + ") may not connect: " + std::strerror(errno));
     return found.skip("endpoint-answers", "this user may not connect");
   }
-  if ((status.st_mode & S_IWOTH) != 0)
-    found.warn("endpoint-permission", path + ": every user may connect");
-  else
-    found.pass("endpoint-permission", "uid " + std::to_string(::geteuid()) + " may connect");
+  if ((status.st_mode & S_IWOTH) != 0) found.warn("endpoint-permission", path + ": every user may connect");
+  else found.pass("endpoint-permission", "uid " + std::to_string(::geteuid()) + " may connect");
 
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -52,11 +50,8 @@ void examine_socket(const std::string& path, Examination& found) {
   const int rc = ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
   const int error = errno;
   ::close(fd);
-  if (rc == 0)
-    found.pass("endpoint-answers", "connections are accepted");
-  else
-    found.fail("endpoint-answers",
-               path + ": " + (error == EAGAIN ? "the backlog is full" : std::strerror(error)));
+  if (rc == 0) found.pass("endpoint-answers", "connections are accepted");
+  else found.fail("endpoint-answers", path + ": " + (error == EAGAIN ? "the backlog is full" : std::strerror(error)));
 }
 
 }  // namespace
@@ -64,10 +59,8 @@ void examine_socket(const std::string& path, Examination& found) {
 void examine_endpoint(Patient& patient, Examination& found) {
   if (!patient.proxied) return skip_all(found, "the module is used without proxyd");
   for (const ShimEndpoint& endpoint : load_shim_config(shim_config_sources(&::secure_getenv)).endpoints) {
-    if (endpoint.unix_path.empty())
-      skip_all(found, to_string(endpoint) + " is no socket with permissions");
-    else
-      examine_socket(endpoint.unix_path, found);
+    if (endpoint.unix_path.empty()) skip_all(found, to_string(endpoint) + " is no socket with permissions");
+    else examine_socket(endpoint.unix_path, found);
   }
 }
 

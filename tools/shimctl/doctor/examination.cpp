@@ -6,14 +6,10 @@ namespace p11shim {
 
 const char* verdict_name(Verdict verdict) {
   switch (verdict) {
-    case Verdict::kSkip:
-      return "SKIP";
-    case Verdict::kPass:
-      return "PASS";
-    case Verdict::kWarn:
-      return "WARN";
-    default:
-      return "FAIL";
+    case Verdict::kSkip: return "SKIP";
+    case Verdict::kPass: return "PASS";
+    case Verdict::kWarn: return "WARN";
+    default: return "FAIL";
   }
 }
 

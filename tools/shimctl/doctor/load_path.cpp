@@ -31,8 +31,7 @@ std::string module_path(const Patient& patient, Examination& found) {
 // A mere name is looked for by the loader.
 bool examine_file(const std::string& path, Examination& found) {
   if (path.empty()) return false;
-  if (path.find('/') == std::string::npos)
-    return found.skip("module-file", path + " is found by the loader"), true;
+  if (path.find('/') == std::string::npos) return found.skip("module-file", path + " is found by the loader"), true;
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return found.fail("module-file", path + ": " + std::strerror(errno)), false;
   const std::string problem = shared_object_problem(fd, "C_GetFunctionList");
@@ -60,28 +59,22 @@ void examine_load_path(Patient& patient, Examination& found) {
   const std::string path = module_path(patient, found);
   bool loads = examine_file(path, found);
   if (loads) {
-    const std::string problem =
-        try_module(path, patient.invocation.token.library_parameters, patient.patience);
+    const std::string problem = try_module(path, patient.invocation.token.library_parameters, patient.patience);
     loads = problem.empty();
-    if (loads)
-      found.pass("module-loads", "C_Initialize answers CKR_OK");
-    else
-      found.fail("module-loads", problem);
+    if (loads) found.pass("module-loads", "C_Initialize answers CKR_OK");
+    else found.fail("module-loads", problem);
   } else {
     found.skip("module-loads", "there is no module to load");
   }
-  if (loads)
-    examine_interface(patient, found);
-  else
-    found.skip("module-interface", "the module does not load");
+  if (loads) examine_interface(patient, found);
+  else found.skip("module-interface", "the module does not load");
 
   if (!patient.proxied) return found.skip("shim-configuration", "the module is used without the shim");
   const ShimConfig config = load_shim_config(shim_config_sources(&::secure_getenv));
   for (const std::string& problem : config.problems) found.fail("shim-configuration", problem);
   if (config.problems.empty()) {
     std::string endpoints;
-    for (const auto& endpoint : config.endpoints)
-      endpoints += (endpoints.empty() ? "" : ", ") + to_string(endpoint);
+    for (const auto& endpoint : config.endpoints) endpoints += (endpoints.empty() ? "" : ", ") + to_string(endpoint);
     found.pass("shim-configuration", "endpoint " + endpoints);
   }
 }

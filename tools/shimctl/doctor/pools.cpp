@@ -26,12 +26,9 @@ void examine_member(const json& member, Examination& found) {
   const std::string state = text(member, "state");
   const std::string reason = text(member, "reason");
   const std::string line = name + ": " + state + (reason.empty() ? "" : ", " + reason);
-  if (state == "up")
-    found.pass("members", name);
-  else if (state == "down" || state == "ejected")
-    found.fail("members", line);
-  else
-    found.warn("members", line);
+  if (state == "up") found.pass("members", name);
+  else if (state == "down" || state == "ejected") found.fail("members", line);
+  else found.warn("members", line);
   for (const json& worker : member.value("workers", json::array())) {
     const std::string of = name + " (" + text(worker, "domain") + ")";
     const auto stuck = worker.value("stuck_lanes", std::uint64_t{0});
@@ -53,23 +50,19 @@ void examine_breakers(const json& pools, Examination& found) {
       const std::string name = member_text(text(pool, "pool"), text(member, "member"));
       const std::string wanted = text(member.value("administrative", json::object()), "state");
       const auto ejections = member.value("ejections", std::uint64_t{0});
-      if (text(member, "state") == "ejected")
-        found.fail("breakers", name + ": ejected");
+      if (text(member, "state") == "ejected") found.fail("breakers", name + ": ejected");
       else if (wanted == "drain" || wanted == "maint")
         found.warn("breakers", name + ": kept out by an operator (" + wanted + ")");
-      else if (ejections > 0)
-        found.warn("breakers", name + ": was ejected " + std::to_string(ejections) + " times");
+      else if (ejections > 0) found.warn("breakers", name + ": was ejected " + std::to_string(ejections) + " times");
       ++members;
     }
-  if (found.find("breakers") == nullptr)
-    found.pass("breakers", std::to_string(members) + " members take calls");
+  if (found.find("breakers") == nullptr) found.pass("breakers", std::to_string(members) + " members take calls");
 }
 
 // An older proxyd does not know the question.
 void examine_drift(const Patient& patient, Examination& found) {
   bool any = false;
-  for (const json& pool :
-       patient.pools.is_object() ? patient.pools.value("pools", json::array()) : json::array()) {
+  for (const json& pool : patient.pools.is_object() ? patient.pools.value("pools", json::array()) : json::array()) {
     if (pool.value("members", json::array()).size() < 2) continue;
     any = true;
     const std::string name = text(pool, "pool");
@@ -80,8 +73,11 @@ void examine_drift(const Patient& patient, Examination& found) {
       const auto left_out = diff.value("not_compared", json::array()).size();
       const std::string line = name + ": " + std::to_string(differences) + " differences";
       if (differences > 0) found.fail("pool-drift", line);
-      else if (left_out > 0) found.warn("pool-drift", name + ": " + std::to_string(left_out) + " members could not be asked");
-      else found.pass("pool-drift", name + (diff.value("private_compared", false) ? "" : ": public objects, since nobody is logged in"));
+      else if (left_out > 0)
+        found.warn("pool-drift", name + ": " + std::to_string(left_out) + " members could not be asked");
+      else
+        found.pass("pool-drift",
+                   name + (diff.value("private_compared", false) ? "" : ": public objects, since nobody is logged in"));
     } catch (const Failure& failure) {
       found.skip("pool-drift", name + ": " + failure.reason().what);
     }
@@ -111,14 +107,11 @@ void examine_faults(const json& stats, Examination& found) {
     if (calls == 0) continue;
     const std::string name = member_text(text(member, "pool"), text(member, "member"));
     const double share = static_cast<double>(faults) / static_cast<double>(calls);
-    const std::string line = name + ": " + std::to_string(faults) + " of " + std::to_string(calls) +
-                             " calls" + (worst.empty() ? "" : ", mostly " + worst);
-    if (share >= kManyFaults)
-      found.fail("faults", line);
-    else if (share >= kFewFaults)
-      found.warn("faults", line);
-    else
-      found.pass("faults", line);
+    const std::string line = name + ": " + std::to_string(faults) + " of " + std::to_string(calls) + " calls" +
+                             (worst.empty() ? "" : ", mostly " + worst);
+    if (share >= kManyFaults) found.fail("faults", line);
+    else if (share >= kFewFaults) found.warn("faults", line);
+    else found.pass("faults", line);
   }
   if (found.find("faults") == nullptr) found.skip("faults", "nothing was called yet");
 }

@@ -40,10 +40,8 @@ void ask_proxyd(Patient& patient, Examination& found) {
 void compare_versions(const Patient& patient, Examination& found) {
   if (patient.status.is_null()) return found.skip("proxyd-version", "proxyd does not say it");
   const std::string running = patient.status.value("version", "");
-  if (running == patient.version)
-    found.pass("proxyd-version", running);
-  else
-    found.fail("proxyd-version", "proxyd is " + running + ", shimctl " + patient.version);
+  if (running == patient.version) found.pass("proxyd-version", running);
+  else found.fail("proxyd-version", "proxyd is " + running + ", shimctl " + patient.version);
 }
 
 void examine_protocol(const Patient& patient, Examination& found) {
@@ -60,8 +58,7 @@ void examine_protocol(const Patient& patient, Examination& found) {
 void examine_configuration(Patient& patient, Examination& found) {
   std::error_code error;
   if (!std::filesystem::exists(patient.config_path, error))
-    return found.skip("proxyd-configuration",
-                      patient.config_path + (error ? ": " + error.message() : " is not there"));
+    return found.skip("proxyd-configuration", patient.config_path + (error ? ": " + error.message() : " is not there"));
   auto config = load_config_file(patient.config_path);
   auto problems = config.problems;
   if (config) {
@@ -70,10 +67,8 @@ void examine_configuration(Patient& patient, Examination& found) {
       problems.insert(problems.end(), more.begin(), more.end());
   }
   for (const ConfigProblem& problem : problems) {
-    if (problem.severity == ConfigProblem::Severity::error)
-      found.fail("proxyd-configuration", to_string(problem));
-    else
-      found.warn("proxyd-configuration", to_string(problem));
+    if (problem.severity == ConfigProblem::Severity::error) found.fail("proxyd-configuration", to_string(problem));
+    else found.warn("proxyd-configuration", to_string(problem));
   }
   if (problems.empty()) found.pass("proxyd-configuration", patient.config_path);
 }

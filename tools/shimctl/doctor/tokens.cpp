@@ -26,24 +26,17 @@ constexpr PinFlags kOfficer{"so-pin", CKF_SO_PIN_LOCKED, CKF_SO_PIN_FINAL_TRY, C
                             CKF_SO_PIN_TO_BE_CHANGED};
 
 void examine_pin(const PinFlags& pin, const std::string& token, CK_FLAGS flags, Examination& found) {
-  if ((flags & pin.locked) != 0)
-    found.fail(pin.check, token + ": locked");
-  else if ((flags & pin.last) != 0)
-    found.fail(pin.check, token + ": one try left before it locks");
-  else if ((flags & pin.low) != 0)
-    found.warn(pin.check, token + ": wrong PINs were tried since the last login");
-  else
-    found.pass(pin.check, token);
+  if ((flags & pin.locked) != 0) found.fail(pin.check, token + ": locked");
+  else if ((flags & pin.last) != 0) found.fail(pin.check, token + ": one try left before it locks");
+  else if ((flags & pin.low) != 0) found.warn(pin.check, token + ": wrong PINs were tried since the last login");
+  else found.pass(pin.check, token);
   if ((flags & pin.to_change) != 0) found.warn("token-state", token + ": a PIN must be changed first");
 }
 
 void examine_state(const std::string& token, CK_FLAGS flags, Examination& found) {
-  if ((flags & CKF_ERROR_STATE) != 0)
-    found.fail("token-state", token + ": in its error state");
-  else if ((flags & CKF_WRITE_PROTECTED) != 0)
-    found.warn("token-state", token + ": write-protected");
-  else
-    found.pass("token-state", token);
+  if ((flags & CKF_ERROR_STATE) != 0) found.fail("token-state", token + ": in its error state");
+  else if ((flags & CKF_WRITE_PROTECTED) != 0) found.warn("token-state", token + ": write-protected");
+  else found.pass("token-state", token);
 }
 
 void examine_sessions(const std::string& token, const CK_TOKEN_INFO& info, Examination& found) {
@@ -70,20 +63,16 @@ void examine_mechanisms(const Module& module, CK_SLOT_ID slot, const std::string
     try {
       all |= module.mechanism_info(slot, mechanism).flags;
     } catch (const CallError&) {
-      found.warn("mechanisms",
-                 token + ": " + display(NameKind::ckm, mechanism) + " is listed but has no information");
+      found.warn("mechanisms", token + ": " + display(NameKind::ckm, mechanism) + " is listed but has no information");
     }
   }
   std::string missing;
   for (const auto& [flag, what] : kUses)
     if ((all & flag) == 0) missing += (missing.empty() ? "" : ", ") + std::string(what);
   const std::string count = token + ": " + std::to_string(mechanisms.size()) + " mechanisms";
-  if ((all & CKF_SIGN) == 0)
-    found.fail("mechanisms", count + ", none that can " + missing);
-  else if (!missing.empty())
-    found.warn("mechanisms", count + ", none that can " + missing);
-  else
-    found.pass("mechanisms", count);
+  if ((all & CKF_SIGN) == 0) found.fail("mechanisms", count + ", none that can " + missing);
+  else if (!missing.empty()) found.warn("mechanisms", count + ", none that can " + missing);
+  else found.pass("mechanisms", count);
 }
 
 void examine_random(Module& module, CK_SLOT_ID slot, const std::string& token, Examination& found) {
@@ -95,10 +84,8 @@ void examine_random(Module& module, CK_SLOT_ID slot, const std::string& token, E
       return found.skip("random", token + ": has no generator");
     check("C_GenerateRandom", rv);
   }
-  if (bytes[0] == bytes[1])
-    found.fail("random", token + ": gives the same bytes twice");
-  else
-    found.pass("random", token);
+  if (bytes[0] == bytes[1]) found.fail("random", token + ": gives the same bytes twice");
+  else found.pass("random", token);
 }
 
 void examine_token(Module& module, CK_SLOT_ID slot, const CK_TOKEN_INFO& info, Examination& found) {
@@ -131,8 +118,7 @@ void examine_login(TokenAccess& access, Examination& found) {
     access.session(Session::Access::kReadOnly, Login::kUser);
     found.pass("login", token);
   } catch (const Failure& failure) {
-    found.fail("login",
-               failure.reason().what + (failure.reason().why.empty() ? "" : ": " + failure.reason().why));
+    found.fail("login", failure.reason().what + (failure.reason().why.empty() ? "" : ": " + failure.reason().why));
   } catch (const CallError& error) {
     found.fail("login", error.what());
   }

@@ -27,8 +27,7 @@ std::string exposure(const std::string& unit) {
   if (pipe == nullptr) return {};
   std::string text;
   std::array<char, 4096> chunk;
-  while (const std::size_t size = std::fread(chunk.data(), 1, chunk.size(), pipe))
-    text.append(chunk.data(), size);
+  while (const std::size_t size = std::fread(chunk.data(), 1, chunk.size(), pipe)) text.append(chunk.data(), size);
   ::pclose(pipe);
   constexpr std::string_view kWords = "Overall exposure level for ";
   auto at = text.rfind(kWords);
@@ -36,8 +35,7 @@ std::string exposure(const std::string& unit) {
   at = text.find(": ", at);
   if (at == std::string::npos) return {};
   std::string level = text.substr(at + 2, text.find('\n', at) - at - 2);
-  while (!level.empty() && (static_cast<unsigned char>(level.back()) > 0x7e || level.back() == ' '))
-    level.pop_back();
+  while (!level.empty() && (static_cast<unsigned char>(level.back()) > 0x7e || level.back() == ' ')) level.pop_back();
   return level;
 }
 
@@ -56,12 +54,9 @@ void examine_unit(Patient& patient, Examination& found) {
   for (const std::string& directive : missing) line += " " + directive;
   const std::string level = exposure(unit.path);
   if (!level.empty()) line += "; systemd-analyze: exposure " + level;
-  if (missing.empty())
-    found.pass("unit", line);
-  else if (missing.size() <= kFewMissing)
-    found.warn("unit", line);
-  else
-    found.fail("unit", line);
+  if (missing.empty()) found.pass("unit", line);
+  else if (missing.size() <= kFewMissing) found.warn("unit", line);
+  else found.fail("unit", line);
 }
 
 }  // namespace p11shim

@@ -10,9 +10,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* kFolders[] = {"/etc/systemd/system", "/run/systemd/system",
-                                    "/usr/local/lib/systemd/system", "/usr/lib/systemd/system",
-                                    "/lib/systemd/system"};
+constexpr const char* kFolders[] = {"/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system",
+                                    "/usr/lib/systemd/system", "/lib/systemd/system"};
 
 struct Directive {
   const char* key;

@@ -8,10 +8,9 @@
 namespace p11shim {
 
 struct UnitFile {
-  std::string path;                   // empty: there is none
-  std::vector<std::string> drop_ins;  // that were read
-  std::map<std::string, std::string>
-      service;  // "NoNewPrivileges" → "yes"; keys that add up are joined by blanks
+  std::string path;                            // empty: there is none
+  std::vector<std::string> drop_ins;           // that were read
+  std::map<std::string, std::string> service;  // "NoNewPrivileges" → "yes"; keys that add up are joined by blanks
 
   bool is(const std::string& key, const std::string& value) const;
   bool has(const std::string& key) const { return service.contains(key); }

@@ -163,8 +163,7 @@ std::vector<FunctionText> known_functions() {
     }
     text.returns.assign(codes.begin(), codes.end());
   }
-  std::sort(texts.begin(), texts.end(),
-            [](const FunctionText& a, const FunctionText& b) { return a.name < b.name; });
+  std::sort(texts.begin(), texts.end(), [](const FunctionText& a, const FunctionText& b) { return a.name < b.name; });
   return texts;
 }
 
@@ -220,8 +219,7 @@ std::vector<CheckText> known_checks() {
       table.finish();
       texts.push_back(std::move(text));
     });
-  std::sort(texts.begin(), texts.end(),
-            [](const CheckText& a, const CheckText& b) { return a.number < b.number; });
+  std::sort(texts.begin(), texts.end(), [](const CheckText& a, const CheckText& b) { return a.number < b.number; });
   return texts;
 }
 

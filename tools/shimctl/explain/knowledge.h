@@ -68,7 +68,7 @@ struct MechanismText {
 struct AttributeText {
   std::string name;
   CK_ATTRIBUTE_TYPE value = 0;
-  std::string kind;   // "boolean", "bytes", …
+  std::string kind;  // "boolean", "bytes", …
   bool sensitive = false;
   std::string on;
   std::string means;

@@ -44,8 +44,7 @@ std::vector<ConfigProblem> add_profile(const std::string& file, std::string_view
   std::vector<ReturnCodeText> all = codes;
   if (entries != nullptr)
     for (const ConfigEntry& entry : *entries)
-      if (entry.name == "vendor" && entry.value.get<std::string>() != nullptr)
-        vendor = *entry.value.get<std::string>();
+      if (entry.name == "vendor" && entry.value.get<std::string>() != nullptr) vendor = *entry.value.get<std::string>();
   if (entries != nullptr)
     for (const ConfigEntry& entry : *entries) {
       if (entry.name == "vendor") continue;

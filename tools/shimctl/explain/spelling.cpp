@@ -10,13 +10,9 @@ namespace p11shim {
 
 namespace {
 
-char upper(char c) {
-  return static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-}
+char upper(char c) { return static_cast<char>(std::toupper(static_cast<unsigned char>(c))); }
 
-bool is_word(char c) {
-  return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
-}
+bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
 
 // "buffer-too small" as "BUFFERTOOSMALL": what all spellings of one name have in common.
 std::string bare(std::string_view text, std::string_view prefix) {
@@ -44,8 +40,8 @@ bool follows_a_word_for_codes(std::string_view line, std::size_t at) {
   while (begin > 0 && is_word(line[begin - 1])) --begin;
   std::string word;
   for (const char c : line.substr(begin, at - begin)) word += upper(c);
-  constexpr std::string_view kWords[] = {"RV",    "RET",  "RC",    "CKR", "ERROR", "ERR",
-                                         "CODE",  "RETURNED", "RETURNS", "CK_RV", "RESULT", "STATUS"};
+  constexpr std::string_view kWords[] = {"RV",   "RET",      "RC",      "CKR",   "ERROR",  "ERR",
+                                         "CODE", "RETURNED", "RETURNS", "CK_RV", "RESULT", "STATUS"};
   return std::find(std::begin(kWords), std::end(kWords), word) != std::end(kWords);
 }
 
@@ -105,8 +101,7 @@ std::optional<unsigned long> parse_number(std::string_view text) {
   return number;
 }
 
-std::vector<SpelledName> find_names(std::string_view asked, std::span<const KnownName> names,
-                                    std::string_view prefix) {
+std::vector<SpelledName> find_names(std::string_view asked, std::span<const KnownName> names, std::string_view prefix) {
   std::vector<SpelledName> found;
   for (std::size_t i = 0; i < names.size(); ++i)
     if (names[i].name == asked) return {{i, Spelling::kExact}};

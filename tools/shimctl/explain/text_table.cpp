@@ -39,8 +39,8 @@ TextTable::TextTable(const ConfigEntry& entry, ConfigReport& report)
 const ConfigEntry* TextTable::take(std::string_view key) {
   known_.push_back(key);
   if (entries_ == nullptr) return nullptr;
-  const auto found = std::find_if(entries_->begin(), entries_->end(),
-                                  [key](const ConfigEntry& entry) { return entry.name == key; });
+  const auto found =
+      std::find_if(entries_->begin(), entries_->end(), [key](const ConfigEntry& entry) { return entry.name == key; });
   return found == entries_->end() ? nullptr : &*found;
 }
 

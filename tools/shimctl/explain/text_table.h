@@ -18,8 +18,8 @@ class TextTable {
   const std::string& name() const { return entry_.name; }
   ConfigPlace place() const { return entry_.place; }
 
-  std::string text(std::string_view key);      // empty if it is absent
-  std::string required(std::string_view key);  // reported if it is absent or empty
+  std::string text(std::string_view key);                            // empty if it is absent
+  std::string required(std::string_view key);                        // reported if it is absent or empty
   std::string choice(std::string_view key, std::string_view words);  // one of `words`, separated by blanks
   std::vector<std::string> list(std::string_view key);
   bool flag(std::string_view key);

@@ -21,8 +21,7 @@ constexpr std::string_view kPrefix = "CKA_";
 
 std::string upper(std::string_view text) {
   std::string name;
-  for (const char c : text)
-    name += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  for (const char c : text) name += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   return name;
 }
 
@@ -34,19 +33,13 @@ std::string lower(std::string_view text) {
 
 std::optional<NameKind> values_of(CK_ATTRIBUTE_TYPE type) {
   switch (type) {
-    case CKA_CLASS:
-      return NameKind::cko;
-    case CKA_KEY_TYPE:
-      return NameKind::ckk;
-    case CKA_CERTIFICATE_TYPE:
-      return NameKind::ckc;
+    case CKA_CLASS: return NameKind::cko;
+    case CKA_KEY_TYPE: return NameKind::ckk;
+    case CKA_CERTIFICATE_TYPE: return NameKind::ckc;
     case CKA_KEY_GEN_MECHANISM:
-    case CKA_MECHANISM_TYPE:
-      return NameKind::ckm;
-    case CKA_PROFILE_ID:
-      return NameKind::ckp;
-    default:
-      return std::nullopt;
+    case CKA_MECHANISM_TYPE: return NameKind::ckm;
+    case CKA_PROFILE_ID: return NameKind::ckp;
+    default: return std::nullopt;
   }
 }
 
@@ -104,10 +97,8 @@ std::string parse_value(CK_ATTRIBUTE_TYPE type, const std::string& word, const s
       if (text == "true" || text == "yes" || text == "1") return std::string(1, CK_TRUE);
       if (text == "false" || text == "no" || text == "0") return std::string(1, CK_FALSE);
       refuse(word, "true or false is expected");
-    case AttributeKind::ulong:
-      return parse_number(type, word, text);
-    case AttributeKind::utf8:
-      return text;
+    case AttributeKind::ulong: return parse_number(type, word, text);
+    case AttributeKind::utf8: return text;
     case AttributeKind::date: {
       std::string digits;
       std::copy_if(text.begin(), text.end(), std::back_inserter(digits), [](char c) { return c != '-'; });
@@ -127,8 +118,7 @@ std::string parse_value(CK_ATTRIBUTE_TYPE type, const std::string& word, const s
 void parse_word(const std::string& word, Template& attributes) {
   const bool negated = word[0] == '!';
   const auto equals = word.find('=');
-  const std::string name =
-      word.substr(negated ? 1 : 0, equals - (negated && equals != std::string::npos ? 1 : 0));
+  const std::string name = word.substr(negated ? 1 : 0, equals - (negated && equals != std::string::npos ? 1 : 0));
   const CK_ATTRIBUTE_TYPE type = parse_attribute_name(name);
   if (equals != std::string::npos) {
     if (negated) refuse(word, "! and = do not go together");
@@ -148,22 +138,14 @@ std::string attribute_name(CK_ATTRIBUTE_TYPE type) {
 
 Value attribute_value(CK_ATTRIBUTE_TYPE type, std::string_view bytes) {
   switch (attribute_kind(type)) {
-    case AttributeKind::boolean:
-      return bytes.size() == 1 ? Value(bytes[0] != CK_FALSE) : Value(hex(bytes));
-    case AttributeKind::ulong:
-      return number_value(type, bytes);
-    case AttributeKind::utf8:
-      return bytes;
-    case AttributeKind::date:
-      return date_value(bytes);
-    case AttributeKind::mechanism_list:
-      return list_of_numbers(bytes, true);
-    case AttributeKind::ulong_array:
-      return list_of_numbers(bytes, false);
-    case AttributeKind::attribute_template:
-      return bytes.size() / sizeof(CK_ATTRIBUTE);
-    default:
-      return hex(bytes);
+    case AttributeKind::boolean: return bytes.size() == 1 ? Value(bytes[0] != CK_FALSE) : Value(hex(bytes));
+    case AttributeKind::ulong: return number_value(type, bytes);
+    case AttributeKind::utf8: return bytes;
+    case AttributeKind::date: return date_value(bytes);
+    case AttributeKind::mechanism_list: return list_of_numbers(bytes, true);
+    case AttributeKind::ulong_array: return list_of_numbers(bytes, false);
+    case AttributeKind::attribute_template: return bytes.size() / sizeof(CK_ATTRIBUTE);
+    default: return hex(bytes);
   }
 }
 
@@ -174,8 +156,7 @@ CK_ATTRIBUTE_TYPE parse_attribute_name(const std::string& name) {
   std::vector<std::string> names;
   for (const Name& known : all(NameKind::cka)) names.push_back(lower(known.text.substr(kPrefix.size())));
   const std::vector<std::string_view> known(names.begin(), names.end());
-  throw Failure(ExitCode::kUsage,
-                "there is no attribute " + in_quotes(name) + did_you_mean(lower(name), known), "");
+  throw Failure(ExitCode::kUsage, "there is no attribute " + in_quotes(name) + did_you_mean(lower(name), known), "");
 }
 
 Template parse_attributes(const std::vector<std::string>& words) {

@@ -31,13 +31,9 @@ struct FreeBio {
 };
 using Memory = std::unique_ptr<BIO, FreeBio>;
 
-Memory memory(std::string_view bytes) {
-  return Memory(BIO_new_mem_buf(bytes.data(), static_cast<int>(bytes.size())));
-}
+Memory memory(std::string_view bytes) { return Memory(BIO_new_mem_buf(bytes.data(), static_cast<int>(bytes.size()))); }
 
-int no_passphrase(char*, int, int, void*) {
-  return -1;
-}
+int no_passphrase(char*, int, int, void*) { return -1; }
 
 Key private_key_in(std::string_view file) {
   if (Key key(PEM_read_bio_PrivateKey(memory(file).get(), nullptr, no_passphrase, nullptr)); key) return key;
@@ -50,8 +46,7 @@ Key public_key_in(std::string_view file) {
 }
 
 Certificate certificate_in(std::string_view file) {
-  if (Certificate found(PEM_read_bio_X509(memory(file).get(), nullptr, no_passphrase, nullptr)); found)
-    return found;
+  if (Certificate found(PEM_read_bio_X509(memory(file).get(), nullptr, no_passphrase, nullptr)); found) return found;
   return Certificate(d2i_X509_bio(memory(file).get(), nullptr));
 }
 
@@ -97,8 +92,7 @@ void set_rsa(Template& object, const EVP_PKEY* key, bool secret) {
 void set_ec(Template& object, const EVP_PKEY* key, bool secret) {
   std::array<char, 80> group{};
   std::size_t length = 0;
-  if (EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, group.data(), group.size(), &length) !=
-      1) {
+  if (EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, group.data(), group.size(), &length) != 1) {
     throw Failure(ExitCode::kUsage, "the key's curve has no name", "only named curves can be imported");
   }
   object.set(CKA_KEY_TYPE, CKK_EC);
@@ -131,26 +125,13 @@ Template object_of(const EVP_PKEY* key, bool secret) {
   Template object;
   object.set(CKA_CLASS, secret ? CKO_PRIVATE_KEY : CKO_PUBLIC_KEY);
   switch (EVP_PKEY_get_base_id(key)) {
-    case EVP_PKEY_RSA:
-      set_rsa(object, key, secret);
-      break;
-    case EVP_PKEY_EC:
-      set_ec(object, key, secret);
-      break;
-    case EVP_PKEY_ED25519:
-      set_raw(object, key, "ed25519", secret);
-      break;
-    case EVP_PKEY_ED448:
-      set_raw(object, key, "ed448", secret);
-      break;
-    case EVP_PKEY_X25519:
-      set_raw(object, key, "x25519", secret);
-      break;
-    case EVP_PKEY_X448:
-      set_raw(object, key, "x448", secret);
-      break;
-    default:
-      throw Failure(ExitCode::kUsage, "keys of this type cannot be imported", "RSA, EC and Edwards keys can");
+    case EVP_PKEY_RSA: set_rsa(object, key, secret); break;
+    case EVP_PKEY_EC: set_ec(object, key, secret); break;
+    case EVP_PKEY_ED25519: set_raw(object, key, "ed25519", secret); break;
+    case EVP_PKEY_ED448: set_raw(object, key, "ed448", secret); break;
+    case EVP_PKEY_X25519: set_raw(object, key, "x25519", secret); break;
+    case EVP_PKEY_X448: set_raw(object, key, "x448", secret); break;
+    default: throw Failure(ExitCode::kUsage, "keys of this type cannot be imported", "RSA, EC and Edwards keys can");
   }
   return object;
 }
@@ -170,8 +151,7 @@ Template object_of(X509* certificate) {
   object.set(CKA_ISSUER, der_of(i2d_X509_NAME, X509_get_issuer_name(certificate)));
   unsigned char* der = nullptr;
   int length = i2d_ASN1_INTEGER(X509_get0_serialNumber(certificate), &der);
-  object.set(CKA_SERIAL_NUMBER,
-             std::string_view(reinterpret_cast<char*>(der), static_cast<std::size_t>(length)));
+  object.set(CKA_SERIAL_NUMBER, std::string_view(reinterpret_cast<char*>(der), static_cast<std::size_t>(length)));
   OPENSSL_free(der);
   der = nullptr;
   length = i2d_X509(certificate, &der);
@@ -195,11 +175,10 @@ std::vector<Template> objects_in(std::string_view file) {
   ERR_clear_error();
   if (!objects.empty()) return objects;
   const bool encrypted = file.find("ENCRYPTED") != std::string_view::npos;
-  throw Failure(
-      ExitCode::kUsage,
-      {.what = "the file holds no key or certificate that can be imported",
-       .why = encrypted ? "its key is encrypted" : "it is neither PEM nor DER of one",
-       .fix = encrypted ? "decrypt it first: openssl pkey -in FILE" : "a secret key needs its --type"});
+  throw Failure(ExitCode::kUsage,
+                {.what = "the file holds no key or certificate that can be imported",
+                 .why = encrypted ? "its key is encrypted" : "it is neither PEM nor DER of one",
+                 .fix = encrypted ? "decrypt it first: openssl pkey -in FILE" : "a secret key needs its --type"});
 }
 
 }  // namespace p11shim

@@ -4,7 +4,9 @@ namespace p11shim {
 
 KeyType as_the_token_makes(const Session& session, KeyType type) {
   if (type.generate != CKM_EC_MONTGOMERY_KEY_PAIR_GEN) return type;
-  const auto has = [&](CK_MECHANISM_TYPE mechanism) { return session.module().has_mechanism(session.slot(), mechanism); };
+  const auto has = [&](CK_MECHANISM_TYPE mechanism) {
+    return session.module().has_mechanism(session.slot(), mechanism);
+  };
   if (has(CKM_EC_MONTGOMERY_KEY_PAIR_GEN) || !has(CKM_EC_EDWARDS_KEY_PAIR_GEN)) return type;
   type.type = CKK_EC_EDWARDS;
   type.generate = CKM_EC_EDWARDS_KEY_PAIR_GEN;
@@ -30,8 +32,7 @@ MadeKey make_key(const Session& session, const KeyType& type, const KeyNames& na
     public_key.set(CKA_VERIFY, false);
   }
   private_key.set_all(changes);
-  const auto pair =
-      session.generate_pair({type.generate, nullptr, 0}, public_key.set_all(public_changes), private_key);
+  const auto pair = session.generate_pair({type.generate, nullptr, 0}, public_key.set_all(public_changes), private_key);
   return {.key = pair.private_key, .public_key = pair.public_key};
 }
 

@@ -16,10 +16,9 @@ constexpr std::array<CK_ATTRIBUTE_TYPE, 9> kUsages{CKA_SIGN,    CKA_VERIFY,     
                                                    CKA_DERIVE,  CKA_SIGN_RECOVER, CKA_VERIFY_RECOVER};
 
 constexpr std::array<CK_ATTRIBUTE_TYPE, 20> kWanted{
-    CKA_CLASS,          CKA_LABEL,     CKA_ID,          CKA_KEY_TYPE, CKA_MODULUS,
-    CKA_EC_PARAMS,      CKA_VALUE_LEN, CKA_SIGN,        CKA_VERIFY,   CKA_ENCRYPT,
-    CKA_DECRYPT,        CKA_WRAP,      CKA_UNWRAP,      CKA_DERIVE,   CKA_SIGN_RECOVER,
-    CKA_VERIFY_RECOVER, CKA_SENSITIVE, CKA_EXTRACTABLE, CKA_LOCAL,    CKA_TOKEN};
+    CKA_CLASS,        CKA_LABEL,          CKA_ID,        CKA_KEY_TYPE,    CKA_MODULUS, CKA_EC_PARAMS, CKA_VALUE_LEN,
+    CKA_SIGN,         CKA_VERIFY,         CKA_ENCRYPT,   CKA_DECRYPT,     CKA_WRAP,    CKA_UNWRAP,    CKA_DERIVE,
+    CKA_SIGN_RECOVER, CKA_VERIFY_RECOVER, CKA_SENSITIVE, CKA_EXTRACTABLE, CKA_LOCAL,   CKA_TOKEN};
 
 Value truth(const ObjectAttributes& attributes, CK_ATTRIBUTE_TYPE type) {
   const auto value = attributes.truth(type);
@@ -36,15 +35,11 @@ CK_ULONG bit_length(std::string_view number) {
 
 }  // namespace
 
-std::span<const CK_ATTRIBUTE_TYPE> key_row_attributes() {
-  return kWanted;
-}
+std::span<const CK_ATTRIBUTE_TYPE> key_row_attributes() { return kWanted; }
 
 Value key_size(const ObjectAttributes& attributes) {
-  if (const auto modulus = attributes.bytes(CKA_MODULUS); modulus && !modulus->empty())
-    return bit_length(*modulus);
-  if (const auto params = attributes.bytes(CKA_EC_PARAMS); params && !params->empty())
-    return curve_name(*params);
+  if (const auto modulus = attributes.bytes(CKA_MODULUS); modulus && !modulus->empty()) return bit_length(*modulus);
+  if (const auto params = attributes.bytes(CKA_EC_PARAMS); params && !params->empty()) return curve_name(*params);
   const auto type = attributes.number(CKA_KEY_TYPE);
   if (type == CKK_DES3) return 192;
   if (const auto length = attributes.number(CKA_VALUE_LEN); length && *length > 0) return 8 * *length;

@@ -76,8 +76,8 @@ std::string id_text(const ObjectAttributes& attributes, CK_OBJECT_HANDLE object)
 
 std::optional<CK_OBJECT_CLASS> parse_class(const std::string& text) {
   if (text.empty()) return std::nullopt;
-  const auto* found = std::find_if(kClasses.begin(), kClasses.end(),
-                                   [&](const ClassName& known) { return known.name == text; });
+  const auto* found =
+      std::find_if(kClasses.begin(), kClasses.end(), [&](const ClassName& known) { return known.name == text; });
   if (found != kClasses.end()) return found->value;
   throw Failure(ExitCode::kUsage, "there is no class " + in_quotes(text),
                 "classes are private, public, secret, cert and data");
@@ -94,8 +94,7 @@ KeySelector KeySelector::parse(const std::string& text, const std::string& objec
   KeySelector selector{.text = text};
   if (text.starts_with("id:")) {
     selector.id = parse_hex(std::string_view(text).substr(3));
-    if (!selector.id)
-      throw Failure(ExitCode::kUsage, in_quotes(text) + " is no id", "id:0a1b takes digits in pairs");
+    if (!selector.id) throw Failure(ExitCode::kUsage, in_quotes(text) + " is no id", "id:0a1b takes digits in pairs");
   } else if (text.starts_with("handle:")) {
     CK_OBJECT_HANDLE handle = 0;
     const auto parsed = std::from_chars(text.data() + 7, text.data() + text.size(), handle);

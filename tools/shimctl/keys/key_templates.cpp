@@ -23,13 +23,9 @@ Template named(const KeyNames& names, CK_OBJECT_CLASS object_class, CK_KEY_TYPE 
   return key.set(CKA_LABEL, names.label).set(CKA_ID, names.id);
 }
 
-bool agrees(CK_KEY_TYPE type) {
-  return type == CKK_EC || type == CKK_EC_MONTGOMERY;
-}
+bool agrees(CK_KEY_TYPE type) { return type == CKK_EC || type == CKK_EC_MONTGOMERY; }
 
-bool signs(CK_KEY_TYPE type) {
-  return type != CKK_EC_MONTGOMERY;
-}
+bool signs(CK_KEY_TYPE type) { return type != CKK_EC_MONTGOMERY; }
 
 // The part of a name that tells families apart: "AES" of CKM_AES_GCM, "SHA" of CKM_SHA3_256.
 std::string_view family(std::string_view name) {
@@ -59,10 +55,7 @@ Template secret_key_template(const KeyNames& names, CK_KEY_TYPE type) {
   const bool authenticates = block_cipher || type == CKK_GENERIC_SECRET;
   Template key = named(names, CKO_SECRET_KEY, type);
   key.set(CKA_PRIVATE, true).set(CKA_SENSITIVE, true).set(CKA_EXTRACTABLE, false);
-  key.set(CKA_ENCRYPT, cipher)
-      .set(CKA_DECRYPT, cipher)
-      .set(CKA_WRAP, block_cipher)
-      .set(CKA_UNWRAP, block_cipher);
+  key.set(CKA_ENCRYPT, cipher).set(CKA_DECRYPT, cipher).set(CKA_WRAP, block_cipher).set(CKA_UNWRAP, block_cipher);
   return key.set(CKA_SIGN, authenticates).set(CKA_VERIFY, authenticates).set(CKA_DERIVE, false);
 }
 
@@ -92,8 +85,7 @@ void refuse_duplicate(const Session& session, const std::string& label) {
   }
 }
 
-void require_mechanism(const Session& session, CK_MECHANISM_TYPE mechanism, CK_FLAGS use,
-                       const std::string& what_for) {
+void require_mechanism(const Session& session, CK_MECHANISM_TYPE mechanism, CK_FLAGS use, const std::string& what_for) {
   const Module& module = session.module();
   if (module.has_mechanism(session.slot(), mechanism)) return;
   const std::string name = display(NameKind::ckm, mechanism);
@@ -109,12 +101,11 @@ void require_mechanism(const Session& session, CK_MECHANISM_TYPE mechanism, CK_F
     }
     if (!alike.empty()) break;
   }
-  throw Failure(ExitCode::kPkcs11,
-                {.what = "the token cannot " + what_for,
-                 .why = "it does not have " + name +
-                        (alike.empty() ? ", nor any other for that" : "; what it has is " + alike),
-                 .fix = "shimctl mech list shows all it has",
-                 .explain = "CKR_MECHANISM_INVALID"});
+  throw Failure(ExitCode::kPkcs11, {.what = "the token cannot " + what_for,
+                                    .why = "it does not have " + name +
+                                           (alike.empty() ? ", nor any other for that" : "; what it has is " + alike),
+                                    .fix = "shimctl mech list shows all it has",
+                                    .explain = "CKR_MECHANISM_INVALID"});
 }
 
 }  // namespace p11shim

@@ -27,7 +27,6 @@ void refuse_duplicate(const Session& session, const std::string& label);
 
 // Throws Failure (kPkcs11) naming what the token has instead, of those that are for the same `use` (CKF_SIGN,
 // …).
-void require_mechanism(const Session& session, CK_MECHANISM_TYPE mechanism, CK_FLAGS use,
-                       const std::string& what_for);
+void require_mechanism(const Session& session, CK_MECHANISM_TYPE mechanism, CK_FLAGS use, const std::string& what_for);
 
 }  // namespace p11shim

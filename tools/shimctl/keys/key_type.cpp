@@ -65,30 +65,26 @@ std::string lower(std::string_view text) {
 }
 
 [[noreturn]] void refuse(const std::string& text, const std::string& why) {
-  throw Failure(ExitCode::kUsage,
-                {.what = in_quotes(text) + " is no type of key",
-                 .why = why,
-                 .fix = "types are rsa:BITS, ec:CURVE, ed25519, ed448, x25519, x448, aes:BITS, "
-                        "hmac:BITS, generic:BITS, des3 and chacha20"});
+  throw Failure(ExitCode::kUsage, {.what = in_quotes(text) + " is no type of key",
+                                   .why = why,
+                                   .fix = "types are rsa:BITS, ec:CURVE, ed25519, ed448, x25519, x448, aes:BITS, "
+                                          "hmac:BITS, generic:BITS, des3 and chacha20"});
 }
 
 KeyType special(const Special& curve, const std::string& text) {
-  return {
-      .type = curve.type,
-      .generate = curve.type == CKK_EC_EDWARDS ? CKM_EC_EDWARDS_KEY_PAIR_GEN : CKM_EC_MONTGOMERY_KEY_PAIR_GEN,
-      .pair = true,
-      .ec_params = std::string(curve.der),
-      .text = text};
+  return {.type = curve.type,
+          .generate = curve.type == CKK_EC_EDWARDS ? CKM_EC_EDWARDS_KEY_PAIR_GEN : CKM_EC_MONTGOMERY_KEY_PAIR_GEN,
+          .pair = true,
+          .ec_params = std::string(curve.der),
+          .text = text};
 }
 
 std::string params_of_curve(const std::string& name, const std::string& text) {
   int nid = EC_curve_nist2nid(name.c_str());
   if (nid == NID_undef) nid = OBJ_txt2nid(name.c_str());
   if (nid == NID_undef) nid = OBJ_txt2nid(lower(name).c_str());
-  if (nid == NID_undef && lower(name).starts_with("p-"))
-    nid = EC_curve_nist2nid(("P" + name.substr(1)).c_str());
-  if (nid == NID_undef)
-    refuse(text, "there is no curve " + in_quotes(name) + "; for example P-256, P-384, secp256k1");
+  if (nid == NID_undef && lower(name).starts_with("p-")) nid = EC_curve_nist2nid(("P" + name.substr(1)).c_str());
+  if (nid == NID_undef) refuse(text, "there is no curve " + in_quotes(name) + "; for example P-256, P-384, secp256k1");
   const ASN1_OBJECT* object = OBJ_nid2obj(nid);
   unsigned char* der = nullptr;
   const int length = i2d_ASN1_OBJECT(object, &der);
@@ -108,8 +104,7 @@ KeyType parse_key_type(const std::string& text) {
   for (const auto& known : kSpecial) {
     if (curve == known.name) return special(known, text);
   }
-  const auto kind =
-      std::find_if(kKinds.begin(), kKinds.end(), [&](const Kind& known) { return known.name == name; });
+  const auto kind = std::find_if(kKinds.begin(), kKinds.end(), [&](const Kind& known) { return known.name == name; });
   if (kind == kKinds.end()) {
     std::vector<std::string_view> known;
     for (const auto& each : kKinds) known.push_back(each.name);
@@ -127,8 +122,8 @@ KeyType parse_key_type(const std::string& text) {
     type.ec_params = params_of_curve(size.empty() ? "P-256" : size, text);
   } else if (!size.empty()) {
     const auto parsed = std::from_chars(size.data(), size.data() + size.size(), type.bits);
-    if (parsed.ec != std::errc() || parsed.ptr != size.data() + size.size() || type.bits == 0 ||
-        type.bits % 8 != 0 || type.bits > 1 << 20) {
+    if (parsed.ec != std::errc() || parsed.ptr != size.data() + size.size() || type.bits == 0 || type.bits % 8 != 0 ||
+        type.bits > 1 << 20) {
       refuse(text, "its size is a number of bits, a multiple of 8");
     }
   }
@@ -159,14 +154,10 @@ std::string curve_name(std::string_view ec_params) {
 
 std::string key_type_name(CK_KEY_TYPE type) {
   switch (type) {
-    case CKK_EC_EDWARDS:
-      return "edwards";
-    case CKK_EC_MONTGOMERY:
-      return "montgomery";
-    case CKK_GENERIC_SECRET:
-      return "generic";
-    default:
-      break;
+    case CKK_EC_EDWARDS: return "edwards";
+    case CKK_EC_MONTGOMERY: return "montgomery";
+    case CKK_GENERIC_SECRET: return "generic";
+    default: break;
   }
   const auto name = name_of(NameKind::ckk, type);
   return name ? lower(name->substr(std::string_view("CKK_").size())) : hexadecimal(type, 8);

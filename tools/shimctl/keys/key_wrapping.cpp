@@ -23,12 +23,12 @@ constexpr std::array<Wrapping, 4> kWrappings{{{"aes-kwp", CKM_AES_KEY_WRAP_PAD},
 
 }  // namespace
 
-void choose_wrapping(WrapMechanism& chosen, const Session& session, CK_OBJECT_HANDLE key,
-                     const std::string& name, const std::string& hash) {
+void choose_wrapping(WrapMechanism& chosen, const Session& session, CK_OBJECT_HANDLE key, const std::string& name,
+                     const std::string& hash) {
   const auto type = session.read(key, std::array{CKA_KEY_TYPE}).number(CKA_KEY_TYPE);
   const std::string wanted = !name.empty() ? name : type == CKK_RSA ? "rsa-oaep" : "aes-kwp";
-  const auto* found = std::find_if(kWrappings.begin(), kWrappings.end(),
-                                   [&](const Wrapping& each) { return each.name == wanted; });
+  const auto* found =
+      std::find_if(kWrappings.begin(), kWrappings.end(), [&](const Wrapping& each) { return each.name == wanted; });
   if (found == kWrappings.end()) {
     throw Failure(ExitCode::kUsage, "there is no way of wrapping called " + in_quotes(wanted),
                   "aes-kwp, aes-kw, rsa-oaep and rsa-pkcs are");
@@ -41,8 +41,7 @@ void choose_wrapping(WrapMechanism& chosen, const Session& session, CK_OBJECT_HA
   chosen.mechanism.ulParameterLen = sizeof chosen.oaep;
 }
 
-std::string wrap_object(const Session& session, WrapMechanism& how, CK_OBJECT_HANDLE with,
-                        CK_OBJECT_HANDLE key) {
+std::string wrap_object(const Session& session, WrapMechanism& how, CK_OBJECT_HANDLE with, CK_OBJECT_HANDLE key) {
   const Module& module = session.module();
   CK_ULONG length = 0;
   check("C_WrapKey", module->C_WrapKey(session.handle(), &how.mechanism, with, key, nullptr, &length));
@@ -53,13 +52,13 @@ std::string wrap_object(const Session& session, WrapMechanism& how, CK_OBJECT_HA
   return wrapped;
 }
 
-CK_OBJECT_HANDLE unwrap_object(const Session& session, WrapMechanism& how, CK_OBJECT_HANDLE with,
-                               std::string wrapped, Template attributes) {
+CK_OBJECT_HANDLE unwrap_object(const Session& session, WrapMechanism& how, CK_OBJECT_HANDLE with, std::string wrapped,
+                               Template attributes) {
   auto view = attributes.view();
   CK_OBJECT_HANDLE key = CK_INVALID_HANDLE;
   check("C_UnwrapKey", session.module()->C_UnwrapKey(session.handle(), &how.mechanism, with,
-                                                     reinterpret_cast<CK_BYTE*>(wrapped.data()),
-                                                     wrapped.size(), view.data(), view.size(), &key));
+                                                     reinterpret_cast<CK_BYTE*>(wrapped.data()), wrapped.size(),
+                                                     view.data(), view.size(), &key));
   return key;
 }
 

@@ -14,13 +14,12 @@ struct WrapMechanism {
 };
 
 // By its name, or the default for `key`. Throws Failure if there is none of this name or the token lacks it.
-void choose_wrapping(WrapMechanism& chosen, const Session& session, CK_OBJECT_HANDLE key,
-                     const std::string& name, const std::string& hash);
+void choose_wrapping(WrapMechanism& chosen, const Session& session, CK_OBJECT_HANDLE key, const std::string& name,
+                     const std::string& hash);
 
 // Both throw CallError.
-std::string wrap_object(const Session& session, WrapMechanism& how, CK_OBJECT_HANDLE with,
-                        CK_OBJECT_HANDLE key);
-CK_OBJECT_HANDLE unwrap_object(const Session& session, WrapMechanism& how, CK_OBJECT_HANDLE with,
-                               std::string wrapped, Template attributes);
+std::string wrap_object(const Session& session, WrapMechanism& how, CK_OBJECT_HANDLE with, CK_OBJECT_HANDLE key);
+CK_OBJECT_HANDLE unwrap_object(const Session& session, WrapMechanism& how, CK_OBJECT_HANDLE with, std::string wrapped,
+                               Template attributes);
 
 }  // namespace p11shim

@@ -16,9 +16,7 @@ namespace p11shim {
 
 namespace {
 
-const unsigned char* bytes(std::string_view text) {
-  return reinterpret_cast<const unsigned char*>(text.data());
-}
+const unsigned char* bytes(std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); }
 
 template <class T, void (*Free)(T*)>
 struct Freed {
@@ -29,8 +27,7 @@ using Owned = std::unique_ptr<T, Freed<T, Free>>;
 
 PublicKey from_params(const char* algorithm, OSSL_PARAM_BLD* builder) {
   const Owned<OSSL_PARAM, OSSL_PARAM_free> params(OSSL_PARAM_BLD_to_param(builder));
-  const Owned<EVP_PKEY_CTX, EVP_PKEY_CTX_free> context(
-      EVP_PKEY_CTX_new_from_name(nullptr, algorithm, nullptr));
+  const Owned<EVP_PKEY_CTX, EVP_PKEY_CTX_free> context(EVP_PKEY_CTX_new_from_name(nullptr, algorithm, nullptr));
   EVP_PKEY* key = nullptr;
   if (!params || !context || EVP_PKEY_fromdata_init(context.get()) != 1 ||
       EVP_PKEY_fromdata(context.get(), &key, EVP_PKEY_PUBLIC_KEY, params.get()) != 1) {
@@ -78,13 +75,9 @@ constexpr std::array<CK_ATTRIBUTE_TYPE, 9> kWanted{CKA_CLASS,     CKA_KEY_TYPE, 
 
 }  // namespace
 
-void FreePublicKey::operator()(EVP_PKEY* key) const {
-  EVP_PKEY_free(key);
-}
+void FreePublicKey::operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
 
-std::span<const CK_ATTRIBUTE_TYPE> public_key_attributes() {
-  return kWanted;
-}
+std::span<const CK_ATTRIBUTE_TYPE> public_key_attributes() { return kWanted; }
 
 PublicKey public_key_of(const ObjectAttributes& attributes) {
   const auto value = [&](CK_ATTRIBUTE_TYPE type) { return attributes.bytes(type).value_or(""); };
@@ -107,8 +100,7 @@ PublicKey public_key_of(const Session& session, CK_OBJECT_HANDLE key) {
   for (const CK_ATTRIBUTE_TYPE by : {CKA_ID, CKA_LABEL}) {
     const auto value = attributes.text(by);
     if (value.empty()) continue;
-    const auto halves =
-        session.find(Template().set(CKA_CLASS, CKO_PUBLIC_KEY).set(CKA_KEY_TYPE, type).set(by, value));
+    const auto halves = session.find(Template().set(CKA_CLASS, CKO_PUBLIC_KEY).set(CKA_KEY_TYPE, type).set(by, value));
     if (halves.size() == 1) return public_key_of(session.read(halves.front(), kWanted));
   }
   return nullptr;
@@ -130,8 +122,8 @@ std::string sha256_of(std::string_view text) {
 
 std::string pem_of(std::string_view label, std::string_view der) {
   std::string base64(4 * ((der.size() + 2) / 3) + 1, '\0');
-  base64.resize(static_cast<std::size_t>(EVP_EncodeBlock(reinterpret_cast<unsigned char*>(base64.data()),
-                                                         bytes(der), static_cast<int>(der.size()))));
+  base64.resize(static_cast<std::size_t>(
+      EVP_EncodeBlock(reinterpret_cast<unsigned char*>(base64.data()), bytes(der), static_cast<int>(der.size()))));
   std::string pem = "-----BEGIN " + std::string(label) + "-----\n";
   for (std::size_t i = 0; i < base64.size(); i += 64) pem += base64.substr(i, 64) + '\n';
   return pem + "-----END " + std::string(label) + "-----\n";

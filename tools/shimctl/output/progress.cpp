@@ -23,8 +23,7 @@ ProgressMode mode_of(const Invocation& invocation) {
 
 }  // namespace
 
-Progress::Progress(const Invocation& invocation, std::string what, std::uint64_t total, std::string unit,
-                   Now now)
+Progress::Progress(const Invocation& invocation, std::string what, std::uint64_t total, std::string unit, Now now)
     : err_(invocation.err),
       mode_(mode_of(invocation)),
       what_(std::move(what)),
@@ -63,8 +62,8 @@ void Progress::show(Clock::time_point time) {
   err_ << "\r\x1b[K" << what_ << ' ';
   if (bounded) {
     const auto filled = static_cast<std::size_t>(kBar * done_ / total_);
-    err_ << '[' << std::string(filled, '#') << std::string(kBar - filled, '.') << "] " << 100 * done_ / total_
-         << " %, " << age_text(left) << " left";
+    err_ << '[' << std::string(filled, '#') << std::string(kBar - filled, '.') << "] " << 100 * done_ / total_ << " %, "
+         << age_text(left) << " left";
   } else {
     err_ << done_ << ' ' << unit_;
   }

@@ -36,8 +36,7 @@ std::string age_text(double seconds) {
     if (seconds >= 2 * candidate.first) unit = &candidate;
   }
   const double value = seconds / unit->first;
-  return (value < 10 && unit != &kUnits[0] ? significant(value) : std::to_string(std::llround(value))) +
-         unit->second;
+  return (value < 10 && unit != &kUnits[0] ? significant(value) : std::to_string(std::llround(value))) + unit->second;
 }
 
 std::string rate_text(double per_second) {

@@ -141,17 +141,11 @@ Value envelope(const std::string& name, int version, Value data) {
 
 void write_report(std::ostream& out, const Report& report, const ReportStyle& style) {
   switch (style.format) {
-    case OutputFormat::kTable:
-      return write_table(out, report, style);
-    case OutputFormat::kCsv:
-      return write_csv(out, report);
-    case OutputFormat::kPlain:
-      return write_plain(out, report);
-    case OutputFormat::kYaml:
-      out << yaml_text(envelope(report.name, report.version, whole_data(report)));
-      return;
-    case OutputFormat::kJson:
-      return write_json(out, report);
+    case OutputFormat::kTable: return write_table(out, report, style);
+    case OutputFormat::kCsv: return write_csv(out, report);
+    case OutputFormat::kPlain: return write_plain(out, report);
+    case OutputFormat::kYaml: out << yaml_text(envelope(report.name, report.version, whole_data(report))); return;
+    case OutputFormat::kJson: return write_json(out, report);
     case OutputFormat::kNdjson:
       if (report.rows_key.empty()) {
         out << json_text(envelope(report.name, report.version, report.data)) << '\n';

@@ -60,8 +60,7 @@ std::string cell_text(const Value& value, CellStyle style) {
 
 namespace {
 
-void collect(const Value& value, const std::string& path,
-             std::vector<std::pair<std::string, const Value*>>& found) {
+void collect(const Value& value, const std::string& path, std::vector<std::pair<std::string, const Value*>>& found) {
   const auto* record = value.record();
   if (record == nullptr) return found.emplace_back(path, &value), void();
   for (const auto& [key, inner] : *record) collect(inner, path.empty() ? key : path + "." + key, found);

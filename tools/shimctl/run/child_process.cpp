@@ -13,8 +13,7 @@ namespace p11shim {
 
 namespace {
 
-std::vector<std::string> environment_with(
-    const std::map<std::string, std::optional<std::string>>& variables) {
+std::vector<std::string> environment_with(const std::map<std::string, std::optional<std::string>>& variables) {
   std::vector<std::string> result;
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string_view text = *entry;
@@ -38,8 +37,7 @@ bool become_service(const char* log, pid_t parent) {
   const int input = ::open("/dev/null", O_RDONLY);
   const int output = ::open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
   if (input < 0 || output < 0) return false;
-  if (::dup2(input, STDIN_FILENO) < 0 || ::dup2(output, STDOUT_FILENO) < 0 ||
-      ::dup2(output, STDERR_FILENO) < 0)
+  if (::dup2(input, STDIN_FILENO) < 0 || ::dup2(output, STDOUT_FILENO) < 0 || ::dup2(output, STDERR_FILENO) < 0)
     return false;
   if (::setpgid(0, 0) != 0 || ::prctl(PR_SET_PDEATHSIG, SIGTERM) != 0) return false;
   return ::getppid() == parent;  // or it died before it could be watched

@@ -36,19 +36,15 @@ std::vector<fs::path> in_search_path(const char* program) {
 
 fs::path find_library(const char* name) {
   const fs::path bin = fs::read_symlink("/proc/self/exe").parent_path();
-  return first_existing({bin / "../lib" / name, bin / ".." / P11SHIM_LIBDIR / name, fs::path(P11SHIM_FULL_LIBDIR) / name},
-                        name);
+  return first_existing(
+      {bin / "../lib" / name, bin / ".." / P11SHIM_LIBDIR / name, fs::path(P11SHIM_FULL_LIBDIR) / name}, name);
 }
 
 }  // namespace
 
-fs::path Installation::find_shim() {
-  return find_library("libpkcs11-shim.so");
-}
+fs::path Installation::find_shim() { return find_library("libpkcs11-shim.so"); }
 
-fs::path Installation::find_trace() {
-  return find_library("libpkcs11-trace.so");
-}
+fs::path Installation::find_trace() { return find_library("libpkcs11-trace.so"); }
 
 Installation Installation::find() {
   std::vector<fs::path> proxyd{fs::read_symlink("/proc/self/exe").parent_path() / "proxyd"};

@@ -41,13 +41,12 @@ std::string config_for_module(const ModuleChoice& module, const PrivatePlaces& p
 
 std::string config_from_file(const std::string& file, const PrivatePlaces& places) {
   if (const auto checked = load_config_file(file); !checked) {
-    throw Failure(ExitCode::kConfiguration, "the configuration cannot be used:" + all_of(checked.problems),
-                  "");
+    throw Failure(ExitCode::kConfiguration, "the configuration cannot be used:" + all_of(checked.problems), "");
   }
   auto parsed = toml::parse_file(file);
   if (!parsed) {
-    throw Failure(ExitCode::kConfiguration,
-                  "cannot read " + file + ": " + std::string(parsed.error().description()), "");
+    throw Failure(ExitCode::kConfiguration, "cannot read " + file + ": " + std::string(parsed.error().description()),
+                  "");
   }
   return with_places(std::move(parsed).table(), places);
 }

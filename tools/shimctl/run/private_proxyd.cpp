@@ -50,8 +50,7 @@ PrivateProxyd::PrivateProxyd(const fs::path& program, const PrivateFolder& folde
     process_ = std::make_unique<ChildProcess>(options);
   } catch (const ChildProcess::NotExecuted& reason) {
     throw Failure(ExitCode::kConfiguration,
-                  "cannot execute " + program.string() + ": " + std::generic_category().message(reason.error),
-                  "");
+                  "cannot execute " + program.string() + ": " + std::generic_category().message(reason.error), "");
   }
   wait_until_ready(ready);
 }

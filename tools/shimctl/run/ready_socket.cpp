@@ -27,13 +27,10 @@ ReadySocket::ReadySocket(std::filesystem::path path)
   }
   const int error = errno;
   ::close(socket_);
-  throw Failure(ExitCode::kConfiguration,
-                "cannot bind " + name + ": " + std::generic_category().message(error), "");
+  throw Failure(ExitCode::kConfiguration, "cannot bind " + name + ": " + std::generic_category().message(error), "");
 }
 
-ReadySocket::~ReadySocket() {
-  ::close(socket_);
-}
+ReadySocket::~ReadySocket() { ::close(socket_); }
 
 bool ReadySocket::is_ready() {
   std::array<char, 4096> buffer;

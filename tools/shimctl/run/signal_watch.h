@@ -16,9 +16,7 @@ struct ReceivedSignal {
 
   // Our child got its own, or has nothing to do with it (SIGPIPE: nobody reads what we write).
   bool is_ours() const { return number == SIGCHLD || number == SIGPIPE || from_terminal; }
-  bool asks_to_end() const {
-    return number == SIGINT || number == SIGTERM || number == SIGHUP || number == SIGQUIT;
-  }
+  bool asks_to_end() const { return number == SIGINT || number == SIGTERM || number == SIGHUP || number == SIGQUIT; }
 };
 
 class SignalWatch {

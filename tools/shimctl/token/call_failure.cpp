@@ -20,12 +20,10 @@ constexpr Advice kAdvice[] = {
     {CKR_PIN_EXPIRED, ExitCode::kPermission, "set a new one: shimctl token set-pin"},
     {CKR_PIN_LOCKED, ExitCode::kPermission, "the security officer can set a new one: shimctl token init-pin"},
     {CKR_PIN_TOO_WEAK, ExitCode::kPermission, "choose a longer PIN"},
-    {CKR_USER_NOT_LOGGED_IN, ExitCode::kPermission,
-     "give the PIN's source: --pin-from env:NAME, file:PATH or prompt"},
+    {CKR_USER_NOT_LOGGED_IN, ExitCode::kPermission, "give the PIN's source: --pin-from env:NAME, file:PATH or prompt"},
     {CKR_USER_PIN_NOT_INITIALIZED, ExitCode::kPermission, "shimctl token init-pin sets the first one"},
     {CKR_USER_TYPE_INVALID, ExitCode::kPermission, ""},
-    {CKR_USER_ANOTHER_ALREADY_LOGGED_IN, ExitCode::kPermission,
-     "try again when the other user has logged out"},
+    {CKR_USER_ANOTHER_ALREADY_LOGGED_IN, ExitCode::kPermission, "try again when the other user has logged out"},
     {CKR_FUNCTION_REJECTED, ExitCode::kPermission, "ask whoever configured proxyd or the token"},
     {CKR_ACTION_PROHIBITED, ExitCode::kPermission, "the object or the policy forbids it"},
     {CKR_TOKEN_WRITE_PROTECTED, ExitCode::kPermission, ""},
@@ -45,8 +43,8 @@ constexpr Advice kAdvice[] = {
 }  // namespace
 
 ExitCode exit_code_of(CK_RV rv) {
-  const auto* found = std::find_if(std::begin(kAdvice), std::end(kAdvice),
-                                   [rv](const Advice& advice) { return advice.rv == rv; });
+  const auto* found =
+      std::find_if(std::begin(kAdvice), std::end(kAdvice), [rv](const Advice& advice) { return advice.rv == rv; });
   return found == std::end(kAdvice) ? ExitCode::kPkcs11 : found->code;
 }
 
@@ -54,11 +52,10 @@ Failure failure_of(const CallError& error, const std::string& what) {
   const auto* found = std::find_if(std::begin(kAdvice), std::end(kAdvice),
                                    [&](const Advice& advice) { return advice.rv == error.rv(); });
   const auto name = ckr_name(error.rv());
-  return Failure(exit_code_of(error.rv()),
-                 {.what = what,
-                  .why = error.what(),
-                  .fix = found == std::end(kAdvice) ? "" : found->fix,
-                  .explain = name ? std::string(*name) : hexadecimal(error.rv(), 8)});
+  return Failure(exit_code_of(error.rv()), {.what = what,
+                                            .why = error.what(),
+                                            .fix = found == std::end(kAdvice) ? "" : found->fix,
+                                            .explain = name ? std::string(*name) : hexadecimal(error.rv(), 8)});
 }
 
 }  // namespace p11shim

@@ -19,10 +19,8 @@ std::string escaped(const std::string& text) {
   std::string safe;
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    if ((byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z'))
-      safe += c;
-    else
-      safe += {'%', kDigits[byte / 16], kDigits[byte % 16]};
+    if ((byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z')) safe += c;
+    else safe += {'%', kDigits[byte / 16], kDigits[byte % 16]};
   }
   return safe;
 }
@@ -41,24 +39,21 @@ TokenChoice member_token(const Invocation& invocation, const std::string& name) 
   for (const json& member : status.value("members", json::array())) {
     const std::string whole = member_text(text(member, "pool"), text(member, "member"));
     all += (all.empty() ? "" : ", ") + whole;
-    if (name == whole || name == text(member, "member") ||
-        name == text(member, "pool") + "/" + text(member, "member"))
+    if (name == whole || name == text(member, "member") || name == text(member, "pool") + "/" + text(member, "member"))
       found.push_back(member);
   }
   if (found.size() != 1) {
-    throw Failure(
-        ExitCode::kNotFound,
-        {.what = (found.empty() ? "proxyd has no member " : "several members are called ") + in_quotes(name),
-         .why = "the members are " + all,
-         .fix = {}});
+    throw Failure(ExitCode::kNotFound,
+                  {.what = (found.empty() ? "proxyd has no member " : "several members are called ") + in_quotes(name),
+                   .why = "the members are " + all,
+                   .fix = {}});
   }
   TokenChoice choice = invocation.token;
   choice.module = text(found.front(), "module");
   choice.token.clear();
   choice.slot.reset();
   choice.uri = "pkcs11:serial=" + escaped(text(found.front(), "serial"));
-  if (const auto label = text(found.front(), "token"); !label.empty())
-    choice.uri += ";token=" + escaped(label);
+  if (const auto label = text(found.front(), "token"); !label.empty()) choice.uri += ";token=" + escaped(label);
   return choice;
 }
 

@@ -40,18 +40,15 @@ std::unique_ptr<Module> load(const TokenChoice& choice) {
                                              .fix = "--module takes the path of a PKCS#11 library"});
   } catch (const CallError& why) {
     if (proxied) {
-      throw Failure(ExitCode::kUnreachable,
-                    {.what = "cannot reach proxyd",
-                     .why = why.what(),
-                     .fix = "systemctl status proxyd, or name a module with --module PATH"});
+      throw Failure(ExitCode::kUnreachable, {.what = "cannot reach proxyd",
+                                             .why = why.what(),
+                                             .fix = "systemctl status proxyd, or name a module with --module PATH"});
     }
     throw failure_of(why, "cannot initialise " + path);
   }
 }
 
-std::string quoted_label(const CK_TOKEN_INFO& info) {
-  return in_quotes(padded_text(info.label));
-}
+std::string quoted_label(const CK_TOKEN_INFO& info) { return in_quotes(padded_text(info.label)); }
 
 }  // namespace
 
@@ -69,25 +66,21 @@ Module& TokenAccess::module() {
     module_ = loaded_.get();
     // Without proxyd the shim has no slots at all, rather than an error.
     if (goes_through_proxyd() && module_->slots(false).empty()) {
-      throw Failure(
-          ExitCode::kUnreachable,
-          {.what = "proxyd shows no slots",
-           .why = "it does not run, or not for this user",
-           .fix = "systemctl status proxyd, P11SHIM_ENDPOINT names its socket, or name a module with "
-                  "--module PATH"});
+      throw Failure(ExitCode::kUnreachable,
+                    {.what = "proxyd shows no slots",
+                     .why = "it does not run, or not for this user",
+                     .fix = "systemctl status proxyd, P11SHIM_ENDPOINT names its socket, or name a module with "
+                            "--module PATH"});
     }
   }
   return *module_;
 }
 
 bool TokenAccess::matches(CK_SLOT_ID slot, const CK_TOKEN_INFO& info) const {
-  const auto same = [](const std::string& wanted, const std::string& is) {
-    return wanted.empty() || wanted == is;
-  };
+  const auto same = [](const std::string& wanted, const std::string& is) { return wanted.empty() || wanted == is; };
   return (!choice_.slot || *choice_.slot == slot) && same(choice_.token, padded_text(info.label)) &&
          same(uri_.serial, padded_text(info.serialNumber)) &&
-         same(uri_.manufacturer, padded_text(info.manufacturerID)) &&
-         same(uri_.model, padded_text(info.model));
+         same(uri_.manufacturer, padded_text(info.manufacturerID)) && same(uri_.model, padded_text(info.model));
 }
 
 CK_SLOT_ID TokenAccess::slot() {
@@ -117,19 +110,16 @@ CK_SLOT_ID TokenAccess::slot() {
                   "shimctl slot list shows the slots, shimctl token init initialises a token");
   }
   if (found.size() > 1) {
-    throw Failure(ExitCode::kNotFound,
-                  {.what = any ? "the module has several tokens" : "several tokens match",
-                   .why = candidates,
-                   .fix = "choose with --token, --slot or --uri"});
+    throw Failure(ExitCode::kNotFound, {.what = any ? "the module has several tokens" : "several tokens match",
+                                        .why = candidates,
+                                        .fix = "choose with --token, --slot or --uri"});
   }
   const std::string wanted = choice_.token.empty() ? "as the URI wants" : in_quotes(choice_.token);
   throw Failure(ExitCode::kNotFound,
                 {.what = "there is no token " + wanted, .why = "the tokens are " + all, .fix = {}});
 }
 
-std::string TokenAccess::label() {
-  return padded_text(module().token_info(slot()).label);
-}
+std::string TokenAccess::label() { return padded_text(module().token_info(slot()).label); }
 
 Session& TokenAccess::session(Session::Access access, Login kind) {
   if (session_) return *session_;
@@ -143,12 +133,11 @@ void TokenAccess::check_tries(const CK_TOKEN_INFO& info, bool security_officer) 
   const CK_FLAGS locked = security_officer ? CKF_SO_PIN_LOCKED : CKF_USER_PIN_LOCKED;
   const CK_FLAGS last = security_officer ? CKF_SO_PIN_FINAL_TRY : CKF_USER_PIN_FINAL_TRY;
   if ((info.flags & locked) != 0) {
-    throw Failure(
-        ExitCode::kPermission,
-        {.what = "the PIN of token " + quoted_label(info) + " is locked",
-         .why = "too many wrong tries",
-         .fix = security_officer ? "" : "the security officer can set a new one: shimctl token init-pin",
-         .explain = "CKR_PIN_LOCKED"});
+    throw Failure(ExitCode::kPermission,
+                  {.what = "the PIN of token " + quoted_label(info) + " is locked",
+                   .why = "too many wrong tries",
+                   .fix = security_officer ? "" : "the security officer can set a new one: shimctl token init-pin",
+                   .explain = "CKR_PIN_LOCKED"});
   }
   if ((info.flags & last) != 0 && !invocation_.yes) {
     throw Failure(ExitCode::kPermission,
@@ -175,8 +164,8 @@ void TokenAccess::login(Session& session, Login kind) {
         throw Failure(ExitCode::kPermission, "this needs a login to token " + quoted_label(info),
                       "give the PIN's source: " + option + " env:NAME, file:PATH, fd:N or prompt");
       }
-      const Secret pin = read_pin(
-          source, option, std::string(officer ? "SO PIN" : "PIN") + " of token " + quoted_label(info));
+      const Secret pin =
+          read_pin(source, option, std::string(officer ? "SO PIN" : "PIN") + " of token " + quoted_label(info));
       session.login(user, pin.reveal());
     }
   } catch (const CallError& error) {

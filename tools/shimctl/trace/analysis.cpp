@@ -53,14 +53,12 @@ Analysis analyze(const Recording& recording, std::size_t slowest) {
     ++errors[{call.function, call.rv}];
   }
   found.calls = recording.calls.size();
-  if (!recording.calls.empty())
-    found.seconds = static_cast<double>(end - recording.calls.front().began_ns) / 1e9;
+  if (!recording.calls.empty()) found.seconds = static_cast<double>(end - recording.calls.front().began_ns) / 1e9;
   found.took = durations_of(std::move(all));
   for (auto& [function, took] : by_function)
     found.functions.push_back({function, failed[function], durations_of(std::move(took))});
-  std::stable_sort(
-      found.functions.begin(), found.functions.end(),
-      [](const FunctionSummary& a, const FunctionSummary& b) { return a.took.sum > b.took.sum; });
+  std::stable_sort(found.functions.begin(), found.functions.end(),
+                   [](const FunctionSummary& a, const FunctionSummary& b) { return a.took.sum > b.took.sum; });
   for (const auto& [key, count] : errors) found.errors.push_back({key.first, key.second, count});
   std::stable_sort(found.errors.begin(), found.errors.end(),
                    [](const ErrorSummary& a, const ErrorSummary& b) { return a.count > b.count; });

@@ -35,8 +35,7 @@ class Threads {
 
 bool is_function(const std::string& name) {
   return name.size() > 2 && name.size() < 64 && name.starts_with("C_") &&
-         std::all_of(name.begin(), name.end(),
-                     [](unsigned char c) { return std::isalnum(c) != 0 || c == '_'; });
+         std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) != 0 || c == '_'; });
 }
 
 // "2026-11-21 06:46:54.868", "2026-11-20T23:57:32.123456Z"; -1 if it is none.
@@ -68,8 +67,8 @@ void read_ours(const json& line, Recording& recording, Threads& threads,
   call.took_ns = std::max<std::int64_t>(0, line.at("ns").get<std::int64_t>());
   call.rv = line.at("rv").get<CK_RV>();
   if (line.contains("mechanism")) call.mechanism = line.at("mechanism").get<CK_MECHANISM_TYPE>();
-  call.thread = threads.index_of(programs[pid] + " " + std::to_string(pid) + "/" +
-                                 std::to_string(line.value("tid", pid)));
+  call.thread =
+      threads.index_of(programs[pid] + " " + std::to_string(pid) + "/" + std::to_string(line.value("tid", pid)));
   recording.calls.push_back(std::move(call));
 }
 
@@ -102,8 +101,7 @@ class SpyReader {
       open_ = true;
     } else if (open_ && text.starts_with("Returned:")) {
       call_.rv = std::strtoul(text.c_str() + 9, nullptr, 10);
-      call_.thread =
-          threads_.index_of("process " + std::to_string(std::max<std::uint64_t>(1, process_)) + thread_);
+      call_.thread = threads_.index_of("process " + std::to_string(std::max<std::uint64_t>(1, process_)) + thread_);
       recording_.calls.push_back(call_);
       open_ = false;
     } else if (open_ && call_.began_ns == 0) {
@@ -165,12 +163,9 @@ void read_lines(std::istream& file, std::string line, Recording& recording) {
     if (line.empty()) continue;
     const json parsed = json::parse(line.size() < kLongestLine ? line : "", nullptr, false);
     try {
-      if (!parsed.is_object())
-        ++recording.skipped;
-      else if (recording.kind == Recording::Kind::kAudit)
-        read_audit(parsed, recording, threads);
-      else
-        read_ours(parsed, recording, threads, programs);
+      if (!parsed.is_object()) ++recording.skipped;
+      else if (recording.kind == Recording::Kind::kAudit) read_audit(parsed, recording, threads);
+      else read_ours(parsed, recording, threads, programs);
     } catch (const json::exception&) {
       ++recording.skipped;
     }

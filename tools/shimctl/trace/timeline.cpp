@@ -91,15 +91,13 @@ std::string timeline_html(const Recording& recording, const Analysis& analysis, 
                      call->mechanism ? json(display(NameKind::ckm, *call->mechanism)) : json(0)});
   }
   for (const FunctionSummary& each : analysis.functions)
-    functions.push_back({each.function, each.took.count, each.failed, each.took.sum, each.took.p50,
-                         each.took.p90, each.took.p99, each.took.max});
+    functions.push_back({each.function, each.took.count, each.failed, each.took.sum, each.took.p50, each.took.p90,
+                         each.took.p99, each.took.max});
   for (const ErrorSummary& each : analysis.errors)
     errors.push_back({each.function, display(NameKind::ckr, each.rv), each.count});
-  std::string summary =
-      std::to_string(analysis.calls) + " calls, " + std::to_string(analysis.failed) + " failed";
+  std::string summary = std::to_string(analysis.calls) + " calls, " + std::to_string(analysis.failed) + " failed";
   if (!recording.measured()) summary += "; durations are at most: until the next call begins";
-  if (analysis.calls > kMostCalls)
-    summary += "; the timeline shows the slowest " + std::to_string(kMostCalls);
+  if (analysis.calls > kMostCalls) summary += "; the timeline shows the slowest " + std::to_string(kMostCalls);
   const json data{{"title", title},     {"summary", summary}, {"threads", recording.threads},
                   {"names", name_list}, {"calls", calls},     {"functions", functions},
                   {"errors", errors}};

@@ -75,8 +75,7 @@ struct Probe<Callback> : ProbeBase {
 template <>
 struct Probe<InBytes> : ProbeBase {
   using ProbeBase::ProbeBase;
-  std::vector<CK_BYTE> bytes =
-      some_bytes(context.seed, context.variant == Variant::full ? 40 + context.seed : 0);
+  std::vector<CK_BYTE> bytes = some_bytes(context.seed, context.variant == Variant::full ? 40 + context.seed : 0);
   CK_BYTE nothing = 0;
   std::tuple<CK_BYTE_PTR, CK_ULONG> c() {
     if (context.variant == Variant::null) return {nullptr, 7 + context.seed};
@@ -102,9 +101,7 @@ struct Probe<Label> : ProbeBase {
   using ProbeBase::ProbeBase;
   std::vector<CK_BYTE> label = some_bytes(context.seed, Label::kSize);
   std::tuple<CK_UTF8CHAR_PTR> c() { return {label.data()}; }
-  void module_sees(CK_UTF8CHAR_PTR seen) {
-    EXPECT_EQ(std::vector<CK_BYTE>(seen, seen + Label::kSize), label);
-  }
+  void module_sees(CK_UTF8CHAR_PTR seen) { EXPECT_EQ(std::vector<CK_BYTE>(seen, seen + Label::kSize), label); }
 };
 
 template <bool LengthOptional>
@@ -130,8 +127,7 @@ struct Probe<OutBytesOr<LengthOptional>> : ProbeBase {
   }
   void application_sees() {
     if (!has_length) return;
-    EXPECT_EQ(size, was_called ? answer.size() : stated)
-        << "what the module left there, whatever it returned";
+    EXPECT_EQ(size, was_called ? answer.size() : stated) << "what the module left there, whatever it returned";
     const bool given = context.rv == CKR_OK && has_buffer;
     for (std::size_t i = 0; i < buffer.size(); ++i)
       EXPECT_EQ(buffer[i], given && i < answer.size() ? answer[i] : kUntouched) << "byte " << i;
@@ -143,9 +139,7 @@ struct Probe<FillBytes> : ProbeBase {
   using ProbeBase::ProbeBase;
   std::vector<CK_BYTE> buffer = std::vector<CK_BYTE>(33, kUntouched);
   CK_ULONG size = context.variant == Variant::empty ? 0 : 32;
-  std::tuple<CK_BYTE_PTR, CK_ULONG> c() {
-    return {context.variant == Variant::null ? nullptr : buffer.data(), size};
-  }
+  std::tuple<CK_BYTE_PTR, CK_ULONG> c() { return {context.variant == Variant::null ? nullptr : buffer.data(), size}; }
   void module_sees(CK_BYTE_PTR place, CK_ULONG seen) {
     EXPECT_EQ(seen, size);
     ASSERT_EQ(place == nullptr, context.variant == Variant::null);
@@ -153,8 +147,7 @@ struct Probe<FillBytes> : ProbeBase {
   }
   void application_sees() {
     const bool given = context.rv == CKR_OK && context.variant == Variant::full;
-    for (std::size_t i = 0; i < buffer.size(); ++i)
-      EXPECT_EQ(buffer[i], given && i < size ? 0x11 : kUntouched);
+    for (std::size_t i = 0; i < buffer.size(); ++i) EXPECT_EQ(buffer[i], given && i < size ? 0x11 : kUntouched);
   }
 };
 
@@ -163,9 +156,8 @@ struct Probe<OutList> : ProbeBase {
   using ProbeBase::ProbeBase;
   std::vector<CK_ULONG> items = std::vector<CK_ULONG>(5, kUntouched);
   CK_ULONG count = context.variant == Variant::empty ? 0 : 4;
-  std::vector<CK_ULONG> answer = context.variant == Variant::empty
-                                     ? std::vector<CK_ULONG>{}
-                                     : std::vector<CK_ULONG>{1, 0x80000001, ~0ul};
+  std::vector<CK_ULONG> answer =
+      context.variant == Variant::empty ? std::vector<CK_ULONG>{} : std::vector<CK_ULONG>{1, 0x80000001, ~0ul};
   std::tuple<CK_ULONG_PTR, CK_ULONG_PTR> c() {
     return {context.variant == Variant::null ? nullptr : items.data(), &count};
   }
@@ -238,8 +230,7 @@ struct Probe<OutInfo<Info>> : ProbeBase {
     const auto is_as_expected = [&](auto field) {
       return std::memcmp(&(info.*field), &(expected.*field), sizeof(info.*field)) == 0;
     };
-    EXPECT_TRUE(
-        std::apply([&](auto... field) { return (is_as_expected(field) && ...); }, InfoFields<Info>::list));
+    EXPECT_TRUE(std::apply([&](auto... field) { return (is_as_expected(field) && ...); }, InfoFields<Info>::list));
   }
 };
 
@@ -319,8 +310,7 @@ struct Probe<Mechanism> : ProbeBase {
   using ProbeBase::ProbeBase;
   std::vector<CK_BYTE> password = some_bytes(context.seed, 6), salt = some_bytes(context.seed + 1, 8);
   std::vector<CK_BYTE> iv = std::vector<CK_BYTE>(8, kUntouched);
-  CK_PBE_PARAMS parameter{iv.data(),   password.data(), password.size(),
-                          salt.data(), salt.size(),     1000 + context.seed};
+  CK_PBE_PARAMS parameter{iv.data(), password.data(), password.size(), salt.data(), salt.size(), 1000 + context.seed};
   CK_MECHANISM mechanism = context.variant == Variant::full
                                ? CK_MECHANISM{CKM_PBE_MD5_DES_CBC, &parameter, sizeof parameter}
                                : CK_MECHANISM{CKM_VENDOR_DEFINED + context.seed, nullptr, 0};

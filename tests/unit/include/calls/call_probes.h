@@ -10,8 +10,7 @@ template <class Kinds, class = std::make_index_sequence<Kinds::size>>
 struct ProbesOf;
 template <class... Kind, std::size_t... I>
 struct ProbesOf<Types<Kind...>, std::index_sequence<I...>> {
-  ProbesOf(Variant variant, CK_RV rv)
-      : contexts{ProbeContext{variant, rv, I + 1}...}, probes{contexts[I]...} {}
+  ProbesOf(Variant variant, CK_RV rv) : contexts{ProbeContext{variant, rv, I + 1}...}, probes{contexts[I]...} {}
   ProbesOf(const ProbesOf&) = delete;
 
   // Calls fn with the C arguments of all of them.

@@ -40,9 +40,8 @@ TEST_P(EveryCall, ArrivesAndComesBackUnchanged) {
 }
 INSTANTIATE_TEST_SUITE_P(Calls, EveryCall,
                          ::testing::Combine(::testing::Values(Variant::full, Variant::null, Variant::empty),
-                                            ::testing::Values(CKR_OK, CKR_BUFFER_TOO_SMALL,
-                                                              CKR_ATTRIBUTE_SENSITIVE, CKR_DEVICE_ERROR,
-                                                              CKR_VENDOR_DEFINED | 7)));
+                                            ::testing::Values(CKR_OK, CKR_BUFFER_TOO_SMALL, CKR_ATTRIBUTE_SENSITIVE,
+                                                              CKR_DEVICE_ERROR, CKR_VENDOR_DEFINED | 7)));
 
 TEST(EveryCallBroken, AFunctionThatTheModuleLacksIsNotSupported) {
   const CK_FUNCTION_LIST_3_0 empty{};

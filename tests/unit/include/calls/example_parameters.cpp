@@ -90,9 +90,7 @@ struct Example<Inline<M, D>> {
 };
 template <auto M>
 struct Example<Pointer<M>> {
-  static void fill(Source& source, StructOf<M>& s) {
-    s.*M = make_example<std::remove_pointer_t<TypeOf<M>>>(source);
-  }
+  static void fill(Source& source, StructOf<M>& s) { s.*M = make_example<std::remove_pointer_t<TypeOf<M>>>(source); }
 };
 template <auto M, auto Count>
 struct Example<ArrayOf<M, Count>> {
@@ -110,8 +108,7 @@ template <auto M>
 struct Example<MechanismPointer<M>> {
   static void fill(Source& source, StructOf<M>& s) {
     s.*M = source.arena.make<CK_MECHANISM>();
-    *(s.*M) = {CKM_RSA_PKCS_PSS, make_example<CK_RSA_PKCS_PSS_PARAMS>(source),
-               sizeof(CK_RSA_PKCS_PSS_PARAMS)};
+    *(s.*M) = {CKM_RSA_PKCS_PSS, make_example<CK_RSA_PKCS_PSS_PARAMS>(source), sizeof(CK_RSA_PKCS_PSS_PARAMS)};
   }
 };
 template <auto M>
@@ -263,8 +260,7 @@ std::string field_list(Types<F...>) {
 template <class... L, class Add>
 void add_layouts(Layouts<L...>, Add add) {
   const auto one = [&]<class S>(S*) {
-    if constexpr (std::is_same_v<S, Flat>)
-      add(LayoutExample{.name = "bytes"});
+    if constexpr (std::is_same_v<S, Flat>) add(LayoutExample{.name = "bytes"});
     else
       add(LayoutExample{
           .name = std::string(Params<S>::name),
@@ -284,8 +280,7 @@ std::vector<FamilyExample> list(Types<F...>) {
   const auto one = [&]<class Each>(Each*) {
     FamilyExample& family = families.emplace_back();
     family.types.assign(std::begin(Each::types), std::end(Each::types));
-    add_layouts(typename Each::Codec{},
-                [&](LayoutExample layout) { family.layouts.push_back(std::move(layout)); });
+    add_layouts(typename Each::Codec{}, [&](LayoutExample layout) { family.layouts.push_back(std::move(layout)); });
   };
   (one(static_cast<F*>(nullptr)), ...);
   return families;
@@ -293,18 +288,14 @@ std::vector<FamilyExample> list(Types<F...>) {
 
 }  // namespace
 
-std::vector<FamilyExample> families() {
-  return list(Families{});
-}
-std::vector<FamilyExample> message_families() {
-  return list(MessageFamilies{});
-}
+std::vector<FamilyExample> families() { return list(Families{}); }
+std::vector<FamilyExample> message_families() { return list(MessageFamilies{}); }
 std::vector<LayoutExample> inner_structs() {
   std::vector<LayoutExample> structs;
-  add_layouts(Layouts<CK_SSL3_RANDOM_DATA, CK_WTLS_RANDOM_DATA, CK_OTP_PARAM, CK_PRF_DATA_PARAM,
-                      CK_SP800_108_COUNTER_FORMAT, CK_SP800_108_DKM_LENGTH_FORMAT, CK_DERIVED_KEY,
-                      CK_NSS_JPAKEPublicValue>{},
-              [&](LayoutExample layout) { structs.push_back(std::move(layout)); });
+  add_layouts(
+      Layouts<CK_SSL3_RANDOM_DATA, CK_WTLS_RANDOM_DATA, CK_OTP_PARAM, CK_PRF_DATA_PARAM, CK_SP800_108_COUNTER_FORMAT,
+              CK_SP800_108_DKM_LENGTH_FORMAT, CK_DERIVED_KEY, CK_NSS_JPAKEPublicValue>{},
+      [&](LayoutExample layout) { structs.push_back(std::move(layout)); });
   structs.push_back({.name = std::string(JpakeFilled::name), .fields = field_list(JpakeFilled::Fields{})});
   return structs;
 }

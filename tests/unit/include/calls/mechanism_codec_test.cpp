@@ -44,8 +44,7 @@ TEST(MechanismCodec, ALengthThatFitsNoStructSendsNoPointers) {
   const CK_MECHANISM& received = wire.send({CKM_AES_GCM, &gcm, sizeof gcm - 1});
   ASSERT_TRUE(wire.ok());
   ASSERT_EQ(received.ulParameterLen, sizeof gcm - 1);
-  for (CK_ULONG i = 0; i < received.ulParameterLen; ++i)
-    EXPECT_EQ(wire.parameter<CK_BYTE[sizeof gcm]>()[i], 0);
+  for (CK_ULONG i = 0; i < received.ulParameterLen; ++i) EXPECT_EQ(wire.parameter<CK_BYTE[sizeof gcm]>()[i], 0);
 }
 
 TEST(MechanismCodec, GmacMayAlsoBeAPlainIv) {
@@ -304,18 +303,13 @@ bool accepts(CK_MECHANISM_TYPE type, void (*write)(Out&)) {
 TEST(MechanismCodec, HostileMessagesAreRefused) {
   EXPECT_FALSE(accepts(CKM_AES_GCM, [](Out& out) { out.array(1), out.uint(9); })) << "no such layout";
   EXPECT_FALSE(accepts(CKM_AES_GCM, [](Out& out) { out.array(1), out.uint(0); })) << "no fields";
-  EXPECT_FALSE(accepts(CKM_AES_GCM, [](Out& out) { out.array(2), out.nil(), out.uint(1 << 30); }))
-      << "huge zeroes";
-  EXPECT_FALSE(accepts(CKM_AES_CBC, [](Out& out) { out.array(2), out.nil(), out.uint(16); }))
-      << "zeroes for bytes";
+  EXPECT_FALSE(accepts(CKM_AES_GCM, [](Out& out) { out.array(2), out.nil(), out.uint(1 << 30); })) << "huge zeroes";
+  EXPECT_FALSE(accepts(CKM_AES_CBC, [](Out& out) { out.array(2), out.nil(), out.uint(16); })) << "zeroes for bytes";
   EXPECT_FALSE(accepts(CKM_AES_GCM, [](Out& out) { out.str("text"); }));
-  EXPECT_FALSE(accepts(CKM_HOTP, [](Out& out) { out.array(2), out.uint(0), out.array(0xffffffff); }))
-      << "huge count";
-  EXPECT_FALSE(accepts(CKM_CONCATENATE_BASE_AND_KEY, [](Out& out) { out.array(1), out.uint(0); }))
-      << "handle missing";
+  EXPECT_FALSE(accepts(CKM_HOTP, [](Out& out) { out.array(2), out.uint(0), out.array(0xffffffff); })) << "huge count";
+  EXPECT_FALSE(accepts(CKM_CONCATENATE_BASE_AND_KEY, [](Out& out) { out.array(1), out.uint(0); })) << "handle missing";
   EXPECT_FALSE(accepts(CKM_KEA_KEY_DERIVE, [](Out& out) {
-    out.array(6), out.uint(0), out.uint(1), out.uint(1000), out.bin(kBytes, 4), out.bin(kBytes, 4),
-        out.bin(kBytes, 4);
+    out.array(6), out.uint(0), out.uint(1), out.uint(1000), out.bin(kBytes, 4), out.bin(kBytes, 4), out.bin(kBytes, 4);
   })) << "shorter than its length";
 }
 

@@ -10,6 +10,7 @@
 #include "calls/mechanism_text.h"
 #include "example_parameters.h"
 #include "pkcs11/names.h"
+#include "tests/places.h"
 
 namespace p11shim {
 namespace {
@@ -36,8 +37,8 @@ struct Codec {
 };
 constexpr Codec kMechanism = {&encode_mechanism, &decode_mechanism, &encode_mechanism_outputs,
                               &decode_mechanism_outputs};
-constexpr Codec kMessage = {&encode_message_parameter, &decode_message_parameter,
-                            &encode_message_parameter_outputs, &decode_message_parameter_outputs};
+constexpr Codec kMessage = {&encode_message_parameter, &decode_message_parameter, &encode_message_parameter_outputs,
+                            &decode_message_parameter_outputs};
 
 Sent encode(decltype(&encode_mechanism) function, const CK_MECHANISM& mechanism) {
   Sent sent;
@@ -89,8 +90,7 @@ TEST(MechanismFamilies, EveryParameterArrivesAsItWasSent) {
     EXPECT_EQ(received.ulParameterLen, made.mechanism.ulParameterLen);
     EXPECT_TRUE(encode(made.codec.encode, received) == sent);
     if (made.layout.has_condition || made.layout.size % sizeof(CK_ULONG) != 0) return;
-    const std::span words(static_cast<const CK_ULONG*>(received.pParameter),
-                          made.layout.size / sizeof(CK_ULONG));
+    const std::span words(static_cast<const CK_ULONG*>(received.pParameter), made.layout.size / sizeof(CK_ULONG));
     EXPECT_EQ(std::ranges::count(words, 0UL), 0) << "the description lacks a field";
   });
   EXPECT_GT(visited, 800U);
@@ -173,8 +173,7 @@ TEST(MechanismFamilies, ChangedResultsNeverWriteBeyondTheApplicationsBuffers) {
       Handles handles;
       for (const std::uint64_t handle : sent.handles) handles.add(handle);
       In in(bytes);
-      made.codec.decode_outputs(in, handles,
-                                {made.mechanism.mechanism, made.layout.make(source), made.layout.size});
+      made.codec.decode_outputs(in, handles, {made.mechanism.mechanism, made.layout.make(source), made.layout.size});
       byte = kept;
     }
   });
@@ -238,7 +237,7 @@ TEST(MechanismFamilies, AreThoseOfTheGoldenFile) {
   list << "\nStructs on the wire\n";
   for (const auto& [name, fields] : structs) list << name << " = " << fields << "\n";
 
-  const std::string path = P11TEST_SOURCE_DIR "/tests/unit/include/calls/mechanism_families.golden";
+  const std::string path = source_dir() + "/tests/unit/include/calls/mechanism_families.golden";
   if (std::getenv("P11TEST_UPDATE_GOLDEN") != nullptr) std::ofstream(path) << list.str();
   std::ifstream file(path);
   std::stringstream golden;

@@ -65,8 +65,7 @@ TEST(OutBytes, AnAnswerForWhichNoModuleWasAskedLeavesTheLengthAlone) {
   Handles handles;
   EXPECT_TRUE(take<OutBytes>(Buffer(), handles, CKR_SESSION_HANDLE_INVALID, +place, &size));
   EXPECT_EQ(size, 1u);
-  EXPECT_FALSE(take<OutBytes>(Buffer(), handles, CKR_OK, +place, &size))
-      << "but with CKR_OK there must be one";
+  EXPECT_FALSE(take<OutBytes>(Buffer(), handles, CKR_OK, +place, &size)) << "but with CKR_OK there must be one";
 }
 
 TEST(OutBytes, MoreBytesThanTheBufferHoldsAreMalformed) {

@@ -11,11 +11,12 @@
 
 #include "call_probes.h"
 #include "loopback_exchange.h"
+#include "tests/places.h"
 
 namespace p11shim {
 namespace {
 
-const std::filesystem::path kCorpus = std::filesystem::path(P11TEST_SOURCE_DIR) / "tests/fuzz/corpus";
+const std::filesystem::path kCorpus = std::filesystem::path(source_dir()) / "tests/fuzz/corpus";
 
 // Frames without their length prefix.
 void check_seed(const std::filesystem::path& file, std::span<const std::uint8_t> frame) {
@@ -40,8 +41,7 @@ TEST(Seeds, OfCallsAreWhatTheTableGives) {
     module.*Call::member = &FakeFunction<Call>::function;
     LoopbackExchange exchange(module);
     exchange.request().id = Call::number;
-    probes.with_arguments(
-        [&](auto... arguments) { perform_call<Call>(exchange, kMessageMechanism, arguments...); });
+    probes.with_arguments([&](auto... arguments) { perform_call<Call>(exchange, kMessageMechanism, arguments...); });
     check_seed(kCorpus / "calls" / (std::string(Call::name) + ".request"),
                exchange.request_frame.bytes().subspan(kLengthPrefix));
     check_seed(kCorpus / "calls" / (std::string(Call::name) + ".reply"),
@@ -81,13 +81,9 @@ TEST(Seeds, OfMessagesAreOneOfEachKind) {
   const std::uint8_t annex[] = {8};
   given.annex = annex;
   write_reply_head(reply, given);
-  const std::pair<const char*, Buffer*> all[] = {{"hello", &hello},
-                                                 {"welcome", &welcome},
-                                                 {"goodbye", &goodbye},
-                                                 {"request", &request},
-                                                 {"reply", &reply}};
-  for (const auto& [name, frame] : all)
-    check_seed(kCorpus / "message" / name, frame->bytes().subspan(kLengthPrefix));
+  const std::pair<const char*, Buffer*> all[] = {
+      {"hello", &hello}, {"welcome", &welcome}, {"goodbye", &goodbye}, {"request", &request}, {"reply", &reply}};
+  for (const auto& [name, frame] : all) check_seed(kCorpus / "message" / name, frame->bytes().subspan(kLengthPrefix));
 }
 
 TEST(Seeds, OfTemplatesAreATemplateAQueryAndAnswers) {

@@ -2,6 +2,7 @@
 // both ends of a connection, and whoever implements the protocol anew, rely on that never changing by
 // accident.
 #include "calls/table.h"
+#include "tests/places.h"
 
 #include <gtest/gtest.h>
 
@@ -32,16 +33,14 @@ std::vector<std::string> rows_of_the_table() {
 }
 
 std::vector<std::string> documented_rows() {
-  std::ifstream document(P11TEST_SOURCE_DIR "/docs/protocol.md");
+  std::ifstream document(source_dir() + "/docs/protocol.md");
   std::vector<std::string> rows;
   for (std::string line; std::getline(document, line);)
     if (line.starts_with("| ") && line.find("| `C_") != std::string::npos) rows.push_back(line);
   return rows;
 }
 
-TEST(Table, IsWhatTheProtocolDocumentSays) {
-  EXPECT_EQ(rows_of_the_table(), documented_rows());
-}
+TEST(Table, IsWhatTheProtocolDocumentSays) { EXPECT_EQ(rows_of_the_table(), documented_rows()); }
 
 TEST(Table, HasEveryFunctionOfTheStandardOnce) {
   std::set<std::string_view> names;

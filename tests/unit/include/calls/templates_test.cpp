@@ -140,8 +140,7 @@ TEST(InTemplate, MoreAttributesThanTheBoundAreMalformedOrRefused) {
   EXPECT_FALSE(decoded.well_formed);
   CK_ATTRIBUTE one{};
   EXPECT_EQ(InTemplate::check(&one, limits::kMaxAttributes + 1), CKR_ARGUMENTS_BAD);
-  EXPECT_EQ(InTemplate::check(nullptr, limits::kMaxAttributes + 1), CKR_OK)
-      << "the module says what it thinks of that";
+  EXPECT_EQ(InTemplate::check(nullptr, limits::kMaxAttributes + 1), CKR_OK) << "the module says what it thinks of that";
 }
 
 // Carries a query to `module` and its answers back.

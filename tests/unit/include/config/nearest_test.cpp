@@ -15,9 +15,7 @@ TEST(Nearest, FindsTheWordThatWasMistyped) {
   EXPECT_EQ(nearest("max_conections", kWords), "max_connections");
 }
 
-TEST(Nearest, CountsASwapOfNeighboursOnce) {
-  EXPECT_EQ(nearest("mdoe", kWords), "mode");
-}
+TEST(Nearest, CountsASwapOfNeighboursOnce) { EXPECT_EQ(nearest("mdoe", kWords), "mode"); }
 
 TEST(Nearest, ProposesNothingThatIsFarAway) {
   EXPECT_EQ(nearest("backlog", kWords), "");

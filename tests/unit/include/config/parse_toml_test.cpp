@@ -37,31 +37,26 @@ TEST(ParseToml, RemembersWhereKeysAndValuesStand) {
 
 TEST(ParseToml, NamesEveryType) {
   ConfigReport report("f");
-  const ConfigValue root = parse_toml(
-      "a = {}\nb = []\nc = \"\"\nd = 1\ne = true\nf = 1.5\ng = 2026-01-01\nh = 07:00:00\n", report);
+  const ConfigValue root =
+      parse_toml("a = {}\nb = []\nc = \"\"\nd = 1\ne = true\nf = 1.5\ng = 2026-01-01\nh = 07:00:00\n", report);
   std::string types;
-  for (const ConfigEntry& entry : *root.get<ConfigValue::Table>())
-    types += std::string(entry.value.type()) + ", ";
-  EXPECT_EQ(types,
-            "a table, a list, a string, an integer, a boolean, a float, a date or time, a date or time, ");
+  for (const ConfigEntry& entry : *root.get<ConfigValue::Table>()) types += std::string(entry.value.type()) + ", ";
+  EXPECT_EQ(types, "a table, a list, a string, an integer, a boolean, a float, a date or time, a date or time, ");
 }
 
 TEST(ParseToml, SaysWhereTheSyntaxBreaks) {
-  EXPECT_EQ(syntax_error("[listen]\nunix /x\n"),
-            "f:2:6: syntax error: key-value pair: expected '=', saw '/'");
+  EXPECT_EQ(syntax_error("[listen]\nunix /x\n"), "f:2:6: syntax error: key-value pair: expected '=', saw '/'");
   EXPECT_EQ(syntax_error("a = 1\na = 2\n"),
             "f:2:5: syntax error: key-value pair: cannot redefine existing integer 'a'");
-  EXPECT_EQ(syntax_error("mode = 0660"),
-            "f:1:12: syntax error: decimal integer: leading zeroes are prohibited");
+  EXPECT_EQ(syntax_error("mode = 0660"), "f:1:12: syntax error: decimal integer: leading zeroes are prohibited");
   EXPECT_EQ(syntax_error("a = \"\xff\""), "f:1:5: syntax error: Encountered invalid utf-8 sequence");
 }
 
 // Somebody writes a PIN where it does not belong, and without quotes: it must not reach a log.
 TEST(ParseToml, NeverRepeatsAValue) {
-  for (const char* value :
-       {"hunter2", "12hunter2", "true1234hunter2", "123456789012345678901234567890hunter2",
-        "123456789012345678901234567890", "\"1\\q34hunter2\"", "0xhunter2", "infhunter2", "1e99999",
-        "1.5e5hunter2", "falsehunter2", "1234 56781234", "'hunter2\n'"}) {
+  for (const char* value : {"hunter2", "12hunter2", "true1234hunter2", "123456789012345678901234567890hunter2",
+                            "123456789012345678901234567890", "\"1\\q34hunter2\"", "0xhunter2", "infhunter2", "1e99999",
+                            "1.5e5hunter2", "falsehunter2", "1234 56781234", "'hunter2\n'"}) {
     const std::string message = syntax_error("pin = " + std::string(value) + '\n');
     EXPECT_NE(message.find("syntax error"), std::string::npos) << message;
     for (const char* secret : {"hunter", "unte", "123", "5678", "1e9"}) {

@@ -71,13 +71,12 @@ TEST(ConfigSection, SetsWhatIsWrittenAndLeavesDefaults) {
 }
 
 TEST(ConfigSection, ReportsEverythingAtOnceInOrder) {
-  EXPECT_EQ(
-      read("nmae = \"n\"\nnumber = 10\nflag = 1\ncolour = \"gren\"\n").problems,
-      (Lines{"f:1:1: [s] lacks \"name\" (expected 1 to 64 letters, digits, '-', '_' or '.')",
-             "f:2:1: unknown key \"nmae\" in [s]; did you mean \"name\"?",
-             "f:3:10: \"number\" is 10 (expected a whole number from 1 to 9)",
-             "f:4:8: \"flag\" is an integer (expected true or false)",
-             "f:5:10: \"colour\" is \"gren\" (expected \"red\" or \"green\"); did you mean \"green\"?"}));
+  EXPECT_EQ(read("nmae = \"n\"\nnumber = 10\nflag = 1\ncolour = \"gren\"\n").problems,
+            (Lines{"f:1:1: [s] lacks \"name\" (expected 1 to 64 letters, digits, '-', '_' or '.')",
+                   "f:2:1: unknown key \"nmae\" in [s]; did you mean \"name\"?",
+                   "f:3:10: \"number\" is 10 (expected a whole number from 1 to 9)",
+                   "f:4:8: \"flag\" is an integer (expected true or false)",
+                   "f:5:10: \"colour\" is \"gren\" (expected \"red\" or \"green\"); did you mean \"green\"?"}));
 }
 
 TEST(ConfigSection, ListsTheKnownKeysWhereNothingIsNear) {
@@ -101,21 +100,18 @@ TEST(ConfigSection, PlacesCountTheItemsThatRemain) {
 }
 
 TEST(ConfigSection, ChecksTablesWithinTables) {
-  EXPECT_EQ(
-      read("name = \"n\"\ninner = { wait = \"1h\", wiat = 1 }\n").problems,
-      (Lines{"f:3:18: \"wait\" is \"1h\" (expected a duration from \"1ms\" to \"10s\", in ms, s, m, h or d)",
-             "f:3:24: unknown key \"wiat\" in \"inner\"; did you mean \"wait\"?"}));
+  EXPECT_EQ(read("name = \"n\"\ninner = { wait = \"1h\", wiat = 1 }\n").problems,
+            (Lines{"f:3:18: \"wait\" is \"1h\" (expected a duration from \"1ms\" to \"10s\", in ms, s, m, h or d)",
+                   "f:3:24: unknown key \"wiat\" in \"inner\"; did you mean \"wait\"?"}));
   EXPECT_EQ(read("name = \"n\"\ninner = 5\n").problems,
             Lines{"f:3:9: \"inner\" is an integer (expected a table such as { wait = \"5ms\" })"});
 }
 
 TEST(ConfigSection, ChecksEnvironmentVariables) {
   EXPECT_EQ(
-      read("name = \"n\"\nenvironment = { \"A=B\" = \"1\", C = 2, D = \"x\\u0000\", \"\" = \"e\" }\n")
-          .problems,
-      (Lines{"f:3:17: \"A=B\" cannot name an environment variable",
-             "f:3:34: \"C\" is an integer (expected a string)", "f:3:41: the value of \"D\" contains a NUL",
-             "f:3:52: \"\" cannot name an environment variable"}));
+      read("name = \"n\"\nenvironment = { \"A=B\" = \"1\", C = 2, D = \"x\\u0000\", \"\" = \"e\" }\n").problems,
+      (Lines{"f:3:17: \"A=B\" cannot name an environment variable", "f:3:34: \"C\" is an integer (expected a string)",
+             "f:3:41: the value of \"D\" contains a NUL", "f:3:52: \"\" cannot name an environment variable"}));
 }
 
 TEST(ConfigSection, ShowsSettingsAsTheyWouldBeWritten) {

@@ -17,9 +17,8 @@ TEST(TcpAddress, ParsesBackWhatItWrites) {
 }
 
 TEST(TcpAddress, RefusesNamesAndHalfAddresses) {
-  for (const char* text :
-       {"", ":", "localhost:80", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "127.1:80",
-        "::1:80", "[::1]", "[127.0.0.1]:80", "127.0.0.1:80x", "[]:80", "256.0.0.1:1"}) {
+  for (const char* text : {"", ":", "localhost:80", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1",
+                           "127.1:80", "::1:80", "[::1]", "[127.0.0.1]:80", "127.0.0.1:80x", "[]:80", "256.0.0.1:1"}) {
     EXPECT_FALSE(parse_tcp_address(text)) << text;
   }
   EXPECT_FALSE(parse_tcp_address(std::string_view("127.0.0.1\0x:80", 14)));

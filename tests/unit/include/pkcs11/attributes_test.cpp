@@ -14,17 +14,15 @@ TEST(Attributes, EveryNamedAttributeHasAKind) {
 TEST(Attributes, ArrayAttributesAreThoseWithTheArrayFlag) {
   for (const Attribute& attribute : kAttributes) {
     if ((attribute.type & CKA_VENDOR_DEFINED) != 0) continue;
-    const bool is_array = attribute.kind == AttributeKind::attribute_template ||
-                          attribute.kind == AttributeKind::mechanism_list;
-    EXPECT_EQ(is_array, (attribute.type & CKF_ARRAY_ATTRIBUTE) != 0)
-        << display(NameKind::cka, attribute.type);
+    const bool is_array =
+        attribute.kind == AttributeKind::attribute_template || attribute.kind == AttributeKind::mechanism_list;
+    EXPECT_EQ(is_array, (attribute.type & CKF_ARRAY_ATTRIBUTE) != 0) << display(NameKind::cka, attribute.type);
   }
 }
 
 TEST(Attributes, KeyMaterialIsSecret) {
-  for (const CK_ATTRIBUTE_TYPE type :
-       {CKA_VALUE, CKA_PRIVATE_EXPONENT, CKA_PRIME_1, CKA_PRIME_2, CKA_EXPONENT_1, CKA_EXPONENT_2,
-        CKA_COEFFICIENT, static_cast<CK_ULONG>(CKA_SEED)})
+  for (const CK_ATTRIBUTE_TYPE type : {CKA_VALUE, CKA_PRIVATE_EXPONENT, CKA_PRIME_1, CKA_PRIME_2, CKA_EXPONENT_1,
+                                       CKA_EXPONENT_2, CKA_COEFFICIENT, static_cast<CK_ULONG>(CKA_SEED)})
     EXPECT_TRUE(is_secret_attribute(type)) << display(NameKind::cka, type);
   for (const CK_ATTRIBUTE_TYPE type : {CKA_CLASS, CKA_LABEL, CKA_ID, CKA_MODULUS, CKA_EC_POINT, CKA_PRIME})
     EXPECT_FALSE(is_secret_attribute(type)) << display(NameKind::cka, type);

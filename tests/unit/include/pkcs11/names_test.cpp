@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "header_constants.h"
+#include "tests/places.h"
 
 namespace p11shim {
 namespace {
@@ -54,9 +55,9 @@ const std::set<std::string> kLeftOut = {"CKA_NSS",
                                         "CKO_KG_PARAMETERS",
                                         "CKR_KEY_PARAMS_INVALID"};
 // p11-kit 0.24 numbers these from 0x1c0; the standard has them from 0x1b5.
-const std::set<std::string> kMisnumberedByP11Kit = {"CKR_EXCEEDED_MAX_ITERATIONS",
-                                                    "CKR_FIPS_SELF_TEST_FAILED", "CKR_LIBRARY_LOAD_FAILED",
-                                                    "CKR_PIN_TOO_WEAK", "CKR_PUBLIC_KEY_INVALID"};
+const std::set<std::string> kMisnumberedByP11Kit = {"CKR_EXCEEDED_MAX_ITERATIONS", "CKR_FIPS_SELF_TEST_FAILED",
+                                                    "CKR_LIBRARY_LOAD_FAILED", "CKR_PIN_TOO_WEAK",
+                                                    "CKR_PUBLIC_KEY_INVALID"};
 
 // Our names have the header's values. Returns how many were compared.
 std::size_t compare(const std::map<std::string, unsigned long>& header) {
@@ -82,12 +83,11 @@ TEST(Names, AgreeWithTheHeaderOfP11Kit) {
 }
 
 TEST(Names, CoverTheHeadersOfNss) {
-  EXPECT_GT(compare(read_header_constants({NSS_INCLUDE_DIR "/pkcs11t.h", NSS_INCLUDE_DIR "/pkcs11n.h"})),
-            950U);
+  EXPECT_GT(compare(read_header_constants({NSS_INCLUDE_DIR "/pkcs11t.h", NSS_INCLUDE_DIR "/pkcs11n.h"})), 950U);
 }
 
 TEST(Names, OfVersion3AgreeWithTheHeaderOfOasis) {
-  std::ifstream golden(P11TEST_SOURCE_DIR "/tests/unit/include/pkcs11/oasis_3.golden");
+  std::ifstream golden(source_dir() + "/tests/unit/include/pkcs11/oasis_3.golden");
   std::size_t compared = 0;
   for (std::string line; std::getline(golden, line);) {
     if (line.starts_with('#')) continue;
@@ -103,11 +103,10 @@ TEST(Names, OfVersion3AgreeWithTheHeaderOfOasis) {
 // Each name's number is vouched for by somebody else: p11-kit's header, NSS's, or OASIS's for what is newer than both.
 TEST(Names, EveryNumberHasAnIndependentWitness) {
   std::map<std::string, std::set<unsigned long>> witnesses;
-  for (const auto& header :
-       {read_header_constants({P11KIT_INCLUDE_DIR "/p11-kit/pkcs11.h"}),
-        read_header_constants({NSS_INCLUDE_DIR "/pkcs11t.h", NSS_INCLUDE_DIR "/pkcs11n.h"})})
+  for (const auto& header : {read_header_constants({P11KIT_INCLUDE_DIR "/p11-kit/pkcs11.h"}),
+                             read_header_constants({NSS_INCLUDE_DIR "/pkcs11t.h", NSS_INCLUDE_DIR "/pkcs11n.h"})})
     for (const auto& [name, value] : header) witnesses[name].insert(value);
-  std::ifstream golden(P11TEST_SOURCE_DIR "/tests/unit/include/pkcs11/oasis_3.golden");
+  std::ifstream golden(source_dir() + "/tests/unit/include/pkcs11/oasis_3.golden");
   for (std::string line; std::getline(golden, line);) {
     if (line.starts_with('#')) continue;
     std::istringstream words(line);

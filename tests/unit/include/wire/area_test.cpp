@@ -87,7 +87,8 @@ TEST_F(AreaTest, ReferencesThatLeadOutOfItAreMalformed) {
   constexpr auto kSize = static_cast<std::uint32_t>(Area::kSize);
   constexpr auto kLeast = static_cast<std::uint32_t>(Bulk::kLeast);
   const std::pair<std::uint32_t, std::uint32_t> wrong[] = {
-      {0, kSize + 1}, {1, kSize}, {kSize, kLeast}, {kSize - kLeast + 1, kLeast}, {UINT32_MAX, kLeast}, {kLeast, UINT32_MAX}, {0, kLeast - 1}, {0, 0}};
+      {0, kSize + 1},       {1, kSize},           {kSize, kLeast}, {kSize - kLeast + 1, kLeast},
+      {UINT32_MAX, kLeast}, {kLeast, UINT32_MAX}, {0, kLeast - 1}, {0, 0}};
   for (const auto& [offset, size] : wrong) {
     const Buffer body = reference(offset, size);
     In in(body.bytes());

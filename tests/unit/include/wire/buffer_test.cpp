@@ -7,9 +7,7 @@
 namespace p11shim {
 namespace {
 
-std::string text_of(const Buffer& buffer) {
-  return {buffer.bytes().begin(), buffer.bytes().end()};
-}
+std::string text_of(const Buffer& buffer) { return {buffer.bytes().begin(), buffer.bytes().end()}; }
 
 TEST(Buffer, KeepsWhatItHoldsWhileItGrows) {
   Buffer buffer;

@@ -21,17 +21,8 @@ std::vector<std::uint8_t> packed(Fn&& fn) {
   return {buffer.data(), buffer.data() + buffer.size()};
 }
 
-const std::uint64_t kEdges[] = {0,
-                                1,
-                                0x7f,
-                                0x80,
-                                0xff,
-                                0x100,
-                                0xffff,
-                                0x10000,
-                                0xffffffff,
-                                0x100000000,
-                                std::numeric_limits<std::uint64_t>::max()};
+const std::uint64_t kEdges[] = {
+    0, 1, 0x7f, 0x80, 0xff, 0x100, 0xffff, 0x10000, 0xffffffff, 0x100000000, std::numeric_limits<std::uint64_t>::max()};
 const std::size_t kSizes[] = {0, 1, 15, 16, 31, 32, 255, 256, 65535, 65536};
 
 TEST(In, ReadsUnsignedIntegersOfEveryWidth) {
@@ -160,20 +151,14 @@ TEST(In, IsNotDoneWhileBytesAreLeft) {
 // Reads one value whatever it is, by the first byte alone.
 void read_any(In& in, int depth) {
   const std::uint8_t tag = in.peek();
-  if (in.next_is_uint())
-    in.uint();
-  else if (tag == 0xc0)
-    in.nil();
-  else if (tag == 0xc2 || tag == 0xc3)
-    in.boolean();
-  else if (tag == 0xc4 || tag == 0xc5 || tag == 0xc6)
-    in.bin();
-  else if ((tag & 0xe0) == 0xa0 || (tag >= 0xd9 && tag <= 0xdb))
-    in.str(SIZE_MAX);
+  if (in.next_is_uint()) in.uint();
+  else if (tag == 0xc0) in.nil();
+  else if (tag == 0xc2 || tag == 0xc3) in.boolean();
+  else if (tag == 0xc4 || tag == 0xc5 || tag == 0xc6) in.bin();
+  else if ((tag & 0xe0) == 0xa0 || (tag >= 0xd9 && tag <= 0xdb)) in.str(SIZE_MAX);
   else if (((tag & 0xf0) == 0x90 || tag == 0xdc || tag == 0xdd) && depth < 8)
     for (std::size_t left = in.array(1000); left != 0 && in.ok(); --left) read_any(in, depth + 1);
-  else
-    in.fail();
+  else in.fail();
 }
 
 bool is_msgpack(const std::vector<std::uint8_t>& bytes) {

@@ -230,8 +230,8 @@ TEST(Message, RequestHasTheDocumentedBytes) {
   Buffer buffer;
   write_request_head(buffer, request);
   const std::vector<std::uint8_t> all(buffer.data(), buffer.data() + buffer.size());
-  EXPECT_EQ(all, (std::vector<std::uint8_t>{16, 0, 0, 0, 0x9a, 1, 1, 14, 0xcd, 0x75, 0x30, 0xc0, 0xc0, 0xc0,
-                                            0xc0, 0x91, 5, 0xc4, 1}));
+  EXPECT_EQ(all, (std::vector<std::uint8_t>{16, 0, 0, 0, 0x9a, 1, 1, 14, 0xcd, 0x75, 0x30, 0xc0, 0xc0, 0xc0, 0xc0, 0x91,
+                                            5, 0xc4, 1}));
 }
 
 TEST(Message, MsgpackReadsEveryFrame) {

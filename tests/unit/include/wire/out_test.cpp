@@ -37,9 +37,9 @@ TEST(Out, WritesWhatMsgpackReads) {
 }
 
 TEST(Out, WritesIntegersInTheirShortestForm) {
-  const std::pair<std::uint64_t, std::size_t> sizes[] = {
-      {0, 1},      {0x7f, 1},    {0x80, 2},       {0xff, 2},        {0x100, 3},
-      {0xffff, 3}, {0x10000, 5}, {0xffffffff, 5}, {0x100000000, 9}, {~0ull, 9}};
+  const std::pair<std::uint64_t, std::size_t> sizes[] = {{0, 1},           {0x7f, 1},   {0x80, 2},    {0xff, 2},
+                                                         {0x100, 3},       {0xffff, 3}, {0x10000, 5}, {0xffffffff, 5},
+                                                         {0x100000000, 9}, {~0ull, 9}};
   for (const auto& [number, size] : sizes) {
     Buffer buffer;
     Out(buffer).uint(number);

@@ -10,7 +10,11 @@ using std::chrono::microseconds;
 
 TEST(Spin, NeverLooksIfItMayNot) {
   Spin spin(microseconds(0));
-  for (int i = 0; i < 10'000; ++i) EXPECT_FALSE(spin.look([]() -> bool { ADD_FAILURE() << "it looked"; return true; }));
+  for (int i = 0; i < 10'000; ++i)
+    EXPECT_FALSE(spin.look([]() -> bool {
+      ADD_FAILURE() << "it looked";
+      return true;
+    }));
 }
 
 TEST(Spin, LooksEachTimeWhileThatSucceeds) {
@@ -27,7 +31,10 @@ TEST(Spin, LooksEverMoreSeldomInVain) {
   int tries = 0;
   for (int i = 0; i < 100'000; ++i) {
     bool looked = false;
-    EXPECT_FALSE(spin.look([&] { looked = true; return false; }));
+    EXPECT_FALSE(spin.look([&] {
+      looked = true;
+      return false;
+    }));
     tries += looked ? 1 : 0;
   }
   EXPECT_GE(tries, 10) << "it may pay again";
@@ -44,7 +51,11 @@ TEST(Spin, StopsWhereOthersWantTheProcessor) {
     return true;
   };
   EXPECT_TRUE(spin.look(interrupted)) << "what has come is not lost";
-  for (int i = 0; i < 1000; ++i) EXPECT_FALSE(spin.look([]() -> bool { ADD_FAILURE() << "it looked"; return true; }));
+  for (int i = 0; i < 1000; ++i)
+    EXPECT_FALSE(spin.look([]() -> bool {
+      ADD_FAILURE() << "it looked";
+      return true;
+    }));
 }
 
 TEST(Spin, ASingleMissAfterManyHitsChangesNothing) {
@@ -53,7 +64,6 @@ TEST(Spin, ASingleMissAfterManyHitsChangesNothing) {
   EXPECT_FALSE(spin.look([] { return false; }));
   EXPECT_TRUE(spin.look([] { return true; }));
 }
-
 
 }  // namespace
 }  // namespace p11shim

@@ -128,8 +128,7 @@ TEST(AuditLine, IsOneLineOfPrintableAsciiWhateverTheTextIs) {
     record.caller.program = label;
     const auto line = line_of(record);
     ASSERT_EQ(line.find('\n'), line.size() - 1);
-    for (const char character : line.substr(0, line.size() - 1))
-      ASSERT_TRUE(character >= 0x20 && character < 0x7F);
+    for (const char character : line.substr(0, line.size() - 1)) ASSERT_TRUE(character >= 0x20 && character < 0x7F);
     ASSERT_TRUE(nlohmann::json::accept(line));
   }
 }

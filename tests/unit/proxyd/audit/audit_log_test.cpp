@@ -77,15 +77,14 @@ class AuditLogTest : public testing::Test {
  protected:
   Store store;
   std::vector<std::pair<std::string, bool>> reports;
-  std::unique_ptr<AuditLog> log =
-      make_log({AuditClass::admin, AuditClass::auth, AuditClass::use, AuditClass::read});
+  std::unique_ptr<AuditLog> log = make_log({AuditClass::admin, AuditClass::auth, AuditClass::use, AuditClass::read});
 
   std::unique_ptr<AuditLog> make_log(AuditClasses classes) {
     std::vector<std::unique_ptr<AuditSink>> sinks;
     sinks.push_back(std::make_unique<StoreSink>(store));
     return std::make_unique<AuditLog>(
-        classes, std::move(sinks),
-        [this](const std::string& message, bool ok) { reports.emplace_back(message, ok); }, kSmallLimit);
+        classes, std::move(sinks), [this](const std::string& message, bool ok) { reports.emplace_back(message, ok); },
+        kSmallLimit);
   }
   void write(std::uint32_t attempts, AuditClass audit_class = AuditClass::use) {
     AuditRecord record;

@@ -31,9 +31,7 @@ class FileSinkTest : public testing::Test {
     std::ifstream stream(file, std::ios::binary);
     return {std::istreambuf_iterator<char>(stream), {}};
   }
-  static void put(const fs::path& file, std::string_view text) {
-    std::ofstream(file, std::ios::binary) << text;
-  }
+  static void put(const fs::path& file, std::string_view text) { std::ofstream(file, std::ios::binary) << text; }
   static mode_t mode(const fs::path& file) {
     struct stat status {};
     EXPECT_EQ(::stat(file.c_str(), &status), 0);

@@ -1,4 +1,5 @@
 #include "proxyd/balance/faults.h"
+#include "tests/places.h"
 
 #include <gtest/gtest.h>
 
@@ -31,22 +32,28 @@ TEST(Faults, OperationsAreReplayed) {
 }
 
 TEST(Faults, KeysThatEachUseChangesAreNeverShared) {
-  for (const CK_MECHANISM_TYPE mechanism : {CKM_HSS, CKM_XMSS, CKM_XMSSMT, CKM_HOTP, CKM_SECURID, CKM_ACTI}) EXPECT_TRUE(is_stateful(mechanism)) << mechanism;
-  for (const CK_KEY_TYPE type : {CKK_HSS, CKK_XMSS, CKK_XMSSMT, CKK_HOTP, CKK_SECURID, CKK_ACTI}) EXPECT_TRUE(is_stateful_key(type)) << type;
-  for (const CK_MECHANISM_TYPE mechanism : {CKM_ECDSA, CKM_RSA_PKCS, CKM_AES_GCM}) EXPECT_FALSE(is_stateful(mechanism)) << mechanism;
+  for (const CK_MECHANISM_TYPE mechanism : {CKM_HSS, CKM_XMSS, CKM_XMSSMT, CKM_HOTP, CKM_SECURID, CKM_ACTI})
+    EXPECT_TRUE(is_stateful(mechanism)) << mechanism;
+  for (const CK_KEY_TYPE type : {CKK_HSS, CKK_XMSS, CKK_XMSSMT, CKK_HOTP, CKK_SECURID, CKK_ACTI})
+    EXPECT_TRUE(is_stateful_key(type)) << type;
+  for (const CK_MECHANISM_TYPE mechanism : {CKM_ECDSA, CKM_RSA_PKCS, CKM_AES_GCM})
+    EXPECT_FALSE(is_stateful(mechanism)) << mechanism;
   EXPECT_FALSE(is_stateful_key(CKK_EC));
 }
 
 TEST(Faults, CallersFaultsNeverCount) {
-  for (const CK_RV rv : {CKR_OK, CKR_PIN_INCORRECT, CKR_ARGUMENTS_BAD, CKR_DATA_INVALID, CKR_BUFFER_TOO_SMALL, CKR_SIGNATURE_INVALID,
-                         CKR_KEY_FUNCTION_NOT_PERMITTED, CKR_MECHANISM_INVALID, CKR_OPERATION_NOT_INITIALIZED})
+  for (const CK_RV rv :
+       {CKR_OK, CKR_PIN_INCORRECT, CKR_ARGUMENTS_BAD, CKR_DATA_INVALID, CKR_BUFFER_TOO_SMALL, CKR_SIGNATURE_INVALID,
+        CKR_KEY_FUNCTION_NOT_PERMITTED, CKR_MECHANISM_INVALID, CKR_OPERATION_NOT_INITIALIZED})
     EXPECT_EQ(blame_of(rv), Blame::nobody) << rv;
-  for (const CK_RV rv : {CKR_DEVICE_ERROR, CKR_DEVICE_REMOVED, CKR_TOKEN_NOT_PRESENT}) EXPECT_EQ(blame_of(rv), Blame::member) << rv;
-  for (const CK_RV rv : {CKR_GENERAL_ERROR, CKR_FUNCTION_FAILED, CKR_DEVICE_MEMORY}) EXPECT_EQ(blame_of(rv), Blame::suspect) << rv;
+  for (const CK_RV rv : {CKR_DEVICE_ERROR, CKR_DEVICE_REMOVED, CKR_TOKEN_NOT_PRESENT})
+    EXPECT_EQ(blame_of(rv), Blame::member) << rv;
+  for (const CK_RV rv : {CKR_GENERAL_ERROR, CKR_FUNCTION_FAILED, CKR_DEVICE_MEMORY})
+    EXPECT_EQ(blame_of(rv), Blame::suspect) << rv;
 }
 
 TEST(Faults, TheDocumentHasTheTable) {
-  std::ifstream file(P11TEST_SOURCE_DIR "/docs/pools.md");
+  std::ifstream file(source_dir() + "/docs/pools.md");
   const std::string document{std::istreambuf_iterator<char>(file), {}};
   const std::string from = "<!-- written by fault_table() -->\n";
   const std::string to = "<!-- end -->\n";

@@ -21,12 +21,14 @@ Shares shares(Strategy strategy, const std::vector<Candidate>& candidates, int c
 }
 
 TEST(Placement, TheLowestPriorityIsUsedAlone) {
-  for (const Strategy strategy : {Strategy::least_latency, Strategy::least_outstanding, Strategy::round_robin, Strategy::failover})
+  for (const Strategy strategy :
+       {Strategy::least_latency, Strategy::least_outstanding, Strategy::round_robin, Strategy::failover})
     EXPECT_EQ(shares(strategy, {{0, 1, 0, 100, 5}, {1, 100, 9, 100, 2}}), (Shares{{1, 6000}}));
 }
 
 TEST(Placement, RoundRobinKeepsToWeights) {
-  EXPECT_EQ(shares(Strategy::round_robin, {{0, 0, 0, 100, 0}, {1, 0, 0, 200, 0}, {2, 0, 0, 300, 0}}), (Shares{{0, 1000}, {1, 2000}, {2, 3000}}));
+  EXPECT_EQ(shares(Strategy::round_robin, {{0, 0, 0, 100, 0}, {1, 0, 0, 200, 0}, {2, 0, 0, 300, 0}}),
+            (Shares{{0, 1000}, {1, 2000}, {2, 3000}}));
 }
 
 TEST(Placement, FailoverTakesTheFirst) {
@@ -35,11 +37,14 @@ TEST(Placement, FailoverTakesTheFirst) {
 
 TEST(Placement, LeastOutstandingWeighsAndIsFairAmongEquals) {
   EXPECT_EQ(shares(Strategy::least_outstanding, {{0, 0, 3, 100, 0}, {1, 0, 4, 200, 0}}), (Shares{{1, 6000}}));
-  for (const auto& [member, count] : shares(Strategy::least_outstanding, {{0, 0, 1, 100, 0}, {1, 0, 1, 100, 0}, {2, 0, 1, 100, 0}})) EXPECT_NEAR(count, 2000, 200) << member;
+  for (const auto& [member, count] :
+       shares(Strategy::least_outstanding, {{0, 0, 1, 100, 0}, {1, 0, 1, 100, 0}, {2, 0, 1, 100, 0}}))
+    EXPECT_NEAR(count, 2000, 200) << member;
 }
 
 TEST(Placement, LeastLatencyNeverTakesTheWorst) {
-  const Shares counted = shares(Strategy::least_latency, {{0, 1, 0, 100, 0}, {1, 1, 0, 100, 0}, {2, 1, 0, 100, 0}, {3, 10, 0, 100, 0}});
+  const Shares counted =
+      shares(Strategy::least_latency, {{0, 1, 0, 100, 0}, {1, 1, 0, 100, 0}, {2, 1, 0, 100, 0}, {3, 10, 0, 100, 0}});
   EXPECT_FALSE(counted.contains(3));
   EXPECT_GT(counted.at(0), 1000);
 }

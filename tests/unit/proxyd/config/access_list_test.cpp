@@ -18,8 +18,7 @@ TEST(Selector, ParsesBackWhatItWrites) {
 }
 
 TEST(Selector, RefusesHalfOnes) {
-  for (const char* text :
-       {"", "alice", "user:", "uid:", "uid:-1", "uid:1x", "uid:4294967295", "User:a", "gid: 1"}) {
+  for (const char* text : {"", "alice", "user:", "uid:", "uid:-1", "uid:1x", "uid:4294967295", "User:a", "gid: 1"}) {
     EXPECT_FALSE(parse_selector(text)) << text;
   }
 }
@@ -29,9 +28,7 @@ TEST(AccessList, EverybodyIncludesTheUnknown) {
   EXPECT_TRUE(AccessList::everybody().allows(1000, kGroups));
 }
 
-TEST(AccessList, NobodyIsNotEvenRoot) {
-  EXPECT_FALSE(AccessList::nobody().allows(0, kGroups));
-}
+TEST(AccessList, NobodyIsNotEvenRoot) { EXPECT_FALSE(AccessList::nobody().allows(0, kGroups)); }
 
 TEST(AccessList, SelectsUsersAndGroups) {
   const AccessList list = AccessList::only({*parse_selector("uid:1000"), *parse_selector("gid:200")});

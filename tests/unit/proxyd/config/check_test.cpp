@@ -10,8 +10,7 @@ namespace p11shim {
 namespace {
 
 TEST(ResolveAccounts, LooksUpNames) {
-  Config config =
-      parsed("[[module]]\nname = \"a\"\npath = \"/a\"\ntokens = \"*\"\nadmin = [\"user:root\"]\n");
+  Config config = parsed("[[module]]\nname = \"a\"\npath = \"/a\"\ntokens = \"*\"\nadmin = [\"user:root\"]\n");
   EXPECT_EQ(to_lines(resolve_accounts(config)), Lines{});
   EXPECT_TRUE(config.modules[0].token_access.admin.allows(0, {}));
 }
@@ -32,8 +31,8 @@ class MachineCheck : public PrivateDirectory {
   // 10 lines, all of them true on this machine.
   std::string good() const {
     return "[listen]\nunix = \"" + path("p.sock") + "\"\n[control]\nunix = \"" + path("c.sock") +
-           "\"\n[state]\ndirectory = \"" + directory_ + "\"\n[[module]]\nname = \"tiny\"\npath = \"" +
-           TINY_MODULE + "\"\ncheck_owner = false\n";
+           "\"\n[state]\ndirectory = \"" + directory_ + "\"\n[[module]]\nname = \"tiny\"\npath = \"" + TINY_MODULE +
+           "\"\ncheck_owner = false\n";
   }
   std::string member() const {
     return good() +
@@ -43,9 +42,7 @@ class MachineCheck : public PrivateDirectory {
   static Lines check(const std::string& text) { return to_lines(check_machine(parsed(text))); }
 };
 
-TEST_F(MachineCheck, IsSilentWhereAllIsWell) {
-  EXPECT_EQ(check(good() + "tokens = \"*\"\n"), Lines{});
-}
+TEST_F(MachineCheck, IsSilentWhereAllIsWell) { EXPECT_EQ(check(good() + "tokens = \"*\"\n"), Lines{}); }
 
 TEST_F(MachineCheck, PointsAtAModuleThatIsMissing) {
   EXPECT_EQ(check("[listen]\nunix = \"\"\n[control]\nunix = \"\"\n[state]\ndirectory = \"" + directory_ +
@@ -54,14 +51,12 @@ TEST_F(MachineCheck, PointsAtAModuleThatIsMissing) {
 }
 
 TEST_F(MachineCheck, WarnsOfDirectoriesThatDoNotExistYet) {
-  EXPECT_EQ(
-      check("[listen]\nunix = \"/none/a/p.sock\"\n[control]\nunix = \"\"\n[state]\ndirectory = \"/none/s\"\n"
-            "[[module]]\nname = \"x\"\npath = \"" +
-            std::string(TINY_MODULE) +
-            "\"\ntokens = \"*\"\ncheck_owner = false\n[log]\nfile = \"/none/log\"\n"),
-      (Lines{"p.toml:2:8: warning: \"/none/a\": No such file or directory",
-             "p.toml:6:13: warning: \"/none\": No such file or directory",
-             "p.toml:13:8: warning: \"/none\": No such file or directory"}));
+  EXPECT_EQ(check("[listen]\nunix = \"/none/a/p.sock\"\n[control]\nunix = \"\"\n[state]\ndirectory = \"/none/s\"\n"
+                  "[[module]]\nname = \"x\"\npath = \"" +
+                  std::string(TINY_MODULE) + "\"\ntokens = \"*\"\ncheck_owner = false\n[log]\nfile = \"/none/log\"\n"),
+            (Lines{"p.toml:2:8: warning: \"/none/a\": No such file or directory",
+                   "p.toml:6:13: warning: \"/none\": No such file or directory",
+                   "p.toml:13:8: warning: \"/none\": No such file or directory"}));
 }
 
 TEST_F(MachineCheck, KeepsTheStateDirectoryPrivate) {
@@ -73,9 +68,8 @@ TEST_F(MachineCheck, KeepsTheStateDirectoryPrivate) {
 
 TEST_F(MachineCheck, KnowsGroups) {
   EXPECT_EQ(check(good() + "tokens = \"*\"\n[audit]\n").size(), 0u);
-  EXPECT_EQ(check("[listen]\nunix = \"" + path("p.sock") +
-                  "\"\ngroup = \"no-such-group\"\n[control]\nunix = \"\"\n" + "[state]\ndirectory = \"" +
-                  directory_ + "\"\n[[module]]\nname = \"x\"\npath = \"" + TINY_MODULE +
+  EXPECT_EQ(check("[listen]\nunix = \"" + path("p.sock") + "\"\ngroup = \"no-such-group\"\n[control]\nunix = \"\"\n" +
+                  "[state]\ndirectory = \"" + directory_ + "\"\n[[module]]\nname = \"x\"\npath = \"" + TINY_MODULE +
                   "\"\ntokens = \"*\"\ncheck_owner = false\n"),
             Lines{"p.toml:3:9: there is no group \"no-such-group\""});
 }
@@ -97,9 +91,12 @@ TEST_F(MachineCheck, KnowsATokenThatIsAMemberByTwoPaths) {
   std::filesystem::create_symlink(TINY_MODULE, path("link.so"));
   const auto twice = [&](const std::string& library, const std::string& conf) {
     return check("[listen]\nunix = \"\"\n[control]\nunix = \"\"\n[state]\ndirectory = \"" + directory_ + "\"\n" +
-                 "[[module]]\nname = \"a\"\npath = \"" + TINY_MODULE + "\"\ncheck_owner = false\nenvironment = { C = \"" + path("soft.conf") + "\" }\n" +
-                 "[[module]]\nname = \"b\"\npath = \"" + library + "\"\ncheck_owner = false\nenvironment = { C = \"" + path(conf) + "\" }\n" +
-                 "[[member]]\nname = \"x\"\nmodule = \"a\"\ntoken_label = \"t\"\n[[member]]\nname = \"y\"\nmodule = \"b\"\ntoken_label = \"t\"\n" +
+                 "[[module]]\nname = \"a\"\npath = \"" + TINY_MODULE +
+                 "\"\ncheck_owner = false\nenvironment = { C = \"" + path("soft.conf") + "\" }\n" +
+                 "[[module]]\nname = \"b\"\npath = \"" + library + "\"\ncheck_owner = false\nenvironment = { C = \"" +
+                 path(conf) + "\" }\n" +
+                 "[[member]]\nname = \"x\"\nmodule = \"a\"\ntoken_label = \"t\"\n[[member]]\nname = \"y\"\nmodule = "
+                 "\"b\"\ntoken_label = \"t\"\n" +
                  "[[pool]]\nname = \"p\"\nmembers = [\"x\", \"y\"]\n");
   };
   const Lines same{"p.toml:27:17: member \"y\" is the same token as member \"x\", by another path"};

@@ -9,11 +9,12 @@
 #include "private_directory.h"
 #include "proxyd/config/reload.h"
 #include "proxyd/config/schema.h"
+#include "tests/places.h"
 
 namespace p11shim {
 namespace {
 
-const std::string kSources = P11TEST_SOURCE_DIR;
+const std::string kSources = source_dir();
 
 std::string text_of(const std::string& path) {
   std::ifstream stream(kSources + '/' + path);

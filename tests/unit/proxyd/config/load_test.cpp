@@ -146,8 +146,7 @@ set_pin = false
 }
 
 TEST(ParseConfig, AModuleMayShowEveryToken) {
-  const Config config =
-      parsed("[[module]]\nname = \"a\"\npath = \"/a.so\"\ntokens = \"*\"\nlanes = 9\nadmin = true\n");
+  const Config config = parsed("[[module]]\nname = \"a\"\npath = \"/a.so\"\ntokens = \"*\"\nlanes = 9\nadmin = true\n");
   EXPECT_TRUE(config.modules[0].every_token);
   EXPECT_EQ(config.modules[0].token_options.lanes, 9u);
   EXPECT_TRUE(config.modules[0].token_access.admin.is_everybody());
@@ -179,8 +178,7 @@ TEST(ParseConfig, PoolsAreLabelledByTheirNames) {
 }
 
 TEST(ParseConfig, AModuleThatIsNotThreadSafeHasOneLane) {
-  const Config config =
-      parsed("[[module]]\nname = \"a\"\npath = \"/a\"\nthread_safe = false\ntokens = \"*\"\n");
+  const Config config = parsed("[[module]]\nname = \"a\"\npath = \"/a\"\nthread_safe = false\ntokens = \"*\"\n");
   EXPECT_EQ(config.modules[0].token_options.lanes, 1u);
 }
 
@@ -189,8 +187,7 @@ TEST(WorkerEnvironment, IsTheModulesWithTheMembersOnTop) {
   module.environment = {{"A", "module"}, {"B", "module"}};
   MemberConfig member;
   member.environment = {{"B", "member"}, {"C", "member"}};
-  EXPECT_EQ(worker_environment(module, member),
-            (Environment{{"A", "module"}, {"B", "member"}, {"C", "member"}}));
+  EXPECT_EQ(worker_environment(module, member), (Environment{{"A", "module"}, {"B", "member"}, {"C", "member"}}));
 }
 
 class LoadConfigFile : public ::testing::Test {
@@ -218,10 +215,9 @@ TEST_F(LoadConfigFile, ReadsAFile) {
 }
 
 TEST_F(LoadConfigFile, NamesTheFileInErrors) {
-  EXPECT_EQ(
-      write_and_load("[log]\nlevel = 1\n" + kServing, 0600),
-      Lines{path_ + ":2:9: \"level\" is an integer (expected \"trace\", \"debug\", \"info\", \"warning\", "
-                    "\"error\" or \"off\")"});
+  EXPECT_EQ(write_and_load("[log]\nlevel = 1\n" + kServing, 0600),
+            Lines{path_ + ":2:9: \"level\" is an integer (expected \"trace\", \"debug\", \"info\", \"warning\", "
+                          "\"error\" or \"off\")"});
 }
 
 TEST_F(LoadConfigFile, SaysThatThereIsNone) {
@@ -229,8 +225,7 @@ TEST_F(LoadConfigFile, SaysThatThereIsNone) {
 }
 
 TEST_F(LoadConfigFile, RefusesAFileThatOthersMayWrite) {
-  EXPECT_EQ(write_and_load(kServing, 0660),
-            Lines{path_ + ": others than its owner may write it (chmod go-w)"});
+  EXPECT_EQ(write_and_load(kServing, 0660), Lines{path_ + ": others than its owner may write it (chmod go-w)"});
 }
 
 TEST_F(LoadConfigFile, RefusesSomebodyElsesFile) {

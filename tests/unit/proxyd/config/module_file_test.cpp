@@ -82,23 +82,20 @@ TEST_F(ModuleFile, ThatIsNoSharedObject) {
 }
 
 TEST_F(ModuleFile, ThatIsForAnotherMachine) {
-  const bool on_arm =
-      static_cast<unsigned char>(bytes_of(module_)[offsetof(Elf64_Ehdr, e_machine)]) == EM_AARCH64;
-  const std::string other =
-      problem(changed(offsetof(Elf64_Ehdr, e_machine), on_arm ? EM_X86_64 : EM_AARCH64));
+  const bool on_arm = static_cast<unsigned char>(bytes_of(module_)[offsetof(Elf64_Ehdr, e_machine)]) == EM_AARCH64;
+  const std::string other = problem(changed(offsetof(Elf64_Ehdr, e_machine), on_arm ? EM_X86_64 : EM_AARCH64));
   EXPECT_EQ(other, path("changed.so") + (on_arm ? " is built for x86-64 (expected AArch64)"
                                                 : " is built for AArch64 (expected x86-64)"));
   const bool is_64 = sizeof(void*) == 8;
-  EXPECT_EQ(problem(changed(EI_CLASS, is_64 ? ELFCLASS32 : ELFCLASS64)),
-            path("changed.so") +
-                (is_64 ? " is a 32-bit object (expected 64-bit)" : " is a 64-bit object (expected 32-bit)"));
+  EXPECT_EQ(
+      problem(changed(EI_CLASS, is_64 ? ELFCLASS32 : ELFCLASS64)),
+      path("changed.so") + (is_64 ? " is a 32-bit object (expected 64-bit)" : " is a 64-bit object (expected 32-bit)"));
   EXPECT_EQ(problem(changed(EI_DATA, ELFDATA2MSB)), path("changed.so") + " is built for another byte order");
 }
 
 TEST_F(ModuleFile, ThatIsCutShort) {
   const std::string bytes = bytes_of(module_);
-  EXPECT_EQ(problem(write("short.so", bytes.substr(0, 20))),
-            path("short.so") + " is a damaged ELF file (cut short?)");
+  EXPECT_EQ(problem(write("short.so", bytes.substr(0, 20))), path("short.so") + " is a damaged ELF file (cut short?)");
   EXPECT_EQ(problem(write("short.so", bytes.substr(0, bytes.size() / 2))),
             path("short.so") + " is a damaged ELF file (cut short?)");
 }
@@ -147,8 +144,8 @@ TEST_F(ModuleFile, ThatOthersMayWrite) {
 
 TEST_F(ModuleFile, InADirectoryThatOthersMayWrite) {
   chmod(directory_.c_str(), 0777);
-  EXPECT_EQ(problem(module_), module_ + " is not safe to load: " + directory_ +
-                                  " may be written by others than its owner (mode 0777)");
+  EXPECT_EQ(problem(module_),
+            module_ + " is not safe to load: " + directory_ + " may be written by others than its owner (mode 0777)");
   chmod(directory_.c_str(), 01777);
   EXPECT_EQ(problem(module_), "");
 }

@@ -23,9 +23,7 @@ inline Lines to_lines(const std::vector<ConfigProblem>& problems) {
 }
 
 // Errors and warnings.
-inline Lines problems_of(const std::string& text) {
-  return to_lines(parse_config(text, "p.toml").problems);
-}
+inline Lines problems_of(const std::string& text) { return to_lines(parse_config(text, "p.toml").problems); }
 
 inline Config parsed(const std::string& text) {
   ConfigResult<Config> result = parse_config(text, "p.toml");

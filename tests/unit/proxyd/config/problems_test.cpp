@@ -10,8 +10,7 @@ struct Wrong {
 };
 
 void expect_each(const std::vector<Wrong>& cases) {
-  for (const Wrong& wrong : cases)
-    EXPECT_EQ(problems_of(wrong.text + kServing), wrong.problems) << wrong.text;
+  for (const Wrong& wrong : cases) EXPECT_EQ(problems_of(wrong.text + kServing), wrong.problems) << wrong.text;
 }
 
 TEST(ConfigProblems, OfListen) {
@@ -19,18 +18,15 @@ TEST(ConfigProblems, OfListen) {
       {"[listen]\nunx = \"/x\"\n", {"p.toml:2:1: unknown key \"unx\" in [listen]; did you mean \"unix\"?"}},
       {"[listen]\nunix = \"x.sock\"\n",
        {"p.toml:2:8: \"unix\" is \"x.sock\" (expected an absolute path of at most 107 bytes, or \"\")"}},
-      {"[listen]\nmode = 660\n",
-       {"p.toml:2:8: \"mode\" is an integer (expected an octal mode such as \"0660\")"}},
-      {"[listen]\nmode = \"0999\"\n",
-       {"p.toml:2:8: \"mode\" is \"0999\" (expected an octal mode such as \"0660\")"}},
+      {"[listen]\nmode = 660\n", {"p.toml:2:8: \"mode\" is an integer (expected an octal mode such as \"0660\")"}},
+      {"[listen]\nmode = \"0999\"\n", {"p.toml:2:8: \"mode\" is \"0999\" (expected an octal mode such as \"0660\")"}},
       {"[listen]\ntcp = \"0.0.0.0:9223\"\n",
        {"p.toml:2:7: \"tcp\" is \"0.0.0.0:9223\" (expected a loopback address and port such as "
         "\"127.0.0.1:0\", or "
         "\"\")"}},
       {"[listen]\nmax_connections = 0\n",
        {"p.toml:2:19: \"max_connections\" is 0 (expected a whole number from 1 to 1000000)"}},
-      {"[listen]\nbacklog = 1.5\n",
-       {"p.toml:2:11: \"backlog\" is a float (expected a whole number from 1 to 65535)"}},
+      {"[listen]\nbacklog = 1.5\n", {"p.toml:2:11: \"backlog\" is a float (expected a whole number from 1 to 65535)"}},
       {"listen = 5\n", {"p.toml:1:1: \"listen\" is an integer (expected a section [listen])"}},
       {"[[listen]]\n", {"p.toml:1:3: \"listen\" is a list (expected a section [listen])"}},
   });
@@ -56,8 +52,7 @@ TEST(ConfigProblems, OfLimits) {
         "MiB or "
         "GiB)"}},
       {"[limits]\ndeadline = \"10m\"\n", {"p.toml:1:1: \"keygen_deadline\" is shorter than \"deadline\""}},
-      {"[limits]\nkeygen_deadline = \"1s\"\n",
-       {"p.toml:2:19: \"keygen_deadline\" is shorter than \"deadline\""}},
+      {"[limits]\nkeygen_deadline = \"1s\"\n", {"p.toml:2:19: \"keygen_deadline\" is shorter than \"deadline\""}},
   });
 }
 
@@ -74,8 +69,7 @@ TEST(ConfigProblems, OfLogAndAudit) {
        {"p.toml:2:21: \"classes[1]\" is \"reads\" (expected \"admin\", \"auth\", \"use\" or \"read\"); did "
         "you mean "
         "\"read\"?"}},
-      {"[audit]\nclasses = \"admin\"\n",
-       {"p.toml:2:11: \"classes\" is a string (expected a list of audit classes)"}},
+      {"[audit]\nclasses = \"admin\"\n", {"p.toml:2:11: \"classes\" is a string (expected a list of audit classes)"}},
       {"[audit]\nenabled = true\nfile = \"\"\n",
        {"p.toml:2:11: audit is enabled but goes nowhere (expected \"file\" or journal = true)"}},
       {"[audit]\nenabled = \"yes\"\n", {"p.toml:2:11: \"enabled\" is a string (expected true or false)"}},
@@ -126,8 +120,7 @@ TEST(ConfigProblems, OfAPinInTheFile) {
   const std::string member =
       "[[module]]\nname = \"a\"\npath = \"/a\"\n[[pool]]\nname = \"p\"\nmembers = [\"m\"]\n"
       "[[member]]\nname = \"m\"\nmodule = \"a\"\nslot = 0\n";
-  const std::string reason =
-      " must not stand in a configuration file (use pin_file, pin_credential or pin_command)";
+  const std::string reason = " must not stand in a configuration file (use pin_file, pin_credential or pin_command)";
   for (const std::string key : {"pin", "user_pin", "so_pin", "password"}) {
     for (const std::string value : {"\"hunter2\"", "271828", "[\"hunter2\"]"}) {
       const Lines problems = problems_of(member + key + " = " + value + '\n');
@@ -140,16 +133,13 @@ TEST(ConfigProblems, OfACommand) {
   const std::string member =
       "[[module]]\nname = \"a\"\npath = \"/a\"\n[[pool]]\nname = \"p\"\nmembers = [\"m\"]\n"
       "[[member]]\nname = \"m\"\nmodule = \"a\"\nslot = 0\nlogin = \"daemon\"\npin_command = ";
-  EXPECT_EQ(
-      problems_of(member + "\"/bin/x hunter2\""),
-      Lines{"p.toml:12:15: \"pin_command\" is a string (expected a list: the absolute path of a program and "
-            "its arguments)"});
-  EXPECT_EQ(problems_of(member + "[]"),
-            Lines{"p.toml:12:15: \"pin_command\" is empty (expected a list: the absolute "
-                  "path of a program and its arguments)"});
-  EXPECT_EQ(
-      problems_of(member + "[\"x\", \"hunter2\"]"),
-      Lines{"p.toml:12:16: an item of \"pin_command\" is wrong (expected the absolute path of a program)"});
+  EXPECT_EQ(problems_of(member + "\"/bin/x hunter2\""),
+            Lines{"p.toml:12:15: \"pin_command\" is a string (expected a list: the absolute path of a program and "
+                  "its arguments)"});
+  EXPECT_EQ(problems_of(member + "[]"), Lines{"p.toml:12:15: \"pin_command\" is empty (expected a list: the absolute "
+                                              "path of a program and its arguments)"});
+  EXPECT_EQ(problems_of(member + "[\"x\", \"hunter2\"]"),
+            Lines{"p.toml:12:16: an item of \"pin_command\" is wrong (expected the absolute path of a program)"});
   EXPECT_EQ(problems_of(member + "[\"/x\", 2]"),
             Lines{"p.toml:12:22: an item of \"pin_command\" is wrong (expected text)"});
 }
@@ -157,22 +147,20 @@ TEST(ConfigProblems, OfACommand) {
 TEST(ConfigProblems, OfAccessLists) {
   const std::string module = "[[module]]\nname = \"a\"\npath = \"/a\"\ntokens = \"*\"\n";
   const std::string expected = "(expected \"user:NAME\", \"group:NAME\", \"uid:NUMBER\" or \"gid:NUMBER\")";
-  EXPECT_EQ(problems_of(module + "admin = [\"root\", \"uid:x\", \"uid:4294967295\"]\nallow = [\"user:\"]\n"),
-            (Lines{"p.toml:5:10: \"admin[0]\" is \"root\" " + expected,
-                   "p.toml:5:18: \"admin[1]\" is \"uid:x\" " + expected,
-                   "p.toml:5:27: \"admin[2]\" is \"uid:4294967295\" " + expected,
-                   "p.toml:6:10: \"allow[0]\" is \"user:\" " + expected}));
   EXPECT_EQ(
-      problems_of(module + "admin = \"root\"\nallow = true\n"),
-      (Lines{"p.toml:5:9: \"admin\" is a string (expected true, false or a list of selectors such as "
-             "\"user:root\")",
-             "p.toml:6:9: \"allow\" is a boolean (expected a list of selectors such as \"group:hsm\")"}));
+      problems_of(module + "admin = [\"root\", \"uid:x\", \"uid:4294967295\"]\nallow = [\"user:\"]\n"),
+      (Lines{"p.toml:5:10: \"admin[0]\" is \"root\" " + expected, "p.toml:5:18: \"admin[1]\" is \"uid:x\" " + expected,
+             "p.toml:5:27: \"admin[2]\" is \"uid:4294967295\" " + expected,
+             "p.toml:6:10: \"allow[0]\" is \"user:\" " + expected}));
+  EXPECT_EQ(problems_of(module + "admin = \"root\"\nallow = true\n"),
+            (Lines{"p.toml:5:9: \"admin\" is a string (expected true, false or a list of selectors such as "
+                   "\"user:root\")",
+                   "p.toml:6:9: \"allow\" is a boolean (expected a list of selectors such as \"group:hsm\")"}));
 }
 
 TEST(ConfigProblems, AreAllReportedAtOnce) {
   EXPECT_EQ(
-      problems_of("[listen]\nmode = 1\nx = 2\n[log]\nlevel = 3\n[[module]]\npath = \"a\"\ntokens = \"*\"\n")
-          .size(),
+      problems_of("[listen]\nmode = 1\nx = 2\n[log]\nlevel = 3\n[[module]]\npath = \"a\"\ntokens = \"*\"\n").size(),
       5u);
 }
 

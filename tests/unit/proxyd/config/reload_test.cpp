@@ -21,17 +21,16 @@ TEST(Reload, OfTheSameFileIsNothing) {
 
 TEST(Reload, AppliesWhatCanChangeWhileProxydRuns) {
   const ReloadPlan changes =
-      plan(kBase + kPool, "[limits]\ndeadline = \"10s\"\nmax_applications = 5\n[log]\nlevel = \"debug\"\n" +
-                              kBase + "pin_recheck = \"1m\"\n" + kPool +
-                              "admin = true\nallow = [\"uid:1\"]\n[audit]\n" + "classes = [\"admin\"]\n");
-  EXPECT_EQ(changes.live,
-            (Lines{"[limits] max_applications changes from 10000 to 5.",
-                   "[limits] deadline changes from \"30s\" to \"10s\".",
-                   "[log] level changes from \"info\" to \"debug\".",
-                   "[audit] classes changes from [\"admin\", \"auth\", \"use\"] to [\"admin\"].",
-                   "[[member]] \"m\" pin_recheck changes from \"15m\" to \"1m\".",
-                   "[[pool]] \"p\" admin changes from false to true.",
-                   "[[pool]] \"p\" allow changes from [] to [\"uid:1\"]."}));
+      plan(kBase + kPool, "[limits]\ndeadline = \"10s\"\nmax_applications = 5\n[log]\nlevel = \"debug\"\n" + kBase +
+                              "pin_recheck = \"1m\"\n" + kPool + "admin = true\nallow = [\"uid:1\"]\n[audit]\n" +
+                              "classes = [\"admin\"]\n");
+  EXPECT_EQ(changes.live, (Lines{"[limits] max_applications changes from 10000 to 5.",
+                                 "[limits] deadline changes from \"30s\" to \"10s\".",
+                                 "[log] level changes from \"info\" to \"debug\".",
+                                 "[audit] classes changes from [\"admin\", \"auth\", \"use\"] to [\"admin\"].",
+                                 "[[member]] \"m\" pin_recheck changes from \"15m\" to \"1m\".",
+                                 "[[pool]] \"p\" admin changes from false to true.",
+                                 "[[pool]] \"p\" allow changes from [] to [\"uid:1\"]."}));
   EXPECT_EQ(changes.restart, Lines{});
   EXPECT_EQ(changes.config.log.level, LogLevel::debug);
   EXPECT_EQ(changes.config.members[0].options.pin_recheck, std::chrono::minutes(1));
@@ -40,9 +39,8 @@ TEST(Reload, AppliesWhatCanChangeWhileProxydRuns) {
 }
 
 TEST(Reload, SaysWhatMustWait) {
-  const ReloadPlan changes =
-      plan(kBase + kPool, "[listen]\nunix = \"/x\"\n" + kBase + "lanes = 8\n" + kPool +
-                              "[[pool]]\nname = \"q\"\nlabel = \"Q\"\nmembers = [\"m\"]\n");
+  const ReloadPlan changes = plan(kBase + kPool, "[listen]\nunix = \"/x\"\n" + kBase + "lanes = 8\n" + kPool +
+                                                     "[[pool]]\nname = \"q\"\nlabel = \"Q\"\nmembers = [\"m\"]\n");
   EXPECT_EQ(changes.live, Lines{});
   EXPECT_EQ(changes.restart,
             (Lines{"[listen] unix changes from \"/run/p11shim/proxyd.sock\" to \"/x\" when proxyd restarts.",
@@ -57,8 +55,8 @@ TEST(Reload, TakesMembersOfPoolsOfSeveralInAndLetsThemGo) {
   const auto several = [](const std::string& names, const std::vector<std::string>& list) {
     std::string text;
     for (const std::string& name : list)
-      text += "[[module]]\nname = \"" + name + "\"\npath = \"/" + name + ".so\"\n[[member]]\nname = \"" + name + "\"\nmodule = \"" + name +
-              "\"\ntoken_label = \"t\"\n";
+      text += "[[module]]\nname = \"" + name + "\"\npath = \"/" + name + ".so\"\n[[member]]\nname = \"" + name +
+              "\"\nmodule = \"" + name + "\"\ntoken_label = \"t\"\n";
     return text + "[[pool]]\nname = \"p\"\nmembers = [" + names + "]\n";
   };
   const ReloadPlan changes = plan(several("\"a\", \"b\"", {"a", "b"}), several("\"b\", \"c\"", {"b", "c"}));

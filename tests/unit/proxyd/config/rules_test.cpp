@@ -9,14 +9,11 @@ const std::string kModule = "[[module]]\nname = \"soft\"\npath = \"/a.so\"\n";  
 const std::string kMember = "[[member]]\nname = \"m\"\nmodule = \"soft\"\ntoken_label = \"t\"\n";  // 4 lines
 const std::string kPool = "[[pool]]\nname = \"p\"\nmembers = [\"m\"]\n";
 
-TEST(Rules, AreSilentAboutAGoodFile) {
-  EXPECT_EQ(problems_of(kModule + kMember + kPool), Lines{});
-}
+TEST(Rules, AreSilentAboutAGoodFile) { EXPECT_EQ(problems_of(kModule + kMember + kPool), Lines{}); }
 
 TEST(Rules, SomethingMustBeServed) {
-  EXPECT_EQ(
-      problems_of(""),
-      Lines{"p.toml: there is nothing to serve (expected a [[pool]], or a [[module]] with tokens = \"*\")"});
+  EXPECT_EQ(problems_of(""),
+            Lines{"p.toml: there is nothing to serve (expected a [[pool]], or a [[module]] with tokens = \"*\")"});
 }
 
 TEST(Rules, NamesAreUnique) {
@@ -24,11 +21,9 @@ TEST(Rules, NamesAreUnique) {
             Lines{"p.toml:12:8: there is already a module named \"soft\" (line 2)"});
   EXPECT_EQ(problems_of(kModule + kMember + kPool + kMember),
             Lines{"p.toml:12:8: there is already a member named \"m\" (line 5)"});
-  EXPECT_EQ(
-      problems_of(kModule + kMember + kPool + kPool),
-      (Lines{
-          "p.toml:11:1: warning: two pools have the label \"p\": applications that look for it find either",
-          "p.toml:12:8: there is already a pool named \"p\" (line 9)"}));
+  EXPECT_EQ(problems_of(kModule + kMember + kPool + kPool),
+            (Lines{"p.toml:11:1: warning: two pools have the label \"p\": applications that look for it find either",
+                   "p.toml:12:8: there is already a pool named \"p\" (line 9)"}));
 }
 
 TEST(Rules, ReferencesMustExist) {
@@ -42,33 +37,28 @@ TEST(Rules, ReferencesMustExist) {
 
 TEST(Rules, AMemberIsOneToken) {
   const std::string member = "[[member]]\nname = \"m\"\nmodule = \"soft\"\n";
-  EXPECT_EQ(
-      problems_of(kModule + member + kPool),
-      Lines{
-          "p.toml:4:1: nothing tells which token this is (expected one of token_label, token_serial, slot)"});
+  EXPECT_EQ(problems_of(kModule + member + kPool),
+            Lines{"p.toml:4:1: nothing tells which token this is (expected one of token_label, token_serial, slot)"});
   EXPECT_EQ(problems_of(kModule + member + "token_label = \"t\"\nslot = 0\n" + kPool),
             Lines{"p.toml:4:1: more than one key tells which token this is (expected one of token_label, "
                   "token_serial, slot)"});
-  EXPECT_EQ(
-      problems_of(kModule + member + "token_label = 5\n" + kPool),
-      Lines{"p.toml:7:15: \"token_label\" is an integer (expected a token's label of at most 32 bytes)"});
+  EXPECT_EQ(problems_of(kModule + member + "token_label = 5\n" + kPool),
+            Lines{"p.toml:7:15: \"token_label\" is an integer (expected a token's label of at most 32 bytes)"});
 }
 
 TEST(Rules, ThePinComesFromOnePlace) {
   const std::string expected = " (expected one of pin_file, pin_credential, pin_command)";
   EXPECT_EQ(problems_of(kModule + kMember + "login = \"daemon\"\n" + kPool),
             Lines{"p.toml:8:9: nothing tells where the PIN comes from" + expected});
-  EXPECT_EQ(problems_of(kModule + kMember +
-                        "login = \"daemon\"\npin_file = \"/a\"\npin_credential = \"b\"\n" + kPool),
+  EXPECT_EQ(problems_of(kModule + kMember + "login = \"daemon\"\npin_file = \"/a\"\npin_credential = \"b\"\n" + kPool),
             Lines{"p.toml:8:9: more than one key tells where the PIN comes from" + expected});
   EXPECT_EQ(problems_of(kModule + kMember + "pin_file = \"/a\"\n" + kPool),
             Lines{"p.toml:8:12: \"pin_file\" needs login = \"daemon\""});
 }
 
 TEST(Rules, ADaemonsPinIsNotForApplicationsToChange) {
-  EXPECT_EQ(
-      problems_of(kModule + kMember + "login = \"daemon\"\npin_file = \"/a\"\n" + kPool + "set_pin = true\n"),
-      Lines{"p.toml:13:11: applications cannot change a PIN that proxyd logs in with (login = \"daemon\")"});
+  EXPECT_EQ(problems_of(kModule + kMember + "login = \"daemon\"\npin_file = \"/a\"\n" + kPool + "set_pin = true\n"),
+            Lines{"p.toml:13:11: applications cannot change a PIN that proxyd logs in with (login = \"daemon\")"});
 }
 
 TEST(Rules, PoolsHaveMembers) {
@@ -83,17 +73,20 @@ TEST(Rules, APoolsMembersAreDifferentTokens) {
   EXPECT_EQ(problems_of(kModule + kMember + second + "token_label = \"other\"\n" + pool), Lines{});
   EXPECT_EQ(problems_of(kModule + kMember + second + "token_label = \"t\"\n" + pool),
             Lines{"p.toml:14:17: member \"n\" is the same token as member \"m\" (of the same module and environment)"});
-  EXPECT_EQ(problems_of(kModule + kMember + second + "token_label = \"t\"\nenvironment = { SOFTHSM2_CONF = \"/b\" }\n" + pool), Lines{});
+  EXPECT_EQ(problems_of(kModule + kMember + second + "token_label = \"t\"\nenvironment = { SOFTHSM2_CONF = \"/b\" }\n" +
+                        pool),
+            Lines{});
   EXPECT_EQ(problems_of(kModule + kMember + "[[pool]]\nname = \"p\"\nmembers = [\"m\", \"m\"]\n"),
             Lines{"p.toml:10:17: \"m\" is in \"members\" twice"});
 }
 
 TEST(Rules, APoolsMembersLogInTheSameWay) {
-  EXPECT_EQ(problems_of(kModule + kMember +
-                        "[[member]]\nname = \"n\"\nmodule = \"soft\"\nslot = 1\nlogin = \"daemon\"\npin_file = \"/a\"\n" +
-                        "[[pool]]\nname = \"p\"\nmembers = [\"m\", \"n\"]\n"),
-            Lines{"p.toml:16:17: member \"n\" and member \"m\" log in differently (expected one \"login\" for all "
-                  "members of a pool)"});
+  EXPECT_EQ(
+      problems_of(kModule + kMember +
+                  "[[member]]\nname = \"n\"\nmodule = \"soft\"\nslot = 1\nlogin = \"daemon\"\npin_file = \"/a\"\n" +
+                  "[[pool]]\nname = \"p\"\nmembers = [\"m\", \"n\"]\n"),
+      Lines{"p.toml:16:17: member \"n\" and member \"m\" log in differently (expected one \"login\" for all "
+            "members of a pool)"});
 }
 
 TEST(Rules, APoolsStrategyIsOneOfFour) {
@@ -106,21 +99,17 @@ TEST(Rules, APoolsStrategyIsOneOfFour) {
 
 TEST(Rules, ATokensLabelHas32Bytes) {
   const std::string name(33, 'x');
-  EXPECT_EQ(
-      problems_of(kModule + kMember + "[[pool]]\nname = \"" + name + "\"\nmembers = [\"m\"]\n"),
-      Lines{"p.toml:9:8: the name is longer than a token's label can be (expected \"label\", at most 32 "
-            "bytes)"});
-  EXPECT_EQ(problems_of(kModule + kMember + "[[pool]]\nname = \"" + name +
-                        "\"\nlabel = \"l\"\nmembers = [\"m\"]\n"),
+  EXPECT_EQ(problems_of(kModule + kMember + "[[pool]]\nname = \"" + name + "\"\nmembers = [\"m\"]\n"),
+            Lines{"p.toml:9:8: the name is longer than a token's label can be (expected \"label\", at most 32 "
+                  "bytes)"});
+  EXPECT_EQ(problems_of(kModule + kMember + "[[pool]]\nname = \"" + name + "\"\nlabel = \"l\"\nmembers = [\"m\"]\n"),
             Lines{});
-  EXPECT_EQ(
-      problems_of(kModule + kMember + kPool + "label = \"" + name + "\"\n"),
-      Lines{"p.toml:11:9: \"label\" is \"" + name + "\" (expected a token's label of at most 32 bytes)"});
+  EXPECT_EQ(problems_of(kModule + kMember + kPool + "label = \"" + name + "\"\n"),
+            Lines{"p.toml:11:9: \"label\" is \"" + name + "\" (expected a token's label of at most 32 bytes)"});
 }
 
 TEST(Rules, SlotsAreUnique) {
-  EXPECT_EQ(problems_of(kModule + kMember + kPool +
-                        "slot = 3\n[[pool]]\nname = \"q\"\nmembers = [\"m\"]\nslot = 3\n"),
+  EXPECT_EQ(problems_of(kModule + kMember + kPool + "slot = 3\n[[pool]]\nname = \"q\"\nmembers = [\"m\"]\nslot = 3\n"),
             Lines{"p.toml:15:8: slot 3 belongs to another pool already"});
   EXPECT_EQ(problems_of(kModule + kMember + kPool + "slot = 2147483648\n"),
             Lines{"p.toml:11:8: \"slot\" is 2147483648 (expected a whole number from 0 to 2147483647)"});
@@ -148,35 +137,27 @@ TEST(Rules, SocketsAreTwo) {
 }
 
 TEST(Rules, WarnOfWhatIsUnwise) {
-  EXPECT_EQ(
-      problems_of("[listen]\nmode = \"0666\"\n" + kServing),
-      Lines{"p.toml:2:8: warning: every user of this machine can connect to \"/run/p11shim/proxyd.sock\""});
-  EXPECT_EQ(
-      problems_of("[control]\nmode = \"0662\"\n" + kServing),
-      Lines{"p.toml:2:8: warning: every user of this machine can connect to \"/run/p11shim/control.sock\""});
-  EXPECT_EQ(
-      problems_of("[listen]\ntcp = \"127.0.0.1:0\"\n" + kServing),
-      Lines{"p.toml:2:7: warning: every user of this machine can connect over TCP, and nothing tells who it "
-            "is: such applications are \"anonymous\""});
-  EXPECT_EQ(
-      problems_of("[listen]\nunix = \"\"\n" + kServing),
-      Lines{"p.toml:2:8: warning: neither a unix socket nor TCP: only a socket passed by systemd is listened "
-            "on"});
+  EXPECT_EQ(problems_of("[listen]\nmode = \"0666\"\n" + kServing),
+            Lines{"p.toml:2:8: warning: every user of this machine can connect to \"/run/p11shim/proxyd.sock\""});
+  EXPECT_EQ(problems_of("[control]\nmode = \"0662\"\n" + kServing),
+            Lines{"p.toml:2:8: warning: every user of this machine can connect to \"/run/p11shim/control.sock\""});
+  EXPECT_EQ(problems_of("[listen]\ntcp = \"127.0.0.1:0\"\n" + kServing),
+            Lines{"p.toml:2:7: warning: every user of this machine can connect over TCP, and nothing tells who it "
+                  "is: such applications are \"anonymous\""});
+  EXPECT_EQ(problems_of("[listen]\nunix = \"\"\n" + kServing),
+            Lines{"p.toml:2:8: warning: neither a unix socket nor TCP: only a socket passed by systemd is listened "
+                  "on"});
   EXPECT_EQ(problems_of("[audit]\nenabled = true\nmode = \"0644\"\n" + kServing),
             Lines{"p.toml:3:8: warning: every user of this machine has access to the audit log"});
-  EXPECT_EQ(
-      problems_of(kModule + kMember + "isolation = \"shared\"\n" + kPool),
-      Lines{"p.toml:8:13: warning: isolation = \"shared\": applications share one logged-in worker, and only "
-            "proxyd keeps them apart"});
-  EXPECT_EQ(
-      problems_of(kModule + "check_owner = false\n" + kMember + kPool),
-      Lines{"p.toml:4:15: warning: check_owner = false: whoever can change \"/a.so\" or a directory above it "
-            "can see PINs"});
+  EXPECT_EQ(problems_of(kModule + kMember + "isolation = \"shared\"\n" + kPool),
+            Lines{"p.toml:8:13: warning: isolation = \"shared\": applications share one logged-in worker, and only "
+                  "proxyd keeps them apart"});
+  EXPECT_EQ(problems_of(kModule + "check_owner = false\n" + kMember + kPool),
+            Lines{"p.toml:4:15: warning: check_owner = false: whoever can change \"/a.so\" or a directory above it "
+                  "can see PINs"});
 }
 
-TEST(Rules, AWarningIsNoError) {
-  EXPECT_TRUE(parse_config("[listen]\nmode = \"0666\"\n" + kServing, "p.toml"));
-}
+TEST(Rules, AWarningIsNoError) { EXPECT_TRUE(parse_config("[listen]\nmode = \"0666\"\n" + kServing, "p.toml")); }
 
 }  // namespace
 }  // namespace p11shim

@@ -145,13 +145,10 @@ class ControlTest : public testing::Test {
 };
 
 TEST_F(ControlTest, AnswersACommand) {
-  EXPECT_EQ(ask(R"({"command":"echo","arguments":{"a":[1,2]}})"),
-            json::parse(R"({"ok":true,"result":{"a":[1,2]}})"));
+  EXPECT_EQ(ask(R"({"command":"echo","arguments":{"a":[1,2]}})"), json::parse(R"({"ok":true,"result":{"a":[1,2]}})"));
 }
 
-TEST_F(ControlTest, TakesMissingArgumentsForNone) {
-  EXPECT_EQ(ask(R"({"command":"echo"})")["result"], json::object());
-}
+TEST_F(ControlTest, TakesMissingArgumentsForNone) { EXPECT_EQ(ask(R"({"command":"echo"})")["result"], json::object()); }
 
 TEST_F(ControlTest, NamesTheCommandsWhenAskedForAnUnknownOne) {
   const auto reply = ask(R"({"command":"stauts"})");
@@ -162,9 +159,8 @@ TEST_F(ControlTest, NamesTheCommandsWhenAskedForAnUnknownOne) {
 
 TEST_F(ControlTest, RefusesWhatIsNoRequestAndGoesOn) {
   Client client(path);
-  for (const char* line :
-       {"", "x", "[]", "3", "{}", R"({"command":3})", R"({"command":"echo","arguments":[]})", "{", "\xff\xfe",
-        R"({"command":"echo"} {})"}) {
+  for (const char* line : {"", "x", "[]", "3", "{}", R"({"command":3})", R"({"command":"echo","arguments":[]})", "{",
+                           "\xff\xfe", R"({"command":"echo"} {})"}) {
     ASSERT_TRUE(client.send(line) && client.send("\n"));
     EXPECT_EQ(reply_to(client)["error"]["code"], "malformed") << line;
   }
@@ -310,8 +306,8 @@ class ControlPeerTest : public ControlTest {
     EXPECT_EQ(::pipe(answer), 0);
     const pid_t child = ::fork();
     if (child == 0) {
-      const bool changed = ::setgroups(groups.size(), groups.data()) == 0 &&
-                           ::setresgid(gid, gid, gid) == 0 && ::setresuid(uid, uid, uid) == 0;
+      const bool changed = ::setgroups(groups.size(), groups.data()) == 0 && ::setresgid(gid, gid, gid) == 0 &&
+                           ::setresuid(uid, uid, uid) == 0;
       if (!changed) ::_exit(1);
       Client client(path);
       client.send("{\"command\":\"echo\"}\n");

@@ -49,12 +49,10 @@ TEST(Reports, StatusHasThisShape) {
 }
 
 TEST(Reports, PingsHaveThisShape) {
-  EXPECT_EQ(to_json(PingReport{.version = "0.1.0", .pid = 10}),
-            json::parse(R"({"version": "0.1.0", "pid": 10})"));
+  EXPECT_EQ(to_json(PingReport{.version = "0.1.0", .pid = 10}), json::parse(R"({"version": "0.1.0", "pid": 10})"));
   const MemberPingReport member{
       .pool = "p", .member = "m", .rv = 48, .rv_name = "CKR_DEVICE_ERROR", .queue_ns = 1, .hsm_ns = 2};
-  EXPECT_EQ(to_json(member),
-            json::parse(R"({"pool": "p", "member": "m", "rv": 48, "rv_name": "CKR_DEVICE_ERROR",
+  EXPECT_EQ(to_json(member), json::parse(R"({"pool": "p", "member": "m", "rv": 48, "rv_name": "CKR_DEVICE_ERROR",
                                              "queue_ns": 1, "hsm_ns": 2})"));
 }
 

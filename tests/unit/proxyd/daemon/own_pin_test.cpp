@@ -19,7 +19,8 @@ class OwnPin : public PrivateDirectory {
     member.pin_command = {"/bin/sh", "-c", script};
     return member;
   }
-  static std::string failure(const MemberConfig& member, std::chrono::milliseconds limit = std::chrono::milliseconds(30'000)) {
+  static std::string failure(const MemberConfig& member,
+                             std::chrono::milliseconds limit = std::chrono::milliseconds(30'000)) {
     try {
       read_own_pin(member, limit);
     } catch (const std::runtime_error& error) {

@@ -15,7 +15,9 @@
 namespace p11shim {
 namespace {
 
-std::span<const std::uint8_t> bytes(const std::string& text) { return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}; }
+std::span<const std::uint8_t> bytes(const std::string& text) {
+  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+}
 
 TEST(KeptPin, MatchesTheSamePinOnly) {
   KeptPin pin;
@@ -72,8 +74,8 @@ TEST(KeptPin, LivesInGuardedMemory) {
     std::ifstream maps("/proc/self/smaps");
     std::size_t count = 0;
     for (std::string line; std::getline(maps, line);)
-      count += line.starts_with("VmFlags:") && line.find(" lo") != std::string::npos && line.find(" dd") != std::string::npos &&
-               line.find(" dc") != std::string::npos;
+      count += line.starts_with("VmFlags:") && line.find(" lo") != std::string::npos &&
+               line.find(" dd") != std::string::npos && line.find(" dc") != std::string::npos;
     return count;
   };
   const std::size_t before = guarded();

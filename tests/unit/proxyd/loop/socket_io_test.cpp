@@ -42,7 +42,8 @@ class SocketIo : public testing::Test {
   std::size_t take_all() const {
     std::size_t total = 0;
     std::vector<std::uint8_t> room(1 << 16);
-    for (ssize_t count; (count = ::recv(far, room.data(), room.size(), 0)) > 0;) total += static_cast<std::size_t>(count);
+    for (ssize_t count; (count = ::recv(far, room.data(), room.size(), 0)) > 0;)
+      total += static_cast<std::size_t>(count);
     return total;
   }
   Stream near;

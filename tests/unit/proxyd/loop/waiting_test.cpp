@@ -32,7 +32,8 @@ TEST(WaitList, FirstInIsFirstResumed) {
 TEST(WaitList, TheLowerTurnIsResumedFirst) {
   WaitList list;
   std::vector<int> order;
-  Guest one([&] { order.push_back(1); }), two([&] { order.push_back(2); }), three([&] { order.push_back(3); }), four([&] { order.push_back(4); });
+  Guest one([&] { order.push_back(1); }), two([&] { order.push_back(2); }), three([&] { order.push_back(3); }),
+      four([&] { order.push_back(4); });
   list.add(one, 20);
   list.add(two, 30);
   list.add(three, 10);

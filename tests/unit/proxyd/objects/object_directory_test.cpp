@@ -7,7 +7,9 @@
 namespace p11shim {
 namespace {
 
-std::span<const std::uint8_t> bytes(std::string_view text) { return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}; }
+std::span<const std::uint8_t> bytes(std::string_view text) {
+  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+}
 
 // A public key whose content proves what it is, or another object that has nothing but its attributes.
 Description described(std::string_view label, std::string_view content = {}) {
@@ -34,7 +36,10 @@ class ObjectDirectoryTest : public PrivateDirectory {
     directory = std::make_unique<ObjectDirectory>("pool", *state);
   }
   std::uint64_t see(const Description& description, std::set<std::uint64_t> taken = {}) {
-    return directory->identify(description, Origin{"serial"}, [&](const TokenObject& object) { return taken.contains(object.handle); }).handle;
+    return directory
+        ->identify(description, Origin{"serial"},
+                   [&](const TokenObject& object) { return taken.contains(object.handle); })
+        .handle;
   }
   std::unique_ptr<StateDirectory> state;
   std::unique_ptr<ObjectDirectory> directory;
@@ -43,7 +48,10 @@ class ObjectDirectoryTest : public PrivateDirectory {
 TEST_F(ObjectDirectoryTest, MembersShareWhatIsProvenAndNothingElse) {
   const auto see_on = [&](const Description& description, std::uint32_t member, std::set<std::uint64_t> taken = {}) {
     const std::string serial = member == 0 ? "serial" : "serial\nb";
-    return directory->identify(description, Origin{serial, member, true}, [&](const TokenObject& object) { return taken.contains(object.handle); }).handle;
+    return directory
+        ->identify(description, Origin{serial, member, true},
+                   [&](const TokenObject& object) { return taken.contains(object.handle); })
+        .handle;
   };
   const std::uint64_t key = see_on(described("key", "modulus"), 0);
   EXPECT_EQ(see_on(described("another label", "modulus"), 1), key);
@@ -54,8 +62,10 @@ TEST_F(ObjectDirectoryTest, MembersShareWhatIsProvenAndNothingElse) {
 
 TEST_F(ObjectDirectoryTest, AMemberThatStartsAnewShowsTheSameObjects) {
   const auto see_on = [&](std::string_view label, std::uint32_t member, std::set<std::uint64_t> taken = {}) {
-    return directory->identify(described(label, "modulus"), Origin{member == 0 ? "serial" : "serial\nb", member, true},
-                               [&](const TokenObject& object) { return taken.contains(object.handle); }).handle;
+    return directory
+        ->identify(described(label, "modulus"), Origin{member == 0 ? "serial" : "serial\nb", member, true},
+                   [&](const TokenObject& object) { return taken.contains(object.handle); })
+        .handle;
   };
   const std::uint64_t first = see_on("x", 0);
   const std::uint64_t second = see_on("y", 0, {first});
@@ -87,7 +97,9 @@ TEST_F(ObjectDirectoryTest, HandleIsTheSameAfterARestart) {
   EXPECT_EQ(see(described("secret")), secret);
   EXPECT_EQ(see(described("key", "modulus")), key);
   ObjectDirectory other("another pool", *state);
-  EXPECT_NE(other.identify(described("key", "modulus"), Origin{"serial"}, [](const TokenObject&) { return false; }).handle, key);
+  EXPECT_NE(
+      other.identify(described("key", "modulus"), Origin{"serial"}, [](const TokenObject&) { return false; }).handle,
+      key);
 }
 
 TEST_F(ObjectDirectoryTest, ChangedObjectKeepsItsHandleAlsoAfterARestart) {

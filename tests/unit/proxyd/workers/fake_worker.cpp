@@ -47,7 +47,8 @@ CK_RV answer(const Request& request, Reply& reply, Buffer& body) {
     }
     case static_cast<std::uint32_t>(LaneCall::list_slots): write_slots(out, {SlotEntry{}}); return CKR_OK;
     case number_of<&List::C_OpenSession>(): return open_session(reply);
-    case number_of<&List::C_CloseSession>(): return sessions.erase(request.handles[0]) == 1 ? CKR_OK : CKR_SESSION_HANDLE_INVALID;
+    case number_of<&List::C_CloseSession>():
+      return sessions.erase(request.handles[0]) == 1 ? CKR_OK : CKR_SESSION_HANDLE_INVALID;
     case number_of<&List::C_WaitForSlotEvent>(): std::_Exit(1);
     default: return CKR_FUNCTION_NOT_SUPPORTED;
   }

@@ -8,6 +8,7 @@
 #include <csignal>
 
 #include "calls/table.h"
+#include "tests/places.h"
 
 namespace p11shim {
 namespace {
@@ -46,16 +47,17 @@ class RealSessionsTest : public testing::Test {
   }
   // `module_limit`: sessions that the module has.
   void start(std::uint32_t working, std::uint32_t most, const std::string& module_limit = "1000") {
-    runtime.emplace(Runtime{loop, log, std::string(P11TEST_BUILD_DIR) + "/tests/fake_worker"});
+    runtime.emplace(Runtime{loop, log, build_dir() + "/tests/fake_worker"});
     WorkerSpec spec;
     spec.name = "fake";
-    spec.module.path = std::string(P11TEST_BUILD_DIR) + "/tests/libp11mock.so";  // looked at, not loaded
+    spec.module.path = build_dir() + "/tests/libp11mock.so";  // looked at, not loaded
     spec.module.check_owner = false;
     spec.environment = {{"FAKE_SESSIONS", module_limit}};
     spec.options.lanes = 1;
     spec.options.max_stuck_lanes = 0;
     spec.options.restart_backoff = {std::chrono::milliseconds(1), std::chrono::milliseconds(1)};
-    worker = std::make_unique<Worker>(*runtime, gate, spec, Worker::Hooks{nullptr, [this](Worker&) { sessions->forget_all(); }});
+    worker = std::make_unique<Worker>(*runtime, gate, spec,
+                                      Worker::Hooks{nullptr, [this](Worker&) { sessions->forget_all(); }});
     sessions = std::make_unique<RealSessions>(*worker, true, working, most, [] { return CK_SLOT_ID{0}; });
     worker->start();
     ASSERT_TRUE(run_until([&] { return worker->state() == Worker::State::ready; })) << worker->failure().reason;
@@ -71,7 +73,8 @@ class RealSessionsTest : public testing::Test {
   void settle() {
     bool answered = false;
     const std::uint64_t none = 0;
-    OwnCall::start(*worker, number_of<&CK_FUNCTION_LIST_3_0::C_GetInfo>(), {&none, 1}, {}, [&](Reply*) { answered = true; });
+    OwnCall::start(*worker, number_of<&CK_FUNCTION_LIST_3_0::C_GetInfo>(), {&none, 1}, {},
+                   [&](Reply*) { answered = true; });
     ASSERT_TRUE(run_until([&] { return answered; }));
   }
   RealSession* lent(Borrower& borrower) {
@@ -275,7 +278,8 @@ TEST_F(RealSessionsTest, LostWorkerTakesThemAllAndWaitersAskAnew) {
   bool closed = false;
   sessions->close_all([&] { closed = true; });
   const std::uint64_t none = 0;
-  OwnCall::start(*worker, number_of<&CK_FUNCTION_LIST_3_0::C_WaitForSlotEvent>(), {&none, 1}, {}, [](Reply* reply) { EXPECT_EQ(reply, nullptr); });
+  OwnCall::start(*worker, number_of<&CK_FUNCTION_LIST_3_0::C_WaitForSlotEvent>(), {&none, 1}, {},
+                 [](Reply* reply) { EXPECT_EQ(reply, nullptr); });
   ASSERT_TRUE(run_until([&] { return worker->state() != Worker::State::ready; }));
   EXPECT_TRUE(closed);
   EXPECT_EQ(sessions->open_count(), 0u);

@@ -73,8 +73,7 @@ TEST_F(ChildProcessTest, SetsReplacesAndRemovesVariables) {
   ::setenv("P11TEST_REPLACED", "old", 1);
   ::setenv("P11TEST_REMOVED", "old", 1);
   auto options = service({"sh", "-c", "echo $P11TEST_REPLACED ${P11TEST_REMOVED-none} $P11TEST_NEW"});
-  options.variables = {
-      {"P11TEST_REPLACED", "new"}, {"P11TEST_REMOVED", std::nullopt}, {"P11TEST_NEW", "a b"}};
+  options.variables = {{"P11TEST_REPLACED", "new"}, {"P11TEST_REMOVED", std::nullopt}, {"P11TEST_NEW", "a b"}};
   ChildProcess child(options);
   EXPECT_EQ(wait(child), 0);
   EXPECT_EQ(logged(), "new none a b\n");

@@ -23,10 +23,9 @@ class CommandsTest : public ShimctlTest {
   std::optional<Process> proxyd;
 
   void start_proxyd(const Variables& more = {}) {
-    std::ofstream(folder / "proxyd.toml")
-        << "listen.unix = \"" << (folder / "proxyd.sock").string() << "\"\n"
-        << "control.unix = \"" << control << "\"\n"
-        << "[[module]]\nname = \"m\"\ntokens = \"*\"\npath = \"" << module << "\"\n";
+    std::ofstream(folder / "proxyd.toml") << "listen.unix = \"" << (folder / "proxyd.sock").string() << "\"\n"
+                                          << "control.unix = \"" << control << "\"\n"
+                                          << "[[module]]\nname = \"m\"\ntokens = \"*\"\npath = \"" << module << "\"\n";
     proxyd.emplace(std::vector<std::string>{folder / "bin/proxyd", "--config", folder / "proxyd.toml"},
                    variables(more));
     ASSERT_TRUE(eventually([this] { return answers(); }));
@@ -96,8 +95,7 @@ TEST_F(CommandsTest, StatusShowsEverySection) {
   start_proxyd({{"P11TEST_VERSION", "9.8.7"}});
   const auto& answer = ask({"status"});
   EXPECT_EQ(code, 0);
-  for (const char* text :
-       {"9.8.7", "signing", "hsm1", "4242", "AUDIT LOG FAILING: disk full (3 records lost)"}) {
+  for (const char* text : {"9.8.7", "signing", "hsm1", "4242", "AUDIT LOG FAILING: disk full (3 records lost)"}) {
     EXPECT_NE(answer.out.find(text), std::string::npos) << text;
   }
 }
@@ -216,17 +214,16 @@ TEST_F(CommandsTest, ExitsWith4WhenTheSocketBelongsToADeadProxyd) {
 }
 
 TEST_F(CommandsTest, ExitsWith2OnWrongUse) {
-  for (const std::vector<std::string>& arguments :
-       std::vector<std::vector<std::string>>{{},
-                                             {"stauts"},
-                                             {"status", "extra"},
-                                             {"ping", "-c", "0"},
-                                             {"stats", "--watch", "soon"},
-                                             {"stats", "--by", "day"},
-                                             {"stats", "--stage", "all"},
-                                             {"status", "-o", "xml"},
-                                             {"status", "--", "x"},
-                                             {"--control"}}) {
+  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{{},
+                                                                                         {"stauts"},
+                                                                                         {"status", "extra"},
+                                                                                         {"ping", "-c", "0"},
+                                                                                         {"stats", "--watch", "soon"},
+                                                                                         {"stats", "--by", "day"},
+                                                                                         {"stats", "--stage", "all"},
+                                                                                         {"status", "-o", "xml"},
+                                                                                         {"status", "--", "x"},
+                                                                                         {"--control"}}) {
     const auto& answer = ask(arguments);
     EXPECT_EQ(code, 2) << answer.err;
     EXPECT_EQ(answer.out, "");

@@ -53,20 +53,19 @@ StatusReport status_report(const Config& config) {
 
 ControlHandlers handlers(const Config& config, Registry& registry) {
   ControlHandlers result;
-  result["status"] = [&config](const json&, const ControlReply& reply) {
-    reply.ok(to_json(status_report(config)));
-  };
+  result["status"] = [&config](const json&, const ControlReply& reply) { reply.ok(to_json(status_report(config))); };
   result["ping"] = [](const json& arguments, const ControlReply& reply) {
     if (!arguments.contains("member")) return reply.ok(to_json(PingReport{.version = "", .pid = 1}));
     MemberPingReport report{.pool = "signing", .member = "hsm1", .rv_name = "CKR_OK"};
     if (variable("P11TEST_PING") == "fails") report.rv = 0x30, report.rv_name = "CKR_DEVICE_ERROR";
-    if (variable("P11TEST_PING") == "unknown")
-      return reply.fail({"not_found", "there is no such member", ""});
+    if (variable("P11TEST_PING") == "unknown") return reply.fail({"not_found", "there is no such member", ""});
     reply.ok(to_json(report));
   };
   result["pools"] = [](const json&, const ControlReply& reply) {
-    const json ejected{{"member", "hsm1"}, {"state", "ejected"}, {"administrative", {{"state", "ready"}}}, {"ejections", 2}};
-    const json drained{{"member", "hsm2"}, {"state", "draining"}, {"administrative", {{"state", "drain"}}}, {"ejections", 0}};
+    const json ejected{
+        {"member", "hsm1"}, {"state", "ejected"}, {"administrative", {{"state", "ready"}}}, {"ejections", 2}};
+    const json drained{
+        {"member", "hsm2"}, {"state", "draining"}, {"administrative", {{"state", "drain"}}}, {"ejections", 0}};
     reply.ok({{"pools", json::array({{{"pool", "signing"}, {"members", json::array({ejected, drained})}}})}});
   };
   result["stats"] = [&registry](const json& arguments, const ControlReply& reply) {
@@ -85,10 +84,8 @@ void record_some_calls(Registry& registry) {
   const auto member = registry.member("signing", "hsm1");
   registry.client("uid 33 nginx");
   for (int i = 0; i < 99; ++i) {
-    registry.record({.member = member,
-                     .function = 44,
-                     .mechanism = CKM_ECDSA,
-                     .times = {.hsm = 1'000'000, .total = 2'000'000}});
+    registry.record(
+        {.member = member, .function = 44, .mechanism = CKM_ECDSA, .times = {.hsm = 1'000'000, .total = 2'000'000}});
   }
   registry.record({.member = member, .function = 19, .rv = CKR_PIN_INCORRECT, .times = {.total = 1000}});
 }

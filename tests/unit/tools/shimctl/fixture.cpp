@@ -1,4 +1,5 @@
 #include "fixture.h"
+#include "tests/places.h"
 
 #include <cstdlib>
 #include <fstream>
@@ -19,15 +20,13 @@ fs::path new_folder() {
 
 ShimctlTest::ShimctlTest() : folder(new_folder()) {
   for (const char* name : {"bin", "lib", "tmp"}) fs::create_directory(folder / name);
-  fs::copy(fs::path(P11TEST_BUILD_DIR) / "bin/shimctl", folder / "bin/shimctl");
-  fs::copy(fs::path(P11TEST_BUILD_DIR) / "tests/fake_proxyd", folder / "bin/proxyd");
+  fs::copy(fs::path(build_dir()) / "bin/shimctl", folder / "bin/shimctl");
+  fs::copy(fs::path(build_dir()) / "tests/fake_proxyd", folder / "bin/proxyd");
   std::ofstream{shim} << "a shim";
   std::ofstream{module} << "a module";
 }
 
-ShimctlTest::~ShimctlTest() {
-  fs::remove_all(folder);
-}
+ShimctlTest::~ShimctlTest() { fs::remove_all(folder); }
 
 std::vector<std::string> ShimctlTest::shimctl(std::vector<std::string> arguments) const {
   arguments.insert(arguments.begin(), folder / "bin/shimctl");

@@ -52,8 +52,7 @@ TEST_F(PrivateConfigTest, ShowsEveryTokenOfAModule) {
 
 TEST_F(PrivateConfigTest, KeepsHostileTextWhole) {
   const std::string parameters = "configdir='sql:/x \"y\"' \\ '''' \"\"\" # [[pool]]";
-  const auto config =
-      read(config_for_module({.path = "/a \"b\"/m.so", .library_parameters = parameters}, places));
+  const auto config = read(config_for_module({.path = "/a \"b\"/m.so", .library_parameters = parameters}, places));
   EXPECT_EQ(config.modules[0].path, "/a \"b\"/m.so");
   EXPECT_EQ(config.modules[0].library_parameters, parameters);
   EXPECT_TRUE(config.pools.empty());

@@ -75,17 +75,12 @@ Process::~Process() {
 }
 
 void Process::send(const std::string& text) {
-  if (::write(input_, text.data(), text.size()) != static_cast<ssize_t>(text.size()))
-    throw std::runtime_error("write");
+  if (::write(input_, text.data(), text.size()) != static_cast<ssize_t>(text.size())) throw std::runtime_error("write");
 }
 
-void Process::end_input() {
-  close_end(input_);
-}
+void Process::end_input() { close_end(input_); }
 
-void Process::close_errors() {
-  close_end(errors_);
-}
+void Process::close_errors() { close_end(errors_); }
 
 void Process::signal(int number) const {
   if (pid_ > 0) ::kill(pid_, number);  // -1, after wait(), would be everybody
@@ -94,8 +89,7 @@ void Process::signal(int number) const {
 bool Process::read(Clock::time_point deadline) {
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
   if (left <= 0 || (output_ < 0 && errors_ < 0)) return false;
-  pollfd waiting[] = {{.fd = output_, .events = POLLIN, .revents = 0},
-                      {.fd = errors_, .events = POLLIN, .revents = 0}};
+  pollfd waiting[] = {{.fd = output_, .events = POLLIN, .revents = 0}, {.fd = errors_, .events = POLLIN, .revents = 0}};
   if (::poll(waiting, 2, static_cast<int>(left)) <= 0) return errno == EINTR;
   if (waiting[0].revents != 0) take(output_, out);
   if (waiting[1].revents != 0) take(errors_, err);

@@ -14,9 +14,7 @@ using nlohmann::json;
 
 std::chrono::milliseconds elapsed;
 
-Progress::Clock::time_point fake_now() {
-  return Progress::Clock::time_point(std::chrono::hours(1)) + elapsed;
-}
+Progress::Clock::time_point fake_now() { return Progress::Clock::time_point(std::chrono::hours(1)) + elapsed; }
 
 class ProgressTest : public testing::Test {
  protected:

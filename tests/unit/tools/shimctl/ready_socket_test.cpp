@@ -23,9 +23,9 @@ class ReadySocketTest : public testing::Test {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     std::strcpy(address.sun_path, ready.path().c_str());
-    EXPECT_EQ(::sendto(socket, message.data(), message.size(), 0, reinterpret_cast<sockaddr*>(&address),
-                       sizeof address),
-              static_cast<ssize_t>(message.size()));
+    EXPECT_EQ(
+        ::sendto(socket, message.data(), message.size(), 0, reinterpret_cast<sockaddr*>(&address), sizeof address),
+        static_cast<ssize_t>(message.size()));
     ::close(socket);
   }
 };

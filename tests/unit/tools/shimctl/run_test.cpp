@@ -16,8 +16,7 @@ namespace fs = std::filesystem;
 
 class RunTest : public ShimctlTest {
  protected:
-  std::vector<std::string> run(std::vector<std::string> command,
-                               const std::vector<std::string>& options = {}) {
+  std::vector<std::string> run(std::vector<std::string> command, const std::vector<std::string>& options = {}) {
     std::vector<std::string> arguments{"run", "--module", module};
     arguments.insert(arguments.end(), options.begin(), options.end());
     arguments.push_back("--");
@@ -99,9 +98,8 @@ TEST_F(RunTest, WorksInADirectoryThatOnlyItsOwnerMayEnter) {
 }
 
 TEST_F(RunTest, GivesProxydOurEnvironment) {
-  const std::string ask =
-      (folder / "bin/shimctl").string() +
-      " --control \"$(dirname \"${P11SHIM_ENDPOINT#unix:}\")/control.sock\" -o json status";
+  const std::string ask = (folder / "bin/shimctl").string() +
+                          " --control \"$(dirname \"${P11SHIM_ENDPOINT#unix:}\")/control.sock\" -o json status";
   Process process(run({"sh", "-c", ask}), variables({{"P11TEST_VERSION", "from outside"}}));
   EXPECT_EQ(process.wait(), 0);
   const auto status = nlohmann::json::parse(process.out)["data"];
@@ -188,11 +186,11 @@ TEST_F(RunTest, TellsLikeAShellWhatCannotBeExecuted) {
 }
 
 TEST_F(RunTest, NeedsAModuleOrAConfigurationAndACommand) {
-  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
-           {"run", "--", "true"},
-           {"run", "--module", module},
-           {"run", "--module", module, "--config", "x", "--", "true"},
-           {"run", "--config", "x", "--library-parameters", "y", "--", "true"}}) {
+  for (const std::vector<std::string>& arguments :
+       std::vector<std::vector<std::string>>{{"run", "--", "true"},
+                                             {"run", "--module", module},
+                                             {"run", "--module", module, "--config", "x", "--", "true"},
+                                             {"run", "--config", "x", "--library-parameters", "y", "--", "true"}}) {
     Process process(shimctl(arguments), variables());
     EXPECT_EQ(process.wait(), 2) << process.err;
     EXPECT_EQ(std::count(process.err.begin(), process.err.end(), '\n'), 1) << process.err;
@@ -215,9 +213,8 @@ TEST_F(RunTest, NamesEveryMistakeInAConfiguration) {
 }
 
 TEST_F(RunTest, MakesTheUsersConfigurationPrivate) {
-  std::ofstream(folder / "mine.toml")
-      << "[listen]\nunix = \"/run/never/here.sock\"\ngroup = \"nobody-has-this\"\n"
-      << "[[module]]\nname = \"m\"\ntokens = \"*\"\npath = \"" << module << "\"\n";
+  std::ofstream(folder / "mine.toml") << "[listen]\nunix = \"/run/never/here.sock\"\ngroup = \"nobody-has-this\"\n"
+                                      << "[[module]]\nname = \"m\"\ntokens = \"*\"\npath = \"" << module << "\"\n";
   Process process(
       shimctl({"run", "--config", folder / "mine.toml", "--", "sh", "-c", "printf %s \"$P11SHIM_ENDPOINT\""}),
       variables());

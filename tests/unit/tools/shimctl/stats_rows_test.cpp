@@ -64,8 +64,8 @@ TEST_F(StatsRowsTest, NamesTheMemberOrWhatStandsForIt) {
 }
 
 TEST_F(StatsRowsTest, RefusesWhatProxydDoesNotWrite) {
-  for (const char* text : {"{}", "[]", "null", R"({"members":[{}]})",
-                           R"({"members":[{"pool":"p","member":"m","functions":{"x":{}}}]})"}) {
+  for (const char* text :
+       {"{}", "[]", "null", R"({"members":[{}]})", R"({"members":[{"pool":"p","member":"m","functions":{"x":{}}}]})"}) {
     EXPECT_THROW(read_rows(nlohmann::json::parse(text), StatsSubject::kFunctions, "total"), Failure) << text;
   }
 }
@@ -91,8 +91,7 @@ TEST_F(StatsRowsTest, SinceARestartShowsEverything) {
   sign(1000);
   const auto before = rows();
   Registry restarted;
-  restarted.record(
-      {.member = restarted.member("pool", "hsm1"), .function = kSign, .client = restarted.client("x")});
+  restarted.record({.member = restarted.member("pool", "hsm1"), .function = kSign, .client = restarted.client("x")});
   const auto now = read_rows(restarted.snapshot(Registry::Detail::kRaw), StatsSubject::kFunctions, "total");
   EXPECT_EQ(rows_since(now, before).at({"pool/hsm1", "C_Sign"}).calls, 1u);
 }
@@ -115,9 +114,7 @@ TEST_F(StatsRowsTest, WritesRatesForAnInterval) {
   EXPECT_NE(written(rows(), {.seconds = 2}).find(" 15 "), std::string::npos);
 }
 
-TEST_F(StatsRowsTest, SaysWhenThereIsNothing) {
-  EXPECT_EQ(written(rows()), "no calls\n");
-}
+TEST_F(StatsRowsTest, SaysWhenThereIsNothing) { EXPECT_EQ(written(rows()), "no calls\n"); }
 
 }  // namespace
 }  // namespace p11shim

@@ -6,8 +6,7 @@ namespace p11shim {
 namespace {
 
 TEST(TerminalText, KeepsWhatIsPrintable) {
-  for (const char* text : {"", "plain text", "schlüssel", "ключ", "鍵", "🔑"})
-    EXPECT_EQ(terminal_text(text), text);
+  for (const char* text : {"", "plain text", "schlüssel", "ключ", "鍵", "🔑"}) EXPECT_EQ(terminal_text(text), text);
 }
 
 TEST(TerminalText, EscapesControlCharacters) {

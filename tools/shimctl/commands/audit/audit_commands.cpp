@@ -135,8 +135,7 @@ ExitCode audit_token_keys(const Invocation& invocation, const AuditKeysOptions& 
 
   std::vector<Judged> judged;
   for (const KeyFinding& finding : findings) {
-    if (std::find(options.ignore.begin(), options.ignore.end(), finding.rule) != options.ignore.end())
-      continue;
+    if (std::find(options.ignore.begin(), options.ignore.end(), finding.rule) != options.ignore.end()) continue;
     const CheckText& rule = all.at(finding.rule);
     const bool fresh = !before || !before->found.contains({finding.rule, finding.object->identity});
     judged.push_back({finding, &rule, finding.severity.empty() ? rule.severity : finding.severity, fresh});
@@ -160,34 +159,29 @@ ExitCode audit_token_keys(const Invocation& invocation, const AuditKeysOptions& 
   if (!options.snapshot.empty() && !invocation.dry_run) write_file(options.snapshot, snapshot_text(now));
   if (invocation.format == OutputFormat::kTable) report.data = Value::Record{};
   present(invocation, report);
-  const bool bad =
-      options.fail_on != "never" && std::any_of(judged.begin(), judged.end(), [&](const Judged& each) {
-        return each.fresh && rank(each.severity) >= rank(options.fail_on);
-      });
+  const bool bad = options.fail_on != "never" && std::any_of(judged.begin(), judged.end(), [&](const Judged& each) {
+                     return each.fresh && rank(each.severity) >= rank(options.fail_on);
+                   });
   return bad ? ExitCode::kNegative : ExitCode::kOk;
 }
 
 void add_audit_commands(CLI::App& root, Invocation& invocation) {
   auto& audit = add_noun(root, "audit", "What is out of order");
-  const auto keys = add_command(audit, invocation, "keys",
-                                "Weak, open, expired and duplicate keys of a token", &audit_token_keys);
+  const auto keys =
+      add_command(audit, invocation, "keys", "Weak, open, expired and duplicate keys of a token", &audit_token_keys);
   keys.app
-      ->add_option("--fail-on", keys.options->fail_on,
-                   "Exit with 1 for a finding of this severity or above, or never")
+      ->add_option("--fail-on", keys.options->fail_on, "Exit with 1 for a finding of this severity or above, or never")
       ->check(CLI::IsMember({"info", "low", "medium", "high", "critical", "never"}))
       ->option_text("SEVERITY")
       ->capture_default_str();
-  keys.app->add_option("--snapshot", keys.options->snapshot, "Write what is there to a file")
-      ->option_text("FILE");
+  keys.app->add_option("--snapshot", keys.options->snapshot, "Write what is there to a file")->option_text("FILE");
   keys.app->add_option("--diff", keys.options->diff, "Compare with a snapshot; only new findings count")
       ->option_text("FILE");
   keys.app->add_option("--days", keys.options->days, "Certificates that end so soon are found")
       ->option_text("DAYS")
       ->check(CLI::Range(0U, 36'500U))
       ->capture_default_str();
-  keys.app->add_option("--ignore", keys.options->ignore, "A rule that is left out")
-      ->option_text("RULE")
-      ->take_all();
+  keys.app->add_option("--ignore", keys.options->ignore, "A rule that is left out")->option_text("RULE")->take_all();
   keys.app->footer(
       "Examples:\n  shimctl --token test --pin-from prompt audit keys\n"
       "  shimctl --token test --pin-from env:PIN audit keys --diff last-week.json --fail-on medium");

@@ -1,8 +1,8 @@
 #include "tools/shimctl/commands/automate/backup_commands.h"
 
-#include <CLI/CLI.hpp>
 #include <openssl/rand.h>
 #include <sys/stat.h>
+#include <CLI/CLI.hpp>
 
 #include <array>
 #include <filesystem>
@@ -51,10 +51,8 @@ json head_of(TokenAccess& access, const std::string& kek) {
 
 Report report_of(const std::string& name, const json& bundle) {
   Report report{.name = name, .rows_key = "objects", .if_empty = "no objects"};
-  report.columns = {
-      {"CLASS", "class"}, {"LABEL", "label"}, {"ID", "id"}, {"STATE", "state"}, {"NOTE", "why"}};
-  report.data.set("bundle", bundle["id"].get<std::string>())
-      .set("created", bundle["created"].get<std::string>());
+  report.columns = {{"CLASS", "class"}, {"LABEL", "label"}, {"ID", "id"}, {"STATE", "state"}, {"NOTE", "why"}};
+  report.data.set("bundle", bundle["id"].get<std::string>()).set("created", bundle["created"].get<std::string>());
   return report;
 }
 
@@ -117,8 +115,8 @@ ExitCode create_backup(const Invocation& invocation, const BackupOptions& option
   return ExitCode::kPartial;
 }
 
-std::unique_ptr<BackupKek> kek_for(const Invocation& invocation, const Session& session,
-                                   const BackupOptions& options, const json& head) {
+std::unique_ptr<BackupKek> kek_for(const Invocation& invocation, const Session& session, const BackupOptions& options,
+                                   const json& head) {
   if (!options.shares.empty()) {
     std::vector<std::string> texts;
     for (const auto& file : options.shares) texts.push_back(read_file(invocation, file, 4096, "a share"));
@@ -128,8 +126,7 @@ std::unique_ptr<BackupKek> kek_for(const Invocation& invocation, const Session& 
   }
   if (!options.kek.empty()) return std::make_unique<BackupKek>(session, options.kek);
   if (head["kek"].is_string()) return std::make_unique<BackupKek>(session, head["kek"].get<std::string>());
-  throw Failure(ExitCode::kUsage, "this backup is opened by its custodians",
-                "--share FILE, once for each of them");
+  throw Failure(ExitCode::kUsage, "this backup is opened by its custodians", "--share FILE, once for each of them");
 }
 
 ExitCode verify_backup(const Invocation& invocation, const BackupOptions& options) {
@@ -169,9 +166,7 @@ ExitCode restore_backup(const Invocation& invocation, const BackupOptions& optio
     for (const auto& object : bundle["objects"]) {
       const bool there = is_on_token(session, object);
       if (!there && !invocation.dry_run) made.push_back(restore_object(session, *kek, object, true));
-      report.rows.push_back(row_of(object, there                ? "was there"
-                                           : invocation.dry_run ? "missing"
-                                                                : "restored"));
+      report.rows.push_back(row_of(object, there ? "was there" : invocation.dry_run ? "missing" : "restored"));
     }
     for (const auto& object : bundle["left_out"]) report.rows.push_back(row_of(object, "left out"));
     present(invocation, report);
@@ -187,8 +182,7 @@ ExitCode restore_backup(const Invocation& invocation, const BackupOptions& optio
 
 void add_opening(CLI::App& app, BackupOptions& options) {
   app.add_option("bundle", options.file, "What backup create wrote")->required();
-  app.add_option("--kek", options.kek, "The key that it is under; otherwise the one that it names")
-      ->option_text("KEY");
+  app.add_option("--kek", options.kek, "The key that it is under; otherwise the one that it names")->option_text("KEY");
   app.add_option("--share", options.shares, "A custodian's share; as many as are needed")
       ->option_text("FILE")
       ->allow_extra_args(false);
@@ -196,8 +190,7 @@ void add_opening(CLI::App& app, BackupOptions& options) {
 
 }  // namespace
 
-std::size_t write_backup(const Session& session, TokenAccess& access, const std::string& kek,
-                         const std::string& file) {
+std::size_t write_backup(const Session& session, TokenAccess& access, const std::string& kek, const std::string& file) {
   const std::string text = create_bundle(session, BackupKek(session, kek), head_of(access, kek));
   write_private(file, text);
   std::size_t keys = 0;
@@ -217,12 +210,10 @@ void add_backup_commands(CLI::App& root, Invocation& invocation) {
       ->add_option("--custodians", create.options->custodians,
                    "A new KEK, divided: 2-of-3 people are needed to open the backup")
       ->option_text("M-of-N");
-  create.app
-      ->add_option("--shares-to", create.options->shares_folder, "Where the custodians' shares are written")
+  create.app->add_option("--shares-to", create.options->shares_folder, "Where the custodians' shares are written")
       ->capture_default_str()
       ->option_text("FOLDER");
-  const auto verify =
-      add_command(backup, invocation, "verify", "See whether a backup can be restored", &verify_backup);
+  const auto verify = add_command(backup, invocation, "verify", "See whether a backup can be restored", &verify_backup);
   add_opening(*verify.app, *verify.options);
   const auto restore =
       add_command(backup, invocation, "restore", "Put what is missing back on the token", &restore_backup);

@@ -28,13 +28,9 @@ struct JobOptions {
   std::string journal;
 };
 
-std::string path_of(const std::string& journal) {
-  return journal.empty() ? Journal::default_path() : journal;
-}
+std::string path_of(const std::string& journal) { return journal.empty() ? Journal::default_path() : journal; }
 
-bool is_open(const JobRecord& job) {
-  return job.state != "done" && job.state != "rolled-back";
-}
+bool is_open(const JobRecord& job) { return job.state != "done" && job.state != "rolled-back"; }
 
 Value job_value(const JobRecord& job) {
   Value value;
@@ -167,8 +163,7 @@ ExitCode cancel_job(const Invocation& invocation, const JobOptions& options) {
 }
 
 void add_journal(CLI::App& app, std::string& journal) {
-  app.add_option("--journal", journal,
-                 "Where jobs are written down; otherwise $SHIMCTL_JOURNAL, or in ~/.local/state")
+  app.add_option("--journal", journal, "Where jobs are written down; otherwise $SHIMCTL_JOURNAL, or in ~/.local/state")
       ->option_text("FILE");
 }
 
@@ -185,8 +180,7 @@ ExitCode show_intents(const Invocation& invocation, const std::string& schema, c
                       const std::vector<json>& intents) {
   Report report{.name = schema, .rows_key = "steps", .if_empty = "nothing to do"};
   report.data.set("name", name);
-  report.columns = {
-      {"STEP", "number", Align::kRight}, {"ACTION", "action"}, {"LABEL", "label"}, {"WHAT", "what"}};
+  report.columns = {{"STEP", "number", Align::kRight}, {"ACTION", "action"}, {"LABEL", "label"}, {"WHAT", "what"}};
   for (std::size_t i = 0; i < intents.size(); ++i) {
     Value row;
     row.set("number", i + 1).set("action", intents[i]["action"].get<std::string>());
@@ -208,12 +202,11 @@ ExitCode run_new_job(const Invocation& invocation, TokenAccess& access, const Jo
                          .token_label = padded_text(info.label),
                          .token_serial = padded_text(info.serialNumber)};
   for (const auto& job : journal.jobs()) {
-    if (!is_open(job) || job.plan_sha256 != record.plan_sha256 || job.token_serial != record.token_serial)
-      continue;
+    if (!is_open(job) || job.plan_sha256 != record.plan_sha256 || job.token_serial != record.token_serial) continue;
     throw Failure(ExitCode::kPartial,
                   {.what = "this plan was begun before and is not finished",
-                   .why = "job " + job.id + " is " + job.state + " with " + std::to_string(job.steps_done) +
-                          " of " + std::to_string(job.steps) + " steps done",
+                   .why = "job " + job.id + " is " + job.state + " with " + std::to_string(job.steps_done) + " of " +
+                          std::to_string(job.steps) + " steps done",
                    .fix = "shimctl batch resume " + job.id + ", or shimctl batch rollback " + job.id});
   }
   access.session(Session::Access::kReadWrite, Login::kUser);  // a wrong PIN makes no job
@@ -242,12 +235,9 @@ void add_job_commands(CLI::App& root, Invocation& invocation) {
   const auto apply = add_command(batch, invocation, "apply", "Carry out a plan", &apply_batch);
   add_plan(*apply.app, *apply.options);
   add_journal(*apply.app, apply.options->journal);
-  apply.app->add_flag("--rollback-on-failure", apply.options->roll_back,
-                      "Take everything back if a step fails");
-  const auto resume =
-      add_command(batch, invocation, "resume", "Finish a job that was interrupted", &resume_batch);
-  const auto back =
-      add_command(batch, invocation, "rollback", "Take an unfinished job back", &roll_back_batch);
+  apply.app->add_flag("--rollback-on-failure", apply.options->roll_back, "Take everything back if a step fails");
+  const auto resume = add_command(batch, invocation, "resume", "Finish a job that was interrupted", &resume_batch);
+  const auto back = add_command(batch, invocation, "rollback", "Take an unfinished job back", &roll_back_batch);
   for (const auto& command : {resume, back}) {
     command.app->add_option("job", command.options->job, "Its id; otherwise the only one that is unfinished");
     add_journal(*command.app, command.options->journal);
@@ -257,8 +247,7 @@ void add_job_commands(CLI::App& root, Invocation& invocation) {
   const auto list = add_command(job, invocation, "list", "List jobs", &list_jobs);
   add_journal(*list.app, list.options->journal);
   const auto status = add_command(job, invocation, "status", "Show the steps of a job", &job_status);
-  const auto cancel =
-      add_command(job, invocation, "cancel", "Stop a running job after its current step", &cancel_job);
+  const auto cancel = add_command(job, invocation, "cancel", "Stop a running job after its current step", &cancel_job);
   for (const auto& command : {status, cancel}) {
     command.app->add_option("job", command.options->job, "Its id")->required();
     add_journal(*command.app, command.options->journal);

@@ -54,8 +54,7 @@ std::vector<RotatedKey> due_keys(const Session& session, const RotationRule& rul
   return keys;
 }
 
-std::vector<json> all_steps(const Session& session, const std::vector<RotationRule>& rules,
-                            const KeyDates& dates) {
+std::vector<json> all_steps(const Session& session, const std::vector<RotationRule>& rules, const KeyDates& dates) {
   std::vector<json> steps;
   for (const auto& rule : rules) {
     for (auto& step : rotation_steps(due_keys(session, rule, dates), rule)) steps.push_back(std::move(step));
@@ -91,10 +90,9 @@ void back_up(const Invocation& invocation, TokenAccess& access, const RotationRu
                                         .set(CKA_WRAP, true)
                                         .set(CKA_SIGN, true));
     if (found.size() != 1) {
-      throw Failure(
-          ExitCode::kNotFound,
-          std::string(found.empty() ? "no key" : "more than one key") + " of the token can wrap a backup",
-          "--kek names it");
+      throw Failure(ExitCode::kNotFound,
+                    std::string(found.empty() ? "no key" : "more than one key") + " of the token can wrap a backup",
+                    "--kek names it");
     }
     kek = "handle:" + std::to_string(found.front());
   }
@@ -102,8 +100,8 @@ void back_up(const Invocation& invocation, TokenAccess& access, const RotationRu
   const auto left_out = write_backup(session, access, kek, file.string());
   note(invocation, "backup: " + file.string());
   if (left_out > 0) {
-    note(invocation, std::to_string(left_out) +
-                         " object(s), among them keys that cannot leave the token, are not in the backup");
+    note(invocation,
+         std::to_string(left_out) + " object(s), among them keys that cannot leave the token, are not in the backup");
   }
 }
 
@@ -153,10 +151,7 @@ ExitCode rotation_status(const Invocation& invocation, const RotateOptions& opti
       Value former = Value::List{};
       for (const unsigned version : key.versions) former.push_back("v" + std::to_string(version));
       Value row;
-      row.set("label", key.label)
-          .set("type", key.type)
-          .set("version", key.former + 1)
-          .set("former", std::move(former));
+      row.set("label", key.label).set("type", key.type).set("version", key.former + 1).set("former", std::move(former));
       row.set("age", key.age_s ? Value(age_text(static_cast<double>(*key.age_s))) : Value());
       row.set("age_seconds", key.age_s ? Value(*key.age_s) : Value()).set("due", due);
       report.rows.push_back(std::move(row));
@@ -169,35 +164,29 @@ ExitCode rotation_status(const Invocation& invocation, const RotateOptions& opti
 void add_rule(CLI::App& app, RotateOptions& options) {
   app.add_option("--pattern", options.rule.pattern, "Labels: 'prod-*'")->option_text("PATTERN");
   app.add_option("--policy", options.policy, "A file with rules instead")->option_text("FILE");
-  app.add_option("--max-age", options.max_age, "Only keys that are older, or of unknown age: 90d")
-      ->option_text("TIME");
+  app.add_option("--max-age", options.max_age, "Only keys that are older, or of unknown age: 90d")->option_text("TIME");
   app.add_option("--type", options.rule.type, "Of the new keys; otherwise as before")->option_text("TYPE");
   app.add_option("--keep", options.rule.keep, "Former versions that stay; otherwise all")->option_text("N");
   app.add_option("--canary", options.rule.canary, "The first so many are also tried by --canary-command")
       ->option_text("N");
   app.add_option("--journal", options.journal, "Where jobs are written down")->option_text("FILE");
-  app.add_option("--canary-command", options.rule.canary_command,
-                 "Must succeed with the new key's label in $KEY")
+  app.add_option("--canary-command", options.rule.canary_command, "Must succeed with the new key's label in $KEY")
       ->option_text("COMMAND");
 }
 
 }  // namespace
 
 void add_rotate_commands(CLI::App& root, Invocation& invocation) {
-  auto& rotate =
-      add_noun(root, "rotate", "Replace keys by new ones, and keep the old ones as name@v1, name@v2, …");
+  auto& rotate = add_noun(root, "rotate", "Replace keys by new ones, and keep the old ones as name@v1, name@v2, …");
   const auto plan = add_command(rotate, invocation, "plan", "Show what would be done", &plan_rotation);
   add_rule(*plan.app, *plan.options);
-  const auto run =
-      add_command(rotate, invocation, "run", "Rotate; whatever fails is taken back", &run_rotation);
+  const auto run = add_command(rotate, invocation, "run", "Rotate; whatever fails is taken back", &run_rotation);
   add_rule(*run.app, *run.options);
-  run.app->add_option("--backup", run.options->rule.backup, "Write a backup there first")
-      ->option_text("FOLDER");
-  run.app
-      ->add_option("--kek", run.options->rule.kek, "The backup's; otherwise the only key that can wrap one")
+  run.app->add_option("--backup", run.options->rule.backup, "Write a backup there first")->option_text("FOLDER");
+  run.app->add_option("--kek", run.options->rule.kek, "The backup's; otherwise the only key that can wrap one")
       ->option_text("KEY");
-  const auto status = add_command(rotate, invocation, "status",
-                                  "Show ages and versions; exits with 1 if a key is due", &rotation_status);
+  const auto status = add_command(rotate, invocation, "status", "Show ages and versions; exits with 1 if a key is due",
+                                  &rotation_status);
   add_rule(*status.app, *status.options);
 }
 

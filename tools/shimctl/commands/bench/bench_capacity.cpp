@@ -25,9 +25,7 @@ struct Measured {
   double parallel = 1;  // operations that one HSM serves at once
 };
 
-Histogram histogram_in(const json& test) {
-  return Histogram::from_raw(test["latency"]["raw"]);
-}
+Histogram histogram_in(const json& test) { return Histogram::from_raw(test["latency"]["raw"]); }
 
 // One thread shows the service time; more threads how many of them fit into it.
 Measured read_report(const json& document) {
@@ -59,8 +57,7 @@ Measured measure(const Invocation& invocation, const BenchSettings& wanted) {
   double best = 0;
   for (settings.threads = 1; settings.threads <= kMostThreads; settings.threads *= 2) {
     const json test = measurement.measure(*tests.front(), settings.data_sizes.front()).front();
-    if (interruption.happened())
-      throw Failure(ExitCode::kPartial, "interrupted before enough was measured", "");
+    if (interruption.happened()) throw Failure(ExitCode::kPartial, "interrupted before enough was measured", "");
     if (!test.contains("latency") || test["count"] == 0)
       throw Failure(ExitCode::kPkcs11, {.what = "the test cannot be measured", .why = test["reason"].dump()});
     if (settings.threads == 1) {
@@ -105,9 +102,8 @@ ExitCode bench_capacity(const Invocation& invocation, const BenchCapacityOptions
   const BenchSettings settings = settings_of(options.run);
   const Measured found =
       options.from.empty() ? measure(invocation, settings) : read_report(read_bench_report(options.from));
-  const unsigned parallel = options.parallel > 0
-                                ? options.parallel
-                                : std::max(1u, static_cast<unsigned>(std::lround(found.parallel)));
+  const unsigned parallel =
+      options.parallel > 0 ? options.parallel : std::max(1u, static_cast<unsigned>(std::lround(found.parallel)));
   const ServiceTimes times(found.service);
   if (predicted_percentile(times, 1e-9, parallel, 99) > target) {
     throw Failure(ExitCode::kNegative,
@@ -116,8 +112,7 @@ ExitCode bench_capacity(const Invocation& invocation, const BenchCapacityOptions
                   "");
   }
   unsigned needed = 1;
-  while (needed < kMostHsms && predicted_percentile(times, options.rate, needed * parallel, 99) > target)
-    ++needed;
+  while (needed < kMostHsms && predicted_percentile(times, options.rate, needed * parallel, 99) > target) ++needed;
   Report report{.name = "bench.capacity", .rows_key = "choices"};
   report.data.set("test", found.name).set("rate", options.rate).set("p99_ns", 1e9 * target);
   report.data.set("service_ns", found.service.mean())

@@ -53,16 +53,17 @@ void add_runs(CLI::App& bench, Invocation& invocation) {
   add_only(*run.app, run.options->settings.only);
   add_load(*run.app, *run.options);
   run.app
-      ->add_option("--vs", run.options->settings.versus,
-                   "Compare, interleaved: direct (a private proxyd with the module itself), self, or another module's path")
+      ->add_option(
+          "--vs", run.options->settings.versus,
+          "Compare, interleaved: direct (a private proxyd with the module itself), self, or another module's path")
       ->option_text("WHAT");
   add_output(*run.app, run.options->output);
   run.app->footer(
       "Examples:\n  shimctl --token test --pin-from env:PIN bench run --only p256-sign --threads 4\n"
       "  shimctl --module m.so bench run --only sign --rate 200 --vs direct --report report.html");
 
-  const auto stress = add_command(bench, invocation, "stress", "Repeat one test for long, and see whether it wears out",
-                                  &bench_stress);
+  const auto stress =
+      add_command(bench, invocation, "stress", "Repeat one test for long, and see whether it wears out", &bench_stress);
   add_only(*stress.app, stress.options->settings.only);
   add_load(*stress.app, *stress.options);
   stress.app->add_option("--interval", stress.options->interval, "What is looked at together")
@@ -80,7 +81,8 @@ void add_runs(CLI::App& bench, Invocation& invocation) {
       ->required();
   add_output(*suite.app, suite.options->output);
 
-  const auto sweep = add_command(bench, invocation, "sweep", "The same tests for each value of a setting", &bench_sweep);
+  const auto sweep =
+      add_command(bench, invocation, "sweep", "The same tests for each value of a setting", &bench_sweep);
   add_only(*sweep.app, sweep.options->settings.only);
   add_load(*sweep.app, *sweep.options);
   sweep.app->add_option("--over", sweep.options->over, "threads=1,2,4, rate=100,200 or data-size=16,1024")
@@ -93,25 +95,32 @@ void add_comparisons(CLI::App& bench, Invocation& invocation) {
   const auto compare = add_command(bench, invocation, "compare", "Compare two reports", &bench_compare);
   compare.app->add_option("before", compare.options->before, "What bench run -o json wrote")->required();
   compare.app->add_option("after", compare.options->after, "Another one")->required();
-  compare.app->add_option("--fail-on-regress", compare.options->fail_on_regress,
-                          "Exit with 1 if a test became slower by more than this: 10%")
+  compare.app
+      ->add_option("--fail-on-regress", compare.options->fail_on_regress,
+                   "Exit with 1 if a test became slower by more than this: 10%")
       ->option_text("SHARE");
   compare.app->add_option("--alpha", compare.options->alpha, "How often chance may be called a change")
       ->capture_default_str()
       ->option_text("P");
   compare.app->add_option("--report", compare.options->report, "A page with plots")->option_text("FILE");
 
-  const auto capacity = add_command(bench, invocation, "capacity",
-                                    "How many of these HSMs a rate and a p99 need", &bench_capacity);
+  const auto capacity =
+      add_command(bench, invocation, "capacity", "How many of these HSMs a rate and a p99 need", &bench_capacity);
   add_only(*capacity.app, capacity.options->run.settings.only);
   capacity.app->add_option("--key", capacity.options->run.settings.key, "The key to measure with")->option_text("KEY");
   capacity.app->add_option("--rate", capacity.options->rate, "Operations per second that are needed")
       ->required()
       ->option_text("N");
-  capacity.app->add_option("--p99", capacity.options->p99, "How long 99 of 100 may take: 50ms")->required()->option_text("TIME");
-  capacity.app->add_option("--from", capacity.options->from, "A report of bench sweep --over threads=… instead of a measurement")
+  capacity.app->add_option("--p99", capacity.options->p99, "How long 99 of 100 may take: 50ms")
+      ->required()
+      ->option_text("TIME");
+  capacity.app
+      ->add_option("--from", capacity.options->from,
+                   "A report of bench sweep --over threads=… instead of a measurement")
       ->option_text("FILE");
-  capacity.app->add_option("--parallel", capacity.options->parallel, "Operations that one HSM serves at once, if you know it better")
+  capacity.app
+      ->add_option("--parallel", capacity.options->parallel,
+                   "Operations that one HSM serves at once, if you know it better")
       ->option_text("N");
   capacity.app->add_option("--duration", capacity.options->run.duration, "Of each measurement")->option_text("TIME");
   capacity.app->add_option("--warmup", capacity.options->run.warmup, "At most")->option_text("TIME");

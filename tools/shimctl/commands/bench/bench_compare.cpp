@@ -47,16 +47,14 @@ Value row_of(const json& test) {
   const bool compared = !test["ratio"].is_null();
   const bool same = test["verdict"] == "~";
   row.set("change", compared ? Value(same ? "~" : change_text(test["ratio"])) : Value());
-  row.set("interval",
-          compared ? Value(change_text(test["low"]) + " … " + change_text(test["high"])) : Value());
+  row.set("interval", compared ? Value(change_text(test["low"]) + " … " + change_text(test["high"])) : Value());
   row.set("rate_a", compared ? Value(rate_text(test["a"]["rate"])) : Value());
   row.set("rate_b", compared ? Value(rate_text(test["b"]["rate"])) : Value());
   return row;
 }
 
 Report table_of(const json& data) {
-  Report report{
-      .name = "bench.compare", .rows_key = "tests", .if_empty = "the reports have no test in common"};
+  Report report{.name = "bench.compare", .rows_key = "tests", .if_empty = "the reports have no test in common"};
   report.data = value_of(data);
   report.columns = {{"TEST", "name"},
                     {"SIZE", "data_size", Align::kRight},
@@ -75,8 +73,7 @@ Report table_of(const json& data) {
 ExitCode bench_compare(const Invocation& invocation, const BenchCompareOptions& options) {
   const bool judged = !options.fail_on_regress.empty();
   const double tolerance = judged ? parse_share(options.fail_on_regress) : kTolerance;
-  if (!(options.alpha > 0 && options.alpha < 0.5))
-    throw Failure(ExitCode::kUsage, "--alpha is between 0 and 0.5", "");
+  if (!(options.alpha > 0 && options.alpha < 0.5)) throw Failure(ExitCode::kUsage, "--alpha is between 0 and 0.5", "");
   const json before = read_bench_report(options.before);
   const json after = read_bench_report(options.after);
   json data = compare_reports(before, after, options.alpha, tolerance);
@@ -111,8 +108,7 @@ ExitCode bench_compare(const Invocation& invocation, const BenchCompareOptions& 
 
 ExitCode bench_report(const Invocation& invocation, const BenchReportOptions& options) {
   if (options.files.empty() || options.files.size() > 2)
-    throw Failure(ExitCode::kUsage, "one report, or two to compare",
-                  "shimctl bench report a.json --out a.html");
+    throw Failure(ExitCode::kUsage, "one report, or two to compare", "shimctl bench report a.json --out a.html");
   std::vector<json> documents;
   for (const auto& file : options.files) documents.push_back(read_bench_report(file));
   const json comparison =

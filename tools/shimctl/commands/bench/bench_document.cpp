@@ -59,11 +59,10 @@ void write_where(std::ostream& out, const json& tests) {
 void write_fits(std::ostream& out, const json& fits) {
   for (const auto& fit : fits) {
     char text[96];
-    std::snprintf(text, sizeof text, " fixed + %.3g ns per byte (r² %.3f)\n",
-                  fit["per_byte_ns"].get<double>(), fit["r2"].get<double>());
+    std::snprintf(text, sizeof text, " fixed + %.3g ns per byte (r² %.3f)\n", fit["per_byte_ns"].get<double>(),
+                  fit["r2"].get<double>());
     const double fixed = std::max(0.0, fit["fixed_ns"].get<double>());
-    out << '\n'
-        << fit["name"].get<std::string>() << ": " << duration_text(static_cast<std::uint64_t>(fixed)) << text;
+    out << '\n' << fit["name"].get<std::string>() << ": " << duration_text(static_cast<std::uint64_t>(fixed)) << text;
   }
 }
 
@@ -96,23 +95,19 @@ json BenchDocument::whole() const {
 void BenchDocument::say(const Invocation& invocation) const {
   std::string unsteady;
   std::string noisy;
-  const auto add = [](std::string& list, const std::string& name) {
-    list += (list.empty() ? "" : ", ") + name;
-  };
+  const auto add = [](std::string& list, const std::string& name) { list += (list.empty() ? "" : ", ") + name; };
   for (const auto& test : tests_) {
     if (!test.contains("latency")) continue;
     const auto name = test["name"].get<std::string>();
     if (test["warmup"]["steady"] == false && test["warmup"]["seconds"] > 0) add(unsteady, name);
     if (!test["noise"].is_null() && test["noise"]["too_noisy"] == true) {
       char doubt[32];
-      std::snprintf(doubt, sizeof doubt, " (± %.3g %%)",
-                    test["noise"]["aa_half_width_percent"].get<double>());
+      std::snprintf(doubt, sizeof doubt, " (± %.3g %%)", test["noise"]["aa_half_width_percent"].get<double>());
       add(noisy, name + doubt);
     }
     if (!test["open_loop"].is_null() && test["open_loop"]["not_begun"] != 0) {
       note(invocation,
-           name +
-               ": operations that were due before the end had not begun; take more threads, or a lower rate");
+           name + ": operations that were due before the end had not begun; take more threads, or a lower rate");
     }
   }
   if (!unsteady.empty())

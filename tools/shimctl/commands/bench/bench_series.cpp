@@ -45,8 +45,7 @@ Sweep parse_sweep(const std::string& text) {
     const auto end = std::min(text.find(',', begin), text.size());
     std::uint64_t value = 0;
     const auto parsed = std::from_chars(text.data() + begin, text.data() + end, value);
-    if (parsed.ec != std::errc() || parsed.ptr != text.data() + end || value == 0 || value > (1u << 24))
-      fail();
+    if (parsed.ec != std::errc() || parsed.ptr != text.data() + end || value == 0 || value > (1u << 24)) fail();
     sweep.values.push_back(value);
     begin = end + 1;
   }
@@ -92,8 +91,7 @@ ExitCode bench_sweep(const Invocation& invocation, const BenchRunOptions& option
     if (sweep.setting == "threads") one.threads = static_cast<unsigned>(std::min<std::uint64_t>(value, 1024));
     if (sweep.setting == "rate") one.rate = static_cast<double>(value);
     if (sweep.setting == "data-size") one.data_sizes = {value};
-    measure_all(invocation, one, targets, interruption, document,
-                sweep.setting + " " + std::to_string(value));
+    measure_all(invocation, one, targets, interruption, document, sweep.setting + " " + std::to_string(value));
   }
   return document.finish(invocation, options.output, interruption);
 }

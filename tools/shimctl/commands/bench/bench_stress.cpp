@@ -75,8 +75,7 @@ ExitCode bench_stress(const Invocation& invocation, const BenchRunOptions& optio
   const BenchTest& test = stressed_test(settings, targets.all().front().session());
   BenchDocument document("stress", settings, targets.all());
   std::vector<ResourceUse> uses;  // at the begin of each interval, and at the end
-  Progress progress(invocation, "stress", static_cast<std::uint64_t>(*settings.duration / interval),
-                    "intervals");
+  Progress progress(invocation, "stress", static_cast<std::uint64_t>(*settings.duration / interval), "intervals");
   Measurement measurement(invocation, settings, targets, interruption);
   measurement.watch(interval, [&](std::size_t) {
     uses.push_back(resource_use());

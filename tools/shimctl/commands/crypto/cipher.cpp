@@ -19,12 +19,10 @@ namespace p11shim {
 
 namespace {
 
-constexpr std::size_t kLargestPiece = 2048;       // of RSA
+constexpr std::size_t kLargestPiece = 2048;      // of RSA
 constexpr std::size_t kLargestWhole = 64 << 20;  // where a module takes no parts
 
-CK_BYTE* bytes(std::string_view text) {
-  return reinterpret_cast<CK_BYTE*>(const_cast<char*>(text.data()));
-}
+CK_BYTE* bytes(std::string_view text) { return reinterpret_cast<CK_BYTE*>(const_cast<char*>(text.data())); }
 
 std::string hex_option(const std::string& text, const char* option) {
   const auto value = parse_hex(text);
@@ -52,9 +50,8 @@ struct Calls {
 
 Calls calls_of(const Module& module, bool encrypt) {
   if (encrypt) {
-    return {
-        "C_Encrypt",           "encrypt", module->C_EncryptInit, module->C_Encrypt, module->C_EncryptUpdate,
-        module->C_EncryptFinal};
+    return {"C_Encrypt",           "encrypt", module->C_EncryptInit, module->C_Encrypt, module->C_EncryptUpdate,
+            module->C_EncryptFinal};
   }
   return {"C_Decrypt",           "decrypt", module->C_DecryptInit, module->C_Decrypt, module->C_DecryptUpdate,
           module->C_DecryptFinal};
@@ -127,10 +124,9 @@ ExitCode run(const Invocation& invocation, const CipherOptions& options, bool en
   std::string iv = hex_option(options.iv, "--iv");
   TokenAccess access(invocation);
   const Session& session = access.session(Session::Access::kReadOnly);
-  const auto key = find_one(session, KeySelector::parse(options.key),
-                            {CKO_SECRET_KEY, encrypt ? CKO_PUBLIC_KEY : CKO_PRIVATE_KEY});
-  const auto type =
-      session.read(key, std::array{CKA_KEY_TYPE}).number(CKA_KEY_TYPE).value_or(CKK_VENDOR_DEFINED);
+  const auto key =
+      find_one(session, KeySelector::parse(options.key), {CKO_SECRET_KEY, encrypt ? CKO_PUBLIC_KEY : CKO_PRIVATE_KEY});
+  const auto type = session.read(key, std::array{CKA_KEY_TYPE}).number(CKA_KEY_TYPE).value_or(CKK_VENDOR_DEFINED);
   CipherMode mode(type, options.mode, options.hash, aad);
   const Calls calls = calls_of(session.module(), encrypt);
   require_mechanism(session, mode.type(), CKF_ENCRYPT, std::string(calls.permission) + " this way");

@@ -33,8 +33,7 @@ void add_scheme(CLI::App& app, SignOptions& options) {
   app.add_option("--padding", options.padding, "Of RSA: pkcs1 or pss")
       ->check(CLI::IsMember({"pkcs1", "pss"}))
       ->capture_default_str();
-  app.add_option("--salt-length", options.salt_length, "Of PSS; the hash's length otherwise")
-      ->option_text("BYTES");
+  app.add_option("--salt-length", options.salt_length, "Of PSS; the hash's length otherwise")->option_text("BYTES");
   app.add_option("--format", options.format, "Of ECDSA: der (as OpenSSL has it) or raw (as PKCS#11 has it)")
       ->check(CLI::IsMember({"der", "raw"}))
       ->capture_default_str();
@@ -48,13 +47,11 @@ void add_signing(CLI::App& root, Invocation& invocation) {
   add_output(*sign.app, sign.options->out, "File; as text on standard output otherwise");
   add_scheme(*sign.app, *sign.options);
 
-  const auto verify = add_command(root, invocation, "verify",
-                                  "Verify a signature; exits with 1 if it is wrong", &verify_data);
+  const auto verify =
+      add_command(root, invocation, "verify", "Verify a signature; exits with 1 if it is wrong", &verify_data);
   add_key(*verify.app, verify.options->key);
   add_input(*verify.app, verify.options->in);
-  verify.app->add_option("--signature", verify.options->signature, "Its file")
-      ->required()
-      ->option_text("FILE");
+  verify.app->add_option("--signature", verify.options->signature, "Its file")->required()->option_text("FILE");
   add_scheme(*verify.app, *verify.options);
 
   const auto hmac = add_command(root, invocation, "hmac", "Authenticate a file with an HMAC", &compute_hmac);
@@ -80,9 +77,7 @@ void add_cipher(CLI::App& root, Invocation& invocation, const char* name, const 
       ->add_option("--mode", command.options->mode,
                    "AES: gcm, cbc, cbc-nopad, ctr; DES3: cbc; RSA: oaep, pkcs1; chacha20-poly1305")
       ->option_text("NAME");
-  command.app->add_option("--hash", command.options->hash, "Of OAEP")
-      ->capture_default_str()
-      ->option_text("NAME");
+  command.app->add_option("--hash", command.options->hash, "Of OAEP")->capture_default_str()->option_text("NAME");
   command.app->add_option("--iv", command.options->iv, "Otherwise random, and in front of the ciphertext")
       ->option_text("HEX");
   command.app->add_option("--aad", command.options->aad, "What GCM and Poly1305 authenticate besides")
@@ -101,8 +96,7 @@ void add_crypto_commands(CLI::App& root, Invocation& invocation) {
   add_input(*hash.app, hash.options->in);
   add_output(*hash.app, hash.options->out, "File; as text on standard output otherwise");
 
-  const auto random =
-      add_command(root, invocation, "random", "Get random bytes from the token", &make_random);
+  const auto random = add_command(root, invocation, "random", "Get random bytes from the token", &make_random);
   random.app->add_option("bytes", random.options->bytes, "How many")->capture_default_str();
   add_output(*random.app, random.options->out, "File; as text on standard output otherwise");
 
@@ -115,8 +109,7 @@ void add_crypto_commands(CLI::App& root, Invocation& invocation) {
   derive.app->add_option("--type", derive.options->type, "What to make of it: aes:256, generic:256, …")
       ->capture_default_str()
       ->option_text("TYPE");
-  derive.app->add_option("--label", derive.options->label, "Keep it as a key of this name")
-      ->option_text("LABEL");
+  derive.app->add_option("--label", derive.options->label, "Keep it as a key of this name")->option_text("LABEL");
   derive.app->add_option("--id", derive.options->id, "The key's; random otherwise")->option_text("HEX");
   derive.app->add_option("--attr", derive.options->attributes, "The key's attributes")
       ->option_text("WORDS")

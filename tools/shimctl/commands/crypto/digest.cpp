@@ -24,14 +24,11 @@ namespace {
 constexpr std::size_t kLargestKeyFile = 64 << 10;
 constexpr std::uint64_t kMostShown = 64 << 10;  // random bytes, as text
 
-CK_BYTE* bytes(std::string_view text) {
-  return reinterpret_cast<CK_BYTE*>(const_cast<char*>(text.data()));
-}
+CK_BYTE* bytes(std::string_view text) { return reinterpret_cast<CK_BYTE*>(const_cast<char*>(text.data())); }
 
 std::string random_bytes(const Session& session, std::uint64_t count) {
   std::string random(count, '\0');
-  check("C_GenerateRandom",
-        session.module()->C_GenerateRandom(session.handle(), bytes(random), random.size()));
+  check("C_GenerateRandom", session.module()->C_GenerateRandom(session.handle(), bytes(random), random.size()));
   return random;
 }
 
@@ -121,15 +118,13 @@ ExitCode derive_key(const Invocation& invocation, const DeriveOptions& options) 
   const KeyType type = parse_key_type(options.type);
   const bool kept = options.out.empty();
   if (kept == options.label.empty()) {
-    throw Failure(ExitCode::kUsage, "either --label makes a key of the secret, or --out writes it to a file",
-                  "");
+    throw Failure(ExitCode::kUsage, "either --label makes a key of the secret, or --out writes it to a file", "");
   }
   TokenAccess access(invocation);
   const Session& session = access.session(Session::Access::kReadWrite);
   require_mechanism(session, CKM_ECDH1_DERIVE, CKF_DERIVE, "agree on a key");
   const auto key = find_one(session, KeySelector::parse(options.key), {CKO_PRIVATE_KEY});
-  const auto own =
-      session.read(key, std::array{CKA_KEY_TYPE}).number(CKA_KEY_TYPE).value_or(CKK_VENDOR_DEFINED);
+  const auto own = session.read(key, std::array{CKA_KEY_TYPE}).number(CKA_KEY_TYPE).value_or(CKK_VENDOR_DEFINED);
   std::string point = peer_point(invocation, options.peer, own);
   if (kept && !options.allow_duplicate) refuse_duplicate(session, options.label);
   if (invocation.dry_run) return ExitCode::kOk;
@@ -146,8 +141,7 @@ ExitCode derive_key(const Invocation& invocation, const DeriveOptions& options) 
     wipe(value.data(), value.size());
     return ExitCode::kOk;
   }
-  present(invocation,
-          {.name = "derive", .data = key_row(derived, session.read(derived, key_row_attributes()))});
+  present(invocation, {.name = "derive", .data = key_row(derived, session.read(derived, key_row_attributes()))});
   return ExitCode::kOk;
 }
 

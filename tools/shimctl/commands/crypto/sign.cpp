@@ -21,8 +21,7 @@ constexpr std::size_t kLargestSignature = 8 << 10;
 SignatureScheme scheme_of(const SignOptions& options) {
   SignatureScheme scheme;
   if (options.hash != "none") scheme.hash = &parse_hash(options.hash);
-  scheme.padding =
-      options.padding == "pss" ? SignatureScheme::Padding::kPss : SignatureScheme::Padding::kPkcs1;
+  scheme.padding = options.padding == "pss" ? SignatureScheme::Padding::kPss : SignatureScheme::Padding::kPkcs1;
   scheme.salt_length = options.salt_length;
   scheme.der = options.format == "der";
   scheme.hash_on_token = options.hash_on_token;
@@ -54,8 +53,7 @@ void check_type(const Session& session, CK_OBJECT_HANDLE key, What what, const s
   const auto type = session.read(key, std::array{CKA_KEY_TYPE}).number(CKA_KEY_TYPE);
   const bool block_cipher = type == CKK_AES || type == CKK_DES3;
   if (block_cipher == (what == What::kCmac)) return;
-  throw Failure(ExitCode::kUsage,
-                in_quotes(name) + (block_cipher ? " is no HMAC key" : " is no AES or DES3 key"),
+  throw Failure(ExitCode::kUsage, in_quotes(name) + (block_cipher ? " is no HMAC key" : " is no AES or DES3 key"),
                 block_cipher ? "shimctl cmac" : "shimctl hmac");
 }
 

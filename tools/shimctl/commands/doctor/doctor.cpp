@@ -34,22 +34,18 @@ std::vector<Checked> numbered(const Examination& found) {
   return checks;
 }
 
-bool is_bad(Verdict verdict) {
-  return verdict == Verdict::kWarn || verdict == Verdict::kFail;
-}
+bool is_bad(Verdict verdict) { return verdict == Verdict::kWarn || verdict == Verdict::kFail; }
 
 std::size_t count(const std::vector<Checked>& checks, Verdict verdict) {
-  return static_cast<std::size_t>(
-      std::count_if(checks.begin(), checks.end(),
-                    [verdict](const Checked& check) { return check.finding.verdict == verdict; }));
+  return static_cast<std::size_t>(std::count_if(
+      checks.begin(), checks.end(), [verdict](const Checked& check) { return check.finding.verdict == verdict; }));
 }
 
 // A warning is worth half; what readiness asks and nobody could look at is not ready.
 unsigned score_of(const std::vector<Checked>& checks) {
   const std::size_t passed = count(checks, Verdict::kPass), warned = count(checks, Verdict::kWarn);
   const auto unknown = std::count_if(checks.begin(), checks.end(), [](const Checked& check) {
-    return check.text.of == "readiness" && check.finding.verdict == Verdict::kSkip &&
-           !check.finding.irrelevant;
+    return check.text.of == "readiness" && check.finding.verdict == Verdict::kSkip && !check.finding.irrelevant;
   });
   const std::size_t all = passed + warned + count(checks, Verdict::kFail) + static_cast<std::size_t>(unknown);
   return all == 0 ? 0 : static_cast<unsigned>((2 * passed + warned) * 50 / all);
@@ -70,25 +66,20 @@ Value row_of(const Checked& check) {
 
 // For one reason, in one area: a line says it of all.
 bool is_skipped_alike(const Checked& a, const Checked& b) {
-  return a.finding.verdict == Verdict::kSkip && b.finding.verdict == Verdict::kSkip &&
-         a.text.area == b.text.area && a.finding.detail == b.finding.detail;
+  return a.finding.verdict == Verdict::kSkip && b.finding.verdict == Verdict::kSkip && a.text.area == b.text.area &&
+         a.finding.detail == b.finding.detail;
 }
 
 const char* colour_of(Verdict verdict) {
   switch (verdict) {
-    case Verdict::kPass:
-      return "\x1b[32m";
-    case Verdict::kWarn:
-      return "\x1b[33m";
-    case Verdict::kFail:
-      return "\x1b[31m";
-    default:
-      return "\x1b[2m";
+    case Verdict::kPass: return "\x1b[32m";
+    case Verdict::kWarn: return "\x1b[33m";
+    case Verdict::kFail: return "\x1b[31m";
+    default: return "\x1b[2m";
   }
 }
 
-void write_for_people(const Invocation& invocation, const std::vector<Checked>& checks,
-                      const std::string& summary) {
+void write_for_people(const Invocation& invocation, const std::vector<Checked>& checks, const std::string& summary) {
   const bool colour = wants_colour(STDOUT_FILENO);
   const std::size_t columns = terminal_columns();
   constexpr std::size_t kIndent = 11;
@@ -103,8 +94,7 @@ void write_for_people(const Invocation& invocation, const std::vector<Checked>& 
     std::string number = std::to_string(check.text.number);
     number.insert(0, number.size() < 3 ? 3 - number.size() : 0, ' ');
     std::string names = check.text.name;
-    while (i + 1 < checks.size() && is_skipped_alike(check, checks[i + 1]))
-      names += ", " + checks[++i].text.name;
+    while (i + 1 < checks.size() && is_skipped_alike(check, checks[i + 1])) names += ", " + checks[++i].text.name;
     const char* verdict = verdict_name(check.finding.verdict);
     invocation.out << number << "  " << (colour ? colour_of(check.finding.verdict) : "") << verdict
                    << (colour ? "\x1b[0m" : "") << "  ";
@@ -144,17 +134,16 @@ ExitCode run_doctor(const Invocation& invocation, const DoctorOptions& options) 
   const std::size_t failed = count(checks, Verdict::kFail), warned = count(checks, Verdict::kWarn);
   const std::string score = options.readiness ? std::to_string(score_of(checks)) : "";
   if (invocation.format == OutputFormat::kTable) {
-    const std::string summary = std::to_string(count(checks, Verdict::kPass)) + " passed, " +
-                                std::to_string(warned) + " warnings, " + std::to_string(failed) +
-                                " failed, " + std::to_string(count(checks, Verdict::kSkip)) + " skipped" +
+    const std::string summary = std::to_string(count(checks, Verdict::kPass)) + " passed, " + std::to_string(warned) +
+                                " warnings, " + std::to_string(failed) + " failed, " +
+                                std::to_string(count(checks, Verdict::kSkip)) + " skipped" +
                                 (score.empty() ? "" : ": readiness " + score + " of 100") +
                                 (failed + warned > 0 ? ". shimctl explain check NUMBER says more" : "");
     write_for_people(invocation, checks, summary);
   } else {
-    Report report{
-        .name = "doctor",
-        .rows_key = "checks",
-        .columns = {{"NUMBER", "number"}, {"RESULT", "result"}, {"CHECK", "check"}, {"DETAIL", "detail"}}};
+    Report report{.name = "doctor",
+                  .rows_key = "checks",
+                  .columns = {{"NUMBER", "number"}, {"RESULT", "result"}, {"CHECK", "check"}, {"DETAIL", "detail"}}};
     for (const Checked& check : checks) report.rows.push_back(row_of(check));
     Value counts;
     for (const Verdict verdict : {Verdict::kPass, Verdict::kWarn, Verdict::kFail, Verdict::kSkip})
@@ -168,16 +157,14 @@ ExitCode run_doctor(const Invocation& invocation, const DoctorOptions& options) 
 }
 
 void add_doctor(CLI::App& root, Invocation& invocation) {
-  const auto command = add_command(
-      root, invocation, "doctor",
-      "Check everything between an application and its keys, and say how to mend it", &run_doctor);
-  command.app->add_flag("--readiness", command.options->readiness,
-                        "What production needs on top, with a score");
+  const auto command =
+      add_command(root, invocation, "doctor",
+                  "Check everything between an application and its keys, and say how to mend it", &run_doctor);
+  command.app->add_flag("--readiness", command.options->readiness, "What production needs on top, with a score");
   command.app->add_option("--config", command.options->config, "proxyd's configuration")
       ->option_text("FILE")
       ->capture_default_str();
-  command.app
-      ->add_option("--unit", command.options->unit, "The systemd unit; where systemd looks for it otherwise")
+  command.app->add_option("--unit", command.options->unit, "The systemd unit; where systemd looks for it otherwise")
       ->option_text("FILE");
   command.app->add_option("--timeout", command.options->seconds, "How long a module may take to load")
       ->option_text("SECONDS")

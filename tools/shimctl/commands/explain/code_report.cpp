@@ -12,9 +12,7 @@ namespace p11shim {
 
 namespace {
 
-bool is_repeated(CK_RV rv) {
-  return blame_of(rv) != Blame::nobody || misses_object(rv);
-}
+bool is_repeated(CK_RV rv) { return blame_of(rv) != Blame::nobody || misses_object(rv); }
 
 std::string fault_text(const std::string& fault) {
   if (fault == "none") return "nobody: this is an answer, not a fault";
@@ -55,9 +53,7 @@ Value member_value(CK_RV rv) {
   return value.set("looked_up_again", misses_object(rv));
 }
 
-std::string shim_text(const ReturnCodeText& code) {
-  return code.shim.empty() ? "Passes it on unchanged." : code.shim;
-}
+std::string shim_text(const ReturnCodeText& code) { return code.shim.empty() ? "Passes it on unchanged." : code.shim; }
 
 std::string openssl_text(const ReturnCodeText& code) {
   const std::string reason =
@@ -108,7 +104,9 @@ Value code_value(const ExplainedCode& code, const std::string& context) {
   for (const auto& [name, causes] : text.in)
     if (context.empty() || context == name) contexts.set(name, texts(causes));
   value.set("causes_in", contexts).set("fix", texts(text.fix));
-  value.set("retry", text.retry).set("retry_text", retry_text(text)).set("breaker", blame_of(text.value) != Blame::nobody);
+  value.set("retry", text.retry)
+      .set("retry_text", retry_text(text))
+      .set("breaker", blame_of(text.value) != Blame::nobody);
   value.set("member", member_value(text.value));
   value.set("made_by_proxyd", texts(text.proxy)).set("shim", shim_text(text));
   value.set("functions", texts(text.functions)).set("section", or_null(text.section));
@@ -135,7 +133,8 @@ std::vector<std::string> live_lines(const CodeCounts& counts) {
 void write_functions(Prose& prose, const ReturnCodeText& text) {
   constexpr std::size_t kAlmostAll = 60;
   if (text.functions.size() >= kAlmostAll)
-    return prose.field("Returned by", "nearly all functions (" + std::to_string(text.functions.size()) + "); -o json lists them");
+    return prose.field("Returned by",
+                       "nearly all functions (" + std::to_string(text.functions.size()) + "); -o json lists them");
   prose.words("Returned by", text.functions);
 }
 
@@ -163,13 +162,10 @@ void write_code(Prose& prose, const ExplainedCode& code, const std::string& cont
 }
 
 Report report_of(const std::vector<ExplainedCode>& codes, const std::string& context) {
-  Report report{.name = "explain.error",
-                .rows_key = "codes",
-                .columns = {{"CODE", "name"},
-                            {"VALUE", "hex"},
-                            {"FAULT", "fault"},
-                            {"RETRY", "retry"},
-                            {"MEANING", "means"}}};
+  Report report{
+      .name = "explain.error",
+      .rows_key = "codes",
+      .columns = {{"CODE", "name"}, {"VALUE", "hex"}, {"FAULT", "fault"}, {"RETRY", "retry"}, {"MEANING", "means"}}};
   for (const ExplainedCode& code : codes) report.rows.push_back(code_value(code, context));
   return report;
 }

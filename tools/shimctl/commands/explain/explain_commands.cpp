@@ -16,10 +16,13 @@ const std::map<std::string, Live> kLives{{"auto", Live::kIfThere}, {"no", Live::
 void add_explain_error(CLI::App& parent, Invocation& invocation, const char* name) {
   const auto command =
       add_command(parent, invocation, name, "What a return code means, why it comes, what to do", &explain_error);
-  command.app->add_option("code", command.options->codes,
-                          "0xa0, 160, CKR_PIN_INCORRECT, pin_incorrect, a line of a log, or - to read one")
+  command.app
+      ->add_option("code", command.options->codes,
+                   "0xa0, 160, CKR_PIN_INCORRECT, pin_incorrect, a line of a log, or - to read one")
       ->option_text("CODE…");
-  command.app->add_option("--context", command.options->context, "Causes in one context only: " + std::string("sign, login, …"))
+  command.app
+      ->add_option("--context", command.options->context,
+                   "Causes in one context only: " + std::string("sign, login, …"))
       ->option_text("CONTEXT");
   command.app->add_option("--profile", command.options->profiles, "A vendor's codes, as TOML")
       ->option_text("FILE")

@@ -37,8 +37,7 @@ std::vector<std::string> profiles_of(const std::vector<std::string>& named) {
   const char* chosen = std::getenv("P11SHIM_EXPLAIN_DIR");
   std::vector<std::string> paths;
   std::error_code none;
-  for (const auto& entry :
-       std::filesystem::directory_iterator(chosen == nullptr ? kProfileFolder : chosen, none))
+  for (const auto& entry : std::filesystem::directory_iterator(chosen == nullptr ? kProfileFolder : chosen, none))
     if (entry.path().extension() == ".toml") paths.push_back(entry.path());
   std::sort(paths.begin(), paths.end());
   paths.insert(paths.end(), named.begin(), named.end());
@@ -51,9 +50,8 @@ std::vector<OtherWords> other_words(const std::vector<ReturnCodeText>& codes) {
   for (std::size_t i = 0; i < codes.size(); ++i)
     for (const std::string* text : {&codes[i].clients.openssl, &codes[i].clients.python})
       if (text->size() > 6) words.push_back({*text, i});
-  std::stable_sort(words.begin(), words.end(), [](const OtherWords& a, const OtherWords& b) {
-    return a.words.size() > b.words.size();
-  });
+  std::stable_sort(words.begin(), words.end(),
+                   [](const OtherWords& a, const OtherWords& b) { return a.words.size() > b.words.size(); });
   return words;
 }
 
@@ -70,8 +68,7 @@ std::string read_log() {
 }
 
 // A vendor's number that no profile knows is still worth what the standard says about all of them.
-std::optional<ExplainedCode> unknown_vendor_code(const std::string& asked,
-                                                 const std::vector<ReturnCodeText>& codes) {
+std::optional<ExplainedCode> unknown_vendor_code(const std::string& asked, const std::vector<ReturnCodeText>& codes) {
   const auto number = parse_number(asked);
   if (!number || *number < CKR_VENDOR_DEFINED || *number > 0xffffffff) return std::nullopt;
   const auto general = std::find_if(codes.begin(), codes.end(), [](const ReturnCodeText& code) {
@@ -114,9 +111,8 @@ class Resolver {
     for (std::size_t at = 0; at < log.size();) {
       const auto end = std::min(log.find('\n', at), log.size());
       for (ExplainedCode& code : in_line(log.substr(at, end - at))) {
-        const bool known = std::any_of(found.begin(), found.end(), [&](const ExplainedCode& other) {
-          return other.text.name == code.text.name;
-        });
+        const bool known = std::any_of(found.begin(), found.end(),
+                                       [&](const ExplainedCode& other) { return other.text.name == code.text.name; });
         if (!known && found.size() < kMostCodes && code.text.value != CKR_OK) found.push_back(std::move(code));
       }
       at = end + 1;

@@ -21,9 +21,7 @@ Value list_of(const std::vector<std::string>& items) {
   return list;
 }
 
-Value or_null(const std::string& text) {
-  return text.empty() ? Value() : Value(text);
-}
+Value or_null(const std::string& text) { return text.empty() ? Value() : Value(text); }
 
 // The texts that `asked` names; all if it is empty.
 template <class Text>
@@ -71,7 +69,8 @@ std::string canonical(const std::string& asked, NameKind kind, Lookup&& lookup) 
 }  // namespace
 
 ExitCode explain_mechanism(const Invocation& invocation, const ExplainNameOptions& options) {
-  const std::string asked = canonical(options.name, NameKind::ckm, [](const std::string& name) { return ckm_value(name); });
+  const std::string asked =
+      canonical(options.name, NameKind::ckm, [](const std::string& name) { return ckm_value(name); });
   const auto texts = choose(invocation, known_mechanisms(), asked, "CKM_", "mechanism");
   Report report{.name = "explain.mech",
                 .rows_key = "mechanisms",
@@ -100,7 +99,8 @@ ExitCode explain_mechanism(const Invocation& invocation, const ExplainNameOption
 }
 
 ExitCode explain_attribute(const Invocation& invocation, const ExplainNameOptions& options) {
-  const std::string asked = canonical(options.name, NameKind::cka, [](const std::string& name) { return cka_value(name); });
+  const std::string asked =
+      canonical(options.name, NameKind::cka, [](const std::string& name) { return cka_value(name); });
   const auto texts = choose(invocation, known_attributes(), asked, "CKA_", "attribute");
   Report report{.name = "explain.attr",
                 .rows_key = "attributes",
@@ -114,8 +114,9 @@ ExitCode explain_attribute(const Invocation& invocation, const ExplainNameOption
         prose.field("Type", text.kind);
         prose.field("Set by", text.set_by);
         prose.field("Default", text.by_default);
-        prose.field("Secret", text.sensitive ? "yes: neither logged nor shown, and not readable if the object is sensitive"
-                                             : "no");
+        prose.field("Secret", text.sensitive
+                                  ? "yes: neither logged nor shown, and not readable if the object is sensitive"
+                                  : "no");
         prose.field("Pitfall", text.pitfall);
       },
       [](const AttributeText& text) {
@@ -164,9 +165,10 @@ ExitCode explain_check(const Invocation& invocation, const ExplainNameOptions& o
     checks.push_back({std::move(text), number});
   }
   const auto texts = choose(invocation, std::move(checks), options.name, "", "check");
-  Report report{.name = "explain.check",
-                .rows_key = "checks",
-                .columns = {{"NUMBER", "number", Align::kRight}, {"CHECK", "name"}, {"OF", "of"}, {"LOOKS AT", "looks_at"}}};
+  Report report{
+      .name = "explain.check",
+      .rows_key = "checks",
+      .columns = {{"NUMBER", "number", Align::kRight}, {"CHECK", "name"}, {"OF", "of"}, {"LOOKS AT", "looks_at"}}};
   show(
       invocation, texts, options.name.empty(), std::move(report),
       [](Prose& prose, const Check& text) {

@@ -37,8 +37,7 @@ CodeCounts count_code(const json& statistics, const std::string& name) {
       const auto count = errors_of(function.value(), name);
       if (count == 0) continue;
       counts.total += count;
-      counts.places.push_back(
-          {member_text(text_of(member, "pool"), text_of(member, "member")), function.key(), count});
+      counts.places.push_back({member_text(text_of(member, "pool"), text_of(member, "member")), function.key(), count});
     }
   }
   for (const json& client : statistics.value("clients", json::array()))

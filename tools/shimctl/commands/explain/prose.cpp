@@ -21,17 +21,13 @@ std::string join(const std::vector<std::string>& words) {
 Prose::Prose(std::ostream& out, std::size_t width, bool emphasis)
     : out_(out), width_(width == 0 ? kWidthOfFiles : std::clamp(width, kNarrowest, kWidest)), emphasis_(emphasis) {}
 
-std::string Prose::bold(const std::string& text) const {
-  return emphasis_ ? "\x1b[1m" + text + "\x1b[0m" : text;
-}
+std::string Prose::bold(const std::string& text) const { return emphasis_ ? "\x1b[1m" + text + "\x1b[0m" : text; }
 
 void Prose::title(const std::string& text, const std::string& beside) {
   out_ << bold(terminal_text(text)) << (beside.empty() ? "" : "  " + terminal_text(beside)) << '\n';
 }
 
-void Prose::paragraph(const std::string& text) {
-  fill(text, 0, 0);
-}
+void Prose::paragraph(const std::string& text) { fill(text, 0, 0); }
 
 // `first` stands on the first line already, in the indentation or over it.
 void Prose::fill(const std::string& text, std::size_t indent, std::size_t first) {
@@ -73,8 +69,6 @@ void Prose::list(const std::string& heading, const std::vector<std::string>& ite
   }
 }
 
-void Prose::words(const std::string& heading, const std::vector<std::string>& words) {
-  field(heading, join(words));
-}
+void Prose::words(const std::string& heading, const std::vector<std::string>& words) { field(heading, join(words)); }
 
 }  // namespace p11shim

@@ -19,8 +19,7 @@ void add_new_pin(CLI::App& app, TokenAdminOptions& options) {
 }
 
 void add_token_admin(CLI::App& token, Invocation& invocation) {
-  const auto init =
-      add_command(token, invocation, "init", "Initialise a token that is not", &initialize_token);
+  const auto init = add_command(token, invocation, "init", "Initialise a token that is not", &initialize_token);
   init.app->add_option("--label", init.options->label, "The new token's")->required()->option_text("LABEL");
   init.app->footer("Example:\n  shimctl --so-pin-from prompt token init --label test");
 
@@ -44,8 +43,7 @@ void add_info_commands(CLI::App& root, Invocation& invocation) {
 
   auto& slot = add_noun(root, "slot", "Slots of a module");
   slot.alias("slots");
-  add_command(slot, invocation, "list", "List the slots and the tokens in them", &list_slots)
-      .app->alias("ls");
+  add_command(slot, invocation, "list", "List the slots and the tokens in them", &list_slots).app->alias("ls");
 
   auto& token = add_noun(root, "token", "Tokens of a module");
   token.alias("tokens");
@@ -57,12 +55,13 @@ void add_info_commands(CLI::App& root, Invocation& invocation) {
 
   auto& mechanism = add_noun(root, "mech", "Mechanisms of a token");
   mechanism.alias("mechanism");
-  const auto list =
-      add_command(mechanism, invocation, "list", "List the mechanisms of a token", &list_mechanisms);
+  const auto list = add_command(mechanism, invocation, "list", "List the mechanisms of a token", &list_mechanisms);
   list.app->alias("ls");
   list.app->add_option("filter", list.options->filter, "Part of their names");
   list.app->add_flag("--detailed", list.options->detailed, "Key sizes and flags, too");
-  list.app->add_option("--diff", list.options->other.token, "Compare with another token, or with a member of proxyd by its own module")
+  list.app
+      ->add_option("--diff", list.options->other.token,
+                   "Compare with another token, or with a member of proxyd by its own module")
       ->option_text("LABEL");
 }
 

@@ -20,8 +20,7 @@ using Mechanisms = std::map<CK_MECHANISM_TYPE, CK_MECHANISM_INFO>;
 Mechanisms mechanisms_of(TokenAccess& access) {
   Mechanisms all;
   const CK_SLOT_ID slot = access.slot();
-  for (const auto type : access.module().mechanisms(slot))
-    all[type] = access.module().mechanism_info(slot, type);
+  for (const auto type : access.module().mechanisms(slot)) all[type] = access.module().mechanism_info(slot, type);
   return all;
 }
 
@@ -36,13 +35,11 @@ bool same(const CK_MECHANISM_INFO& a, const CK_MECHANISM_INFO& b) {
 }
 
 ExitCode show_differences(const Invocation& invocation, const Mechanisms& left, const Mechanisms& right) {
-  Report report{.name = "mech.diff",
-                .rows_key = "differences",
-                .columns = {{"MECHANISM", "mechanism"},
-                            {"WHERE", "where"},
-                            {"LEFT", "left.flags"},
-                            {"RIGHT", "right.flags"}},
-                .if_empty = "no differences"};
+  Report report{
+      .name = "mech.diff",
+      .rows_key = "differences",
+      .columns = {{"MECHANISM", "mechanism"}, {"WHERE", "where"}, {"LEFT", "left.flags"}, {"RIGHT", "right.flags"}},
+      .if_empty = "no differences"};
   std::map<CK_MECHANISM_TYPE, bool> all;
   for (const auto& entry : left) all[entry.first] = true;
   for (const auto& entry : right) all[entry.first] = true;

@@ -25,9 +25,7 @@ namespace {
 constexpr std::size_t kBigData = 4 << 20;
 constexpr unsigned kMostThreads = 64;
 
-CK_BYTE* bytes(std::string& text) {
-  return reinterpret_cast<CK_BYTE*>(text.data());
-}
+CK_BYTE* bytes(std::string& text) { return reinterpret_cast<CK_BYTE*>(text.data()); }
 
 // A test says what it saw; "skipped: …" if the token lacks what it needs. It throws if something is wrong.
 using Test = std::function<std::string()>;
@@ -38,9 +36,7 @@ struct Bench {
   Progress& progress;
   bool failed = false;
 
-  bool has(CK_MECHANISM_TYPE mechanism) const {
-    return session.module().has_mechanism(session.slot(), mechanism);
-  }
+  bool has(CK_MECHANISM_TYPE mechanism) const { return session.module().has_mechanism(session.slot(), mechanism); }
 
   void run(const char* name, const Test& test) {
     Value row;
@@ -61,9 +57,7 @@ void expect(bool truth, const char* what) {
   if (!truth) throw std::runtime_error(what);
 }
 
-KeyNames session_key() {
-  return {.label = "shimctl selftest", .id = id_or_random(""), .token = false};
-}
+KeyNames session_key() { return {.label = "shimctl selftest", .id = id_or_random(""), .token = false}; }
 
 Session::Pair make_pair(const Session& session, const char* type_text) {
   const KeyType type = parse_key_type(type_text);
@@ -73,8 +67,7 @@ Session::Pair make_pair(const Session& session, const char* type_text) {
   } else {
     public_key.set(CKA_EC_PARAMS, type.ec_params);
   }
-  return session.generate_pair({type.generate, nullptr, 0}, public_key,
-                               private_key_template(session_key(), type.type));
+  return session.generate_pair({type.generate, nullptr, 0}, public_key, private_key_template(session_key(), type.type));
 }
 
 bool sign_and_verify(const Session& session, const Session::Pair& pair, const std::string& message) {
@@ -94,8 +87,7 @@ std::string test_random(const Session& session) {
   std::string first(32, '\0');
   std::string second(32, '\0');
   check("C_GenerateRandom", session.module()->C_GenerateRandom(session.handle(), bytes(first), first.size()));
-  check("C_GenerateRandom",
-        session.module()->C_GenerateRandom(session.handle(), bytes(second), second.size()));
+  check("C_GenerateRandom", session.module()->C_GenerateRandom(session.handle(), bytes(second), second.size()));
   expect(first != second, "two random numbers are equal");
   return "two numbers of 32 bytes differ";
 }
@@ -110,8 +102,7 @@ std::string test_digest(const Bench& bench, std::size_t size) {
   std::string digest(32, '\0');
   CK_ULONG length = digest.size();
   check("C_DigestInit", module->C_DigestInit(bench.session.handle(), &mechanism));
-  check("C_Digest",
-        module->C_Digest(bench.session.handle(), bytes(data), data.size(), bytes(digest), &length));
+  check("C_Digest", module->C_Digest(bench.session.handle(), bytes(data), data.size(), bytes(digest), &length));
   expect(digest == local.finish(), "the hash is wrong");
   return std::to_string(size) + " bytes hashed as OpenSSL does";
 }
@@ -119,17 +110,15 @@ std::string test_digest(const Bench& bench, std::size_t size) {
 std::string test_pair(const Bench& bench, const char* type, CK_MECHANISM_TYPE needed) {
   if (!bench.has(needed)) return "skipped: no " + display(NameKind::ckm, needed);
   const auto pair = make_pair(bench.session, type);
-  expect(sign_and_verify(bench.session, pair, "selftest"),
-         "a signature is wrong, or a wrong one is accepted");
+  expect(sign_and_verify(bench.session, pair, "selftest"), "a signature is wrong, or a wrong one is accepted");
   return std::string(type) + " signs; a changed message is refused";
 }
 
 std::string test_aes(const Bench& bench) {
   if (!bench.has(CKM_AES_KEY_GEN) || !bench.has(CKM_AES_CBC_PAD)) return "skipped: no CKM_AES_CBC_PAD";
   const Session& session = bench.session;
-  const auto key =
-      session.generate({CKM_AES_KEY_GEN, nullptr, 0},
-                       secret_key_template(session_key(), CKK_AES).set(CKA_VALUE_LEN, CK_ULONG{32}));
+  const auto key = session.generate({CKM_AES_KEY_GEN, nullptr, 0},
+                                    secret_key_template(session_key(), CKK_AES).set(CKA_VALUE_LEN, CK_ULONG{32}));
   std::string iv(16, 'i');
   std::string data(1000, 'd');
   std::string encrypted(data.size() + 16, '\0');
@@ -138,15 +127,13 @@ std::string test_aes(const Bench& bench) {
   CK_ULONG length = encrypted.size();
   const Module& module = session.module();
   check("C_EncryptInit", module->C_EncryptInit(session.handle(), &mechanism, key));
-  check("C_Encrypt",
-        module->C_Encrypt(session.handle(), bytes(data), data.size(), bytes(encrypted), &length));
+  check("C_Encrypt", module->C_Encrypt(session.handle(), bytes(data), data.size(), bytes(encrypted), &length));
   CK_ULONG decrypted_length = decrypted.size();
   check("C_DecryptInit", module->C_DecryptInit(session.handle(), &mechanism, key));
   check("C_Decrypt",
         module->C_Decrypt(session.handle(), bytes(encrypted), length, bytes(decrypted), &decrypted_length));
   decrypted.resize(decrypted_length);
-  expect(decrypted == data && encrypted.substr(0, data.size()) != data,
-         "what was encrypted does not come back");
+  expect(decrypted == data && encrypted.substr(0, data.size()) != data, "what was encrypted does not come back");
   return "1000 bytes come back";
 }
 

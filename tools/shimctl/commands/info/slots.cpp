@@ -12,9 +12,7 @@ Value count_of(CK_ULONG count) {
   return count == CK_EFFECTIVELY_INFINITE ? Value("unlimited") : Value(count);
 }
 
-Value memory(CK_ULONG bytes) {
-  return bytes == CK_UNAVAILABLE_INFORMATION ? Value() : Value(bytes);
-}
+Value memory(CK_ULONG bytes) { return bytes == CK_UNAVAILABLE_INFORMATION ? Value() : Value(bytes); }
 
 Value token_value(CK_SLOT_ID slot, const CK_TOKEN_INFO& info) {
   Value token;

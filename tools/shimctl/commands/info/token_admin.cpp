@@ -51,13 +51,11 @@ CK_SLOT_ID slot_for_init(TokenAccess& access, const Invocation& invocation) {
   for (const CK_SLOT_ID slot : access.module().slots(true)) {
     if ((access.module().token_info(slot).flags & CKF_TOKEN_INITIALIZED) != 0) continue;
     if (found) {
-      throw Failure(ExitCode::kNotFound, "several tokens are not initialised",
-                    "choose with --slot; shimctl slot list");
+      throw Failure(ExitCode::kNotFound, "several tokens are not initialised", "choose with --slot; shimctl slot list");
     }
     found = slot;
   }
-  if (!found)
-    throw Failure(ExitCode::kNotFound, "every token is initialised", "choose one to be wiped with --slot");
+  if (!found) throw Failure(ExitCode::kNotFound, "every token is initialised", "choose one to be wiped with --slot");
   return *found;
 }
 
@@ -82,8 +80,8 @@ CK_TOKEN_INFO token_by_label(const Module& module, CK_SLOT_ID& slot, const std::
   return module.token_info(slot);
 }
 
-ExitCode initialize(const Invocation& invocation, TokenAccess& access, CK_SLOT_ID slot,
-                    const std::string& label, const char* command) {
+ExitCode initialize(const Invocation& invocation, TokenAccess& access, CK_SLOT_ID slot, const std::string& label,
+                    const char* command) {
   const Secret pin = required_pin(invocation.token.so_pin_from, "--so-pin-from", "security officer's PIN");
   Report report{.name = command};
   if (!invocation.dry_run) init_token(access.module(), slot, pin, label);
@@ -109,8 +107,7 @@ ExitCode initialize_token(const Invocation& invocation, const TokenAdminOptions&
   const CK_SLOT_ID slot = slot_for_init(access, invocation);
   const auto info = access.module().token_info(slot);
   if ((info.flags & CKF_TOKEN_INITIALIZED) != 0) {
-    throw Failure(ExitCode::kNegative,
-                  "the token " + in_quotes(padded_text(info.label)) + " is initialised already",
+    throw Failure(ExitCode::kNegative, "the token " + in_quotes(padded_text(info.label)) + " is initialised already",
                   "shimctl token wipe destroys all that is on it");
   }
   return initialize(invocation, access, slot, options.label, "token.init");
@@ -151,8 +148,7 @@ ExitCode change_pin(const Invocation& invocation, const TokenAdminOptions& optio
       access.session(Session::Access::kReadWrite, options.so ? Login::kSecurityOfficer : Login::kNone);
   try {
     if (!invocation.dry_run) {
-      check("C_SetPIN",
-            access.module()->C_SetPIN(session.handle(), bytes(old), old.size(), bytes(pin), pin.size()));
+      check("C_SetPIN", access.module()->C_SetPIN(session.handle(), bytes(old), old.size(), bytes(pin), pin.size()));
     }
   } catch (const CallError& error) {
     throw failure_of(error, "cannot change the PIN");

@@ -44,8 +44,8 @@ Subject parse_subject(const std::string& text) {
     const auto equals = std::min(part.find('='), part.size());
     const std::string value = part.substr(std::min(equals + 1, part.size()));
     if (X509_NAME_add_entry_by_txt(name.get(), part.substr(0, equals).c_str(), MBSTRING_UTF8,
-                                   reinterpret_cast<const unsigned char*>(value.data()),
-                                   static_cast<int>(value.size()), -1, 0) != 1) {
+                                   reinterpret_cast<const unsigned char*>(value.data()), static_cast<int>(value.size()),
+                                   -1, 0) != 1) {
       throw Failure(ExitCode::kUsage, in_quotes(part) + " is no part of a subject",
                     "for example --subject /CN=name/O=firm");
     }
@@ -80,8 +80,7 @@ std::string taken(unsigned char* der, int length) {
 }
 
 // SEQUENCE { what is signed, the algorithm, the signature }
-std::string signed_der(const std::string& to_be_signed, const Algorithm& algorithm,
-                       const std::string& signature) {
+std::string signed_der(const std::string& to_be_signed, const Algorithm& algorithm, const std::string& signature) {
   unsigned char* der = nullptr;
   int length = i2d_X509_ALGOR(algorithm.get(), &der);
   std::string content = to_be_signed + taken(der, length);
@@ -115,8 +114,7 @@ SigningKey signing_key(TokenAccess& access, const std::string& name) {
   return {access, session, handle, std::move(public_key)};
 }
 
-std::string signature_of(const SigningKey& key, const Hash& hash, const std::string& data,
-                         const std::string& name) {
+std::string signature_of(const SigningKey& key, const Hash& hash, const std::string& data, const std::string& name) {
   try {
     Signer signer(key.session, key.handle, {.hash = &hash}, Signer::Purpose::kSign,
                   [&] { key.access.authenticate_operation(key.handle); });
@@ -140,8 +138,7 @@ void write_signed(const Invocation& invocation, const CertificateOptions& option
 void add_extension(X509* certificate, int nid, const char* value) {
   X509V3_CTX context;
   X509V3_set_ctx(&context, certificate, certificate, nullptr, nullptr, 0);
-  const Owned<X509_EXTENSION, X509_EXTENSION_free> extension(
-      X509V3_EXT_conf_nid(nullptr, &context, nid, value));
+  const Owned<X509_EXTENSION, X509_EXTENSION_free> extension(X509V3_EXT_conf_nid(nullptr, &context, nid, value));
   if (extension) X509_add_ext(certificate, extension.get(), -1);
 }
 

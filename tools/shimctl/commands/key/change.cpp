@@ -28,12 +28,9 @@ std::vector<CK_OBJECT_HANDLE> key_and_half(const Session& session, const KeySele
   const CK_OBJECT_HANDLE object = find_one(session, selector, classes);
   std::vector<CK_OBJECT_HANDLE> objects{object};
   const auto attributes = session.read(object, std::array{CKA_CLASS, CKA_ID, CKA_LABEL});
-  if (selector.object_class || selector.handle || attributes.number(CKA_CLASS) != CKO_PRIVATE_KEY)
-    return objects;
+  if (selector.object_class || selector.handle || attributes.number(CKA_CLASS) != CKO_PRIVATE_KEY) return objects;
   Template half;
-  half.set(CKA_CLASS, CKO_PUBLIC_KEY)
-      .set(CKA_ID, attributes.text(CKA_ID))
-      .set(CKA_LABEL, attributes.text(CKA_LABEL));
+  half.set(CKA_CLASS, CKO_PUBLIC_KEY).set(CKA_ID, attributes.text(CKA_ID)).set(CKA_LABEL, attributes.text(CKA_LABEL));
   const auto halves = session.find(std::move(half));
   if (halves.size() == 1) objects.push_back(halves.front());
   return objects;
@@ -41,8 +38,7 @@ std::vector<CK_OBJECT_HANDLE> key_and_half(const Session& session, const KeySele
 
 Report rows_of(const char* name, const Session& session, const std::vector<CK_OBJECT_HANDLE>& objects) {
   Report report{.name = name, .rows_key = "keys", .columns = key_columns()};
-  for (const auto object : objects)
-    report.rows.push_back(key_row(object, session.read(object, key_row_attributes())));
+  for (const auto object : objects) report.rows.push_back(key_row(object, session.read(object, key_row_attributes())));
   return report;
 }
 
@@ -76,8 +72,7 @@ ExitCode copy_key(const Invocation& invocation, const ChangeOptions& options) {
   TokenAccess access(invocation);
   const Session& session = access.session(Session::Access::kReadWrite);
   const auto selector = KeySelector::parse(options.key, options.object_class);
-  const auto object =
-      find_one(session, selector, {CKO_PRIVATE_KEY, CKO_SECRET_KEY, CKO_PUBLIC_KEY, CKO_DATA});
+  const auto object = find_one(session, selector, {CKO_PRIVATE_KEY, CKO_SECRET_KEY, CKO_PUBLIC_KEY, CKO_DATA});
   if (!options.allow_duplicate && !options.label.empty()) refuse_duplicate(session, options.label);
   if (invocation.dry_run) return present(invocation, rows_of("key.copy", session, {object})), ExitCode::kOk;
   try {
@@ -102,13 +97,12 @@ ExitCode rename_key(const Invocation& invocation, const ChangeOptions& options) 
 
 ExitCode set_attributes(const Invocation& invocation, const ChangeOptions& options) {
   const Template changes = parse_attributes(options.attributes);
-  if (changes.empty())
-    throw Failure(ExitCode::kUsage, "no attribute to set", "shimctl key set k '!sign id=0a1b'");
+  if (changes.empty()) throw Failure(ExitCode::kUsage, "no attribute to set", "shimctl key set k '!sign id=0a1b'");
   TokenAccess access(invocation);
   const Session& session = access.session(Session::Access::kReadWrite);
   const auto selector = KeySelector::parse(options.key, options.object_class);
-  const auto object = find_one(session, selector,
-                               {CKO_PRIVATE_KEY, CKO_SECRET_KEY, CKO_PUBLIC_KEY, CKO_CERTIFICATE, CKO_DATA});
+  const auto object =
+      find_one(session, selector, {CKO_PRIVATE_KEY, CKO_SECRET_KEY, CKO_PUBLIC_KEY, CKO_CERTIFICATE, CKO_DATA});
   if (!invocation.dry_run) change_all(session, {object}, changes, options.key);
   present(invocation, rows_of("key.set", session, {object}));
   return ExitCode::kOk;
@@ -120,8 +114,8 @@ ExitCode delete_key(const Invocation& invocation, const DeleteOptions& options) 
   const auto objects = key_and_half(session, KeySelector::parse(options.key, options.object_class));
   const Report report = rows_of("key.delete", session, objects);
   if (!invocation.dry_run) {
-    confirm(invocation, "destroys " + std::to_string(objects.size()) + " object(s) named " +
-                            in_quotes(options.key) + " on token " + in_quotes(access.label()));
+    confirm(invocation, "destroys " + std::to_string(objects.size()) + " object(s) named " + in_quotes(options.key) +
+                            " on token " + in_quotes(access.label()));
     try {
       for (const auto object : objects) session.destroy(object);
     } catch (const CallError& error) {
@@ -136,16 +130,13 @@ ExitCode show_kcv(const Invocation& invocation, const KcvOptions& options) {
   TokenAccess access(invocation);
   const Session& session = access.session(Session::Access::kReadOnly);
   const auto key = find_one(session, KeySelector::parse(options.key), {CKO_SECRET_KEY});
-  const auto type =
-      session.read(key, std::array{CKA_KEY_TYPE}).number(CKA_KEY_TYPE).value_or(CKK_VENDOR_DEFINED);
+  const auto type = session.read(key, std::array{CKA_KEY_TYPE}).number(CKA_KEY_TYPE).value_or(CKK_VENDOR_DEFINED);
   if (type != CKK_AES && type != CKK_DES3) {
-    throw Failure(ExitCode::kUsage,
-                  in_quotes(options.key) + " is no AES or DES3 key, so it has no check value", "");
+    throw Failure(ExitCode::kUsage, in_quotes(options.key) + " is no AES or DES3 key, so it has no check value", "");
   }
   const bool cmac = options.method == "cmac";
-  CK_MECHANISM mechanism{
-      type == CKK_AES ? (cmac ? CKM_AES_CMAC : CKM_AES_ECB) : (cmac ? CKM_DES3_CMAC : CKM_DES3_ECB), nullptr,
-      0};
+  CK_MECHANISM mechanism{type == CKK_AES ? (cmac ? CKM_AES_CMAC : CKM_AES_ECB) : (cmac ? CKM_DES3_CMAC : CKM_DES3_ECB),
+                         nullptr, 0};
   require_mechanism(session, mechanism.mechanism, cmac ? CKF_SIGN : CKF_ENCRYPT, "compute this check value");
   const Module& module = session.module();
   std::array<CK_BYTE, 16> zeros{};

@@ -27,10 +27,7 @@ ExitCode generate_key(const Invocation& invocation, const GenerateOptions& optio
   if (!options.allow_duplicate) refuse_duplicate(session, options.label);
   Report report{.name = "key.gen"};
   if (invocation.dry_run) {
-    report.data.set("label", names.label)
-        .set("id", hex(names.id))
-        .set("type", options.type)
-        .set("dry_run", true);
+    report.data.set("label", names.label).set("id", hex(names.id)).set("type", options.type).set("dry_run", true);
     present(invocation, report);
     return ExitCode::kOk;
   }

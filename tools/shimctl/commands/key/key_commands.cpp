@@ -15,20 +15,16 @@ namespace {
 constexpr char kKeyText[] = "Its label, id:HEX, handle:N or a pkcs11: URI";
 constexpr char kClassText[] = "private, public, secret, cert or data";
 
-CLI::Option* add_key(CLI::App& app, std::string& key) {
-  return app.add_option("key", key, kKeyText)->required();
-}
+CLI::Option* add_key(CLI::App& app, std::string& key) { return app.add_option("key", key, kKeyText)->required(); }
 
 void add_class(CLI::App& app, std::string& object_class) {
   app.add_option("--class", object_class, kClassText)->option_text("CLASS");
 }
 
-void add_generate(CLI::App& key, Invocation& invocation, const char* name, const char* what,
-                  const char* type) {
+void add_generate(CLI::App& key, Invocation& invocation, const char* name, const char* what, const char* type) {
   const auto [app, options] = add_command(key, invocation, name, what, &generate_key);
   options->type = type;
-  app->add_option("--type", options->type,
-                  "rsa:BITS, ec:CURVE, ed25519, x25519, aes:BITS, hmac:BITS, des3, …")
+  app->add_option("--type", options->type, "rsa:BITS, ec:CURVE, ed25519, x25519, aes:BITS, hmac:BITS, des3, …")
       ->capture_default_str()
       ->option_text("TYPE");
   app->add_option("--label", options->label, "Its name")->required()->option_text("LABEL");
@@ -40,8 +36,8 @@ void add_generate(CLI::App& key, Invocation& invocation, const char* name, const
       ->option_text("WORDS")
       ->allow_extra_args(false);
   app->add_flag("--allow-duplicate", options->allow_duplicate, "Even if the label is taken");
-  app->footer(std::string("Example:\n  shimctl --token test --pin-from prompt key ") + name + " --type " +
-              type + " --label k");
+  app->footer(std::string("Example:\n  shimctl --token test --pin-from prompt key ") + name + " --type " + type +
+              " --label k");
 }
 
 void add_queries(CLI::App& key, Invocation& invocation) {
@@ -50,33 +46,27 @@ void add_queries(CLI::App& key, Invocation& invocation) {
   add_class(*list.app, list.options->object_class);
   list.app->add_option("--type", list.options->type, "rsa, ec, edwards, aes, …")->option_text("TYPE");
 
-  const auto find =
-      add_command(key, invocation, "find", "Find objects by label, exactly or nearly", &find_keys);
+  const auto find = add_command(key, invocation, "find", "Find objects by label, exactly or nearly", &find_keys);
   find.app->add_option("label", find.options->label, kKeyText)->required();
   add_class(*find.app, find.options->object_class);
-  find.app->add_flag("--similar", find.options->similar,
-                     "Other case, beginnings, parts and mistyped labels too");
+  find.app->add_flag("--similar", find.options->similar, "Other case, beginnings, parts and mistyped labels too");
 
   const auto show = add_command(key, invocation, "show", "Show every attribute of a key", &show_key);
   add_key(*show.app, show.options->key);
   add_class(*show.app, show.options->object_class);
 
-  const auto diff =
-      add_command(key, invocation, "diff", "Compare two keys, here or on two tokens", &diff_keys);
+  const auto diff = add_command(key, invocation, "diff", "Compare two keys, here or on two tokens", &diff_keys);
   diff.app->add_option("left", diff.options->left, kKeyText)->required();
   diff.app->add_option("right", diff.options->right, "The other; the same name if it is on another token");
   add_class(*diff.app, diff.options->object_class);
-  diff.app->add_option("--other-token", diff.options->right_token.token, "Where the other is")
-      ->option_text("LABEL");
-  diff.app->add_option("--other-slot", diff.options->right_token.slot, "Where the other is")
-      ->option_text("NUMBER");
+  diff.app->add_option("--other-token", diff.options->right_token.token, "Where the other is")->option_text("LABEL");
+  diff.app->add_option("--other-slot", diff.options->right_token.slot, "Where the other is")->option_text("NUMBER");
   diff.app
       ->add_option("--other-member", diff.options->member, "The proxyd's member where the other is, by its own module")
       ->option_text("MEMBER")
       ->excludes("--other-token")
       ->excludes("--other-slot");
-  diff.app
-      ->add_option("--other-pin-from", diff.options->right_token.pin_from, "Its PIN, if it is not the same")
+  diff.app->add_option("--other-pin-from", diff.options->right_token.pin_from, "Its PIN, if it is not the same")
       ->option_text("SOURCE");
 
   const auto kcv = add_command(key, invocation, "kcv", "Show the check value of a secret key", &show_kcv);
@@ -113,8 +103,7 @@ void add_changes(CLI::App& key, Invocation& invocation) {
 
   const auto set = add_command(key, invocation, "set", "Change attributes of a key", &set_attributes);
   add_key(*set.app, set.options->key);
-  set.app->add_option("attributes", set.options->attributes, "'!sign id=0a1b end-date=2031-12-31'")
-      ->required();
+  set.app->add_option("attributes", set.options->attributes, "'!sign id=0a1b end-date=2031-12-31'")->required();
   add_class(*set.app, set.options->object_class);
 
   const auto remove = add_command(key, invocation, "delete", "Destroy a key, both halves of it", &delete_key);

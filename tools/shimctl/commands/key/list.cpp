@@ -19,8 +19,7 @@ std::vector<CK_OBJECT_CLASS> classes_of(const std::string& text) {
   return {CKO_PRIVATE_KEY, CKO_PUBLIC_KEY, CKO_SECRET_KEY};
 }
 
-std::vector<CK_OBJECT_HANDLE> objects_of(const Session& session,
-                                         const std::vector<CK_OBJECT_CLASS>& classes) {
+std::vector<CK_OBJECT_HANDLE> objects_of(const Session& session, const std::vector<CK_OBJECT_CLASS>& classes) {
   std::vector<CK_OBJECT_HANDLE> objects;
   for (const auto object_class : classes) {
     const auto found = session.find(Template().set(CKA_CLASS, object_class));
@@ -65,8 +64,8 @@ ExitCode list_keys(const Invocation& invocation, const ListOptions& options) {
   const Session& session = access.session(Session::Access::kReadOnly);
   const auto objects = objects_of(session, classes);
   Report report{.name = "key.list", .rows_key = "keys", .columns = key_columns(), .if_empty = "no keys"};
-  const Page page = options.type.empty() ? page_of(invocation, objects.size())
-                                         : Page{.begin = 0, .end = objects.size(), .next = {}};
+  const Page page =
+      options.type.empty() ? page_of(invocation, objects.size()) : Page{.begin = 0, .end = objects.size(), .next = {}};
   Progress progress(invocation, "reading keys", page.end - page.begin, "objects");
   for (std::size_t i = page.begin; i < page.end; ++i) {
     Value row = key_row(objects[i], session.read(objects[i], key_row_attributes()));
@@ -80,8 +79,7 @@ ExitCode list_keys(const Invocation& invocation, const ListOptions& options) {
                    report.rows.begin() + static_cast<std::ptrdiff_t>(of_type.end)};
     if (!of_type.next.empty()) report.data.set("next", of_type.next);
   }
-  if (!access.has_pin_source() && report.rows.empty())
-    note(invocation, "private keys need a login: --pin-from");
+  if (!access.has_pin_source() && report.rows.empty()) note(invocation, "private keys need a login: --pin-from");
   present(invocation, report);
   return ExitCode::kOk;
 }
@@ -91,8 +89,7 @@ ExitCode find_keys(const Invocation& invocation, const FindOptions& options) {
   std::vector<CK_OBJECT_CLASS> classes = classes_of(options.object_class);
   if (options.object_class.empty()) classes.insert(classes.end(), {CKO_CERTIFICATE, CKO_DATA});
   const Session& session = access.session(Session::Access::kReadOnly);
-  Report report{
-      .name = "key.find", .rows_key = "keys", .columns = key_columns(), .if_empty = "nothing found"};
+  Report report{.name = "key.find", .rows_key = "keys", .columns = key_columns(), .if_empty = "nothing found"};
   if (options.similar) report.columns.insert(report.columns.begin(), {"MATCH", "match.kind"});
   const auto selector = KeySelector::parse(options.label);
   const bool exact = !options.similar || !selector.label;
@@ -109,8 +106,7 @@ ExitCode find_keys(const Invocation& invocation, const FindOptions& options) {
     row.set("match", Value(Value::Record{{"kind", how->kind}, {"distance", how->distance}}));
     found.emplace_back(how->distance, std::move(row));
   }
-  std::stable_sort(found.begin(), found.end(),
-                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   const Page page = page_of(invocation, found.size());
   for (std::size_t i = page.begin; i < page.end; ++i) report.rows.push_back(std::move(found[i].second));
   if (!page.next.empty()) report.data.set("next", page.next);

@@ -76,8 +76,8 @@ ExitCode migrate_key(const Invocation& invocation, const ChangeOptions& options)
   const bool same_module = target.token.module == source.token.module;
   TokenAccess to = same_module ? TokenAccess(target, target.token, from.module()) : TokenAccess(target);
   const Session& to_session = to.session(Session::Access::kReadWrite, Login::kUser);
-  const auto key = find_one(from_session, KeySelector::parse(options.key, options.object_class),
-                            {CKO_PRIVATE_KEY, CKO_SECRET_KEY});
+  const auto key =
+      find_one(from_session, KeySelector::parse(options.key, options.object_class), {CKO_PRIVATE_KEY, CKO_SECRET_KEY});
   const auto label =
       options.label.empty() ? from_session.read(key, std::array{CKA_LABEL}).text(CKA_LABEL) : options.label;
   if (!options.allow_duplicate) refuse_duplicate(to_session, label);
@@ -93,10 +93,9 @@ ExitCode migrate_key(const Invocation& invocation, const ChangeOptions& options)
     for (const auto half : halves_of(from_session, key)) {
       json entry = object_entry(from_session, here, half);
       if (entry.contains("why")) {
-        throw Failure(ExitCode::kPkcs11,
-                      {.what = in_quotes(options.key) + " cannot be copied to another token",
-                       .why = entry["why"].get<std::string>(),
-                       .fix = "only a key made with extractable can leave its token"});
+        throw Failure(ExitCode::kPkcs11, {.what = in_quotes(options.key) + " cannot be copied to another token",
+                                          .why = entry["why"].get<std::string>(),
+                                          .fix = "only a key made with extractable can leave its token"});
       }
       entry["attributes"][hexadecimal(CKA_LABEL, 8)] = hex(label);
       if (!options.id.empty()) entry["attributes"][hexadecimal(CKA_ID, 8)] = hex(id_or_random(options.id));

@@ -19,8 +19,8 @@ namespace p11shim {
 
 namespace {
 
-const std::vector<CK_OBJECT_CLASS> kAllClasses{CKO_PRIVATE_KEY, CKO_SECRET_KEY, CKO_PUBLIC_KEY,
-                                               CKO_CERTIFICATE, CKO_DATA};
+const std::vector<CK_OBJECT_CLASS> kAllClasses{CKO_PRIVATE_KEY, CKO_SECRET_KEY, CKO_PUBLIC_KEY, CKO_CERTIFICATE,
+                                               CKO_DATA};
 
 struct WholeObject {
   ObjectAttributes attributes;
@@ -70,8 +70,7 @@ Value provenance(const ObjectAttributes& attributes) {
 
 Value attributes_value(const ObjectAttributes& attributes) {
   Value all = Value::Record{};
-  for (const auto& [type, bytes] : attributes.all())
-    all.set(attribute_name(type), attribute_value(type, bytes));
+  for (const auto& [type, bytes] : attributes.all()) all.set(attribute_name(type), attribute_value(type, bytes));
   return all;
 }
 
@@ -79,12 +78,9 @@ enum class Severity : std::uint8_t { kNone, kInfo, kWarning, kCritical };
 
 const char* severity_name(Severity severity) {
   switch (severity) {
-    case Severity::kCritical:
-      return "critical";
-    case Severity::kWarning:
-      return "warning";
-    default:
-      return "info";
+    case Severity::kCritical: return "critical";
+    case Severity::kWarning: return "warning";
+    default: return "info";
   }
 }
 
@@ -100,8 +96,7 @@ Severity severity_of(CK_ATTRIBUTE_TYPE type) {
     case CKA_SUBJECT:
     case CKA_LOCAL:
     case CKA_KEY_GEN_MECHANISM:
-    case CKA_APPLICATION:
-      return Severity::kInfo;
+    case CKA_APPLICATION: return Severity::kInfo;
     case CKA_CLASS:
     case CKA_KEY_TYPE:
     case CKA_MODULUS:
@@ -112,10 +107,8 @@ Severity severity_of(CK_ATTRIBUTE_TYPE type) {
     case CKA_PUBLIC_KEY_INFO:
     case CKA_VALUE:
     case CKA_VALUE_LEN:
-    case CKA_CHECK_VALUE:
-      return Severity::kCritical;
-    default:
-      return Severity::kWarning;
+    case CKA_CHECK_VALUE: return Severity::kCritical;
+    default: return Severity::kWarning;
   }
 }
 
@@ -178,19 +171,15 @@ ExitCode diff_keys(const Invocation& invocation, const DiffOptions& options) {
     other.emplace(invocation, std::move(choice), access.module());
   }
   const Session& right_session = other ? other->session(Session::Access::kReadOnly) : left_session;
-  const auto left =
-      find_one(left_session, KeySelector::parse(options.left, options.object_class), kAllClasses);
+  const auto left = find_one(left_session, KeySelector::parse(options.left, options.object_class), kAllClasses);
   const std::string right_key = options.right.empty() ? options.left : options.right;
-  const auto right =
-      find_one(right_session, KeySelector::parse(right_key, options.object_class), kAllClasses);
+  const auto right = find_one(right_session, KeySelector::parse(right_key, options.object_class), kAllClasses);
   Report report{
       .name = "key.diff",
       .rows_key = "differences",
-      .columns = {
-          {"SEVERITY", "severity"}, {"ATTRIBUTE", "attribute"}, {"LEFT", "left"}, {"RIGHT", "right"}}};
+      .columns = {{"SEVERITY", "severity"}, {"ATTRIBUTE", "attribute"}, {"LEFT", "left"}, {"RIGHT", "right"}}};
   Severity worst = Severity::kNone;
-  compare(report, worst, read_whole(left_session, left).attributes,
-          read_whole(right_session, right).attributes);
+  compare(report, worst, read_whole(left_session, left).attributes, read_whole(right_session, right).attributes);
   const auto left_print = fingerprint(left_session, left);
   const auto right_print = fingerprint(right_session, right);
   const bool known = !left_print.empty() && !right_print.empty();

@@ -22,16 +22,14 @@ constexpr std::size_t kLargestKeyFile = 256 << 10;
 
 std::vector<Template> secret_in(const std::string& file, const std::string& type_text) {
   const KeyType type = parse_key_type(type_text);
-  if (type.pair)
-    throw Failure(ExitCode::kUsage, "--type is for secret keys; a file of a pair says its type", "");
+  if (type.pair) throw Failure(ExitCode::kUsage, "--type is for secret keys; a file of a pair says its type", "");
   const bool sized = type_text.find(':') != std::string::npos;
-  if (file.empty() || (sized && file.size() != type.bits / 8) ||
-      (type.type == CKK_DES3 && file.size() != 24) ||
+  if (file.empty() || (sized && file.size() != type.bits / 8) || (type.type == CKK_DES3 && file.size() != 24) ||
       (type.type == CKK_AES && file.size() != 16 && file.size() != 24 && file.size() != 32)) {
-    throw Failure(ExitCode::kUsage,
-                  "the file has " + std::to_string(file.size()) + " bytes, which is no " +
-                      in_quotes(type_text) + " key",
-                  "it holds the bytes of the key and nothing else");
+    throw Failure(
+        ExitCode::kUsage,
+        "the file has " + std::to_string(file.size()) + " bytes, which is no " + in_quotes(type_text) + " key",
+        "it holds the bytes of the key and nothing else");
   }
   return {Template().set(CKA_CLASS, CKO_SECRET_KEY).set(CKA_KEY_TYPE, type.type).set(CKA_VALUE, file)};
 }
@@ -47,14 +45,10 @@ CK_ULONG number_in(const Template& object, CK_ATTRIBUTE_TYPE type) {
 Template with_defaults(const Template& object, const KeyNames& names) {
   const CK_KEY_TYPE type = number_in(object, CKA_KEY_TYPE);
   switch (number_in(object, CKA_CLASS)) {
-    case CKO_PRIVATE_KEY:
-      return private_key_template(names, type).set_all(object);
-    case CKO_PUBLIC_KEY:
-      return public_key_template(names, type).set_all(object);
-    case CKO_SECRET_KEY:
-      return secret_key_template(names, type).set_all(object);
-    default:
-      break;
+    case CKO_PRIVATE_KEY: return private_key_template(names, type).set_all(object);
+    case CKO_PUBLIC_KEY: return public_key_template(names, type).set_all(object);
+    case CKO_SECRET_KEY: return secret_key_template(names, type).set_all(object);
+    default: break;
   }
   Template certificate = object;
   return certificate.set(CKA_TOKEN, names.token)
@@ -64,8 +58,8 @@ Template with_defaults(const Template& object, const KeyNames& names) {
 }
 
 // All of them or none. The changes are for the first, the half that is worth protecting.
-std::vector<Value> create_all(const Session& session, const std::vector<Template>& objects,
-                              const KeyNames& names, const Template& changes) {
+std::vector<Value> create_all(const Session& session, const std::vector<Template>& objects, const KeyNames& names,
+                              const Template& changes) {
   std::vector<CK_OBJECT_HANDLE> made;
   std::vector<Value> rows;
   try {

@@ -24,48 +24,35 @@ void add_names(CLI::App& app, Options& options) {
 }
 
 void add_wrapping(CLI::App& app, WrapOptions& options) {
-  app.add_option("--mechanism", options.mechanism, "aes-kwp, aes-kw, rsa-oaep or rsa-pkcs")
-      ->option_text("NAME");
+  app.add_option("--mechanism", options.mechanism, "aes-kwp, aes-kw, rsa-oaep or rsa-pkcs")->option_text("NAME");
   app.add_option("--hash", options.hash, "Of OAEP")->capture_default_str()->option_text("NAME");
 }
 
 void add_wraps(CLI::App& key, Invocation& invocation) {
-  const auto wrap =
-      add_command(key, invocation, "wrap", "Write a key, encrypted with another, to a file", &wrap_key);
+  const auto wrap = add_command(key, invocation, "wrap", "Write a key, encrypted with another, to a file", &wrap_key);
   wrap.app->add_option("key", wrap.options->key, kKeyText)->required();
-  wrap.app->add_option("--with", wrap.options->with, "The key that encrypts it")
-      ->required()
-      ->option_text("KEY");
+  wrap.app->add_option("--with", wrap.options->with, "The key that encrypts it")->required()->option_text("KEY");
   wrap.app->add_option("--out", wrap.options->out, "File; standard output otherwise")->option_text("FILE");
   add_wrapping(*wrap.app, *wrap.options);
 
   const auto unwrap = add_command(key, invocation, "unwrap", "Make a key of what wrap wrote", &unwrap_key);
   unwrap.app->add_option("file", unwrap.options->in, "What wrap wrote")->required();
-  unwrap.app->add_option("--with", unwrap.options->with, "The key that decrypts it")
-      ->required()
-      ->option_text("KEY");
+  unwrap.app->add_option("--with", unwrap.options->with, "The key that decrypts it")->required()->option_text("KEY");
   unwrap.app->add_option("--type", unwrap.options->type, "What it is: aes:256, rsa, ec:P-256, …")
       ->required()
       ->option_text("TYPE");
   add_names(*unwrap.app, *unwrap.options);
   add_wrapping(*unwrap.app, *unwrap.options);
 
-  const auto rewrap =
-      add_command(key, invocation, "rewrap", "Wrap a wrapped key with another key", &rewrap_key);
+  const auto rewrap = add_command(key, invocation, "rewrap", "Wrap a wrapped key with another key", &rewrap_key);
   rewrap.app->add_option("file", rewrap.options->in, "What wrap wrote")->required();
-  rewrap.app->add_option("--with", rewrap.options->with, "The key that decrypts it")
-      ->required()
-      ->option_text("KEY");
-  rewrap.app->add_option("--to", rewrap.options->to, "The key that encrypts it then")
-      ->required()
-      ->option_text("KEY");
+  rewrap.app->add_option("--with", rewrap.options->with, "The key that decrypts it")->required()->option_text("KEY");
+  rewrap.app->add_option("--to", rewrap.options->to, "The key that encrypts it then")->required()->option_text("KEY");
   rewrap.app->add_option("--type", rewrap.options->type, "What it is: aes:256, rsa, …")
       ->required()
       ->option_text("TYPE");
-  rewrap.app->add_option("--out", rewrap.options->out, "File; standard output otherwise")
-      ->option_text("FILE");
-  rewrap.app->add_option("--to-mechanism", rewrap.options->to_mechanism, "Of the new wrapping")
-      ->option_text("NAME");
+  rewrap.app->add_option("--out", rewrap.options->out, "File; standard output otherwise")->option_text("FILE");
+  rewrap.app->add_option("--to-mechanism", rewrap.options->to_mechanism, "Of the new wrapping")->option_text("NAME");
   add_wrapping(*rewrap.app, *rewrap.options);
 }
 
@@ -73,14 +60,11 @@ void add_certificate(CLI::App& key, Invocation& invocation, const char* name, co
                      ExitCode (*run)(const Invocation&, const CertificateOptions&), bool with_days) {
   const auto command = add_command(key, invocation, name, what, run);
   command.app->add_option("key", command.options->key, kKeyText)->required();
-  command.app->add_option("--subject", command.options->subject, "/CN=name/O=firm")
-      ->required()
-      ->option_text("NAME");
+  command.app->add_option("--subject", command.options->subject, "/CN=name/O=firm")->required()->option_text("NAME");
   command.app->add_option("--hash", command.options->hash, "Of the signature")
       ->capture_default_str()
       ->option_text("NAME");
-  command.app->add_option("--out", command.options->out, "File; standard output otherwise")
-      ->option_text("FILE");
+  command.app->add_option("--out", command.options->out, "File; standard output otherwise")->option_text("FILE");
   command.app->add_flag("--der", command.options->der, "DER instead of PEM");
   if (!with_days) return;
   command.app->add_option("--days", command.options->days, "How long it is valid")->capture_default_str();
@@ -91,16 +75,12 @@ void add_certificate(CLI::App& key, Invocation& invocation, const char* name, co
 void add_key_transfer_commands(CLI::App& key, Invocation& invocation) {
   const auto import =
       add_command(key, invocation, "import", "Make objects of a file: keys or a certificate", &import_key);
-  import.app
-      ->add_option("file", import.options->file,
-                   "PEM or DER, or the bytes of a secret key; - is standard input")
+  import.app->add_option("file", import.options->file, "PEM or DER, or the bytes of a secret key; - is standard input")
       ->required();
-  import.app->add_option("--type", import.options->type, "Of a secret key: aes:256, hmac:256, …")
-      ->option_text("TYPE");
+  import.app->add_option("--type", import.options->type, "Of a secret key: aes:256, hmac:256, …")->option_text("TYPE");
   add_names(*import.app, *import.options);
 
-  const auto out =
-      add_command(key, invocation, "export-pub", "Write the public half of a key", &export_public_key);
+  const auto out = add_command(key, invocation, "export-pub", "Write the public half of a key", &export_public_key);
   out.app->add_option("key", out.options->key, kKeyText)->required();
   out.app->add_option("--format", out.options->format, "pem or der")
       ->check(CLI::IsMember({"pem", "der"}))

@@ -17,7 +17,8 @@ namespace {
 constexpr std::chrono::seconds kPatience{60};
 
 std::string remark(const json& difference) {
-  if (difference.at("conflict").is_object()) return "CONFLICT: " + difference.at("conflict").at("text").get<std::string>();
+  if (difference.at("conflict").is_object())
+    return "CONFLICT: " + difference.at("conflict").at("text").get<std::string>();
   return difference.at("proven") == true ? "" : "nothing proves what it is";
 }
 
@@ -30,8 +31,7 @@ ExitCode diff_pool(const Invocation& invocation, const PoolOptions& options) {
     access = std::make_unique<TokenAccess>(invocation);
     access->session(Session::Access::kReadOnly);
   }
-  const json result =
-      ControlClient(invocation.control_path).ask("pool-diff", {{"pool", options.pool}}, kPatience);
+  const json result = ControlClient(invocation.control_path).ask("pool-diff", {{"pool", options.pool}}, kPatience);
   Report report{.name = "pool.diff",
                 .rows_key = "differences",
                 .columns = {{"CLASS", "class"},
@@ -56,8 +56,7 @@ ExitCode diff_pool(const Invocation& invocation, const PoolOptions& options) {
     note(invocation, "member " + left_out.at("member").get<std::string>() +
                          " is not compared: " + left_out.at("reason").get<std::string>());
   if (result.at("private_compared") == false)
-    note(invocation,
-         "private objects are not compared: no application is logged in (--pin-from logs in for it)");
+    note(invocation, "private objects are not compared: no application is logged in (--pin-from logs in for it)");
   if (!report.rows.empty()) return ExitCode::kNegative;
   return result.at("not_compared").empty() ? ExitCode::kOk : ExitCode::kPartial;
 }

@@ -10,9 +10,7 @@ namespace p11shim {
 
 namespace {
 
-void add_pool(CLI::App& app, PoolOptions& options) {
-  app.add_option("pool", options.pool, "Its name")->required();
-}
+void add_pool(CLI::App& app, PoolOptions& options) { app.add_option("pool", options.pool, "Its name")->required(); }
 
 void add_verb(CLI::App& noun, Invocation& invocation, const char* name, const char* what, const char* awaited) {
   const auto [app, options] = add_command(noun, invocation, name, what, &change_member);
@@ -25,8 +23,7 @@ void add_verb(CLI::App& noun, Invocation& invocation, const char* name, const ch
         ->option_text("SECONDS");
   if (options->action == "weight")
     app->add_option("weight", options->weight, "1 to 10000; 100 is usual")->required()->check(CLI::Range(1, 10'000));
-  if (options->action == "remove")
-    app->add_flag("--force", options->force, "Even if it alone holds some objects");
+  if (options->action == "remove") app->add_flag("--force", options->force, "Even if it alone holds some objects");
 }
 
 }  // namespace
@@ -35,16 +32,16 @@ void add_pool_commands(CLI::App& root, Invocation& invocation) {
   auto& pool = add_noun(root, "pool", "Pools of several members");
   const auto list = add_command(pool, invocation, "list", "List the pools", &list_pools);
   list.app->alias("ls");
-  const auto show =
-      add_command(pool, invocation, "show", "Show a pool's members and what became of them", &show_pool);
+  const auto show = add_command(pool, invocation, "show", "Show a pool's members and what became of them", &show_pool);
   add_pool(*show.app, *show.options);
   show.app->footer("Example:\n  shimctl pool show signing -o json | jq '.data.members[].transitions'");
-  const auto diff =
-      add_command(pool, invocation, "diff", "Name the objects that not all members have", &diff_pool);
+  const auto diff = add_command(pool, invocation, "diff", "Name the objects that not all members have", &diff_pool);
   add_pool(*diff.app, *diff.options);
-  diff.app->footer("Exits with 1 if there are some. Private objects: shimctl --token LABEL --pin-from prompt pool diff POOL");
+  diff.app->footer(
+      "Exits with 1 if there are some. Private objects: shimctl --token LABEL --pin-from prompt pool diff POOL");
 
-  const auto sync = add_command(pool, invocation, "sync", "Have the members do what they owe, and repair differences", &sync_pool);
+  const auto sync =
+      add_command(pool, invocation, "sync", "Have the members do what they owe, and repair differences", &sync_pool);
   sync.app->add_option("pool", sync.options->pool, "Its name")->required();
   sync.app->add_flag("--dry-run", sync.options->dry_run, "Only say what would be done");
   sync.app->footer("It is done as members can be reached. Exits with 9 if not all show their private objects.");

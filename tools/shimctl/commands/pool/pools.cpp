@@ -18,9 +18,7 @@ using nlohmann::json;
 
 namespace {
 
-json pools_of(const Invocation& invocation) {
-  return ControlClient(invocation.control_path).ask("pools").at("pools");
-}
+json pools_of(const Invocation& invocation) { return ControlClient(invocation.control_path).ask("pools").at("pools"); }
 
 Value summary(const json& pool) {
   std::size_t up = 0;
@@ -44,10 +42,10 @@ void write_transitions(const Invocation& invocation, const json& pool) {
   std::vector<std::pair<std::string, std::vector<std::string>>> rows;
   for (const auto& member : pool.at("members"))
     for (const auto& each : member.at("transitions"))
-      rows.push_back({each.at("at"),
-                      {moment(each.at("at")), member.at("member"),
-                       each.at("kind") == "administrative" ? "operator" : "proxyd", each.at("from"), each.at("to"),
-                       each.at("reason")}});
+      rows.push_back(
+          {each.at("at"),
+           {moment(each.at("at")), member.at("member"), each.at("kind") == "administrative" ? "operator" : "proxyd",
+            each.at("from"), each.at("to"), each.at("reason")}});
   std::stable_sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   for (auto& row : rows) table.add_row(std::move(row.second));
   if (table.empty()) return;
@@ -79,8 +77,7 @@ ExitCode show_pool(const Invocation& invocation, const PoolOptions& options) {
   const json* found = nullptr;
   for (const auto& pool : pools)
     if (pool.at("pool") == options.pool) found = &pool;
-  if (found == nullptr)
-    throw Failure(ExitCode::kNotFound, "there is no pool " + options.pool, "shimctl pool list");
+  if (found == nullptr) throw Failure(ExitCode::kNotFound, "there is no pool " + options.pool, "shimctl pool list");
   Report report{.name = "pool.show",
                 .rows_key = "members",
                 .columns = {{"MEMBER", "member"},

@@ -20,8 +20,7 @@ std::string real_module(const Invocation& invocation) {
   std::error_code error;
   const std::string& path = invocation.token.module;
   if (std::filesystem::is_regular_file(path, error)) return std::filesystem::absolute(path).string();
-  throw Failure(ExitCode::kConfiguration, "there is no module " + path,
-                "--module takes the path of a PKCS#11 library");
+  throw Failure(ExitCode::kConfiguration, "there is no module " + path, "--module takes the path of a PKCS#11 library");
 }
 
 int run_to_its_end(const ChildOptions& options, const SignalWatch& signals) {

@@ -48,12 +48,9 @@ std::string time_text(std::int64_t ns) {
 
 const char* kind_name(Recording::Kind kind) {
   switch (kind) {
-    case Recording::Kind::kSpy:
-      return "pkcs11-spy";
-    case Recording::Kind::kAudit:
-      return "audit";
-    default:
-      return "trace";
+    case Recording::Kind::kSpy: return "pkcs11-spy";
+    case Recording::Kind::kAudit: return "audit";
+    default: return "trace";
   }
 }
 
@@ -70,8 +67,8 @@ Report report_of(const Recording& recording, const Analysis& analysis) {
                             {"MAX", "took.max_ns"}}};
   Value errors = Value::List{}, slowest = Value::List{}, mechanisms = Value::List{};
   for (const ErrorSummary& each : analysis.errors)
-    errors.push_back(Value(Value::Record{
-        {"function", each.function}, {"rv", display(NameKind::ckr, each.rv)}, {"count", each.count}}));
+    errors.push_back(Value(
+        Value::Record{{"function", each.function}, {"rv", display(NameKind::ckr, each.rv)}, {"count", each.count}}));
   for (const RecordedCall* call : analysis.slowest) {
     Value entry;
     entry.set("function", call->function).set("took_ns", call->took_ns).set("began_ns", call->began_ns);
@@ -80,12 +77,10 @@ Report report_of(const Recording& recording, const Analysis& analysis) {
     slowest.push_back(std::move(entry));
   }
   for (const auto& [mechanism, count] : analysis.mechanisms)
-    mechanisms.push_back(
-        Value(Value::Record{{"mechanism", display(NameKind::ckm, mechanism)}, {"count", count}}));
+    mechanisms.push_back(Value(Value::Record{{"mechanism", display(NameKind::ckm, mechanism)}, {"count", count}}));
   report.data.set("source", kind_name(recording.kind))
       .set("module", recording.module.empty() ? Value() : Value(recording.module));
-  report.data.set("durations", recording.measured() ? "measured" : "at most")
-      .set("skipped_lines", recording.skipped);
+  report.data.set("durations", recording.measured() ? "measured" : "at most").set("skipped_lines", recording.skipped);
   report.data.set("calls", analysis.calls).set("failed", analysis.failed).set("seconds", analysis.seconds);
   report.data.set("threads", recording.threads.size()).set("took", durations_value(analysis.took));
   report.data.set("errors", std::move(errors))
@@ -100,8 +95,8 @@ Report report_of(const Recording& recording, const Analysis& analysis) {
 }
 
 void write_for_people(std::ostream& out, const Recording& recording, const Analysis& analysis) {
-  out << analysis.calls << " calls in " << time_text(static_cast<std::int64_t>(analysis.seconds * 1e9))
-      << ", " << analysis.failed << " failed, " << recording.threads.size() << " threads"
+  out << analysis.calls << " calls in " << time_text(static_cast<std::int64_t>(analysis.seconds * 1e9)) << ", "
+      << analysis.failed << " failed, " << recording.threads.size() << " threads"
       << (recording.measured() ? "" : "; durations are at most: until the next call begins") << "\n\n";
   const auto right = Align::kRight;
   Table functions({{"FUNCTION"},
@@ -126,10 +121,10 @@ void write_for_people(std::ostream& out, const Recording& recording, const Analy
   }
   Table slowest({{"SLOWEST"}, {"TOOK", right}, {"AFTER", right}, {"RETURN CODE"}, {"MECHANISM"}, {"THREAD"}});
   for (const RecordedCall* call : analysis.slowest)
-    slowest.add_row(
-        {call->function, time_text(call->took_ns),
-         time_text(call->began_ns - recording.calls.front().began_ns), display(NameKind::ckr, call->rv),
-         call->mechanism ? display(NameKind::ckm, *call->mechanism) : "-", recording.threads[call->thread]});
+    slowest.add_row({call->function, time_text(call->took_ns),
+                     time_text(call->began_ns - recording.calls.front().began_ns), display(NameKind::ckr, call->rv),
+                     call->mechanism ? display(NameKind::ckm, *call->mechanism) : "-",
+                     recording.threads[call->thread]});
   if (slowest.empty()) return;
   out << '\n';
   slowest.write(out);
@@ -141,8 +136,7 @@ ExitCode analyze_file(const Invocation& invocation, const AnalyzeOptions& option
   if (!standard) {
     file.open(options.file);
     if (!file)
-      throw Failure(ExitCode::kNotFound,
-                    "cannot read " + in_quotes(options.file) + ": " + std::strerror(errno), "");
+      throw Failure(ExitCode::kNotFound, "cannot read " + in_quotes(options.file) + ": " + std::strerror(errno), "");
   }
   const Recording recording = read_recording(standard ? std::cin : file, options.file);
   const Analysis analysis = analyze(recording, options.top);
@@ -150,10 +144,8 @@ ExitCode analyze_file(const Invocation& invocation, const AnalyzeOptions& option
     note(invocation, "logs of pkcs11-spy hold PINs and data in the clear; delete it when it has served");
   if (!options.html.empty() && !invocation.dry_run)
     write_file(options.html, timeline_html(recording, analysis, standard ? "standard input" : options.file));
-  if (invocation.format == OutputFormat::kTable)
-    write_for_people(invocation.out, recording, analysis);
-  else
-    present(invocation, report_of(recording, analysis));
+  if (invocation.format == OutputFormat::kTable) write_for_people(invocation.out, recording, analysis);
+  else present(invocation, report_of(recording, analysis));
   return ExitCode::kOk;
 }
 
@@ -168,8 +160,7 @@ void create(const std::string& file) {
 
 ExitCode run_trace(const Invocation& invocation, const TraceOptions& options) {
   if (invocation.command_line.empty())
-    throw Failure(ExitCode::kUsage, "which command?",
-                  "shimctl trace [--module PATH] [--out FILE] -- COMMAND");
+    throw Failure(ExitCode::kUsage, "which command?", "shimctl trace [--module PATH] [--out FILE] -- COMMAND");
   if (!options.out.empty()) {
     create(options.out);
     return ExitCode{record_command(invocation, std::filesystem::absolute(options.out))};
@@ -211,15 +202,13 @@ void add_trace(CLI::App& root, Invocation& invocation) {
       "\"$P11_MODULE\" -L'\n"
       "  shimctl trace --out calls.ndjson -- ./my-application\n"
       "  shimctl trace analyze calls.ndjson --html timeline.html");
-  const auto analyzing =
-      add_command(*trace, invocation, "analyze",
-                  "Totals, percentiles, errors and the slowest calls of a recording", &analyze_file);
+  const auto analyzing = add_command(*trace, invocation, "analyze",
+                                     "Totals, percentiles, errors and the slowest calls of a recording", &analyze_file);
   analyzing.app
       ->add_option("file", analyzing.options->file,
                    "Of trace --out, of pkcs11-spy, or proxyd's audit log; - is standard input")
       ->required();
-  analyzing.app
-      ->add_option("--html", analyzing.options->html, "Write a timeline, one page that needs nothing else")
+  analyzing.app->add_option("--html", analyzing.options->html, "Write a timeline, one page that needs nothing else")
       ->option_text("FILE");
   analyzing.app->add_option("--top", analyzing.options->top, "How many of the slowest calls are shown")
       ->option_text("N")

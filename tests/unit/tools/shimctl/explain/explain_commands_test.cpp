@@ -8,6 +8,7 @@
 
 #include "fixture.h"
 #include "schema.h"
+#include "tests/places.h"
 
 namespace p11shim {
 namespace {
@@ -43,8 +44,8 @@ class ExplainTest : public ShimctlTest {
 };
 
 TEST_F(ExplainTest, AnySpellingWillDo) {
-  for (const char* spelling : {"0x150", "336", "CKR_BUFFER_TOO_SMALL", "buffer_too_small", "buffer_to_small",
-                               "C_Sign failed: rv = 0x150"}) {
+  for (const char* spelling :
+       {"0x150", "336", "CKR_BUFFER_TOO_SMALL", "buffer_too_small", "buffer_to_small", "C_Sign failed: rv = 0x150"}) {
     EXPECT_EQ(name(spelling), "CKR_BUFFER_TOO_SMALL") << spelling;
     EXPECT_EQ(code, 0);
   }
@@ -58,14 +59,15 @@ TEST_F(ExplainTest, JsonHasEverything) {
   EXPECT_EQ(found[0]["breaker"], true);
   EXPECT_EQ(found[0]["retry"], "backoff");
   EXPECT_TRUE(found[0]["live"].is_null());
-  for (const char* list : {"causes", "fix", "functions", "made_by_proxyd"}) EXPECT_FALSE(found[0][list].empty()) << list;
+  for (const char* list : {"causes", "fix", "functions", "made_by_proxyd"})
+    EXPECT_FALSE(found[0][list].empty()) << list;
   for (const char* client : {"openssl", "java", "gnutls", "python"})
     EXPECT_TRUE(found[0]["clients"][client].is_string()) << client;
 }
 
 // The same words as docs/pools.md, which proxyd's own rules write.
 TEST_F(ExplainTest, WhatAPoolMakesOfACodeIsWhatTheTableSays) {
-  std::ifstream document(std::string(P11TEST_SOURCE_DIR) + "/docs/pools.md");
+  std::ifstream document(source_dir() + "/docs/pools.md");
   std::map<std::string, std::array<std::string, 4>> rows;
   static const std::regex kRow(R"(\| `(CKR_\w+)` \| (.*?) \| (.*?) \| (.*?) \| (.*?) \|)");
   std::smatch row;

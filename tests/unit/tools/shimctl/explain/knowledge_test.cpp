@@ -14,6 +14,7 @@
 #include "calls/table.h"
 #include "pkcs11/names.h"
 #include "proxyd/balance/faults.h"
+#include "tests/places.h"
 
 namespace p11shim {
 namespace {
@@ -65,13 +66,13 @@ TEST(Knowledge, HasEveryReturnCode) {
 // The 103 codes of pkcs11t.h 3.2, of which the list of names could lack one that these texts lack as well.
 TEST(Knowledge, HasEveryReturnCodeOfTheStandard) {
   constexpr CK_RV kValues[] = {
-      0x00,  0x01,  0x02,  0x03,  0x05,  0x06,  0x07,  0x08,  0x09,  0x0a,  0x10,  0x11,  0x12,  0x13,  0x1b,  0x20,
-      0x21,  0x30,  0x31,  0x32,  0x40,  0x41,  0x42,  0x50,  0x51,  0x54,  0x60,  0x62,  0x63,  0x64,  0x65,  0x66,
-      0x67,  0x68,  0x69,  0x6a,  0x70,  0x71,  0x82,  0x90,  0x91,  0xa0,  0xa1,  0xa2,  0xa3,  0xa4,  0xb0,  0xb1,
-      0xb3,  0xb4,  0xb5,  0xb6,  0xb7,  0xb8,  0xc0,  0xc1,  0xd0,  0xd1,  0xe0,  0xe1,  0xe2,  0xf0,  0xf1,  0xf2,
-      0x100, 0x101, 0x102, 0x103, 0x104, 0x105, 0x110, 0x112, 0x113, 0x114, 0x115, 0x120, 0x121, 0x130, 0x140, 0x150,
-      0x160, 0x170, 0x180, 0x190, 0x191, 0x1a0, 0x1a1, 0x1b0, 0x1b1, 0x1b5, 0x1b6, 0x1b7, 0x1b8, 0x1b9, 0x200, 0x201,
-      0x202, 0x203, 0x204, 0x205, 0x206, 0x207, 0x208, 0x209, 0x80000000};
+      0x00,  0x01,  0x02,  0x03,  0x05,  0x06,  0x07,  0x08,  0x09,  0x0a,  0x10,  0x11,  0x12,  0x13,  0x1b,
+      0x20,  0x21,  0x30,  0x31,  0x32,  0x40,  0x41,  0x42,  0x50,  0x51,  0x54,  0x60,  0x62,  0x63,  0x64,
+      0x65,  0x66,  0x67,  0x68,  0x69,  0x6a,  0x70,  0x71,  0x82,  0x90,  0x91,  0xa0,  0xa1,  0xa2,  0xa3,
+      0xa4,  0xb0,  0xb1,  0xb3,  0xb4,  0xb5,  0xb6,  0xb7,  0xb8,  0xc0,  0xc1,  0xd0,  0xd1,  0xe0,  0xe1,
+      0xe2,  0xf0,  0xf1,  0xf2,  0x100, 0x101, 0x102, 0x103, 0x104, 0x105, 0x110, 0x112, 0x113, 0x114, 0x115,
+      0x120, 0x121, 0x130, 0x140, 0x150, 0x160, 0x170, 0x180, 0x190, 0x191, 0x1a0, 0x1a1, 0x1b0, 0x1b1, 0x1b5,
+      0x1b6, 0x1b7, 0x1b8, 0x1b9, 0x200, 0x201, 0x202, 0x203, 0x204, 0x205, 0x206, 0x207, 0x208, 0x209, 0x80000000};
   std::set<CK_RV> known;
   for (const auto& text : known_return_codes()) known.insert(text.value);
   for (const CK_RV value : kValues) EXPECT_TRUE(known.contains(value)) << std::hex << value;
@@ -103,10 +104,12 @@ TEST(Knowledge, AdviceToRetryFollowsTheRulesOfPools) {
 // Sections of chapter 5.1 in version 3.2; whatever is not in 5.1.1 to 5.1.5 is in 5.1.6.
 TEST(Knowledge, NamesTheSectionOfTheStandard) {
   const std::map<std::string, std::set<std::string>> sections = {
-      {"5.1.1", {"CKR_GENERAL_ERROR", "CKR_HOST_MEMORY", "CKR_FUNCTION_FAILED", "CKR_OPERATION_NOT_VALIDATED", "CKR_OK"}},
+      {"5.1.1",
+       {"CKR_GENERAL_ERROR", "CKR_HOST_MEMORY", "CKR_FUNCTION_FAILED", "CKR_OPERATION_NOT_VALIDATED", "CKR_OK"}},
       {"5.1.2", {"CKR_SESSION_HANDLE_INVALID", "CKR_SESSION_CLOSED"}},
       {"5.1.3",
-       {"CKR_DEVICE_MEMORY", "CKR_DEVICE_ERROR", "CKR_TOKEN_NOT_PRESENT", "CKR_DEVICE_REMOVED", "CKR_TOKEN_NOT_INITIALIZED"}},
+       {"CKR_DEVICE_MEMORY", "CKR_DEVICE_ERROR", "CKR_TOKEN_NOT_PRESENT", "CKR_DEVICE_REMOVED",
+        "CKR_TOKEN_NOT_INITIALIZED"}},
       {"5.1.4", {"CKR_CANCEL"}},
       {"5.1.5", {"CKR_MUTEX_BAD", "CKR_MUTEX_NOT_LOCKED"}},
       {"NSS", {"CKR_NSS_CERTDB_FAILED", "CKR_NSS_KEYDB_FAILED"}}};
@@ -119,7 +122,7 @@ TEST(Knowledge, NamesTheSectionOfTheStandard) {
 }
 
 TEST(Knowledge, SaysWhenProxydMakesACodeItself) {
-  const fs::path proxyd = fs::path(P11TEST_SOURCE_DIR) / "proxyd";
+  const fs::path proxyd = fs::path(source_dir()) / "proxyd";
   const auto texts = by_name(known_return_codes());
   const std::set<std::string> passed_on = {"CKR_OK"};
   std::size_t made = 0;
@@ -135,7 +138,7 @@ TEST(Knowledge, SaysWhenProxydMakesACodeItself) {
 }
 
 TEST(Knowledge, SaysWhenTheShimMakesACodeItself) {
-  const fs::path shim = fs::path(P11TEST_SOURCE_DIR) / "shim";
+  const fs::path shim = fs::path(source_dir()) / "shim";
   const auto texts = by_name(known_return_codes());
   static const std::regex kCode(R"(CKR_[A-Z_0-9]+)");
   const std::string table = contents(shim / "return_codes.h");
@@ -171,7 +174,7 @@ TEST(Knowledge, HasEveryFunctionAndItsReturnCodes) {
   const auto texts = by_name(known_functions());
   const auto codes = by_name(known_return_codes());
   static const std::regex kFunction(R"(\bC_[A-Z][A-Za-z]+)");
-  const std::string table = contents(fs::path(P11TEST_SOURCE_DIR) / "include/calls/table.h");
+  const std::string table = contents(fs::path(source_dir()) / "include/calls/table.h");
   for (std::sregex_iterator name(table.begin(), table.end(), kFunction), end; name != end; ++name)
     EXPECT_TRUE(texts.contains(name->str())) << name->str();
   EXPECT_GE(texts.size(), 104U);  // 92 of 3.0, 12 of 3.2

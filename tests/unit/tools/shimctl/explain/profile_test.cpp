@@ -57,8 +57,9 @@ TEST(Profile, AddsToWhatTheStandardSays) {
 TEST(Profile, SaysWhatIsWrongAndWhere) {
   EXPECT_NE(problem_of("[CKR_X]\nmeans = \"It is so.\"\nfault = \"caller\"\nretry = \"no\"\n").find("p.toml:1"),
             std::string::npos);
-  EXPECT_NE(problem_of("[CKR_X]\nvalue = 0x80000001\nmeans = \"M\"\nfault = \"calller\"\nretry = \"no\"\n").find("fault"),
-            std::string::npos);
+  EXPECT_NE(
+      problem_of("[CKR_X]\nvalue = 0x80000001\nmeans = \"M\"\nfault = \"calller\"\nretry = \"no\"\n").find("fault"),
+      std::string::npos);
   EXPECT_NE(problem_of("[CKR_DEVICE_ERROR]\ncauces = [\"a\"]\n").find("did you mean \"causes\""), std::string::npos);
   EXPECT_NE(problem_of("[QUORUM]\n").find("CKR_"), std::string::npos);
   EXPECT_NE(problem_of("[CKR_X\n").find("p.toml:1"), std::string::npos);

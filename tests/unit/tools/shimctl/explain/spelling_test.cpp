@@ -28,9 +28,9 @@ std::string in_line(std::string_view line) {
 }
 
 TEST(Spelling, AcceptsNumbersAndNames) {
-  for (const char* asked : {"0x150", "0X00000150", "336", "0x150UL", "CKR_BUFFER_TOO_SMALL", "buffer_too_small",
-                            "ckr_buffer_too_small", "Buffer-Too Small", "BufferTooSmall", "buffer_to_small",
-                            "CKR_BUFER_TOO_SMALL"})
+  for (const char* asked :
+       {"0x150", "0X00000150", "336", "0x150UL", "CKR_BUFFER_TOO_SMALL", "buffer_too_small", "ckr_buffer_too_small",
+        "Buffer-Too Small", "BufferTooSmall", "buffer_to_small", "CKR_BUFER_TOO_SMALL"})
     EXPECT_EQ(found(asked), "CKR_BUFFER_TOO_SMALL") << asked;
   EXPECT_EQ(found("ok"), "CKR_OK");
   EXPECT_EQ(found("0"), "CKR_OK");
@@ -43,12 +43,11 @@ TEST(Spelling, TellsHowItUnderstood) {
   EXPECT_EQ(find_names("pin_incorect", kNames, "CKR_").at(0).how, Spelling::kTypo);
 }
 
-TEST(Spelling, GivesAllNamesOfOneNumber) {
-  EXPECT_EQ(found("0x80000001"), "CKR_VENDOR_ONE CKR_VENDOR_TWO");
-}
+TEST(Spelling, GivesAllNamesOfOneNumber) { EXPECT_EQ(found("0x80000001"), "CKR_VENDOR_ONE CKR_VENDOR_TWO"); }
 
 TEST(Spelling, DoesNotGuessWildly) {
-  for (const char* asked : {"", "xyzzy", "0x", "0xzz", "99999999999999999999999", "-1", "0x7777"}) EXPECT_EQ(found(asked), "") << asked;
+  for (const char* asked : {"", "xyzzy", "0x", "0xzz", "99999999999999999999999", "-1", "0x7777"})
+    EXPECT_EQ(found(asked), "") << asked;
 }
 
 TEST(Spelling, FindsCodesInLogs) {

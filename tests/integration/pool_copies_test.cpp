@@ -1,0 +1,189 @@
+// Copies on all members, of objects and of PINs.
+#include "pool_writes.h"
+
+namespace p11shim {
+namespace {
+
+TEST_F(PoolWrites, PublicObjectsAreMadeOnAllMembers) {
+  PoolMembers members(3);
+  PrivateProxyd proxyd(members.config(kQuick + std::string("replication = \"public\"\n")));
+  proxyd.start();
+  {
+    TestApplication application(proxyd);
+    CK_SESSION_HANDLE session = 0;
+    ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
+    application.create_data(session, true, "with all", "value");
+    EXPECT_TRUE(nobody_owes(proxyd));
+    take_away(proxyd, members, 1);
+    const auto object = application.create_data(session, true, "without one", "value 2");
+    EXPECT_EQ(application.find(session, CKO_DATA).size(), 2u);
+    const auto passing = application.create_data(session, true, "passing", "value 3");
+    EXPECT_EQ(application->C_DestroyObject(session, passing), CKR_OK);
+    // The same once more: another object, which does not go the way of the first.
+    application.create_data(session, true, "passing", "value 3");
+    members.rules(1).set("");
+    EXPECT_TRUE(eventually([&] { return nobody_owes(proxyd); })) << sync(proxyd).dump();
+    EXPECT_EQ(application.find(session, CKO_DATA, "without one"), std::vector{object});
+    EXPECT_EQ(application.find(session, CKO_DATA).size(), 3u);
+    // Secret keys stay where they are made.
+    CK_OBJECT_HANDLE key = 0;
+    EXPECT_EQ(generate(application, session, "own", key), CKR_OK);
+    EXPECT_EQ(application.encrypt(session, key), CKR_OK);
+  }
+  proxyd.stop();
+  const std::multiset<std::string> expected{"with all", "without one", "passing"};
+  for (const std::size_t member : {0, 1, 2}) EXPECT_EQ(labels_on(members, member, CKO_DATA), expected) << member;
+}
+
+TEST_F(PoolWrites, KeysAreCopiedUnderTheWrappingKey) {
+  PoolMembers members(2);
+  add_wrapping_key(members, 2);
+  PrivateProxyd proxyd(members.config(
+      kQuick +
+      std::string("replication = \"wrap\"\nwrapping_key = \"wrap\"\nmin_copies = 2\nstrategy = \"round-robin\"\n")));
+  proxyd.start();
+  TestApplication application(proxyd);
+  CK_SESSION_HANDLE session = 0;
+  ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
+  CK_OBJECT_HANDLE key = 0;
+  ASSERT_EQ(generate(application, session, "copied", key), CKR_OK) << proxyd.log();
+  EXPECT_EQ(application.find(session, CKO_SECRET_KEY, "copied"), std::vector{key});
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(application.encrypt(session, key), CKR_OK);
+  // A key pair too, which signs on both members.
+  CK_MECHANISM mechanism{CKM_EC_KEY_PAIR_GEN, nullptr, 0};
+  CK_BYTE curve[] = {0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07}, id[] = {9};
+  char label[] = "pair";
+  CK_ATTRIBUTE public_template[] = {{CKA_EC_PARAMS, curve, sizeof curve},
+                                    flag(CKA_TOKEN, kYes),
+                                    flag(CKA_PRIVATE, kNo),
+                                    flag(CKA_VERIFY, kYes),
+                                    {CKA_ID, id, 1},
+                                    {CKA_LABEL, label, 4}};
+  CK_ATTRIBUTE private_template[] = {flag(CKA_TOKEN, kYes),       flag(CKA_PRIVATE, kYes), flag(CKA_SIGN, kYes),
+                                     flag(CKA_EXTRACTABLE, kYes), {CKA_ID, id, 1},         {CKA_LABEL, label, 4}};
+  CK_OBJECT_HANDLE public_key = 0, private_key = 0;
+  ASSERT_EQ(application->C_GenerateKeyPair(session, &mechanism, public_template, std::size(public_template),
+                                           private_template, std::size(private_template), &public_key, &private_key),
+            CKR_OK)
+      << proxyd.log();
+  CK_MECHANISM ecdsa{CKM_ECDSA, nullptr, 0};
+  CK_BYTE digest[32] = {1}, signature[64];
+  for (int i = 0; i < 4; ++i) {
+    CK_ULONG size = sizeof signature;
+    ASSERT_EQ(application->C_SignInit(session, &ecdsa, private_key), CKR_OK);
+    ASSERT_EQ(application->C_Sign(session, digest, sizeof digest, signature, &size), CKR_OK);
+    ASSERT_EQ(application->C_VerifyInit(session, &ecdsa, public_key), CKR_OK);
+    EXPECT_EQ(application->C_Verify(session, digest, sizeof digest, signature, size), CKR_OK);
+  }
+  // With fewer members than asked for nothing is made; nor of a key that may not leave its member.
+  CK_OBJECT_HANDLE none = 0;
+  EXPECT_EQ(generate(application, session, "not extractable", none, CK_FALSE), CKR_DEVICE_ERROR);
+  take_away(proxyd, members, 1);
+  EXPECT_EQ(generate(application, session, "undone", none), CKR_DEVICE_ERROR);
+  members.rules(1).set("");
+  EXPECT_TRUE(eventually([&] { return all_serve(proxyd) && nobody_owes(proxyd); })) << sync(proxyd).dump();
+  EXPECT_EQ(application.find(session, CKO_SECRET_KEY, "copied"), std::vector{key});
+  proxyd.stop();
+  for (const std::size_t member : {0, 1}) {
+    EXPECT_EQ(labels_on(members, member, CKO_SECRET_KEY), (std::multiset<std::string>{"aes", "copied", "wrap"}))
+        << member;
+    EXPECT_EQ(labels_on(members, member, CKO_PRIVATE_KEY), (std::multiset<std::string>{"ec", "pair"})) << member;
+  }
+}
+
+TEST_F(PoolWrites, WithoutACommonWrappingKeyNothingIsCopiedAndTheLogSaysWhy) {
+  PoolMembers members(2);
+  add_wrapping_key(members, 2, 77);
+  PrivateProxyd proxyd(members.config(kQuick + std::string("replication = \"wrap\"\nwrapping_key = \"wrap\"\n")));
+  proxyd.start();
+  TestApplication application(proxyd);
+  CK_SESSION_HANDLE session = 0;
+  ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
+  CK_OBJECT_HANDLE key = 0;
+  EXPECT_EQ(generate(application, session, "lonely", key), CKR_OK);
+  EXPECT_EQ(application.encrypt(session, key), CKR_OK);
+  EXPECT_NE(proxyd.log().find("their wrapping keys differ"), std::string::npos) << proxyd.log();
+}
+
+// Killed when the object is there and its copy is under way.
+TEST_F(PoolWrites, CopiesThatWereNotMadeBeforeACrashAreMadeAfterIt) {
+  PoolMembers members(2);
+  PrivateProxyd proxyd(members.config(kQuick + std::string("replication = \"public\"\nstrategy = \"failover\"\n")));
+  proxyd.start();
+  auto application = std::make_unique<TestApplication>(proxyd);
+  CK_SESSION_HANDLE session = 0;
+  ASSERT_NO_FATAL_FAILURE(enter(*application, proxyd, session));
+  const std::filesystem::path never = members.directory(0) / "never";
+  for (const std::size_t hung : {0, 1}) {
+    members.rules(hung).set("C_CreateObject hang=" + never.string());
+    const std::string label = "on " + std::to_string(hung);
+    std::thread creating([&, label] {
+      CK_OBJECT_CLASS object_class = CKO_DATA;
+      std::string text = label;
+      CK_ATTRIBUTE tmpl[] = {{CKA_CLASS, &object_class, sizeof object_class},
+                             flag(CKA_TOKEN, kYes),
+                             flag(CKA_PRIVATE, kNo),
+                             {CKA_LABEL, text.data(), text.size()},
+                             {CKA_VALUE, text.data(), text.size()}};
+      CK_OBJECT_HANDLE object = 0;
+      (*application)->C_CreateObject(session, tmpl, std::size(tmpl), &object);
+    });
+    EXPECT_TRUE(eventually([&] { return !nobody_owes(proxyd); }));
+    proxyd.signal(SIGKILL);
+    proxyd.wait();
+    members.rules(hung).set("");
+    proxyd.start();
+    creating.join();
+    EXPECT_TRUE(eventually([&] {
+      TestApplication later(proxyd);
+      return later.log_in(later.open(), compare::kUserPin) == CKR_OK &&
+             eventually([&] { return nobody_owes(proxyd); }, std::chrono::seconds(3));
+    })) << sync(proxyd).dump();
+  }
+  application.reset();
+  proxyd.stop();
+  EXPECT_EQ(labels_on(members, 0, CKO_DATA), labels_on(members, 1, CKO_DATA));
+}
+
+TEST_F(PoolWrites, PinsAreChangedOnAllMembersOrOnNone) {
+  PoolMembers members(2);
+  PrivateProxyd proxyd(members.config(kQuick + ("admin = [\"" + me() + "\"]\n")));
+  proxyd.start();
+  {
+    TestApplication application(proxyd);
+    CK_SESSION_HANDLE session = 0;
+    ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
+    EXPECT_EQ(application.set_pin(session, "wrong", "new-pin"), CKR_PIN_INCORRECT);
+    EXPECT_EQ(application.set_pin(session, compare::kUserPin, "new-pin"), CKR_OK);
+    take_away(proxyd, members, 1);
+    EXPECT_EQ(application.set_pin(session, "new-pin", "never"), CKR_DEVICE_ERROR);
+    EXPECT_NE(proxyd.log().find("PINs are changed on all members or on none"), std::string::npos);
+    members.rules(1).set("");
+  }
+  {
+    TestApplication application(proxyd);
+    const auto session = application.open();
+    EXPECT_EQ(application.log_in(session, compare::kUserPin), CKR_PIN_INCORRECT);
+    ASSERT_EQ(application.log_in(session, "new-pin"), CKR_OK);
+    EXPECT_TRUE(eventually([&] { return all_serve(proxyd); }));
+  }
+  {
+    TestApplication officer(proxyd);
+    const auto session = officer.open();
+    EXPECT_EQ(officer.log_in(session, "wrong", CKU_SO), CKR_PIN_INCORRECT);
+    ASSERT_EQ(officer.log_in(session, compare::kSoPin, CKU_SO), CKR_OK);
+    std::string pin = "by-officer";
+    EXPECT_EQ(officer->C_InitPIN(session, reinterpret_cast<CK_UTF8CHAR*>(pin.data()), pin.size()), CKR_OK);
+    EXPECT_EQ(officer->C_Logout(session), CKR_OK);
+  }
+  proxyd.stop();
+  for (const std::size_t member : {0, 1}) {
+    PrivateProxyd alone(members.config_of(member));
+    alone.start();
+    TestApplication application(alone);
+    EXPECT_EQ(application.log_in(application.open(), "by-officer"), CKR_OK) << member;
+  }
+}
+
+}  // namespace
+}  // namespace p11shim
