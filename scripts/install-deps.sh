@@ -9,7 +9,6 @@
 set -eu
 
 build_packages='
-ccache
 cmake
 g++
 libcli11-dev

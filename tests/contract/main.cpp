@@ -24,8 +24,8 @@ struct Options {
   std::string backend;
   std::string module;
   std::string pattern = "*";
-  std::string build = build_dir();
-  std::string differences = source_dir() + "/docs/differences.md";
+  std::string build = p11shim::build_dir();
+  std::string differences = p11shim::source_dir() + "/docs/differences.md";
   std::string record;
   std::vector<std::string> compared;
   bool list = false;

@@ -149,7 +149,7 @@ TEST_F(Fault, SaysThatItHasNothingToWrap) {
   module()->C_Finalize(nullptr);
   module_.reset();
   ::setenv("P11FAULT_MODULE", "/nonexistent.so", 1);
-  void* handle = ::dlopen(kFaultPath, RTLD_NOW | RTLD_LOCAL);
+  void* handle = ::dlopen(kFaultPath.c_str(), RTLD_NOW | RTLD_LOCAL);
   ASSERT_NE(handle, nullptr);
   CK_FUNCTION_LIST* list = nullptr;
   const auto get = reinterpret_cast<CK_C_GetFunctionList>(::dlsym(handle, "C_GetFunctionList"));

@@ -12,6 +12,7 @@
 #include "mock/functions.h"
 #include "mock/loaded_module.h"
 #include "pkcs11/names.h"
+#include "tests/places.h"
 
 #define CK_PKCS11_3_0 1
 
@@ -31,7 +32,6 @@ std::vector<CK_RV> every_return_value() {
   std::vector<CK_RV> values{0x80000001, 0x8fffffff, 0xffffffff};
 #define NAME(list, name) values.push_back(name);
 #include "pkcs11/ckr.def"
-#include "tests/places.h"
 #undef NAME
   return values;
 }

@@ -27,7 +27,7 @@ class ProxiedMockTest : public ::testing::Test {
   }
 
   // Rules that must hold from the start are set before. Throws if proxyd does not start.
-  void start(const char* module = kMockPath) {
+  void start(const std::string& module = kMockPath) {
     proxy_ = std::make_unique<Process>(
         std::vector<std::string>{build_dir() + "/bin/shimctl", "run", "--module", module, "--", "/bin/sh", "-c",
                                  "echo \"$P11SHIM_ENDPOINT\"; exec cat"},

@@ -20,7 +20,9 @@ class CrowdTest : public ToolboxTest {
   std::size_t logins() const { return read("logins").size(); }
   int crowded(Words words, const std::string& flags = "0") {
     words.insert(words.begin(), {"--module", kModule});
-    return bare(words, {{"CROWDED_FLAGS", flags}, {"CROWDED_LOGINS", path("logins")}});
+    return bare(words, {{"CROWDED_FLAGS", flags},
+                        {"CROWDED_LOGINS", path("logins")},
+                        {"ASAN_OPTIONS", "fast_unwind_on_malloc=1"}});  // other tests slow a sanitizer down
   }
 };
 INSTANTIATE_TEST_SUITE_P(Ways, CrowdTest, testing::Values(Way::kDirect), name_of);

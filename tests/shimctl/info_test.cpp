@@ -75,7 +75,8 @@ TEST_P(InfoTest, MechanismsAreComparedWithThoseOfAMember) {
   ASSERT_EQ(tool({"key", "gen", "--label", "k"}), 0) << err;
   ASSERT_EQ(bare({"status", "-o", "json"}), 0) << err;
   std::string member;
-  for (const json& each : json::parse(out)["data"]["members"])
+  const json status = json::parse(out);
+  for (const json& each : status["data"]["members"])
     if (each["token"] == "test") member = each["pool"].get<std::string>() + "/" + each["member"].get<std::string>();
   EXPECT_EQ(data({"mech", "list", "--diff", member})["differences"].size(), 0u) << member;
   EXPECT_EQ(data({"key", "diff", "k", "--other-member", member})["same_public_key"], true);

@@ -31,8 +31,8 @@ constexpr auto kPatience = std::chrono::seconds(60);
 struct Options {
   std::string backend;
   std::string module;
-  std::string build = build_dir();
-  std::string differences = source_dir() + "/docs/differences.md";
+  std::string build = p11shim::build_dir();
+  std::string differences = p11shim::source_dir() + "/docs/differences.md";
   std::uint64_t seed = 1;
   std::uint64_t steps = 1000;
   std::vector<std::uint64_t> only;
