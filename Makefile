@@ -1,7 +1,7 @@
 # A thin front: `make` builds the programs into build/, `make test` is what CI runs,
 # `make demo` shows what it is about.
 
-.PHONY: all deps demo test test-all bench bench-bench bench-pools man install clean format
+.PHONY: all deps demo test test-all bench bench-bench bench-pools bench-shimctl man install clean format
 
 all:
 	scripts/build.sh release programs
@@ -25,9 +25,14 @@ bench: deps
 	build/bin/p11shim-bench
 	scripts/bench_shimctl.sh
 
-# What shimctl bench and batch promise, counted: some 20 minutes.
+# How long shimctl's information commands take: seconds.
+bench-shimctl: deps
+	scripts/build.sh release programs
+	scripts/bench_shimctl.sh
+
+# What shimctl bench and batch promise, counted: some 10 minutes.
 bench-bench: deps
-	scripts/build.sh release shimctl p11shim-tight-loop p11fault
+	scripts/build.sh release programs p11shim-tight-loop p11fault
 	scripts/prove_bench.py
 
 # Pools of several members, over simulated HSMs: two to three minutes.

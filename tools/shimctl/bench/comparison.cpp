@@ -56,7 +56,8 @@ json compare_tests(const json& a, const json& b, double alpha, double tolerance)
                               .low = std::exp(found.value - found.half_width),
                               .high = std::exp(found.value + found.half_width),
                               .p = found.p,
-                              .pairs = std::min(of_a.size(), of_b.size())};
+                              .pairs = std::min(of_a.size(), of_b.size()),
+                              .least = kLeastChangeOfRuns};
   row.update(comparison_json(comparison, alpha, tolerance));
   row["a"] = {{"rate", a["rate"]["per_second"]}, {"failed", a["failed"]}};
   row["b"] = {{"rate", b["rate"]["per_second"]}, {"failed", b["failed"]}};

@@ -194,7 +194,8 @@ Comparison compare_lanes(const LoadResult& load, const LoadPlan& plan, double al
 }
 
 std::string verdict_of(const Comparison& comparison, double alpha, double tolerance) {
-  if (comparison.p < alpha) return comparison.ratio > 1 ? "slower" : "faster";
+  if (comparison.p < alpha && std::abs(comparison.ratio - 1) >= comparison.least)
+    return comparison.ratio > 1 ? "slower" : "faster";
   const bool could_hide = comparison.pairs < 3 || comparison.high > 1 + tolerance || comparison.low < 1 - tolerance;
   return could_hide ? "noisy" : "~";
 }

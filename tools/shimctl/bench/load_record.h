@@ -17,6 +17,10 @@ void record_lane(nlohmann::json& test, const LoadResult& load, std::size_t lane,
 // Of the load as a whole: warm-up, threads, contention, cooldown.
 void record_load(nlohmann::json& test, const LoadResult& load);
 
+// Where the same code lies in memory makes such a difference; to run it at another time, this one.
+inline constexpr double kLeastChange = 0.01;
+inline constexpr double kLeastChangeOfRuns = 0.02;
+
 // Two operations of interleaved slices.
 struct Comparison {
   double ratio = 1;  // of median latencies, the second to the first
@@ -24,6 +28,7 @@ struct Comparison {
   double high = 1;
   double p = 1;
   std::size_t pairs = 0;
+  double least = kLeastChange;  // what is smaller is none, however certain
 };
 nlohmann::json comparison_json(const Comparison& comparison, double alpha, double tolerance);
 // "~" (no change), "slower", "faster", or "noisy": a change of `tolerance` could not be told from chance.

@@ -55,9 +55,9 @@ void LoadThread::prepare(int phase) {
     const CK_RV rv = operation.run();
     const auto took = nanoseconds(Clock::now() - begin);
     if (rv == CKR_OK) operation.tidy();
-    seen_ns.fetch_add(took, std::memory_order_relaxed);
-    seen_count.fetch_add(1, std::memory_order_relaxed);
-    if (rv != CKR_OK) seen_errors.fetch_add(1, std::memory_order_relaxed);
+    add(seen_ns, took);
+    add(seen_count, 1);
+    if (rv != CKR_OK) add(seen_errors, 1);
   }
 }
 
@@ -87,14 +87,11 @@ void LoadThread::measure() {
     }
     const std::size_t slice = slice_of(phase);
     const std::size_t lane = choose(slice);
-    untimed_ns_ = 0;
-    once(slice, lane, intended);
-    const auto now = Clock::now();
-    const std::uint64_t elapsed = nanoseconds(now - former);
-    const std::uint64_t busy = elapsed - std::min(elapsed, untimed_ns_);
+    const auto end = once(slice, lane, intended);
+    const std::uint64_t busy = nanoseconds(end.of_operation - former);
     records[slice][lane].busy_ns += busy;
     summary.busy_ns += busy;
-    former = now;
+    former = end.of_tidying;
     ++turns_;
     measured.store(true, std::memory_order_relaxed);
   }
@@ -118,39 +115,43 @@ bool LoadThread::wait_for_turn(Clock::time_point& intended) {
   return true;
 }
 
-void LoadThread::once(std::size_t slice, std::size_t lane, std::optional<Clock::time_point> intended) {
+// Nobody else writes it.
+void LoadThread::add(std::atomic<std::uint64_t>& counter, std::uint64_t more) {
+  counter.store(counter.load(std::memory_order_relaxed) + more, std::memory_order_relaxed);
+}
+
+LoadThread::Ends LoadThread::once(std::size_t slice, std::size_t lane, std::optional<Clock::time_point> intended) {
   Operation& operation = *operations_[lane];
   LaneRecord& record = records[slice][lane];
   const auto begin = Clock::now();
   const CK_RV rv = operation.run();
   const auto end = Clock::now();
   const std::uint64_t took = nanoseconds(end - begin);
-  seen_count.fetch_add(1, std::memory_order_relaxed);
-  seen_ns.fetch_add(took, std::memory_order_relaxed);
+  add(seen_count, 1);
+  add(seen_ns, took);
   if (rv != CKR_OK) {
     ++errors[lane][rv];
     ++record.errors;
     ++summary.errors;
-    seen_errors.fetch_add(1, std::memory_order_relaxed);
-    return;
+    add(seen_errors, 1);
+    return {end, end};
   }
   const std::uint64_t wrong_before = wrong[lane];
-  check_if_due(operation, lane);
+  if (end >= next_check_ || checked == 0) check(operation, lane);
   operation.tidy();
-  untimed_ns_ = nanoseconds(Clock::now() - end);
   if (wrong[lane] != wrong_before) {
     ++record.errors;
-    return;
+    return {end, Clock::now()};
   }
   record.service.record(took);
   if (intended) record.response.record(nanoseconds(end - *intended));
   ++summary.count;
   summary.sum_ns += took;
+  return {end, Clock::now()};
 }
 
-void LoadThread::check_if_due(Operation& operation, std::size_t lane) {
+void LoadThread::check(Operation& operation, std::size_t lane) {
   const auto begin = Clock::now();
-  if (begin < next_check_ && checked != 0) return;
   std::string reason;
   try {
     reason = operation.check();

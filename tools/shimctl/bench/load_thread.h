@@ -1,6 +1,7 @@
 // One thread of a load. All that threads share is which slice runs.
 #pragma once
 
+#include <map>
 #include <random>
 
 #include "tools/shimctl/bench/load.h"
@@ -49,8 +50,14 @@ class LoadThread {
   std::size_t slice_of(int phase) const;
   std::size_t choose(std::size_t slice);
   bool wait_for_turn(Clock::time_point& intended);
-  void once(std::size_t slice, std::size_t lane, std::optional<Clock::time_point> intended);
-  void check_if_due(Operation& operation, std::size_t lane);
+  // What lies between the two is in no figure: the check, what is given back, our own books.
+  struct Ends {
+    Clock::time_point of_operation;
+    Clock::time_point of_tidying;
+  };
+  Ends once(std::size_t slice, std::size_t lane, std::optional<Clock::time_point> intended);
+  void check(Operation& operation, std::size_t lane);
+  static void add(std::atomic<std::uint64_t>& counter, std::uint64_t more);
 
   const LoadPlan& plan_;
   const unsigned number_;
@@ -61,7 +68,6 @@ class LoadThread {
   std::uint64_t turns_ = 0;
   double next_turn_s_ = 0;  // open loop, since phase_.begin
   Clock::time_point next_check_{};
-  std::uint64_t untimed_ns_ = 0;
 };
 
 }  // namespace p11shim

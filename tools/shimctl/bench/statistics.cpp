@@ -38,10 +38,38 @@ double effective_size(std::span<const double> values) {
   return std::max(2.0, static_cast<double>(values.size()) * (1 - r) / (1 + r));
 }
 
+// A mean that a few disturbed slices do not move: the fifth at either end is left out (Yuen).
+struct Centre {
+  double value = 0;
+  double squared_error = 0;  // as if the values were independent of each other
+  double degrees = 1;
+};
+Centre centre_of(std::span<const double> values) {
+  std::vector<double> sorted(values.begin(), values.end());
+  std::sort(sorted.begin(), sorted.end());
+  const std::size_t cut = sorted.size() / 5;
+  const std::size_t kept = sorted.size() - 2 * cut;
+  if (kept == 0) return {};
+  const double value = mean_of(std::span(sorted).subspan(cut, kept));
+  // What was left out counts for the spread as the outermost of what was kept.
+  for (auto& each : sorted) each = std::clamp(each, sorted[cut], sorted[sorted.size() - 1 - cut]);
+  const double spread = deviation_of(sorted);
+  const auto n = static_cast<double>(sorted.size());
+  const auto h = static_cast<double>(kept);
+  return {.value = value,
+          .squared_error = h > 1 ? spread * spread * (n - 1) / (h * (h - 1)) : 0,
+          .degrees = std::max(1.0, h - 1)};
+}
+
 // Half of how far the halves of a run are apart: what it would be off by, had it been run at another time.
 double drift(std::span<const double> values) {
   const auto half = values.size() / 2;
-  return half == 0 ? 0 : std::abs(mean_of(values.first(half)) - mean_of(values.subspan(half))) / 2;
+  return half == 0 ? 0 : std::abs(centre_of(values.first(half)).value - centre_of(values.subspan(half)).value) / 2;
+}
+
+// How much wider the error is because neighbours resemble each other.
+double repetition(std::span<const double> values) {
+  return static_cast<double>(values.size()) / effective_size(values);
 }
 
 // The continued fraction of the incomplete beta function (Lentz).
@@ -184,19 +212,21 @@ double student_t(double p, double degrees) {
 
 Difference paired_difference(std::span<const double> values, double alpha) {
   if (values.size() < 3) return {};
-  const double n = effective_size(values);
-  return judged(mean_of(values), deviation_of(values) / std::sqrt(n), n - 1, alpha);
+  const Centre centre = centre_of(values);
+  const double again = repetition(values);
+  return judged(centre.value, std::sqrt(centre.squared_error * again), std::max(1.0, centre.degrees / again), alpha);
 }
 
 Difference separate_difference(std::span<const double> a, std::span<const double> b, double alpha) {
   if (a.size() < 3 || b.size() < 3) return {};
-  const double n_a = effective_size(a);
-  const double n_b = effective_size(b);
+  const Centre of_a = centre_of(a);
+  const Centre of_b = centre_of(b);
+  const double again_a = repetition(a);
+  const double again_b = repetition(b);
   const double drifts = drift(a) + drift(b);
-  const double error_a = deviation_of(a) * deviation_of(a) / n_a;
-  const double error_b = deviation_of(b) * deviation_of(b) / n_b;
-  const double error = std::sqrt(error_a + error_b + drifts * drifts);
-  return judged(mean_of(b) - mean_of(a), error, std::max(2.0, n_a + n_b - 2), alpha);
+  const double error = std::sqrt(of_a.squared_error * again_a + of_b.squared_error * again_b + drifts * drifts);
+  const double degrees = of_a.degrees / again_a + of_b.degrees / again_b;
+  return judged(of_b.value - of_a.value, error, std::max(2.0, degrees), alpha);
 }
 
 }  // namespace p11shim

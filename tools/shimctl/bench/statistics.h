@@ -48,9 +48,10 @@ double student_p(double t, double degrees);
 // t with P(|T| > t) = p.
 double student_t(double p, double degrees);
 
-// The two-sided probability that two samples' means differ so much by chance.
+// The two-sided probability that two samples' trimmed means differ so much by chance. (What disturbs a slice on a busy
+// machine disturbs it much: plain means would be as uncertain as the worst slice.)
 struct Difference {
-  double value = 0;       // mean of b - mean of a
+  double value = 0;       // trimmed mean of b - that of a
   double half_width = 0;  // of the interval at `alpha`
   double p = 1;
 };
