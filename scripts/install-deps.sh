@@ -36,6 +36,7 @@ softhsm2
 
 test_packages='
 apache2-bin
+chromium
 clang-14
 clang-format-14
 curl

@@ -34,6 +34,13 @@ class PoolAdmin : public ::testing::Test {
     EXPECT_EQ(schema_error(envelope), "") << out;
     return envelope.value("data", json());
   }
+  // What doctor says of members that do not hold the same.
+  json drift(const PrivateProxyd& proxyd) {
+    const json found = data(proxyd, {"doctor", "--fail-on", "never"});
+    for (const auto& check : found["checks"])
+      if (check["name"] == "pool-drift") return check;
+    return json::object();
+  }
   std::string out, err;
 };
 
@@ -50,6 +57,7 @@ TEST_F(PoolAdmin, ListsPoolsAndShowsWhatBecameOfTheirMembers) {
   EXPECT_EQ(pool["members"], (json{"hsm0", "hsm1"}));
   EXPECT_EQ(pool["members_up"], 2);
   EXPECT_EQ(pool["strategy"], "least-latency");
+  EXPECT_EQ(drift(proxyd)["result"], "PASS");
 
   members.rules(0).set("C_Sign|C_SignInit rv=CKR_DEVICE_ERROR");
   ASSERT_TRUE(eventually([&] { return !is_up(proxyd, "hsm0"); }));
@@ -100,6 +108,10 @@ TEST_F(PoolAdmin, DiffNamesWhatMembersDoNotShare) {
   ASSERT_TRUE(eventually([&] { return is_up(proxyd, "hsm0") && is_up(proxyd, "hsm1"); }));
   const json without = data(proxyd, {"pool", "diff", "pool"}, 1);
   EXPECT_EQ(without["private_compared"], false);
+  const json found = drift(proxyd);
+  EXPECT_EQ(found["result"], "FAIL");
+  EXPECT_EQ(found["detail"], "pool: 1 difference");
+  EXPECT_NE(found["fix"].dump().find("pool diff"), std::string::npos) << found;
   EXPECT_EQ(without["differences"].size(), 1u);  // the data object is public
   EXPECT_NE(err.find("--pin-from"), std::string::npos);
   const json diff = data(proxyd, {"--token", "pool", "--pin-from", "env:PIN", "pool", "diff", "pool"}, 1,

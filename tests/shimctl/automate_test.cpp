@@ -230,8 +230,9 @@ TEST_P(AutomateTest, AWipedTokenComesBackFromItsBackup) {
   ASSERT_EQ(tool({"key", "gen-secret", "--label", "s", "--attr", "extractable"}), 0) << err;
   ASSERT_EQ(tool({"key", "gen-secret", "--label", "fixed"}), 0) << err;
   const std::string what = "kcv " + data({"key", "kcv", "s"})["kcv"].dump() + fingerprint("r") + fingerprint("e");
-  const json made = answered(
-      {"backup", "create", "--custodians", "2-of-3", "--shares-to", folder.string(), "--out", path("bundle")}, 9);
+  const json made = answered({"backup", "create", "--custodians", "2-of-3", "--shares-to", folder.string(), "--out",
+                              path("bundle"), "--require-all"},
+                             9);
   EXPECT_EQ(made["objects"].back()["state"], "left out") << "a key that cannot leave is named";
   std::vector<std::string> shares;
   for (const auto& file : fs::directory_iterator(folder)) {
@@ -274,13 +275,62 @@ TEST_P(AutomateTest, AKeyIsCopiedToAnotherToken) {
   EXPECT_EQ(tool({"key", "copy", "e"}), 2);
 }
 
+TEST_P(AutomateTest, ASignedBackupIsProvenByThePublicKeyAlone) {
+  ASSERT_EQ(tool({"key", "gen-secret", "--label", "kek"}), 0) << err;
+  ASSERT_EQ(tool({"key", "gen-secret", "--label", "s", "--attr", "extractable"}), 0) << err;
+  write("other.pem", "");
+  for (const char* type : {"ec:P-256", "rsa:2048", "ed25519"}) {
+    ASSERT_EQ(tool({"key", "gen", "--type", type, "--label", type}), 0) << err;
+    ASSERT_EQ(tool({"key", "export-pub", type}), 0) << err;
+    const auto pem = write("signer.pem", out);
+    const json made = answered({"backup", "create", "--kek", "kek", "--sign-with", type, "--out", path("bundle")});
+    EXPECT_EQ(made["signer"]["label"], type);
+    EXPECT_EQ(made["signer"]["spki_sha256"].dump(), fingerprint(type));
+    EXPECT_EQ(answered({"backup", "verify", path("bundle")})["objects"][0]["state"], "good");
+    // Neither module nor token nor PIN.
+    ASSERT_EQ(bare({"backup", "verify", path("bundle"), "--public-key", pem, "-o", "json"}), 0) << err;
+    EXPECT_EQ(schema_error(json::parse(out)), "") << out;
+    EXPECT_EQ(json::parse(out)["data"]["objects"][0]["state"], "signed");
+    if (!read("other.pem").empty()) {
+      EXPECT_EQ(bare({"backup", "verify", path("bundle"), "--public-key", path("other.pem")}), 1);
+      EXPECT_NE(err.find("not signed by this key"), std::string::npos) << err;
+    }
+    write("other.pem", read("signer.pem"));
+
+    const std::string good = read("bundle");
+    const auto refused = [&](const std::string& text) {
+      const auto bad = write("bad", text);
+      EXPECT_EQ(bare({"backup", "verify", bad, "--public-key", pem}), 1) << err;
+      EXPECT_EQ(tool({"backup", "verify", bad, "--kek", "kek"}), 1) << err;
+      EXPECT_EQ(tool({"backup", "restore", bad, "--kek", "kek"}), 1) << err;
+    };
+    for (const auto at :
+         {good.find("\"class\""), good.find("cmac:") + 5, good.find("signature:") + 10, good.size() - 1}) {
+      std::string bad = good;
+      bad[at] = bad[at] == '0' ? '1' : '0';
+      refused(bad);
+    }
+    std::string capital = good;
+    const auto letter = capital.find_first_of("abcdef", capital.find("signature:") + 10);
+    capital[letter] = static_cast<char>(capital[letter] - 'a' + 'A');
+    refused(capital);
+    refused(good.substr(0, good.find("signature:")));
+  }
+  ASSERT_EQ(tool({"backup", "create", "--kek", "kek", "--out", path("plain")}), 0) << err;
+  EXPECT_EQ(tool({"backup", "verify", path("plain"), "--kek", "kek", "--public-key", path("signer.pem")}), 1);
+  EXPECT_NE(err.find("not signed"), std::string::npos) << err;
+  EXPECT_EQ(bare({"backup", "verify", path("plain"), "--public-key", path("plain")}), 2) << err;
+  error({"backup", "create", "--kek", "kek", "--sign-with", "nobody", "--out", path("x")}, 7);
+  EXPECT_FALSE(fs::exists(path("x")));
+}
+
 TEST_P(AutomateTest, ABundleWithAnyByteAlteredIsRefused) {
   ASSERT_EQ(tool({"key", "gen-secret", "--label", "kek"}), 0) << err;
   ASSERT_EQ(tool({"key", "gen-secret", "--label", "s", "--attr", "extractable"}), 0) << err;
   ASSERT_EQ(tool({"backup", "create", "--kek", "kek", "--out", path("bundle")}), 0) << err;
   ASSERT_EQ(tool({"backup", "verify", path("bundle")}), 0) << err;
   const std::string good = read("bundle");
-  // One in each part of the file; the whole file is the proof's (scripts/prove_automation.sh).
+  // One in each part of the file; the whole file is the proof's (make bench-bench).
   for (std::size_t at = 0; at < good.size(); at += good.size() / 12 + 1) {
     std::string bad = good;
     bad[at] = static_cast<char>(bad[at] ^ 1);

@@ -209,6 +209,46 @@ TEST_P(BenchTest, ReportsOfAnotherVersionAreRefused) {
   EXPECT_EQ(bare({"bench", "compare", path("none.json"), path("none.json")}), 7);
 }
 
+TEST_P(BenchTest, AConnectionIsAProcessOfItsOwn) {
+  const json run = bench({"--only", "p256-sign,sha256", "--connections", "3", "--threads", "2", "--iterations", "11"});
+  ASSERT_EQ(run["tests"].size(), 2u);
+  EXPECT_EQ(run["settings"]["connections"], 3);
+  for (const auto& test : run["tests"]) {
+    EXPECT_EQ(test["status"], "ok") << test;
+    EXPECT_EQ(test["count"], 11) << "of all together";
+    EXPECT_EQ(test["connections"], 3);
+    EXPECT_EQ(test["per_thread"].size(), 6u);
+    EXPECT_GE(test["checked"], 3) << "each verifies its results";
+  }
+  const json open = bench({"--only", "random", "--connections", "2", "--rate", "2000", "--iterations", "50"});
+  EXPECT_EQ(open["tests"][0]["response"]["count"], 50);
+  EXPECT_EQ(data({"key", "list"})["keys"].size(), 0u) << "nothing stays on the token";
+  error({"bench", "run", "--connections", "0"}, 2);
+  error({"bench", "run", "--connections", "2", "--vs", "self"}, 2);
+  error({"bench", "run", "--connections", "2", "--pin-from", "fd:0"}, 2);
+  error({"bench", "run", "--connections", "2", "--key", "nobody"}, 7);
+
+  Words words{build_dir() + "/bin/shimctl", "--token", "test", "--pin-from", "env:PIN"};
+  if (GetParam() == Way::kDirect) words.insert(words.end(), {"--module", variables()["P11_MODULE"]});
+  words.insert(words.end(), {"bench", "run", "--only", "sha256", "--connections", "3", "--duration", "50s", "--warmup",
+                             "0s", "--save", path("part.json")});
+  Process process(words, variables());
+  ASSERT_TRUE(wait_for_threads(process.pid()));
+  if (GetParam() == Way::kProxied) {
+    std::size_t most = 0;
+    for (int i = 0; i < 500 && most < 3; ++i) {
+      ASSERT_EQ(bare({"status", "-o", "json"}), 0) << err;
+      most = json::parse(out)["data"]["applications"].size();
+    }
+    EXPECT_GE(most, 3u) << "to proxyd each is an application";
+  }
+  process.signal(SIGINT);
+  EXPECT_EQ(process.wait(), 9) << process.err;
+  const json saved = json::parse(read("part.json"), nullptr, false);
+  EXPECT_EQ(schema_error(saved), "");
+  EXPECT_EQ(saved["data"]["complete"], false);
+}
+
 TEST_P(BenchTest, AnInterruptedRunSavesWhatItHas) {
   Words words{build_dir() + "/bin/shimctl", "--token", "test", "--pin-from", "env:PIN"};
   if (GetParam() == Way::kDirect) words.insert(words.end(), {"--module", variables()["P11_MODULE"]});

@@ -49,6 +49,8 @@ TEST_P(CrowdTest, AWrongPinIsGivenToTheTokenOnce) {
   EXPECT_EQ(logins(), 1u);
   EXPECT_EQ(crowded({"--pin-from", "env:PIN", "key", "diff", "key-1", "--other-token", "crowded"}), 6);
   EXPECT_EQ(logins(), 2u);
+  EXPECT_EQ(crowded({"--pin-from", "env:PIN", "bench", "run", "--only", "random", "--connections", "3"}), 6);
+  EXPECT_EQ(logins(), 3u);
 }
 
 TEST_P(CrowdTest, ALockedTokenIsNotTried) {

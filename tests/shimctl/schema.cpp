@@ -40,6 +40,15 @@ std::string check(const json& value, const json& schema, const std::string& wher
       !std::regex_search(value.get<std::string>(), std::regex(schema["pattern"].get<std::string>()))) {
     return where + " is " + value.dump() + ", which does not match " + schema["pattern"].dump();
   }
+  if (schema.contains("anyOf")) {
+    std::string error;
+    for (const auto& one : schema["anyOf"]) {
+      const auto differs = check(value, one, where);
+      if (differs.empty()) return {};
+      error += (error.empty() ? "" : ", or ") + differs;
+    }
+    return error;
+  }
   if (value.is_object()) return check_object(value, schema, where);
   if (value.is_array() && schema.contains("items")) {
     for (std::size_t i = 0; i < value.size(); ++i) {
@@ -69,7 +78,17 @@ std::string check_object(const json& value, const json& schema, const std::strin
   return {};
 }
 
+json schema_called(const std::string& name) {
+  std::ifstream text(std::filesystem::path(source_dir()) / "docs/schemas" / (name + ".json"));
+  return json::parse(text, nullptr, false);
+}
+
 }  // namespace
+
+std::string schema_error(const json& value, const std::string& name) {
+  const json schema = schema_called(name);
+  return schema.is_object() ? check(value, schema, name) : name + " is no schema";
+}
 
 std::string schema_error(const json& envelope) {
   if (!envelope.is_object() || !envelope.contains("schema")) return "no envelope";
@@ -79,11 +98,9 @@ std::string schema_error(const json& envelope) {
   name.erase(0, std::string("p11shim.").size());
   const bool row = name.ends_with(".row");
   if (row) name.erase(name.size() - 4);
-  const auto file = std::filesystem::path(source_dir()) / "docs/schemas" / (name + ".json");
-  std::ifstream text(file);
-  const json schema = json::parse(text, nullptr, false);
-  if (!schema.is_object()) return file.string() + " is no schema";
-  if (!row) return check(envelope, schema, name);
+  if (!row) return schema_error(envelope, name);
+  const json schema = schema_called(name);
+  if (!schema.is_object()) return name + " is no schema";
   for (const auto& [key, property] : schema["properties"]["data"]["properties"].items()) {
     if (property.value("type", json()) == "array") return check(envelope["data"], property["items"], name + ".row");
   }

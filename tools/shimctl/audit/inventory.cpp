@@ -52,29 +52,14 @@ constexpr std::array<CK_ATTRIBUTE_TYPE, 33> kOfKeys{CKA_CLASS,
 constexpr std::array<CK_ATTRIBUTE_TYPE, 8> kOfCertificates{CKA_CLASS,   CKA_LABEL, CKA_ID,    CKA_CERTIFICATE_TYPE,
                                                            CKA_SUBJECT, CKA_VALUE, CKA_TOKEN, CKA_TRUSTED};
 
-// What stands for an object in a snapshot besides its size and kind.
-constexpr std::array<CK_ATTRIBUTE_TYPE, 22> kCompared{CKA_SIGN,
-                                                      CKA_VERIFY,
-                                                      CKA_ENCRYPT,
-                                                      CKA_DECRYPT,
-                                                      CKA_WRAP,
-                                                      CKA_UNWRAP,
-                                                      CKA_DERIVE,
-                                                      CKA_SIGN_RECOVER,
-                                                      CKA_VERIFY_RECOVER,
-                                                      CKA_SENSITIVE,
-                                                      CKA_EXTRACTABLE,
-                                                      CKA_LOCAL,
-                                                      CKA_NEVER_EXTRACTABLE,
-                                                      CKA_ALWAYS_SENSITIVE,
-                                                      CKA_PRIVATE,
-                                                      CKA_TRUSTED,
-                                                      CKA_START_DATE,
-                                                      CKA_END_DATE,
-                                                      CKA_WRAP_WITH_TRUSTED,
-                                                      CKA_ALLOWED_MECHANISMS,
-                                                      CKA_MODIFIABLE,
-                                                      CKA_ALWAYS_AUTHENTICATE};
+// What a snapshot has elsewhere (its name, size and fingerprint), or what is the same of all.
+constexpr std::array kNotCompared{
+    CKA_CLASS,     CKA_LABEL,    CKA_ID,        CKA_KEY_TYPE, CKA_MODULUS,          CKA_PUBLIC_EXPONENT,
+    CKA_EC_PARAMS, CKA_EC_POINT, CKA_VALUE_LEN, CKA_TOKEN,    CKA_KEY_GEN_MECHANISM};
+
+bool is_compared(CK_ATTRIBUTE_TYPE type) {
+  return std::find(kNotCompared.begin(), kNotCompared.end(), type) == kNotCompared.end();
+}
 
 std::string spki(const ObjectAttributes& attributes) {
   const PublicKey key = public_key_of(attributes);
@@ -134,8 +119,8 @@ Value snapshot_of(const AuditedObject& object) {
   if (!key) print = object.attributes.text(CKA_VALUE);
   kept.set("fingerprint", print.empty() ? Value() : Value(hex(sha256_of(print))));
   Value attributes = Value::Record{};
-  for (const auto type : kCompared)
-    if (const auto bytes = object.attributes.bytes(type); key && bytes)
+  for (const auto type : kOfKeys)
+    if (const auto bytes = object.attributes.bytes(type); key && bytes && is_compared(type))
       attributes.set(attribute_name(type), attribute_value(type, *bytes));
   kept.set("attributes", std::move(attributes));
   return kept;

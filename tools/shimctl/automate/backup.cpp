@@ -28,6 +28,7 @@ namespace {
 constexpr char kSchema[] = "p11shim.backup/1";
 constexpr std::string_view kMacMark = "\ncmac:";
 constexpr std::size_t kMacDigits = 32;
+constexpr std::string_view kSignatureMark = "signature:";
 
 constexpr std::array<CK_ATTRIBUTE_TYPE, 20> kKept{
     CKA_CLASS,   CKA_KEY_TYPE, CKA_LABEL,   CKA_ID,         CKA_PRIVATE,      CKA_SENSITIVE,      CKA_EXTRACTABLE,
@@ -81,23 +82,43 @@ void add_entry(json& bundle, json entry) {
   throw Failure(ExitCode::kNegative, {.what = "the bundle is refused", .why = why, .fix = {}});
 }
 
-// The first line with its end, and the code that follows it.
+// The first line with its end, the code that follows it, and the signature of both.
 struct Parts {
   std::string body;
   std::string code;
+  std::string is_signed;
+  std::string signature;  // empty: it is not signed
 };
 Parts parts_of(const std::string& text) {
   const auto mark = text.find(kMacMark);
-  if (mark == std::string::npos || text.size() != mark + kMacMark.size() + kMacDigits + 1 || text.back() != '\n') {
+  const std::size_t end = mark + kMacMark.size() + kMacDigits + 1;
+  if (mark == std::string::npos || text.size() < end || text[end - 1] != '\n') {
     refuse_bundle("it is not what backup create writes");
   }
-  return {.body = text.substr(0, mark + 1), .code = text.substr(mark + kMacMark.size(), kMacDigits)};
+  Parts parts{.body = text.substr(0, mark + 1),
+              .code = text.substr(mark + kMacMark.size(), kMacDigits),
+              .is_signed = text.substr(0, end)};
+  if (text.size() == end) return parts;
+  const std::size_t begin = end + kSignatureMark.size();
+  if (text.compare(end, kSignatureMark.size(), kSignatureMark) != 0 || text.size() <= begin + 1 || text.back() != '\n')
+    refuse_bundle("it is not what backup create writes");
+  parts.signature = text.substr(begin, text.size() - begin - 1);
+  return parts;
 }
 
 json parsed(const std::string& body) {
   json content = json::parse(body, nullptr, false);
   if (!content.is_object() || content.value("schema", json()) != kSchema || !content.contains("objects"))
     refuse_bundle("it is not of schema " + std::string(kSchema));
+  return content;
+}
+
+// A signature that was cut off is missed: the first line names the signer.
+json with_signature(const Parts& parts, const std::string& public_key) {
+  json content = parsed(parts.body);
+  const json signer = content.value("signer", json());
+  if (signer.is_object() || !parts.signature.empty() || !public_key.empty())
+    check_bundle_signature(signer, parts.is_signed, parts.signature, public_key);
   return content;
 }
 
@@ -171,8 +192,9 @@ std::string new_bundle_id() {
   return hex(bytes);
 }
 
-std::string create_bundle(const Session& session, const BackupKek& kek, json head) {
+std::string create_bundle(const Session& session, const BackupKek& kek, json head, const BundleSigner* signer) {
   json bundle = std::move(head);
+  bundle["signer"] = signer == nullptr ? json() : signer->description();
   char time[32];
   const std::time_t now = std::time(nullptr);
   std::tm utc{};
@@ -187,18 +209,23 @@ std::string create_bundle(const Session& session, const BackupKek& kek, json hea
       add_entry(bundle, object_entry(session, kek, object));
   }
   const std::string body = bundle.dump(-1, ' ', true, json::error_handler_t::replace) + "\n";
-  return body + "cmac:" + kek.mac_of(body) + "\n";
+  const std::string text = body + "cmac:" + kek.mac_of(body) + "\n";
+  return signer == nullptr ? text : text + std::string(kSignatureMark) + signer->sign(text) + "\n";
 }
 
 json bundle_head(const std::string& text) { return parsed(parts_of(text).body); }
 
-json opened_bundle(const std::string& text, const BackupKek& kek) {
+json signed_bundle(const std::string& text, const std::string& public_key) {
+  return with_signature(parts_of(text), public_key);
+}
+
+json opened_bundle(const std::string& text, const BackupKek& kek, const std::string& public_key) {
   const Parts parts = parts_of(text);
   const std::string code = kek.mac_of(parts.body);
   if (code.size() != parts.code.size() || CRYPTO_memcmp(code.data(), parts.code.data(), code.size()) != 0) {
     refuse_bundle("it was changed since it was written, or with another KEK");
   }
-  return parsed(parts.body);
+  return with_signature(parts, public_key);
 }
 
 bool is_on_token(const Session& session, const json& object) {

@@ -1,8 +1,9 @@
 // A token's objects in one file: keys wrapped under a KEK, everything else readable, and all of it under the
-// KEK's CMAC, so that no byte can be changed unnoticed.
+// KEK's CMAC, so that no byte can be changed unnoticed. It may also be signed, by a key that the first line names.
 //
 //   {"schema":"p11shim.backup/1", …}\n
 //   cmac:<32 hexadecimal digits>\n        of the SHA-256 of the first line, its end included
+//   signature:<hexadecimal digits>\n      of both lines before
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "tools/pkcs11/session.h"
+#include "tools/shimctl/automate/bundle_signature.h"
 #include "tools/shimctl/automate/custodians.h"
 
 namespace p11shim {
@@ -39,8 +41,9 @@ inline constexpr std::size_t kLargestBundle = 64 << 20;
 
 std::string new_bundle_id();
 
-// The bundle's text. `head`: id, token, kek, custodians.
-std::string create_bundle(const Session& session, const BackupKek& kek, nlohmann::json head);
+// The bundle's text. `head`: id, token, kek, custodians. Signed, if there is a signer.
+std::string create_bundle(const Session& session, const BackupKek& kek, nlohmann::json head,
+                          const BundleSigner* signer = nullptr);
 
 // An object as bundles have it; with "why" if it cannot leave the token.
 nlohmann::json object_entry(const Session& session, const BackupKek& kek, CK_OBJECT_HANDLE object);
@@ -49,8 +52,12 @@ nlohmann::json object_entry(const Session& session, const BackupKek& kek, CK_OBJ
 // (kNegative) if it is no bundle.
 nlohmann::json bundle_head(const std::string& text);
 
-// Throws Failure (kNegative) if the bundle is not as it was written with this KEK. Returns its content.
-nlohmann::json opened_bundle(const std::string& text, const BackupKek& kek);
+// Throws Failure (kNegative) if the bundle is not as it was written with this KEK, or its signature is wrong: with
+// `public_key` (PEM), if there is not one by that key. Returns its content.
+nlohmann::json opened_bundle(const std::string& text, const BackupKek& kek, const std::string& public_key = {});
+
+// The same without the KEK, by its signature alone.
+nlohmann::json signed_bundle(const std::string& text, const std::string& public_key);
 
 // Puts one object of a bundle on the token (or into the session alone) and proves it: its fingerprint, its
 // check value, a trial of a private key. Throws Failure (kNegative), CallError.

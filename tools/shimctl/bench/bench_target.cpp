@@ -3,10 +3,12 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "tools/shimctl/bench/measurement.h"
 #include "tools/shimctl/commands/stats_rows.h"
 #include "tools/shimctl/control_client.h"
 #include "tools/shimctl/failure.h"
 #include "tools/shimctl/run/installation.h"
+#include "tools/shimctl/token/member_token.h"
 
 namespace p11shim {
 
@@ -23,17 +25,26 @@ void log_in(BenchTarget& target) { target.session(); }
 
 }  // namespace
 
-BenchTargets::BenchTargets(const Invocation& invocation, const std::string& versus, const SignalWatch& signals) {
+BenchTargets::BenchTargets(const Invocation& invocation, const std::string& versus, const SignalWatch& signals,
+                           unsigned connections) {
+  if (connections > 1) {
+    others_ = std::make_unique<Connections>(connections - 1, [&invocation](Channel& parent, unsigned number) {
+      assist_measurements(invocation, parent, number);
+    });
+  }
   const bool proxied = is_shim(invocation.token);
   const auto add = [&](std::string name, const Invocation& how, std::string control) {
     targets_.push_back({std::move(name), std::make_unique<TokenAccess>(how), std::move(control)});
     log_in(targets_.back());
   };
-  if (versus == "direct" && proxied) {
-    throw Failure(ExitCode::kUsage, "which module stands behind this proxyd is not for shimctl to know",
-                  "give its path: --vs PATH");
-  }
   const std::string control = proxied ? invocation.control_path : "";
+  if (versus == "direct" && proxied) {
+    add("proxyd", invocation, control);
+    invocations_.push_back(std::make_unique<Invocation>(invocation));
+    invocations_.back()->token = member_token_behind(invocation, targets_[0].access->label());
+    add("direct", *invocations_.back(), "");
+    return;
+  }
   add(versus.empty() ? "module" : versus == "direct" ? "direct" : "a", invocation, control);
   if (versus.empty()) return;
   if (versus == "self") {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "tools/shimctl/bench/connections.h"
 #include "tools/shimctl/run/private_proxyd.h"
 #include "tools/shimctl/token/token_access.h"
 
@@ -21,15 +22,20 @@ struct BenchTarget {
 
 class BenchTargets {
  public:
-  // `versus`: nothing, "direct" (a private proxyd in front of --module, and --module itself), "self" (the same
+  // `versus`: nothing, "direct" (a private proxyd in front of --module, and --module itself; or the running proxyd,
+  // and the module of the one member behind it), "self" (the same
   // twice, which shows what the machine's noise is worth), or the path of another module. Throws Failure.
-  BenchTargets(const Invocation& invocation, const std::string& versus, const SignalWatch& signals);
+  // `connections`: so many processes measure the token, this one among them.
+  BenchTargets(const Invocation& invocation, const std::string& versus, const SignalWatch& signals,
+               unsigned connections = 1);
 
   std::vector<BenchTarget>& all() { return targets_; }
+  Connections* others() { return others_.get(); }
 
  private:
   void add_private_proxyd(const Invocation& invocation, const SignalWatch& signals);
 
+  std::unique_ptr<Connections> others_;
   std::unique_ptr<PrivateFolder> folder_;
   std::unique_ptr<PrivateProxyd> proxyd_;
   std::vector<std::unique_ptr<Invocation>> invocations_;

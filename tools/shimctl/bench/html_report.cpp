@@ -57,8 +57,10 @@ std::string environment_html(const json& data) {
                       plain(module["firmware_version"]) + ", " + plain(module["path"])) +
             "</dd>";
   }
-  for (const auto& [key, value] : data["settings"].items())
+  for (const auto& [key, value] : data["settings"].items()) {
+    if (value.is_null()) continue;
     html += "<dt>" + html_text(key) + "</dt><dd>" + html_text(plain(value)) + "</dd>";
+  }
   return html + "</dl>\n";
 }
 

@@ -93,6 +93,7 @@ class Load {
 
   // Until the mean latencies of the last windows are alike.
   void warm_up() {
+    if (plan_.company != nullptr) plan_.company->warm_up();
     if (plan_.warmup.count() == 0) return;
     const auto begin = Clock::now();
     const auto end = begin + plan_.warmup;
@@ -122,7 +123,9 @@ class Load {
 
   void measure() {
     if (stopped_() || result_.gave_up) return;
-    phase_.begin = begin_ = Clock::now();
+    const auto begin = plan_.company != nullptr ? plan_.company->begin() : Clock::now();
+    if (!sleep_until(begin)) return;
+    phase_.begin = begin_ = begin;
     if (!plan_.duration) {
       enter(0);
       while (!all_done() && sleep_until(Clock::now() + kStep)) {
@@ -182,7 +185,7 @@ class Load {
 
   // After a rest: slower means that the load had kept something warm, faster that it had tired something.
   void cool_down() {
-    if (stopped_() || result_.gave_up || plan_.warmup.count() == 0) return;
+    if (!plan_.cooldown || stopped_() || result_.gave_up || plan_.warmup.count() == 0) return;
     if (!sleep_until(Clock::now() + std::min<nanoseconds>(kRest, plan_.warmup))) return;
     Operation& operation = *operations_.front().front();
     std::vector<double> times;
@@ -212,13 +215,6 @@ class Load {
 };
 
 }  // namespace
-
-void LaneRecord::merge(const LaneRecord& other) {
-  service.merge(other.service);
-  response.merge(other.response);
-  busy_ns += other.busy_ns;
-  errors += other.errors;
-}
 
 LoadResult run_load(const LoadPlan& plan, const std::vector<std::vector<std::unique_ptr<Operation>>>& operations,
                     const std::function<bool()>& stopped, const std::function<void(std::size_t)>& tick) {

@@ -12,13 +12,13 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "proxyd/stats/histogram.h"
+#include "tools/shimctl/bench/load_company.h"
+#include "tools/shimctl/bench/load_result.h"
 #include "tools/shimctl/bench/operation.h"
 
 namespace p11shim {
@@ -37,44 +37,9 @@ struct LoadPlan {
   // Which operation a slice is about; empty: always the first. With weights instead: drawn each time.
   std::vector<std::uint8_t> operation_of_slice{};
   std::vector<double> weights{};
-};
 
-struct LaneRecord {  // of one operation in one slice
-  Histogram service;
-  Histogram response;         // open loop
-  std::uint64_t busy_ns = 0;  // of all threads: time in the loop, checks aside
-  std::uint64_t errors = 0;
-
-  void merge(const LaneRecord& other);
-};
-
-struct LoadSlice {
-  double start_s = 0;  // since the first began
-  double seconds = 0;
-  std::vector<LaneRecord> lanes;  // one per operation
-};
-
-struct ThreadSummary {
-  std::uint64_t count = 0;
-  std::uint64_t errors = 0;
-  std::uint64_t busy_ns = 0;
-  std::uint64_t sum_ns = 0;
-};
-
-struct LoadResult {
-  std::vector<LoadSlice> slices;
-  std::vector<ThreadSummary> threads;
-  std::vector<std::map<CK_RV, std::uint64_t>> errors;  // per operation
-  std::vector<std::uint64_t> wrong;                    // results, per operation
-  std::uint64_t checked = 0;
-  std::string first_wrong;
-  std::uint64_t not_begun = 0;  // open loop: intended before the end, but no thread was free
-  double warmup_s = 0;
-  bool steady = false;
-  double alone_ns = 0;     // mean latency of one thread alone; 0: not measured
-  double cooldown_ns = 0;  // median after a rest; 0: not measured
-  bool gave_up = false;    // everything failed
-  bool interrupted = false;
+  LoadCompany* company = nullptr;  // other processes that do the same
+  bool cooldown = true;            // look at it afterwards
 };
 
 // `operations[thread][n]`: each thread's own. `stopped` (asked a few times a second by the calling thread)

@@ -14,7 +14,8 @@ struct BenchSettings {
   std::vector<std::string> only{};
   std::string key{};
   bool make_keys = true;
-  unsigned threads = 1;
+  unsigned threads = 1;                                // of each connection
+  unsigned connections = 1;                            // processes
   std::optional<std::chrono::nanoseconds> duration{};  // of each test; two seconds if there are no iterations
   std::uint64_t iterations = 0;
   std::chrono::nanoseconds warmup{std::chrono::seconds{1}};
@@ -47,6 +48,9 @@ class Measurement {
   // All parts at once, by their weights: one record per part, on the first target.
   std::vector<nlohmann::json> mix(const std::vector<MixPart>& parts);
 
+  // As process `number` (from 1) of several: what the first one asks for, at the same time as it does.
+  void assist(const nlohmann::json& wanted, Channel& parent, unsigned number);
+
   // For long runs: slices of this length, and somebody who is told of each.
   void watch(std::chrono::nanoseconds interval, Tick tick);
 
@@ -54,9 +58,14 @@ class Measurement {
   using Operations = std::vector<std::vector<std::unique_ptr<Operation>>>;
   struct Stage;
 
+  // Throws TestSkipped, CallError.
+  void prepare(Stage& stage, const BenchTest& test, std::size_t data_size);
+  void prepare_mix(Stage& stage, const std::vector<MixPart>& parts);
+  // This process's part of what is to be done.
   LoadPlan plan_for(const Operations& operations) const;
   void set_slices(LoadPlan& plan, double operation_s) const;
-  LoadResult run(const LoadPlan& plan, const Operations& operations, nlohmann::json& where);
+  // With the other processes, which are told `what`. The plan is of all of them then.
+  LoadResult run(Stage& stage, nlohmann::json what);
   void record(nlohmann::json& record, const Stage& stage, std::size_t lane) const;
 
   const Invocation& invocation_;
@@ -65,7 +74,11 @@ class Measurement {
   Interruption& interruption_;
   std::chrono::nanoseconds interval_{0};
   Tick tick_{};
+  unsigned number_ = 0;  // of this process
 };
+
+// What another process of --connections does until the first one ends.
+void assist_measurements(const Invocation& invocation, Channel& parent, unsigned number);
 
 // {"fixed_ns", "per_byte_ns", "r2", "bytes_per_second"} for each test that was measured with several sizes.
 nlohmann::json cost_fits(const nlohmann::json& tests);

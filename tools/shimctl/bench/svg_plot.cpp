@@ -21,7 +21,7 @@ constexpr std::array kColours{"#2563a8", "#c2571a", "#3b8a4e", "#7a4fa3", "#a832
 
 std::string number(double value) {
   char text[32];
-  std::snprintf(text, sizeof text, "%.4g", value);
+  std::snprintf(text, sizeof text, "%.3g", value);
   return text;
 }
 
@@ -125,8 +125,9 @@ std::string line_plot(const std::vector<Line>& lines, const PlotAxes& axes) {
     const double x = x_scale.value_at(i / 4.0);
     svg += line_between(kLeft, y_scale.at(y), kWidth - kRight, y_scale.at(y), "grid");
     svg += text_at(kLeft - 6, y_scale.at(y) + 4, axes.y_text != nullptr ? axes.y_text(y) : number(y), "end");
-    svg +=
-        text_at(x_scale.at(x), kHeight - kBottom + 16, axes.x_text != nullptr ? axes.x_text(x) : number(x), "middle");
+    // The last one would be cut off at the edge.
+    svg += text_at(i == 4 ? kWidth : x_scale.at(x), kHeight - kBottom + 16,
+                   axes.x_text != nullptr ? axes.x_text(x) : number(x), i == 4 ? "end" : "middle");
   }
   svg += text_at((kLeft + kWidth) / 2, kHeight - 6, axes.x, "middle");
   for (std::size_t i = 0; i < lines.size(); ++i) {

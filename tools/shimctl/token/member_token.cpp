@@ -30,7 +30,29 @@ std::string text(const json& object, const char* key) {
   return entry != object.end() && entry->is_string() ? entry->get<std::string>() : "";
 }
 
+TokenChoice choice_of(const Invocation& invocation, const json& member) {
+  TokenChoice choice = invocation.token;
+  choice.module = text(member, "module");
+  choice.token.clear();
+  choice.slot.reset();
+  choice.uri = "pkcs11:serial=" + escaped(text(member, "serial"));
+  if (const auto label = text(member, "token"); !label.empty()) choice.uri += ";token=" + escaped(label);
+  return choice;
+}
+
 }  // namespace
+
+TokenChoice member_token_behind(const Invocation& invocation, const std::string& label) {
+  const json status = ControlClient(invocation.control_path).ask("status");
+  std::vector<json> found;
+  for (const json& member : status.value("members", json::array()))
+    if (text(member, "token") == label || text(member, "pool") == label) found.push_back(member);
+  if (found.size() == 1) return choice_of(invocation, found.front());
+  throw Failure(ExitCode::kNotFound,
+                (found.empty() ? "no member of proxyd" : "several members of proxyd") + std::string(" hold ") +
+                    in_quotes(label) + " behind it",
+                "name the module that is meant by its path");
+}
 
 TokenChoice member_token(const Invocation& invocation, const std::string& name) {
   const json status = ControlClient(invocation.control_path).ask("status");
@@ -48,13 +70,7 @@ TokenChoice member_token(const Invocation& invocation, const std::string& name) 
                    .why = "the members are " + all,
                    .fix = {}});
   }
-  TokenChoice choice = invocation.token;
-  choice.module = text(found.front(), "module");
-  choice.token.clear();
-  choice.slot.reset();
-  choice.uri = "pkcs11:serial=" + escaped(text(found.front(), "serial"));
-  if (const auto label = text(found.front(), "token"); !label.empty()) choice.uri += ";token=" + escaped(label);
-  return choice;
+  return choice_of(invocation, found.front());
 }
 
 }  // namespace p11shim

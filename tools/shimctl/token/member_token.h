@@ -12,4 +12,7 @@ namespace p11shim {
 // kNotFound.
 TokenChoice member_token(const Invocation& invocation, const std::string& name);
 
+// The one that stands behind the token `label` of proxyd. Throws Failure also if several do.
+TokenChoice member_token_behind(const Invocation& invocation, const std::string& label);
+
 }  // namespace p11shim

@@ -30,6 +30,9 @@ struct BackupOptions {
   std::string custodians;           // "2-of-3"
   std::string shares_folder = ".";  // where create puts the shares
   std::vector<std::string> shares;  // files
+  std::string sign_with;
+  std::string public_key;  // a file
+  bool require_all = false;
 };
 
 Secret random_secret() {
@@ -49,10 +52,19 @@ json head_of(TokenAccess& access, const std::string& kek) {
           {"custodians", nullptr}};
 }
 
+// Who signed, as reports have it.
+Value signer_of(const json& bundle) {
+  const json signer = bundle.value("signer", json());
+  if (!signer.is_object()) return {};
+  Value value;
+  return value.set("label", signer.value("label", "")).set("spki_sha256", signer.value("spki_sha256", ""));
+}
+
 Report report_of(const std::string& name, const json& bundle) {
   Report report{.name = name, .rows_key = "objects", .if_empty = "no objects"};
   report.columns = {{"CLASS", "class"}, {"LABEL", "label"}, {"ID", "id"}, {"STATE", "state"}, {"NOTE", "why"}};
   report.data.set("bundle", bundle["id"].get<std::string>()).set("created", bundle["created"].get<std::string>());
+  report.data.set("signer", signer_of(bundle));
   return report;
 }
 
@@ -83,13 +95,15 @@ ExitCode create_backup(const Invocation& invocation, const BackupOptions& option
   const std::string id = head["id"].get<std::string>();
   std::string text;
   try {
+    const auto signer =
+        options.sign_with.empty() ? nullptr : std::make_unique<BundleSigner>(session, options.sign_with);
     if (!options.kek.empty()) {
-      text = create_bundle(session, BackupKek(session, options.kek), head);
+      text = create_bundle(session, BackupKek(session, options.kek), head, signer.get());
     } else {
       const Custodians custodians = Custodians::parse(options.custodians);
       const Secret secret = random_secret();
       head["custodians"] = {{"threshold", custodians.threshold}, {"shares", custodians.shares}};
-      text = create_bundle(session, BackupKek(session, secret), head);
+      text = create_bundle(session, BackupKek(session, secret), head, signer.get());
       const auto shares = divide_secret(secret, custodians, id);
       for (std::size_t i = 0; i < shares.size() && !invocation.dry_run; ++i) {
         const std::string file = "share-" + id + "-" + std::to_string(i + 1) + ".txt";
@@ -112,7 +126,7 @@ ExitCode create_backup(const Invocation& invocation, const BackupOptions& option
   present(invocation, report);
   if (keys == 0) return ExitCode::kOk;
   note(invocation, std::to_string(keys) + " key(s) cannot leave the token and are not in the backup");
-  return ExitCode::kPartial;
+  return options.require_all ? ExitCode::kPartial : ExitCode::kOk;
 }
 
 std::unique_ptr<BackupKek> kek_for(const Invocation& invocation, const Session& session, const BackupOptions& options,
@@ -129,14 +143,31 @@ std::unique_ptr<BackupKek> kek_for(const Invocation& invocation, const Session& 
   throw Failure(ExitCode::kUsage, "this backup is opened by its custodians", "--share FILE, once for each of them");
 }
 
+std::string public_key_in(const Invocation& invocation, const BackupOptions& options) {
+  return options.public_key.empty() ? "" : read_file(invocation, options.public_key, 1 << 16, "a public key");
+}
+
+// Without any token: who wrote it, and that nothing was changed. What is wrapped stays so.
+ExitCode verify_signature(const Invocation& invocation, const BackupOptions& options, const std::string& text) {
+  const json bundle = signed_bundle(text, public_key_in(invocation, options));
+  Report report = report_of("backup.verify", bundle);
+  report.data.set("authentic", true);
+  for (const auto& object : bundle["objects"]) report.rows.push_back(row_of(object, "signed"));
+  for (const auto& object : bundle["left_out"]) report.rows.push_back(row_of(object, "left out"));
+  present(invocation, report);
+  return ExitCode::kOk;
+}
+
 ExitCode verify_backup(const Invocation& invocation, const BackupOptions& options) {
   const std::string text = read_file(invocation, options.file, kLargestBundle, "a backup");
   const json head = bundle_head(text);
+  if (!options.public_key.empty() && options.kek.empty() && options.shares.empty())
+    return verify_signature(invocation, options, text);
   TokenAccess access(invocation);
   Session& session = access.session(Session::Access::kReadWrite, Login::kUser);
   try {
     const auto kek = kek_for(invocation, session, options, head);
-    const json bundle = opened_bundle(text, *kek);
+    const json bundle = opened_bundle(text, *kek, public_key_in(invocation, options));
     Report report = report_of("backup.verify", bundle);
     report.data.set("authentic", true);
     for (const auto& object : bundle["objects"]) {
@@ -161,7 +192,7 @@ ExitCode restore_backup(const Invocation& invocation, const BackupOptions& optio
   std::vector<CK_OBJECT_HANDLE> made;
   try {
     const auto kek = kek_for(invocation, session, options, head);
-    const json bundle = opened_bundle(text, *kek);
+    const json bundle = opened_bundle(text, *kek, public_key_in(invocation, options));
     Report report = report_of("backup.restore", bundle);
     for (const auto& object : bundle["objects"]) {
       const bool there = is_on_token(session, object);
@@ -186,6 +217,8 @@ void add_opening(CLI::App& app, BackupOptions& options) {
   app.add_option("--share", options.shares, "A custodian's share; as many as are needed")
       ->option_text("FILE")
       ->allow_extra_args(false);
+  app.add_option("--public-key", options.public_key, "It must be signed by this key; alone it is enough to verify")
+      ->option_text("FILE");
 }
 
 }  // namespace
@@ -213,6 +246,9 @@ void add_backup_commands(CLI::App& root, Invocation& invocation) {
   create.app->add_option("--shares-to", create.options->shares_folder, "Where the custodians' shares are written")
       ->capture_default_str()
       ->option_text("FOLDER");
+  create.app->add_option("--sign-with", create.options->sign_with, "Sign it too, with this private key of the token")
+      ->option_text("KEY");
+  create.app->add_flag("--require-all", create.options->require_all, "Exit with 9 if a key cannot leave the token");
   const auto verify = add_command(backup, invocation, "verify", "See whether a backup can be restored", &verify_backup);
   add_opening(*verify.app, *verify.options);
   const auto restore =

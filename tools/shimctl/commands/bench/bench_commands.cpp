@@ -21,6 +21,13 @@ void add_output(CLI::App& app, BenchOutput& output) {
   app.add_flag("--histogram", output.histogram, "Show each test's latencies as bars of characters");
 }
 
+void add_connections(CLI::App& app, BenchSettings& settings) {
+  app.add_option("--connections", settings.connections,
+                 "Processes, each with its own C_Initialize and so many --threads; to proxyd each is an application")
+      ->capture_default_str()
+      ->option_text("N");
+}
+
 void add_load(CLI::App& app, BenchRunOptions& options) {
   BenchSettings& settings = options.settings;
   app.add_option("--key", settings.key, "The key to work with; otherwise any that fits, or one for the run")
@@ -29,6 +36,7 @@ void add_load(CLI::App& app, BenchRunOptions& options) {
   app.add_option("--threads", settings.threads, "Threads, each with its own session")
       ->capture_default_str()
       ->option_text("N");
+  add_connections(app, settings);
   app.add_option("--duration", options.duration, "Of each test: 10s, 500ms")->option_text("TIME");
   app.add_option("--iterations", settings.iterations, "Of each test, of all threads together")->option_text("N");
   app.add_option("--warmup", options.warmup, "At most so long, until times are steady; 0s: none")

@@ -38,6 +38,9 @@ std::vector<std::string> split(const std::string& text) {
 void check(const BenchSettings& settings) {
   const auto refuse = [](const char* what, const char* fix) { throw Failure(ExitCode::kUsage, what, fix); };
   if (settings.threads == 0 || settings.threads > 1024) refuse("--threads is between 1 and 1024", "");
+  if (settings.connections == 0 || settings.connections > 256) refuse("--connections is between 1 and 256", "");
+  if (settings.connections > 1 && !settings.versus.empty())
+    refuse("--vs compares within one process, --connections measures with several", "take one of them");
   if (settings.duration && settings.iterations != 0) refuse("--duration or --iterations, not both", "");
   if (settings.rate < 0 || settings.rate > 1e7) refuse("--rate is a number of operations per second", "");
   for (const auto size : settings.data_sizes) {
@@ -91,6 +94,13 @@ BenchSettings settings_of(const BenchRunOptions& options) {
   return settings;
 }
 
+void check_connections(const Invocation& invocation, const BenchSettings& settings) {
+  const std::string& source = invocation.token.pin_from;
+  if (settings.connections == 1 || source.empty() || source.starts_with("env:") || source.starts_with("file:")) return;
+  throw Failure(ExitCode::kUsage, "each of the --connections reads the PIN for itself",
+                "--pin-from env:NAME or file:PATH");
+}
+
 ExitCode list_bench_tests(const Invocation& invocation, const BenchListOptions& options) {
   Report report{.name = "bench.list", .rows_key = "tests"};
   report.columns = {{"TEST", "name"},           {"GROUP", "group"}, {"KEY", "key"},
@@ -132,8 +142,9 @@ void measure_all(const Invocation& invocation, const BenchSettings& settings, Be
 ExitCode bench_run(const Invocation& invocation, const BenchRunOptions& options) {
   const BenchSettings settings = settings_of(options);
   choose_bench_tests(settings.only);  // a mistake is said before anything is loaded
+  check_connections(invocation, settings);
   Interruption interruption;
-  BenchTargets targets(invocation, settings.versus, interruption.signals());
+  BenchTargets targets(invocation, settings.versus, interruption.signals(), settings.connections);
   BenchDocument document("run", settings, targets.all());
   measure_all(invocation, settings, targets, interruption, document);
   return document.finish(invocation, options.output, interruption);
@@ -176,8 +187,9 @@ std::vector<MixPart> parse_mix(const std::string& text, const BenchSettings& set
 
 ExitCode bench_mix(const Invocation& invocation, const BenchRunOptions& options) {
   BenchSettings settings = settings_of(options);
+  check_connections(invocation, settings);
   Interruption interruption;
-  BenchTargets targets(invocation, "", interruption.signals());
+  BenchTargets targets(invocation, "", interruption.signals(), settings.connections);
   const auto parts = parse_mix(options.mix, settings, targets.all().front().session());
   BenchDocument document("mix", settings, targets.all());
   Measurement measurement(invocation, settings, targets, interruption);

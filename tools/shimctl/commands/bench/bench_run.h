@@ -26,6 +26,8 @@ struct BenchRunOptions {
 };
 // The written forms into `settings`. Throws Failure (kUsage).
 BenchSettings settings_of(const BenchRunOptions& options);
+// Throws Failure (kUsage) if the PIN cannot be read by several processes.
+void check_connections(const Invocation& invocation, const BenchSettings& settings);
 std::chrono::nanoseconds parse_time(const std::string& text, const std::string& option);
 
 ExitCode bench_run(const Invocation& invocation, const BenchRunOptions& options);

@@ -57,9 +57,13 @@ Sweep parse_sweep(const std::string& text) {
 ExitCode bench_suite(const Invocation& invocation, const BenchRunOptions& options) {
   const auto runs = read_suite_file(options.file);
   std::vector<BenchSettings> settings;
-  for (const auto& run : runs) settings.push_back(settings_of_run(run));
+  check_connections(invocation, options.settings);
+  for (const auto& run : runs) {
+    settings.push_back(settings_of_run(run));
+    settings.back().connections = options.settings.connections;
+  }
   Interruption interruption;
-  BenchTargets targets(invocation, "", interruption.signals());
+  BenchTargets targets(invocation, "", interruption.signals(), options.settings.connections);
   BenchDocument document("suite", BenchSettings{}, targets.all());
   json described = json::array();
   for (std::size_t i = 0; i < runs.size() && !interruption.happened(); ++i) {
@@ -81,8 +85,9 @@ ExitCode bench_sweep(const Invocation& invocation, const BenchRunOptions& option
   const BenchSettings settings = settings_of(options);
   const Sweep sweep = parse_sweep(options.over);
   choose_bench_tests(settings.only);
+  check_connections(invocation, settings);
   Interruption interruption;
-  BenchTargets targets(invocation, "", interruption.signals());
+  BenchTargets targets(invocation, "", interruption.signals(), settings.connections);
   BenchDocument document("sweep", settings, targets.all());
   document.set("over", sweep.setting);
   for (const auto value : sweep.values) {

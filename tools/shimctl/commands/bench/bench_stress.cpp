@@ -71,7 +71,7 @@ ExitCode bench_stress(const Invocation& invocation, const BenchRunOptions& optio
     throw Failure(ExitCode::kUsage, "--interval must be shorter than --duration", "");
   }
   Interruption interruption;
-  BenchTargets targets(invocation, "", interruption.signals());
+  BenchTargets targets(invocation, "", interruption.signals(), settings.connections);
   const BenchTest& test = stressed_test(settings, targets.all().front().session());
   BenchDocument document("stress", settings, targets.all());
   std::vector<ResourceUse> uses;  // at the begin of each interval, and at the end
