@@ -21,8 +21,8 @@ using Clock = std::chrono::steady_clock;
 namespace {
 
 constexpr std::uint32_t kLongestMessage = 256 << 20;
-constexpr int kStep = 20;                        // milliseconds between two looks for ^C
-constexpr std::chrono::seconds kPatience{5};      // with processes that do not end
+constexpr int kStep = 20;                       // milliseconds between two looks for ^C
+constexpr std::chrono::seconds kPatience{5};    // with processes that do not end
 constexpr std::chrono::milliseconds kLead{10};  // what all have to hear of the beginning
 
 [[noreturn]] void gone() {
@@ -82,7 +82,8 @@ Connections::Connections(unsigned others, const Work& work) {
   for (unsigned number = 1; number <= others; ++number) {
     int ends[2];
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
-      throw Failure(ExitCode::kConfiguration, "no process can be started: " + std::generic_category().message(errno), "");
+      throw Failure(ExitCode::kConfiguration, "no process can be started: " + std::generic_category().message(errno),
+                    "");
     auto ours = std::make_unique<Channel>(ends[0]);
     const pid_t pid = ::fork();
     if (pid == 0) {
@@ -102,7 +103,8 @@ Connections::Connections(unsigned others, const Work& work) {
     }
     ::close(ends[1]);
     if (pid < 0)
-      throw Failure(ExitCode::kConfiguration, "no process can be started: " + std::generic_category().message(errno), "");
+      throw Failure(ExitCode::kConfiguration, "no process can be started: " + std::generic_category().message(errno),
+                    "");
     processes_.push_back({.pid = pid, .channel = std::move(ours)});
   }
 }

@@ -57,17 +57,10 @@ void LoadResult::merge(const LoadResult& other) {
 }
 
 json LoadResult::to_json() const {
-  json text{{"slices", json::array()},
-            {"threads", json::array()},
-            {"errors", json::array()},
-            {"wrong", wrong},
-            {"checked", checked},
-            {"first_wrong", first_wrong},
-            {"not_begun", not_begun},
-            {"warmup_s", warmup_s},
-            {"steady", steady},
-            {"gave_up", gave_up},
-            {"interrupted", interrupted}};
+  json text{{"slices", json::array()}, {"threads", json::array()},  {"errors", json::array()},
+            {"wrong", wrong},          {"checked", checked},        {"first_wrong", first_wrong},
+            {"not_begun", not_begun},  {"warmup_s", warmup_s},      {"steady", steady},
+            {"gave_up", gave_up},      {"interrupted", interrupted}};
   for (const auto& slice : slices) {
     json lanes = json::array();
     for (const auto& lane : slice.lanes) lanes.push_back(lane_json(lane));
@@ -91,7 +84,8 @@ LoadResult LoadResult::from_json(const json& text) {
     result.slices.push_back(std::move(one));
   }
   for (const auto& thread : text.at("threads"))
-    result.threads.push_back({.count = thread.at(0), .errors = thread.at(1), .busy_ns = thread.at(2), .sum_ns = thread.at(3)});
+    result.threads.push_back(
+        {.count = thread.at(0), .errors = thread.at(1), .busy_ns = thread.at(2), .sum_ns = thread.at(3)});
   for (const auto& counts : text.at("errors")) {
     auto& of_lane = result.errors.emplace_back();
     for (const auto& entry : counts) of_lane[entry.at(0).get<CK_RV>()] = entry.at(1);

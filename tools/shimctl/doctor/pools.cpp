@@ -71,14 +71,14 @@ void examine_drift(const Patient& patient, Examination& found) {
       const json diff = control.ask("pool-diff", {{"pool", name}}, std::chrono::seconds(20));
       const auto differences = diff.value("differences", json::array()).size();
       const auto left_out = diff.value("not_compared", json::array()).size();
+      const std::string among =
+          diff.value("private_compared", false) ? "" : ": public objects, since nobody is logged in";
       const std::string line =
-          name + ": " + std::to_string(differences) + (differences == 1 ? " difference" : " differences");
+          name + ": " + std::to_string(differences) + (differences == 1 ? " difference" : " differences") + among;
       if (differences > 0) found.fail("pool-drift", line);
       else if (left_out > 0)
         found.warn("pool-drift", name + ": " + std::to_string(left_out) + " members could not be asked");
-      else
-        found.pass("pool-drift",
-                   name + (diff.value("private_compared", false) ? "" : ": public objects, since nobody is logged in"));
+      else found.pass("pool-drift", name + among);
     } catch (const Failure& failure) {
       found.skip("pool-drift", name + ": " + failure.reason().what);
     }
