@@ -4,4 +4,4 @@
 set -eu
 cd "$(dirname "$0")/.."
 unset P11SHIM_CONF P11SHIM_ENDPOINT P11SHIM_LOG P11_MODULE SOFTHSM2_CONF
-exec build/bin/p11shim-bench --json build/bench.json "$@"
+exec build/bin/p11shim-bench --json build/bench.json --html build/bench.html "$@"

@@ -36,6 +36,8 @@ softhsm2
 
 test_packages='
 apache2-bin
+caml-crush-clients
+caml-crush-server
 chromium
 clang-14
 clang-format-14
@@ -61,8 +63,10 @@ p11-kit-modules
 procps
 python3
 python3-pykcs11
+strace
 strongswan-pki
 util-linux
+valgrind
 '
 
 case "${1:-all}" in
@@ -99,7 +103,9 @@ $as_root apt-get update
 # shellcheck disable=SC2086
 $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing
 
-# Debian starts what it installs. The tests want nginx's program, not a web server on port 80.
-case "$missing " in
-  *' nginx '*) [ ! -d /run/systemd/system ] || $as_root systemctl disable --now nginx ;;
-esac
+# Debian starts what it installs. The tests want the programs, not a web server on port 80 or a proxy on 4444.
+for service in nginx caml-crush-server; do
+  case "$missing " in
+    *" $service "*) [ ! -d /run/systemd/system ] || $as_root systemctl disable --now "$service" ;;
+  esac
+done

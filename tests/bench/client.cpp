@@ -1,17 +1,20 @@
 // One target's client process: the benchmark proper sends it commands, a line each, and it answers "ok …" or
 // "error …". A process of its own per target, because modules must not share one.
 //
-//   p11shim-bench-client module PATH      a PKCS#11 module        p11shim-bench-client echo SOCKET    the raw
-//   socket p11shim-bench-client echo-server SOCKET
+//   p11shim-bench-client module PATH         a PKCS#11 module
+//   p11shim-bench-client echo SOCKET         the raw socket; its servers: echo-server SOCKET, echo-loop-server SOCKET
 //
-//   prepare                     initialise a token and put the keys into it
+//   prepare N                   initialise a token, put the keys into it and so many others
 //   open THREADS                initialise, log in, a session per thread
 //   check                       run every workload once and prove its result -> those that the module refuses
 //   run WORKLOAD THREADS MS     -> operations, nanoseconds, median and 99th percentile of one operation
+//   repeat WORKLOAD TIMES       on one thread
+//   first WORKLOAD              -> nanoseconds of one operation
 //   start N                     -> median nanoseconds from C_Initialize to an open session
 //   usage                       -> processor time in nanoseconds and context switches of this process
-//   sessions N                  open so many more sessions
+//   sessions N                  open so many more sessions; `sessions-call`: make a call in each of them
 //   crowd N                     start so many applications; `crowd-call`: let each make a call; `crowd-end`
+#include <array>
 #include <cstdio>
 #include <iostream>
 #include <memory>
@@ -77,12 +80,15 @@ class ModuleBench : public Client {
 
   std::string obey(const std::string& verb, std::istream& arguments) override {
     unsigned count = 0;
-    if (verb == "prepare") return prepare();
     if (verb == "check") return check();
     if (verb == "run") return run(arguments);
+    if (verb == "repeat") return repeat(arguments);
+    if (verb == "first") return first(arguments);
+    if (verb == "sessions-call") return call_in_sessions();
     if (verb == "crowd-call") return crowd_->call(), "";
     if (verb == "crowd-end") return crowd_.reset(), "";
     if (!(arguments >> count)) throw std::runtime_error("incomplete command " + verb);
+    if (verb == "prepare") return prepare(count);
     if (verb == "open") return open(count);
     if (verb == "start") return start(count);
     if (verb == "sessions") return open_sessions(count);
@@ -91,9 +97,9 @@ class ModuleBench : public Client {
   }
 
  private:
-  std::string prepare() {
+  std::string prepare(unsigned other_keys) {
     require("C_Initialize", module_.C_Initialize(nullptr));
-    prepare_token(module_);
+    prepare_token(module_, other_keys);
     require("C_Finalize", module_.C_Finalize(nullptr));
     return "";
   }
@@ -125,12 +131,33 @@ class ModuleBench : public Client {
     unsigned threads = 0;
     unsigned duration = 0;
     arguments >> name >> threads >> duration;
-    for (const Workload& workload : kWorkloads) {
-      if (workload.name != name) continue;
-      return to_text(time_threads(threads, milliseconds(duration), [&](unsigned thread) {
-        if (const CK_RV rv = (*callers_.at(thread).*workload.run)(); rv != CKR_OK) throw ModuleError(name.c_str(), rv);
-      }));
-    }
+    const Workload& workload = workload_called(name);
+    return to_text(time_threads(threads, milliseconds(duration), [&](unsigned thread) {
+      require(name.c_str(), (*callers_.at(thread).*workload.run)());
+    }));
+  }
+
+  std::string repeat(std::istream& arguments) {
+    std::string name;
+    unsigned times = 0;
+    arguments >> name >> times;
+    const Workload& workload = workload_called(name);
+    for (unsigned i = 0; i < times; ++i) require(name.c_str(), (*callers_.at(0).*workload.run)());
+    return "";
+  }
+
+  std::string first(std::istream& arguments) {
+    std::string name;
+    arguments >> name;
+    const Workload& workload = workload_called(name);
+    const auto begin = std::chrono::steady_clock::now();
+    require(name.c_str(), (*callers_.at(0).*workload.run)());
+    return std::to_string(std::chrono::nanoseconds(std::chrono::steady_clock::now() - begin).count());
+  }
+
+  static const Workload& workload_called(const std::string& name) {
+    for (const Workload& workload : kWorkloads)
+      if (workload.name == name) return workload;
     throw std::runtime_error("unknown workload " + name);
   }
 
@@ -153,7 +180,14 @@ class ModuleBench : public Client {
 
   std::string open_sessions(unsigned count) {
     if (callers_.empty()) open(1);
-    for (unsigned i = 0; i < count; ++i) open_bench_session(module_, slot_);
+    for (unsigned i = 0; i < count; ++i) sessions_.push_back(open_bench_session(module_, slot_));
+    return "";
+  }
+
+  std::string call_in_sessions() {
+    std::array<CK_BYTE, 32> random{};
+    for (const CK_SESSION_HANDLE session : sessions_)
+      require("C_GenerateRandom", module_.C_GenerateRandom(session, random.data(), random.size()));
     return "";
   }
 
@@ -168,6 +202,7 @@ class ModuleBench : public Client {
   CK_FUNCTION_LIST& module_;
   CK_SLOT_ID slot_ = 0;
   std::vector<std::unique_ptr<Caller>> callers_;
+  std::vector<CK_SESSION_HANDLE> sessions_;
   std::optional<Crowd> crowd_;
 };
 
@@ -187,6 +222,7 @@ void obey_until_end(Client& client) {
 
 int run(const std::string& kind, const std::string& where) {
   if (kind == "echo-server") serve_echo(where);
+  if (kind == "echo-loop-server") serve_echo_in_one_loop(where);
   if (kind == "echo") {
     EchoBench client(where);
     obey_until_end(client);
@@ -202,7 +238,7 @@ int run(const std::string& kind, const std::string& where) {
 
 int main(int argc, char** argv) {
   if (argc != 3) {
-    std::fputs("usage: p11shim-bench-client module|echo|echo-server PATH\n", stderr);
+    std::fputs("usage: p11shim-bench-client module|echo|echo-server|echo-loop-server PATH\n", stderr);
     return 2;
   }
   try {

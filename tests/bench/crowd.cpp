@@ -42,9 +42,9 @@ Crowd::Crowd(CK_FUNCTION_LIST& module, CK_SLOT_ID slot, unsigned applications) {
 }
 
 Crowd::~Crowd() {
-  ::close(end_[1]);  // that is what they wait for
+  for (const int fd : {call_[1], end_[1]}) ::close(fd);  // that is what they wait for
   for (const pid_t child : children_) ::waitpid(child, nullptr, 0);
-  for (const int fd : {call_[0], call_[1], end_[0], report_[0], report_[1]}) ::close(fd);
+  for (const int fd : {call_[0], end_[0], report_[0], report_[1]}) ::close(fd);
 }
 
 void Crowd::be_application(CK_FUNCTION_LIST& module, CK_SLOT_ID slot) const {

@@ -1,5 +1,8 @@
 #include "echo.h"
 
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -34,9 +37,7 @@ void answer(int fd) {
   ::close(fd);
 }
 
-}  // namespace
-
-void serve_echo(const std::string& socket_path) {
+int listen_on(const std::string& socket_path) {
   const sockaddr_un where = address(socket_path);
   const int listener = stream_socket();
   if (::bind(listener, reinterpret_cast<const sockaddr*>(&where), sizeof where) != 0 || ::listen(listener, 64) != 0) {
@@ -44,10 +45,59 @@ void serve_echo(const std::string& socket_path) {
   }
   std::puts("ok");
   std::fflush(stdout);
+  return listener;
+}
+
+int connect_tcp(const std::string& endpoint) {
+  sockaddr_in where{};
+  where.sin_family = AF_INET;
+  where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  where.sin_port = htons(static_cast<std::uint16_t>(std::stoul(endpoint.substr(endpoint.rfind(':') + 1))));
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int on = 1;
+  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (::connect(fd, reinterpret_cast<const sockaddr*>(&where), sizeof where) != 0)
+    throw std::runtime_error("cannot connect to " + endpoint);
+  return fd;
+}
+
+}  // namespace
+
+void serve_echo(const std::string& socket_path) {
+  const int listener = listen_on(socket_path);
   while (true) std::thread(answer, ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC)).detach();
 }
 
-EchoClient::EchoClient(const std::string& socket_path) : fd_(stream_socket()) {
+void serve_echo_in_one_loop(const std::string& socket_path) {
+  const int listener = listen_on(socket_path);
+  const int loop = ::epoll_create1(EPOLL_CLOEXEC);
+  const auto watch = [loop](int fd) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.fd = fd;
+    ::epoll_ctl(loop, EPOLL_CTL_ADD, fd, &event);
+  };
+  watch(listener);
+  std::array<epoll_event, 64> ready;
+  Message message;
+  while (true) {
+    const int count = ::epoll_wait(loop, ready.data(), ready.size(), -1);
+    for (int i = 0; i < count; ++i) {
+      const int fd = ready[static_cast<std::size_t>(i)].data.fd;
+      if (fd == listener) watch(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
+      else if (::read(fd, message.data(), message.size()) != kMessage ||
+               ::write(fd, message.data(), message.size()) != kMessage)
+        ::close(fd);
+    }
+  }
+}
+
+EchoClient::EchoClient(const std::string& socket_path) : fd_(-1) {
+  if (socket_path.starts_with("tcp:")) {
+    fd_ = connect_tcp(socket_path);
+    return;
+  }
+  fd_ = stream_socket();
   const sockaddr_un where = address(socket_path);
   if (::connect(fd_, reinterpret_cast<const sockaddr*>(&where), sizeof where) != 0) {
     throw std::runtime_error("cannot connect to " + socket_path);

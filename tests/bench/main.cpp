@@ -1,5 +1,5 @@
-// p11shim-bench: the module called directly, shim + proxyd, p11-kit's server and a bare socket, side by side
-// in one run. Rounds go through all targets in turn, so what disturbs the machine disturbs all of them;
+// p11shim-bench: the module called directly, shim + proxyd, p11-kit, caml-crush and a bare socket, side by side in one
+// run. Rounds go through all targets in turn, so what disturbs the machine disturbs all of them;
 // results are ratios. The exit status tells whether everything worked, never whether it was fast.
 #include <signal.h>
 #include <stdlib.h>
@@ -7,13 +7,19 @@
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
+#include <fstream>
 #include <iostream>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <vector>
 
+#include "earlier.h"
+#include "many.h"
 #include "measures.h"
+#include "network.h"
 #include "report.h"
+#include "system_calls.h"
 #include "target.h"
 #include "token.h"
 #include "workload.h"
@@ -27,7 +33,9 @@ struct Options {
   std::filesystem::path module = "/usr/lib/softhsm/libsofthsm2.so";
   std::filesystem::path programs;
   std::filesystem::path json;
-  std::vector<std::string> targets{"direct", "shim", "p11-kit", "echo"};
+  std::filesystem::path html;
+  std::filesystem::path compare;
+  std::vector<std::string> targets{"direct", "shim", "p11-kit", "caml-crush", "echo"};
   unsigned seconds = 200;
   bool quick = false;
 };
@@ -50,19 +58,47 @@ class Folder {
 
 struct Plan {
   std::vector<Placement> placements;
-  std::vector<unsigned> threads;
+  std::vector<unsigned> threads;         // placed freely
+  std::vector<unsigned> pinned_threads;  // otherwise
   unsigned rounds;
-  unsigned applications;
-  unsigned sessions;
+  Crowds crowds;
+  unsigned other_keys;
+  unsigned network_rounds;
+  milliseconds network_round;
+  unsigned counted_operations;  // of which system calls are counted
+  unsigned starts;
+  unsigned first_uses;
 };
 
 Plan full_plan() {
-  Plan plan{{Placement::kFree, Placement::kOneCore}, {1, 2, 8, 32}, 5, 2000, 10'000};
+  Plan plan{.placements = {Placement::kFree, Placement::kOneCore},
+            .threads = {1, 2, 8, 32},
+            .pinned_threads = {1, 8},
+            .rounds = 5,
+            .crowds = {},
+            .other_keys = 995,
+            .network_rounds = 5,
+            .network_round = milliseconds(200),
+            .counted_operations = 300,
+            .starts = 40,
+            .first_uses = 9};
   if (has_two_cores()) plan.placements.push_back(Placement::kTwoCores);
   return plan;
 }
 
-Plan quick_plan() { return {{Placement::kFree}, {1, 8}, 1, 20, 100}; }
+Plan quick_plan() {
+  return {.placements = {Placement::kFree},
+          .threads = {1, 8},
+          .pinned_threads = {},
+          .rounds = 1,
+          .crowds = {.applications = 20, .sessions = 100, .active = 2, .round = milliseconds(10), .rounds = 1},
+          .other_keys = 20,
+          .network_rounds = 1,
+          .network_round = milliseconds(10),
+          .counted_operations = 5,
+          .starts = 3,
+          .first_uses = 1};
+}
 
 class Bench {
  public:
@@ -71,14 +107,11 @@ class Bench {
 
   void run() {
     start_targets();
-    if (has("shim")) measure_memory();
+    if (has("shim")) measure_scale();
     measure_start();
     measure_workloads();
     measure_data_paths();
-    print_ratios(std::cout, results_);
-    print_data_paths(std::cout, results_);
-    if (!options_.quick) print_measures(std::cout, results_);
-    if (!options_.json.empty()) write_json(options_.json, results_);
+    report();
   }
 
  private:
@@ -89,53 +122,56 @@ class Bench {
   }
 
   void start_targets() {
-    Target::direct(paths_).client().ask("prepare");
+    Target::direct(paths_).client().ask("prepare " + std::to_string(plan_.other_keys));
     if (has("direct")) targets_.push_back(Target::direct(paths_));
     if (has("shim")) targets_.push_back(Target::shim(paths_));
-    if (has("p11-kit")) {
-      if (Target::p11_kit_is_installed()) targets_.push_back(Target::p11_kit(paths_));
-      else std::cout << "p11-kit is not installed: not compared\n";
+    if (has("shim") && !options_.quick) targets_.push_back(Target::spinning_shim(paths_));
+    if (takes_part("p11-kit")) targets_.push_back(Target::p11_kit(paths_));
+    if (takes_part("caml-crush")) targets_.push_back(Target::caml_crush(paths_));
+    if (has("echo")) {
+      targets_.push_back(Target::echo(paths_));
+      targets_.push_back(Target::echo_loop(paths_));
     }
-    if (has("echo")) targets_.push_back(Target::echo(paths_));
     for (Target& target : targets_) {
       target.open(plan_.threads.back());
-      if (target.name() != "echo") std::cout << target.name() << ": results are right" << std::endl;
+      if (!target.name().starts_with("echo")) std::cout << target.name() << ": results are right" << std::endl;
     }
   }
 
-  // On a proxyd of its own: what other clients left behind must not count.
-  void measure_memory() {
+  bool takes_part(const std::string& peer) {
+    if (!has(peer)) return false;
+    const auto reason = Target::why_not(peer);
+    if (reason) {
+      results_.facts().unavailable[peer] = *reason;
+      std::cout << peer << ": not available, " << *reason << '\n';
+    }
+    return !reason;
+  }
+
+  void measure_scale() {
     Facts& facts = results_.facts();
-    {
-      Target target = Target::shim(paths_);
-      const pid_t proxyd = target.proxyd();
-      target.client().ask("sessions 1");
-      const double before = static_cast<double>(private_bytes(proxyd));
-      target.client().ask("sessions " + std::to_string(plan_.sessions));
-      facts.session_bytes = (static_cast<double>(private_bytes(proxyd)) - before) / plan_.sessions;
-    }
-    Target first = Target::shim(paths_);
-    const pid_t proxyd = first.proxyd();
-    first.client().ask("sessions 1");
-    const double before = static_cast<double>(private_bytes(proxyd));
-    Process& crowd = start_crowd(first);
-    facts.application_bytes = (static_cast<double>(private_bytes(proxyd)) - before) / plan_.applications;
-    crowd.ask("crowd-call");
-    facts.applications_held = plan_.applications;
-    crowd.ask("crowd-end");
-  }
-
-  Process& start_crowd(Target& target) {
-    Process& process = target.add_client();
-    process.ask("crowd " + std::to_string(plan_.applications));
-    return process;
+    std::cout << "measuring: " << plan_.crowds.sessions << " sessions" << std::endl;
+    measure_sessions(paths_, plan_.crowds, facts);
+    std::cout << "measuring: " << plan_.crowds.applications << " applications" << std::endl;
+    measure_applications(paths_, plan_.crowds, facts);
+    std::cout << "measuring: a network" << std::endl;
+    measure_network(paths_, plan_.network_round, plan_.network_rounds, facts);
   }
 
   void measure_start() {
-    const std::string command = options_.quick ? "start 3" : "start 40";
+    const std::string command = "start " + std::to_string(plan_.starts);
     Facts& facts = results_.facts();
     for (Target& target : targets_) {
-      if (target.name() == "shim") facts.start_shim_ns = std::stod(target.add_client().ask(command));
+      if (target.name() == "shim") {
+        facts.start_shim_ns = std::stod(target.add_client().ask(command));
+        std::vector<double> first;
+        for (unsigned i = 0; i < plan_.first_uses; ++i) {
+          Process& client = target.add_client();
+          client.ask("open 1");
+          first.push_back(std::stod(client.ask("first ecdsa-logical")));
+        }
+        facts.first_use_ns = median(std::move(first));
+      }
       if (target.name() == "p11-kit") facts.start_p11_kit_ns = std::stod(target.add_client().ask(command));
     }
   }
@@ -144,7 +180,8 @@ class Bench {
     std::vector<Cell> all;
     for (const Placement placement : plan_.placements) {
       for (const Workload& workload : kWorkloads) {
-        for (const unsigned threads : plan_.threads) all.push_back({placement, std::string(workload.name), threads});
+        for (const unsigned threads : placement == Placement::kFree ? plan_.threads : plan_.pinned_threads)
+          all.push_back({placement, std::string(workload.name), threads});
       }
     }
     return all;
@@ -155,8 +192,13 @@ class Bench {
     constexpr auto kQuick = milliseconds(10);
     if (options_.quick) return kQuick;
     std::size_t shares = 0;
-    for (const Cell& cell : cells()) shares += decides(cell) ? 2 : 1;
-    return milliseconds(options_.seconds * 1000 / (shares * targets_.size() * plan_.rounds));
+    for (const Cell& cell : cells()) shares += (decides(cell) ? 2 : 1) * participants(cell);
+    return milliseconds(options_.seconds * 1000 / (shares * plan_.rounds));
+  }
+
+  std::size_t participants(const Cell& cell) const {
+    return static_cast<std::size_t>(
+        std::count_if(targets_.begin(), targets_.end(), [&](const Target& target) { return target.takes_part(cell); }));
   }
 
   void measure_workloads() {
@@ -173,12 +215,11 @@ class Bench {
       // On a busy machine calls outlast their round: then cells do with fewer rounds, and the whole stays
       // bounded.
       const milliseconds share = decides(cell) ? 2 * time : time;
-      planned_end += share * targets_.size() * plan_.rounds;
+      planned_end += share * participants(cell) * plan_.rounds;
       for (unsigned round = 0; round < plan_.rounds; ++round) {
         if (round >= kFewestRounds && Clock::now() > planned_end) break;
         for (Target& target : targets_) {
-          if (target.name() == "echo" && !is_round_trip(cell)) continue;
-          if (!target.offers(cell.workload)) continue;
+          if (!target.takes_part(cell)) continue;
           results_.add(cell, target.name(), target.run(cell.workload, cell.threads, share));
         }
       }
@@ -189,8 +230,41 @@ class Bench {
   void measure_data_paths() {
     for (const Workload& workload : kWorkloads)
       for (Target& target : targets_)
-        if (target.name() != "echo" && target.offers(std::string(workload.name)))
+        if (is_compared(target, workload))
           results_.add(target.data_path(workload.name, options_.quick ? milliseconds(10) : milliseconds(200)));
+    if (!can_count_system_calls()) return;
+    std::cout << "counting system calls" << std::endl;
+    for (const char* workload : {"random-32", "ecdsa-logical", "find-and-read", "session-info", "aes-ecb-1m"})
+      for (Target& target : targets_)
+        if (is_compared(target, {workload, nullptr}))
+          if (auto calls = count_system_calls(target, workload, plan_.counted_operations, paths_.folder))
+            results_.add(std::move(*calls));
+  }
+
+  static bool is_compared(const Target& target, const Workload& workload) {
+    return !target.name().starts_with("echo") && target.name() != "shim-spin" &&
+           target.offers(std::string(workload.name));
+  }
+
+  void report() const {
+    print_ratios(std::cout, results_);
+    print_data_paths(std::cout, results_);
+    print_system_calls(std::cout, results_);
+    const nlohmann::json document = report_document(results_, options_.module.string());
+    nlohmann::json comparison;
+    if (!options_.compare.empty()) {
+      comparison = compare_reports(read_report(options_.compare), document);
+      print_comparison(std::cout, comparison);
+    }
+    write(options_.json, document.dump(1) + '\n');
+    if (!options_.html.empty()) write(options_.html, html_page(document, comparison));
+    if (!options_.quick) print_measures(std::cout, results_);
+  }
+
+  static void write(const std::filesystem::path& file, const std::string& text) {
+    if (file.empty()) return;
+    std::ofstream out(file);
+    if (!(out << text) || !out.flush()) throw std::runtime_error("cannot write " + file.string());
   }
 
   const Options& options_;
@@ -200,7 +274,7 @@ class Bench {
   Results results_;
 };
 
-// 2,000 applications are 2,000 connections: let proxyd have them.
+// 10,000 applications are as many connections: let proxyd have them.
 void raise_file_limit() {
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
@@ -209,6 +283,7 @@ void raise_file_limit() {
 }
 
 int run(const Options& options) {
+  if (!options.compare.empty()) read_report(options.compare);  // before minutes are spent
   raise_file_limit();
   ::signal(SIGPIPE, SIG_IGN);
   const Folder folder;
@@ -227,10 +302,19 @@ int main(int argc, char** argv) {
   CLI::App app{"Compares a PKCS#11 module called directly with ways to reach it through other processes"};
   app.add_option("--module", options.module, "the vendor module")->capture_default_str();
   app.add_option("--programs", options.programs, "folder of shimctl and of the benchmark's client");
-  app.add_option("--targets", options.targets, "which to compare")->delimiter(',');
+  app.add_option("--targets", options.targets, "which to compare: direct, shim, p11-kit, caml-crush, echo")
+      ->delimiter(',');
   app.add_option("--seconds", options.seconds, "time for the workloads, together")->capture_default_str();
   app.add_option("--json", options.json, "also write everything into this file");
+  app.add_option("--html", options.html, "also write a page with plots");
+  app.add_option("--compare", options.compare, "an earlier --json file to compare with")->check(CLI::ExistingFile);
   app.add_flag("--quick", options.quick, "one short round: proves results, says nothing about speed");
+  app.footer(
+      "Examples:\n"
+      "  p11shim-bench --quick                                   are all results right? Seconds, no targets\n"
+      "  p11shim-bench --json now.json --html now.html           everything, some six minutes\n"
+      "  p11shim-bench --compare last.json --json now.json       and what has changed since\n"
+      "  p11shim-bench --module /usr/lib/vendor.so --seconds 60  another module, less time for the workloads");
   CLI11_PARSE(app, argc, argv);
   try {
     return p11shim::run(options);

@@ -14,11 +14,14 @@ namespace p11shim {
 struct Outcome {
   std::string figure;
   bool reached = false;
+  double value = 0;  // what is compared with an earlier report
 };
+
+inline constexpr char kPrinted[] = "printed";
 
 struct Measure {
   std::string name;
-  std::string target;
+  std::string target;                                              // "printed": none
   std::function<std::optional<Outcome>(const Results&)> evaluate;  // nothing: it was not measured
 };
 

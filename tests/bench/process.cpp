@@ -75,7 +75,7 @@ Process::Process(const std::vector<std::string>& command, const Environment& env
 Process::~Process() {
   ::close(input_);
   ::close(output_);
-  if (ends_within(pid_, 300)) return;
+  if (has_ended_ || ends_within(pid_, 300)) return;
   ::kill(pid_, SIGTERM);
   if (ends_within(pid_, kEndMilliseconds)) return;
   ::kill(pid_, SIGKILL);
@@ -98,11 +98,20 @@ std::string Process::read_line() {
   }
 }
 
-std::string Process::ask(const std::string& line) {
+bool Process::stop(int signal) {
+  if (!has_ended_) ::kill(pid_, signal);
+  has_ended_ = has_ended_ || ends_within(pid_, kEndMilliseconds);
+  return has_ended_;
+}
+
+void Process::send(const std::string& line) {
   const std::string sent = line + '\n';
   if (::write(input_, sent.data(), sent.size()) != static_cast<ssize_t>(sent.size())) {
     throw std::runtime_error(name_ + " does not listen");
   }
+}
+
+std::string Process::answer() {
   const std::string reply = read_line();
   if (!reply.starts_with("ok")) throw std::runtime_error(name_ + ": " + reply);
   return reply.substr(2);

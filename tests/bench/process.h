@@ -24,11 +24,20 @@ class Process {
   // The next line of its output; throws when it ends or says nothing for too long.
   std::string read_line();
 
-  // Sends a line, expects "ok …" and returns what follows; throws what an "error …" says.
-  std::string ask(const std::string& line);
+  void send(const std::string& line);
+  // Expects "ok …" and returns what follows; throws what an "error …" says.
+  std::string answer();
+  std::string ask(const std::string& line) {
+    send(line);
+    return answer();
+  }
+
+  // Ends it with a signal; false: it did not end.
+  bool stop(int signal);
 
  private:
   pid_t pid_ = -1;
+  bool has_ended_ = false;
   int input_ = -1;
   int output_ = -1;
   std::string name_;

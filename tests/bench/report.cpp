@@ -2,8 +2,6 @@
 
 #include <array>
 #include <cstdio>
-#include <fstream>
-#include <nlohmann/json.hpp>
 #include <ostream>
 #include <set>
 
@@ -12,6 +10,9 @@
 
 namespace p11shim {
 namespace {
+
+// Whose time of one operation is printed.
+constexpr std::array kTimed{"direct", "shim", "shim-spin", "p11-kit", "caml-crush", "echo"};
 
 template <class... Values>
 std::string format(const char* pattern, Values... values) {
@@ -35,7 +36,9 @@ void print_placement(std::ostream& out, const Results& results, Placement placem
       << "    shim's throughput over direct | over p11-kit, by threads; medians of one thread's time in us\n";
   out << format("%-15s", "");
   for (const unsigned threads : thread_counts(results)) out << format("%10u thr   ", threads);
-  out << format("  %9s %9s %9s %9s\n", "direct", "shim", "p11-kit", "echo");
+  out << "  ";
+  for (const char* target : kTimed) out << format("%10s ", target);
+  out << '\n';
   for (const Workload& workload : kWorkloads) {
     const std::string name(workload.name);
     out << format("%-15s", name.c_str());
@@ -45,16 +48,14 @@ void print_placement(std::ostream& out, const Results& results, Placement placem
                     number(results.throughput_ratio(cell, "shim", "p11-kit"), "%.2f").c_str());
     }
     out << "  ";
-    for (const char* target : {"direct", "shim", "p11-kit", "echo"}) {
+    for (const char* target : kTimed) {
       auto time = results.latency_ns({placement, name, 1}, target);
       if (time) *time /= 1e3;
-      out << format("%9s ", number(time, "%.1f").c_str());
+      out << format("%10s ", number(time, "%.1f").c_str());
     }
     out << '\n';
   }
 }
-
-nlohmann::json fact(std::optional<double> value) { return value ? nlohmann::json(*value) : nlohmann::json(nullptr); }
 
 }  // namespace
 
@@ -73,57 +74,29 @@ void print_data_paths(std::ostream& out, const Results& results) {
                   path.client.cpu_ns / 1e3, path.servers.cpu_ns / 1e3, path.client.switches, path.servers.switches);
 }
 
-void print_measures(std::ostream& out, const Results& results) {
-  std::size_t reached = 0;
-  const std::vector<Measure> measures = all_measures();
-  out << format("\n%-40s %-34s %-36s\n", "measure", "target", "figure");
-  for (const Measure& measure : measures) {
-    const auto outcome = measure.evaluate(results);
-    const char* verdict = !outcome ? "not measured" : outcome->reached ? "reached" : "missed";
-    out << format("%-40s %-34s %-36s %s\n", measure.name.c_str(), measure.target.c_str(),
-                  outcome ? outcome->figure.c_str() : "-", verdict);
-    reached += outcome && outcome->reached ? 1 : 0;
-  }
-  out << "bench: " << reached << " of " << measures.size() << " targets reached\n";
+void print_system_calls(std::ostream& out, const Results& results) {
+  if (results.system_calls().empty()) return;
+  out << format("\nsystem calls of one operation\n%-15s %-11s %10s %10s\n", "", "", "client", "servers");
+  for (const SystemCalls& calls : results.system_calls())
+    out << format("%-15s %-11s %10.2f %10.2f\n", calls.workload.c_str(), calls.target.c_str(), calls.client,
+                  calls.servers);
 }
 
-void write_json(const std::filesystem::path& file, const Results& results) {
-  nlohmann::json report;
-  for (const auto& [cell, targets] : results.cells()) {
-    nlohmann::json entry{
-        {"placement", placement_name(cell.placement)}, {"workload", cell.workload}, {"threads", cell.threads}};
-    for (const auto& [target, rounds] : targets) {
-      nlohmann::json& list = entry["targets"][target] = nlohmann::json::array();
-      for (const Timing& timing : rounds) {
-        list.push_back({{"operations", timing.operations},
-                        {"elapsed_ns", timing.elapsed.count()},
-                        {"median_ns", timing.median.count()},
-                        {"p99_ns", timing.p99.count()}});
-      }
-    }
-    report["cells"].push_back(std::move(entry));
-  }
+void print_measures(std::ostream& out, const Results& results) {
+  std::size_t reached = 0;
+  std::size_t targets = 0;
+  out << format("\n%-48s %-40s %-36s\n", "measure", "target", "figure");
   for (const Measure& measure : all_measures()) {
     const auto outcome = measure.evaluate(results);
-    report["measures"].push_back({{"measure", measure.name},
-                                  {"target", measure.target},
-                                  {"figure", outcome ? nlohmann::json(outcome->figure) : nlohmann::json(nullptr)},
-                                  {"reached", outcome && outcome->reached}});
+    const bool counts = measure.target != kPrinted;
+    const char* verdict = !outcome ? "not available" : !counts ? "" : outcome->reached ? "reached" : "missed";
+    out << format("%-48s %-40s %-36s %s\n", measure.name.c_str(), measure.target.c_str(),
+                  outcome ? outcome->figure.c_str() : "-", verdict);
+    targets += counts ? 1 : 0;
+    reached += counts && outcome && outcome->reached ? 1 : 0;
   }
-  for (const DataPath& path : results.data_paths())
-    report["data_paths"].push_back({{"workload", path.workload},
-                                    {"target", path.target},
-                                    {"client_cpu_ns", path.client.cpu_ns},
-                                    {"client_switches", path.client.switches},
-                                    {"servers_cpu_ns", path.servers.cpu_ns},
-                                    {"servers_switches", path.servers.switches}});
-  const Facts& facts = results.facts();
-  report["facts"] = {{"application_bytes", fact(facts.application_bytes)},
-                     {"session_bytes", fact(facts.session_bytes)},
-                     {"applications_held", fact(facts.applications_held)},
-                     {"start_shim_ns", fact(facts.start_shim_ns)},
-                     {"start_p11_kit_ns", fact(facts.start_p11_kit_ns)}};
-  std::ofstream(file) << report.dump(1) << '\n';
+  for (const auto& [peer, reason] : results.facts().unavailable) out << peer << ": not available, " << reason << '\n';
+  out << "bench: " << reached << " of " << targets << " targets reached\n";
 }
 
 }  // namespace p11shim

@@ -11,13 +11,6 @@ double per_second(const Timing& timing) {
 
 double latency(const Timing& timing) { return static_cast<double>(timing.median.count()); }
 
-std::optional<double> median(std::vector<double> values) {
-  if (values.empty()) return std::nullopt;
-  std::sort(values.begin(), values.end());
-  const std::size_t middle = values.size() / 2;
-  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
-}
-
 template <class Figure>
 std::optional<double> median_of(const Results::Rounds* rounds, Figure figure) {
   if (rounds == nullptr) return std::nullopt;
@@ -38,6 +31,13 @@ std::optional<double> median_ratio(const Results::Rounds* over, const Results::R
 }
 
 }  // namespace
+
+std::optional<double> median(std::vector<double> values) {
+  if (values.empty()) return std::nullopt;
+  std::sort(values.begin(), values.end());
+  const std::size_t middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
 
 const Results::Rounds* Results::rounds(const Cell& cell, const std::string& target) const {
   const auto found = cells_.find(cell);

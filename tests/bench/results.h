@@ -25,10 +25,18 @@ struct Cell {
 struct Facts {
   std::optional<double> application_bytes;  // of proxyd, per idle application
   std::optional<double> session_bytes;      // of proxyd, per idle virtual session
-  std::optional<double> applications_held;
-  std::optional<double> start_shim_ns;  // C_Initialize to an open session
+  std::optional<double> applications_held;  // each of them was still served
+  std::optional<double> sessions_held;
+  std::optional<double> first_use_ns;         // of a key, in a fresh application: ecdsa-logical
+  std::map<unsigned, double> cpu_per_call;    // of proxyd, in nanoseconds, by idle applications beside the active ones
+  std::map<std::string, double> round_trips;  // over the network, by workload
+  std::map<std::string, double> remote_time_ns;    // the same operations' time
+  std::map<std::string, std::string> unavailable;  // peers, and why
+  std::optional<double> start_shim_ns;             // C_Initialize to an open session
   std::optional<double> start_p11_kit_ns;
 };
+
+std::optional<double> median(std::vector<double> values);
 
 class Results {
  public:
@@ -46,6 +54,8 @@ class Results {
   const std::map<Cell, std::map<std::string, Rounds>>& cells() const { return cells_; }
   void add(DataPath path) { data_paths_.push_back(std::move(path)); }
   const std::vector<DataPath>& data_paths() const { return data_paths_; }
+  void add(SystemCalls calls) { system_calls_.push_back(std::move(calls)); }
+  const std::vector<SystemCalls>& system_calls() const { return system_calls_; }
   Facts& facts() { return facts_; }
   const Facts& facts() const { return facts_; }
 
@@ -55,6 +65,7 @@ class Results {
   std::map<Cell, std::map<std::string, Rounds>> cells_;
   Facts facts_;
   std::vector<DataPath> data_paths_;
+  std::vector<SystemCalls> system_calls_;
 };
 
 }  // namespace p11shim

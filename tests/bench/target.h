@@ -6,12 +6,15 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "placement.h"
 #include "process.h"
+#include "results.h"
+#include "tests/relay/relay.h"
 #include "timing.h"
 #include "usage.h"
 
@@ -31,6 +34,8 @@ class Target {
   // Opens the first client's sessions and proves its results; throws unless all are right.
   void open(unsigned threads);
   bool offers(const std::string& workload) const { return !refused_.contains(workload); }
+  // Some are only there for a few cells.
+  bool takes_part(const Cell& cell) const;
 
   // One more client process of this target, beside the first.
   Process& add_client();
@@ -44,21 +49,36 @@ class Target {
   // proxyd's process id, where this target has one.
   pid_t proxyd() const;
 
+  // Between client and server from now on: so much in each direction. Only for targets behind a network.
+  void delay(std::chrono::microseconds latency) { relay_->change({.latency = latency}); }
+  // All processes that serve.
+  std::vector<pid_t> servers() const;
+
   static Target direct(const BenchPaths& paths);
   static Target shim(const BenchPaths& paths);
+  static Target spinning_shim(const BenchPaths& paths);
   static Target p11_kit(const BenchPaths& paths);
-  static Target echo(const BenchPaths& paths);
+  static Target caml_crush(const BenchPaths& paths);
+  static Target echo(const BenchPaths& paths);       // a thread for each connection
+  static Target echo_loop(const BenchPaths& paths);  // one loop for all
+  // The same behind a network, our relay.
+  static Target remote_shim(const BenchPaths& paths);
+  static Target remote_echo(const BenchPaths& paths);
 
-  static bool p11_kit_is_installed();
+  // Why a peer cannot take part; nothing if it can.
+  static std::optional<std::string> why_not(const std::string& peer);
 
  private:
   explicit Target(std::string name) : name_(std::move(name)) {}
+  static Target shim_called(const BenchPaths& paths, std::string name, unsigned spin, bool remote);
+  static Target echo_called(const BenchPaths& paths, std::string name, const char* server, bool remote);
   void set_client(const BenchPaths& paths, const std::string& kind, const std::string& where,
                   const Environment& environment = {});
 
   std::string name_;
   std::set<std::string> refused_;
   std::unique_ptr<Process> server_;
+  std::unique_ptr<Relay> relay_;
   std::function<std::unique_ptr<Process>()> start_client_;
   std::unique_ptr<Process> client_;  // clients go first
   std::vector<std::unique_ptr<Process>> more_clients_;

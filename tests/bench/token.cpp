@@ -76,6 +76,19 @@ void create_keys(CK_FUNCTION_LIST& module, CK_SESSION_HANDLE session) {
              .bytes(CKA_VALUE, {kAesValue.begin(), kAesValue.end()}));
 }
 
+// Among which a search has to find its key.
+void create_other_keys(CK_FUNCTION_LIST& module, CK_SESSION_HANDLE session, unsigned count) {
+  for (unsigned i = 0; i < count; ++i) {
+    create(module, session,
+           Template()
+               .number(CKA_CLASS, CKO_SECRET_KEY)
+               .number(CKA_KEY_TYPE, CKK_GENERIC_SECRET)
+               .flag(CKA_TOKEN, true)
+               .text(CKA_LABEL, "other-" + std::to_string(i))
+               .bytes(CKA_VALUE, std::vector<CK_BYTE>(16, static_cast<CK_BYTE>(i))));
+  }
+}
+
 }  // namespace
 
 std::filesystem::path write_softhsm_configuration(const std::filesystem::path& folder) {
@@ -85,7 +98,7 @@ std::filesystem::path write_softhsm_configuration(const std::filesystem::path& f
   return file;
 }
 
-void prepare_token(CK_FUNCTION_LIST& module) {
+void prepare_token(CK_FUNCTION_LIST& module, unsigned other_keys) {
   std::array<CK_UTF8CHAR, 32> label;
   label.fill(' ');
   std::memcpy(label.data(), kBenchLabel, std::strlen(kBenchLabel));
@@ -105,6 +118,7 @@ void prepare_token(CK_FUNCTION_LIST& module) {
   require("C_Logout", module.C_Logout(session));
   log_in(module, session);
   create_keys(module, session);
+  create_other_keys(module, session, other_keys);
   require("C_CloseSession", module.C_CloseSession(session));
 }
 

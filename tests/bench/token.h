@@ -23,7 +23,8 @@ inline constexpr std::array<CK_BYTE, 16> kAesIv{};
 // Writes SoftHSM's configuration and an empty token directory below `folder`; the configuration's path.
 std::filesystem::path write_softhsm_configuration(const std::filesystem::path& folder);
 
-// Initialises the first free slot of an initialised module and fills the token; throws std::runtime_error.
-void prepare_token(CK_FUNCTION_LIST& module);
+// Initialises the first free slot of an initialised module and fills the token, with so many keys beside those above;
+// throws std::runtime_error.
+void prepare_token(CK_FUNCTION_LIST& module, unsigned other_keys);
 
 }  // namespace p11shim

@@ -21,6 +21,14 @@ struct DataPath {
   Usage servers;
 };
 
+// How often one operation entered the kernel.
+struct SystemCalls {
+  std::string workload;
+  std::string target;
+  double client = 0;
+  double servers = 0;
+};
+
 // Of this process, its threads that have ended included: "CPU_NS SWITCHES".
 std::string own_usage();
 Usage parse_usage(const std::string& text);

@@ -1,5 +1,6 @@
 #include "workload.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "module.h"
@@ -127,6 +128,22 @@ CK_RV Caller::find_and_read() {
 CK_RV Caller::mechanism_info() {
   CK_MECHANISM_INFO info{};
   return module_.C_GetMechanismInfo(slot_, CKM_ECDSA, &info);
+}
+
+CK_RV Caller::token_info() {
+  CK_TOKEN_INFO info{};
+  const CK_RV rv = module_.C_GetTokenInfo(slot_, &info);
+  return rv == CKR_OK && std::memcmp(info.label, kBenchLabel, sizeof kBenchLabel - 1) != 0 ? CKR_GENERAL_ERROR : rv;
+}
+
+// Asked for the number, then for the list.
+CK_RV Caller::slot_list() {
+  std::array<CK_SLOT_ID, 64> slots{};
+  CK_ULONG count = 0;
+  if (const CK_RV rv = module_.C_GetSlotList(CK_TRUE, nullptr, &count); rv != CKR_OK) return rv;
+  count = slots.size();
+  const CK_RV rv = module_.C_GetSlotList(CK_TRUE, slots.data(), &count);
+  return rv == CKR_OK && std::count(slots.data(), slots.data() + count, slot_) != 1 ? CKR_GENERAL_ERROR : rv;
 }
 
 CK_RV Caller::open_close() {

@@ -42,6 +42,8 @@ class Caller {
   CK_RV get_attributes();
   CK_RV find_and_read();
   CK_RV mechanism_info();
+  CK_RV token_info();
+  CK_RV slot_list();
   CK_RV open_close();
 
   // Input and result of the last operation, for those who check it.
@@ -85,6 +87,8 @@ inline constexpr std::array kWorkloads{
     Workload{"get-attributes", &Caller::get_attributes},
     Workload{"find-and-read", &Caller::find_and_read},
     Workload{"mechanism-info", &Caller::mechanism_info},
+    Workload{"token-info", &Caller::token_info},
+    Workload{"slot-list", &Caller::slot_list},
     Workload{"open-close", &Caller::open_close},
 };
 

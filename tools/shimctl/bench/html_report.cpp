@@ -16,18 +16,6 @@ using nlohmann::json;
 
 namespace {
 
-constexpr char kHead[] = R"(<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>shimctl bench</title>
-<meta name="viewport" content="width=device-width"><style>
-body{font:15px/1.5 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1d2329;background:#fff}
-h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2.2rem;border-bottom:1px solid #d5dae0}h3{font-size:1rem;margin-bottom:.2rem}
-table{border-collapse:collapse;font-size:.85rem;display:block;overflow-x:auto}td,th{padding:.15rem .7rem;text-align:right;border-bottom:1px solid #eceff2}
-td:first-child,th:first-child,td:last-child,th:last-child{text-align:left}
-svg{width:100%;height:auto}svg text{font:11px sans-serif;fill:#444}.grid{stroke:#e1e5e9}.doubt{stroke:#1d2329;stroke-width:2}
-.warn{background:#fff2d8;padding:.5rem 1rem}dl{display:grid;grid-template-columns:max-content auto;gap:.1rem 1rem;font-size:.85rem}dd{margin:0}
-</style></head><body>
-)";
-
 std::string time_of(double ns) { return duration_text(static_cast<std::uint64_t>(std::llround(std::max(0.0, ns)))); }
 std::string rate_of(double rate) { return rate_text(rate); }
 
@@ -165,8 +153,7 @@ void add_ratio(std::vector<Bar>& ratios, const std::string& name, const json& co
 std::string html_report(const std::vector<json>& documents) { return html_report(documents, nullptr); }
 
 std::string html_report(const std::vector<json>& documents, const json& comparison) {
-  std::string html = kHead;
-  html += "<h1>shimctl bench</h1>";
+  std::string html = html_page_begin("shimctl bench");
   std::vector<Bar> ratios;
   for (const auto& document : documents) {
     for (const auto& test : document["data"]["tests"]) {

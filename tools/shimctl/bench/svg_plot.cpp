@@ -9,6 +9,19 @@ namespace p11shim {
 
 namespace {
 
+constexpr char kPageBegin[] = R"(<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>)";
+constexpr char kPageStyle[] = R"(</title>
+<meta name="viewport" content="width=device-width"><style>
+body{font:15px/1.5 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1d2329;background:#fff}
+h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2.2rem;border-bottom:1px solid #d5dae0}h3{font-size:1rem;margin-bottom:.2rem}
+table{border-collapse:collapse;font-size:.85rem;display:block;overflow-x:auto}td,th{padding:.15rem .7rem;text-align:right;border-bottom:1px solid #eceff2}
+td:first-child,th:first-child,td:last-child,th:last-child{text-align:left}
+svg{width:100%;height:auto}svg text{font:11px sans-serif;fill:#444}.grid{stroke:#e1e5e9}.doubt{stroke:#1d2329;stroke-width:2}
+.warn{background:#fff2d8;padding:.5rem 1rem}dl{display:grid;grid-template-columns:max-content auto;gap:.1rem 1rem;font-size:.85rem}dd{margin:0}
+</style></head><body>
+)";
+
 constexpr double kWidth = 720;
 constexpr double kHeight = 240;
 constexpr double kLeft = 90;
@@ -82,6 +95,10 @@ std::string html_text(std::string_view text) {
     }
   }
   return escaped;
+}
+
+std::string html_page_begin(std::string_view title) {
+  return kPageBegin + html_text(title) + kPageStyle + "<h1>" + html_text(title) + "</h1>";
 }
 
 std::string bar_plot(const std::vector<Bar>& bars) {

@@ -1,4 +1,4 @@
-// Small plots as SVG text.
+// Small plots as SVG text, and the page around them.
 #pragma once
 
 #include <string>
@@ -9,6 +9,8 @@
 namespace p11shim {
 
 std::string html_text(std::string_view text);  // escaped
+// A self-contained page up to its heading; "</body></html>" ends it.
+std::string html_page_begin(std::string_view title);
 
 struct Bar {
   std::string label;

@@ -16,7 +16,10 @@ toml::table socket_table(const std::filesystem::path& path) {
 }
 
 std::string with_places(toml::table config, const PrivatePlaces& places) {
-  config.insert_or_assign("listen", socket_table(places.endpoint));
+  toml::table listen = socket_table(places.endpoint);
+  for (const char* kept : {"max_connections_per_user", "shared_memory"})
+    if (const toml::node* setting = config["listen"][kept].node()) listen.insert(kept, *setting);
+  config.insert_or_assign("listen", std::move(listen));
   config.insert_or_assign("control", socket_table(places.control));
   config.insert_or_assign("state", toml::table{{"directory", places.state.string()}});
   if (auto* log = config["log"].as_table()) log->erase("file");
