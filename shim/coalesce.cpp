@@ -152,7 +152,8 @@ void Coalescing::began(CK_SESSION_HANDLE session, Operation operation, CK_RV rv,
   application_.sessions().with(session, [&](SessionOperations& operations, KnownInits& known, const OpenSession&) {
     if (rv == CKR_OPERATION_ACTIVE) operations.in_doubt = operations.in_doubt | operation;
     if (rv != CKR_OK) return;
-    if (operation == Operation::find) operations.has_found = false;  // another search has taken its place
+    if (operation == Operation::find)
+      operations.has_found = operations.in_pages = false;  // another search has taken its place
     if (cancels) {
       operations.active = operations.active & ~operation;
       operations.is_fresh = false;

@@ -46,6 +46,15 @@ template <class Call>
 inline constexpr bool kReadsMechanismInfo = Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_GetMechanismInfo>();
 
 template <class Call>
+inline constexpr bool kReadsMechanismList = Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_GetMechanismList>();
+template <class Call>
+inline constexpr bool kReadsSlotList = Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_GetSlotList>();
+template <class Call>
+inline constexpr bool kReadsSlotInfo = Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_GetSlotInfo>();
+template <class Call>
+inline constexpr bool kReadsTokenInfo = Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_GetTokenInfo>();
+
+template <class Call>
 inline constexpr bool kOpensSession = Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_OpenSession>();
 // Its answer depends on how many sessions there are.
 template <class Call>
@@ -124,6 +133,14 @@ class Coalescing {
       if (answer_session_info(arguments...)) return CKR_OK;
     if constexpr (kReadsMechanismInfo<Call>)
       if (answer_mechanism_info(arguments...)) return CKR_OK;
+    if constexpr (kReadsMechanismList<Call>)
+      if (answer_mechanism_list(arguments...)) return CKR_OK;
+    if constexpr (kReadsSlotList<Call>)
+      if (answer_slot_list(arguments...)) return CKR_OK;
+    if constexpr (kReadsSlotInfo<Call>)
+      if (answer_slot_info(arguments...)) return CKR_OK;
+    if constexpr (kReadsTokenInfo<Call>)
+      if (answer_token_info(arguments...)) return CKR_OK;
     if constexpr (kOpensSession<Call>)
       if (reopen(first, std::get<1>(std::tuple(arguments...)), std::get<4>(std::tuple(arguments...)))) return CKR_OK;
     if constexpr (kOpensSession<Call> || kCountsSessions<Call>) close_kept();
@@ -205,7 +222,13 @@ class Coalescing {
     else if constexpr (kReadsSessionInfo<Call>) learn_session_info(std::get<0>(all), *std::get<1>(all));
     else if constexpr (kReadsMechanismInfo<Call>)
       learn_mechanism_info(std::get<0>(all), std::get<1>(all), *std::get<2>(all));
+    else if constexpr (kReadsMechanismList<Call>)
+      learn_mechanism_list(std::get<0>(all), std::get<1>(all), *std::get<2>(all));
+    else if constexpr (kReadsSlotList<Call>) learn_slot_list(std::get<0>(all), std::get<1>(all), *std::get<2>(all));
+    else if constexpr (kReadsSlotInfo<Call>) learn_slot_info(std::get<0>(all), *std::get<1>(all));
+    else if constexpr (kReadsTokenInfo<Call>) learn_token_info(std::get<0>(all), *std::get<1>(all));
     else if constexpr (kClosesSession<Call> || kClosesAll<Call>) forget_values();
+    if constexpr (Call::policy.objects == Objects::creates) application_.remembered().tokens.clear();  // free memory
     if constexpr (Call::policy.objects == Objects::creates || Call::policy.objects == Objects::uses)
       note_session_objects(std::get<0>(all));
   }
@@ -220,6 +243,7 @@ class Coalescing {
       return search(session, std::get<1>(all), std::get<2>(all));
     } else if constexpr (Call::policy.effect == Effect::continues) {
       if (give_found(session, std::get<1>(all), std::get<2>(all), std::get<3>(all))) return CKR_OK;
+      return give_page(session, std::get<1>(all), std::get<2>(all), std::get<3>(all));
     } else {
       if (end_search(session, true)) return CKR_OK;
     }
@@ -252,6 +276,9 @@ class Coalescing {
   std::optional<CK_RV> search(CK_SESSION_HANDLE session, const CK_ATTRIBUTE* attributes, CK_ULONG count);
   CK_RV perform_search(CK_SESSION_HANDLE session, WaitingInit& init);
   bool give_found(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE_PTR objects, CK_ULONG most, CK_ULONG_PTR count);
+  std::optional<CK_RV> give_page(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE_PTR objects, CK_ULONG most,
+                                 CK_ULONG_PTR count);
+  CK_RV fetch_page(CK_SESSION_HANDLE session, CK_ULONG size);
   bool end_search(CK_SESSION_HANDLE session, bool is_ended);
   void doubt_search(CK_SESSION_HANDLE session);
 
@@ -273,10 +300,24 @@ class Coalescing {
   bool answer_session_info(CK_SESSION_HANDLE session, CK_SESSION_INFO* info);
   bool answer_mechanism_info(CK_SLOT_ID slot, CK_MECHANISM_TYPE type, CK_MECHANISM_INFO* info);
   void asks(CK_SLOT_ID slot);
+  std::uint64_t generation(CK_SLOT_ID slot);
   void learn_attributes(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, const CK_ATTRIBUTE* attributes,
                         CK_ULONG count);
   void learn_session_info(CK_SESSION_HANDLE session, const CK_SESSION_INFO& info);
   void learn_mechanism_info(CK_SLOT_ID slot, CK_MECHANISM_TYPE type, const CK_MECHANISM_INFO& info);
+
+  // coalesce_tokens.cpp
+  bool answer_mechanism_list(CK_SLOT_ID slot, CK_MECHANISM_TYPE_PTR list, CK_ULONG_PTR count);
+  bool answer_slot_list(CK_BBOOL with_token, CK_SLOT_ID_PTR list, CK_ULONG_PTR count);
+  bool answer_slot_info(CK_SLOT_ID slot, CK_SLOT_INFO* info);
+  bool answer_token_info(CK_SLOT_ID slot, CK_TOKEN_INFO* info);
+  void learn_mechanism_list(CK_SLOT_ID slot, const CK_MECHANISM_TYPE* list, CK_ULONG count);
+  void learn_slot_list(CK_BBOOL with_token, const CK_SLOT_ID* list, CK_ULONG count);
+  void learn_slot_info(CK_SLOT_ID slot, const CK_SLOT_INFO& info);
+  void learn_token_info(CK_SLOT_ID slot, const CK_TOKEN_INFO& info);
+  void asks_stamped(std::uint64_t (Coalescing::*moving)(CK_SLOT_ID), CK_SLOT_ID slot);
+  std::uint64_t slots_generation(CK_SLOT_ID);
+  std::uint64_t token_generation(CK_SLOT_ID slot);
   void forget_values() { application_.remembered().clear(); }
   void send_all(bool only_session_objects);
   void forget();
@@ -295,6 +336,7 @@ class Coalescing {
   CK_SESSION_HANDLE session_ = CK_INVALID_HANDLE;  // whose operations this call is about
   bool is_done_ = false;
   std::optional<Stamp> asked_;
+  std::uint64_t asked_sessions_ = 0;  // Sessions::changes() then
 };
 
 }  // namespace p11shim

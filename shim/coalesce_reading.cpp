@@ -48,12 +48,16 @@ bool Coalescing::answer_mechanism_info(CK_SLOT_ID slot, CK_MECHANISM_TYPE type, 
 }
 
 // The answer to what is asked now may be remembered under this stamp.
-void Coalescing::asks(CK_SLOT_ID slot) {
+void Coalescing::asks(CK_SLOT_ID slot) { asks_stamped(&Coalescing::generation, slot); }
+
+std::uint64_t Coalescing::generation(CK_SLOT_ID slot) { return application_.remembered().generations.of(slot); }
+
+void Coalescing::asks_stamped(std::uint64_t (Coalescing::*moving)(CK_SLOT_ID), CK_SLOT_ID slot) {
   Remembered& remembered = application_.remembered();
-  if (remembered.generations.of(slot) == 0 && application_.config().remember.count() != 0 &&
-      application_.connect(exchange_) && exchange_.socket().is_local() && remembered.generations.claim())
+  if ((this->*moving)(slot) == 0 && application_.config().remember.count() != 0 && application_.connect(exchange_) &&
+      exchange_.socket().is_local() && remembered.generations.claim())
     remembered.generations.take(exchange_.ask_for_generations());
-  asked_ = remembered.values.stamp(remembered.generations.of(slot));
+  asked_ = remembered.values.stamp((this->*moving)(slot));
 }
 
 void Coalescing::learn_attributes(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, const CK_ATTRIBUTE* attributes,

@@ -57,6 +57,7 @@ CK_RV wait_for_slot_event(CK_FLAGS flags, CK_SLOT_ID_PTR pSlot, CK_VOID_PTR pRes
     if (application == nullptr) return codes::kNotInitialised;
     if (pSlot == nullptr || pReserved != nullptr) return CKR_ARGUMENTS_BAD;
     for (;;) {
+      application->remembered().slot_lists.clear();
       std::vector<CK_SLOT_ID> present(kMostSlots);
       CK_ULONG count = present.size();
       if (get_slot_list(CK_TRUE, present.data(), &count) == CKR_OK) {

@@ -43,6 +43,9 @@ struct SessionOperations {
   bool has_found = false;
   std::vector<std::uint64_t> found;  // from found_next on not handed out yet
   std::size_t found_next = 0;
+  // One that found more than one message carries is active in proxyd as well; `found` is a page of it.
+  bool in_pages = false;
+  bool is_last_page = false;
   bool has_objects = false;  // session objects, which end with it
   bool is_sending = false;   // what waited is under way, on the connection of some thread
 };

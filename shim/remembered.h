@@ -20,6 +20,10 @@ class Infos {
     if (found == infos_.end() || !values.is_current(found->second.first, generation)) return std::nullopt;
     return found->second.second;
   }
+  void clear() {
+    const std::lock_guard lock(mutex_);
+    infos_.clear();
+  }
   void add(std::uint64_t key, const Stamp& asked, const Info& info) {
     const std::lock_guard lock(mutex_);
     if (infos_.size() >= kMost) infos_.clear();
@@ -32,13 +36,23 @@ class Infos {
   std::unordered_map<std::uint64_t, std::pair<Stamp, Info>> infos_;  // guarded by mutex_
 };
 
+// Session counts in it are true as long as the application has opened and closed none.
+struct KnownToken {
+  CK_TOKEN_INFO info;
+  std::uint64_t sessions;  // Sessions::changes()
+};
+
 struct Remembered {
   explicit Remembered(std::chrono::milliseconds keep) : values(keep) {}
 
   ObjectValues values;
   GenerationView generations;
-  Infos<CK_SESSION_INFO> sessions;      // by handle
-  Infos<CK_MECHANISM_INFO> mechanisms;  // by a hash of slot and type
+  Infos<CK_SESSION_INFO> sessions;                        // by handle
+  Infos<CK_MECHANISM_INFO> mechanisms;                    // by a hash of slot and type
+  Infos<std::vector<CK_MECHANISM_TYPE>> mechanism_lists;  // by slot
+  Infos<CK_SLOT_INFO> slots;                              // by slot
+  Infos<KnownToken> tokens;                               // by slot
+  Infos<std::vector<CK_SLOT_ID>> slot_lists;              // by tokenPresent
 
   void clear() { values.clear(); }  // nothing else outlives its epoch
 };

@@ -16,6 +16,7 @@ constexpr CK_SESSION_HANDLE kNobodys = CK_SESSION_HANDLE{1} << 62;
 
 void Sessions::opened(const OpenSession& session) noexcept {
   const std::lock_guard lock(mutex_);
+  changed();
   try {
     Entry& entry = sessions_[session.handle];
     drop_waiting(entry.operations, known_);
@@ -27,6 +28,7 @@ void Sessions::opened(const OpenSession& session) noexcept {
 
 void Sessions::closed(CK_SESSION_HANDLE handle) noexcept {
   const std::lock_guard lock(mutex_);
+  changed();
   const auto found = sessions_.find(handle);
   if (found == sessions_.end()) return;
   const auto left = open_.find(found->second.session.slot);
@@ -40,6 +42,7 @@ void Sessions::closed(CK_SESSION_HANDLE handle) noexcept {
 
 void Sessions::closed_all(CK_SLOT_ID slot) noexcept {
   const std::lock_guard lock(mutex_);
+  changed();
   for (auto next = sessions_.begin(); next != sessions_.end();) {
     const auto entry = next++;
     if (entry->second.session.slot != slot) continue;
@@ -80,6 +83,7 @@ bool Sessions::keep(CK_SESSION_HANDLE handle) noexcept {
   entry.operations = {};
   entry.is_kept = true;
   --open_[entry.session.slot];
+  changed();
   return true;
 }
 
@@ -97,6 +101,7 @@ CK_SESSION_HANDLE Sessions::reopen(CK_SLOT_ID slot, CK_FLAGS flags) noexcept {
   node.mapped().is_kept = false;
   node.key() = session.handle;
   ++open_[slot];
+  changed();
   const CK_SESSION_HANDLE handle = session.handle;
   sessions_.insert(std::move(node));
   return handle;

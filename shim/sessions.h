@@ -4,6 +4,7 @@
 // C_MessageEncryptInit), and the Inits that wait for the call that uses them.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <unordered_map>
@@ -28,6 +29,8 @@ class Sessions {
   void closed(CK_SESSION_HANDLE handle) noexcept;
   void closed_all(CK_SLOT_ID slot) noexcept;
   [[nodiscard]] std::vector<OpenSession> list() const;
+  // Moves whenever the application opens or closes a session.
+  [[nodiscard]] std::uint64_t changes() const { return changes_.load(std::memory_order_acquire); }
 
   // A session that the application closes and that leaves no trace (no object, no operation, not its last one on the token)
   // is kept, and is the next one that it opens with the same flags, under a new handle. True: it is kept.
@@ -83,6 +86,9 @@ class Sessions {
   }
   CK_SESSION_HANDLE drop_kept_locked();
 
+  void changed() { changes_.fetch_add(1, std::memory_order_acq_rel); }
+
+  std::atomic<std::uint64_t> changes_{0};
   mutable std::mutex mutex_;
   std::condition_variable sent_;
   std::unordered_map<CK_SESSION_HANDLE, Entry> sessions_;

@@ -15,6 +15,10 @@ struct GenerationPage {
   std::atomic<std::uint64_t> is_alive;  // 0: this proxyd is stopping, or has stopped, and moves nothing any more
   std::atomic<std::uint64_t> numbers[kNumbers];
 
+  // Beside each slot's own: its token's state (logins, PIN flags), and which slots there are.
+  static constexpr std::uint64_t token_of(std::uint64_t slot) { return slot + 257; }
+  static constexpr std::uint64_t kSlots = 509;
+
   [[nodiscard]] std::atomic<std::uint64_t>& of(std::uint64_t slot) { return numbers[slot % kNumbers]; }
   [[nodiscard]] const std::atomic<std::uint64_t>& of(std::uint64_t slot) const { return numbers[slot % kNumbers]; }
 };

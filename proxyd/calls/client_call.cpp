@@ -164,7 +164,10 @@ void ClientCall::move_generation() {
   const Policy& policy = info_->policy;
   const bool changes = policy.objects == Objects::changes || policy.objects == Objects::destroys;
   const bool administers = policy.audit == AuditClass::admin && policy.objects == Objects::none;
-  if (pool_ != nullptr && (changes || administers)) services_.generations.moved(pool_->slot);
+  if (pool_ == nullptr) return;
+  if (changes || administers) services_.generations.moved(pool_->slot);
+  if (administers || policy.audit == AuditClass::auth) services_.generations.token_moved(pool_->slot);
+  if (request_.call == number_of<&CK_FUNCTION_LIST_3_0::C_InitToken>()) services_.generations.slots_moved();
 }
 
 void ClientCall::finish(CK_RV rv, std::span<const std::uint8_t> body) {

@@ -53,7 +53,8 @@ Daemon::Daemon(uv_loop_t& loop, spdlog::logger& log, Config config, const std::s
       deadlines_(loop),
       applications_(runtime_, registry_, config_.limits.max_applications),
       catalog_(
-          runtime_, config_, state_, [this](Member&, Place& place) { applications_.worker_lost(place); },
+          runtime_, config_, state_,
+          [this](Member&, Place& place) { applications_.worker_lost(place), generations_.all_moved(); },
           [this](Member& member, CK_USER_TYPE user) {
             applications_.login_lost(member, user), generations_.all_moved();
           },

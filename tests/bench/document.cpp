@@ -40,7 +40,8 @@ json environment(const std::string& module) {
 }
 
 std::string cell_name(const Cell& cell) {
-  return cell.workload + ", " + std::to_string(cell.threads) + " threads, " + std::string(placement_name(cell.placement));
+  return cell.workload + ", " + std::to_string(cell.threads) + " threads, " +
+         std::string(placement_name(cell.placement));
 }
 
 json cells(const Results& results) {
@@ -90,10 +91,8 @@ json report_document(const Results& results, const std::string& module) {
                                     {"servers_switches", path.servers.switches}});
   report["system_calls"] = json::array();
   for (const SystemCalls& calls : results.system_calls())
-    report["system_calls"].push_back({{"workload", calls.workload},
-                                      {"target", calls.target},
-                                      {"client", calls.client},
-                                      {"servers", calls.servers}});
+    report["system_calls"].push_back(
+        {{"workload", calls.workload}, {"target", calls.target}, {"client", calls.client}, {"servers", calls.servers}});
   const Facts& facts = results.facts();
   json& figures = report["facts"];
   figures = {{"application_bytes", number_or_null(facts.application_bytes)},

@@ -11,8 +11,7 @@ namespace {
 double cpu_per_call(Target& target, std::vector<Process*>& active, std::chrono::milliseconds duration) {
   const std::vector<pid_t> proxyd{target.proxyd()};
   const Usage before = usage_of(proxyd);
-  for (Process* application : active)
-    application->send("run random-32 1 " + std::to_string(duration.count()));
+  for (Process* application : active) application->send("run random-32 1 " + std::to_string(duration.count()));
   double operations = 0;
   for (Process* application : active) {
     std::istringstream answer(application->answer());

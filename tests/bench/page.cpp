@@ -86,7 +86,8 @@ std::string times_html(const json& cells) {
       }
       plots += "<h3>" + html_text(cell["workload"].get<std::string>()) + "</h3>" + bar_plot(bars);
     }
-    if (!plots.empty()) html += std::string("<h2>Time of one operation on one thread, in µs, ") + placement + "</h2>\n" + plots;
+    if (!plots.empty())
+      html += std::string("<h2>Time of one operation on one thread, in µs, ") + placement + "</h2>\n" + plots;
   }
   return html;
 }
@@ -101,8 +102,7 @@ std::string costs_html(const json& report) {
                  number(path["servers_switches"])});
   html += "</table>\n";
   if (report["system_calls"].empty()) return html;
-  html +=
-      "<h3>System calls</h3><table><tr><th>workload</th><th>target</th><th>client</th><th>servers</th></tr>\n";
+  html += "<h3>System calls</h3><table><tr><th>workload</th><th>target</th><th>client</th><th>servers</th></tr>\n";
   for (const json& calls : report["system_calls"])
     html += row({calls["workload"], calls["target"], number(calls["client"]), number(calls["servers"])});
   return html + "</table>\n";

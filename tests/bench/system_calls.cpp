@@ -64,7 +64,8 @@ std::optional<SystemCalls> count_system_calls(Target& target, std::string_view w
   target.client().ask("repeat " + name + " 3");  // steady state
   Tracer client({target.client().pid()}, folder / "client.strace");
   std::optional<Tracer> servers;
-  if (const auto processes = target.servers(); !processes.empty()) servers.emplace(processes, folder / "servers.strace");
+  if (const auto processes = target.servers(); !processes.empty())
+    servers.emplace(processes, folder / "servers.strace");
   target.client().ask("repeat " + name + ' ' + std::to_string(operations));
   const auto of_client = client.calls();
   const auto of_servers = servers ? servers->calls() : std::optional<double>(0);

@@ -1,6 +1,6 @@
 // A PKCS#11 module whose one token has a hundred thousand keys and knows no PIN. CROWDED_FLAGS adds flags to
 // its CK_TOKEN_INFO, CROWDED_INITIALIZE spoils C_Initialize; each C_Login leaves a byte in the file CROWDED_LOGINS. Only what shimctl calls to list
-// keys and to examine the token is there; random bytes are not random.
+// keys and to examine the token, and what proxyd needs, is there; random bytes are not random.
 #include <unistd.h>
 
 #include <algorithm>
@@ -58,6 +58,14 @@ CK_RV slot_list(CK_BBOOL, CK_SLOT_ID* slots, CK_ULONG* count) {
   return CKR_OK;
 }
 
+CK_RV slot_info(CK_SLOT_ID, CK_SLOT_INFO* info) {
+  *info = {};
+  pad(info->manufacturerID, "tests");
+  std::memset(info->slotDescription, ' ', sizeof info->slotDescription);
+  info->flags = CKF_TOKEN_PRESENT;
+  return CKR_OK;
+}
+
 CK_RV token_info(CK_SLOT_ID, CK_TOKEN_INFO* info) {
   *info = {};
   pad(info->label, "crowded");
@@ -75,6 +83,13 @@ CK_RV open_session(CK_SLOT_ID, CK_FLAGS, CK_VOID_PTR, CK_NOTIFY, CK_SESSION_HAND
 }
 
 CK_RV close_session(CK_SESSION_HANDLE) { return CKR_OK; }
+
+CK_RV session_info(CK_SESSION_HANDLE, CK_SESSION_INFO* info) {
+  *info = {1, CKS_RW_PUBLIC_SESSION, CKF_SERIAL_SESSION | CKF_RW_SESSION, 0};
+  return CKR_OK;
+}
+
+CK_RV logout(CK_SESSION_HANDLE) { return CKR_USER_NOT_LOGGED_IN; }
 
 CK_RV login(CK_SESSION_HANDLE, CK_USER_TYPE, CK_UTF8CHAR*, CK_ULONG) {
   if (const char* file = std::getenv("CROWDED_LOGINS")) std::ofstream(file, std::ios::app) << '.';
@@ -103,11 +118,15 @@ CK_RV get_attributes(CK_SESSION_HANDLE, CK_OBJECT_HANDLE object, CK_ATTRIBUTE* a
   const CK_OBJECT_CLASS object_class = CKO_SECRET_KEY;
   const CK_KEY_TYPE type = CKK_AES;
   const CK_ULONG length = 32;
+  const CK_BBOOL yes = CK_TRUE;
+  const CK_BBOOL no = CK_FALSE;
   const std::string label = "key-" + std::to_string(object);
   CK_RV rv = CKR_OK;
   for (CK_ULONG i = 0; i < count; ++i) {
     switch (attributes[i].type) {
       case CKA_CLASS: answer(attributes[i], &object_class, sizeof object_class); break;
+      case CKA_TOKEN: answer(attributes[i], &yes, sizeof yes); break;
+      case CKA_PRIVATE: answer(attributes[i], &no, sizeof no); break;
       case CKA_KEY_TYPE: answer(attributes[i], &type, sizeof type); break;
       case CKA_VALUE_LEN: answer(attributes[i], &length, sizeof length); break;
       case CKA_LABEL: answer(attributes[i], label.data(), label.size()); break;
@@ -127,7 +146,10 @@ CK_FUNCTION_LIST make_list() {
   list.C_GetMechanismList = mechanism_list;
   list.C_GenerateRandom = generate_random;
   list.C_GetSlotList = slot_list;
+  list.C_GetSlotInfo = slot_info;
   list.C_GetTokenInfo = token_info;
+  list.C_GetSessionInfo = session_info;
+  list.C_Logout = logout;
   list.C_OpenSession = open_session;
   list.C_CloseSession = close_session;
   list.C_Login = login;

@@ -20,11 +20,20 @@ class CoalesceSearch : public ShimTest {
       proxyd_.on(call, [this](const Request& request) { return note(request); });
     proxyd_.on(number_of<&F::C_FindObjects>(), [this](const Request& request) {
       auto answer = note(request);
-      if (request.init == 0) answer->handles = {91};  // proxyd's own book of the search
+      if (request.init == 0) answer->handles = next_of_many(request);
       return answer;
     });
     ASSERT_EQ(C_Initialize(nullptr), CKR_OK);
     session_ = open_session();
+  }
+  // proxyd's own book of the search.
+  std::vector<std::uint64_t> next_of_many(const Request& request) {
+    In in(request.body);
+    const std::uint64_t most = in.uint();
+    const std::lock_guard lock(mutex_);
+    std::vector<std::uint64_t> objects;
+    for (; objects.size() < most && given_ < many_; ++given_) objects.push_back(91 + given_);
+    return objects;
   }
   std::optional<FakeProxyd::Answer> note(const Request& request) {
     FakeProxyd::Answer answer;
@@ -50,9 +59,11 @@ class CoalesceSearch : public ShimTest {
     const std::lock_guard lock(mutex_);
     refused_ = rv;
   }
-  void find_too_many() {
+  void find_too_many(std::uint64_t many) {
     const std::lock_guard lock(mutex_);
     is_over_ = false;
+    many_ = many;
+    given_ = 0;
   }
 
   CK_RV init(CK_ATTRIBUTE_TYPE type = CKA_LABEL) {
@@ -81,6 +92,8 @@ class CoalesceSearch : public ShimTest {
   Seen seen_;
   CK_RV refused_ = CKR_OK;
   bool is_over_ = true;
+  std::uint64_t many_ = 1;
+  std::uint64_t given_ = 0;
 };
 
 TEST_F(CoalesceSearch, OneMessageForAWholeSearch) {
@@ -152,11 +165,41 @@ TEST_F(CoalesceSearch, WhileAnotherOperationIsActiveTheModuleJudges) {
 }
 
 TEST_F(CoalesceSearch, ResultsThatAreTooLargeStayInProxyd) {
-  find_too_many();
+  find_too_many(1);
   EXPECT_EQ(init(), CKR_OK);
   EXPECT_EQ(found(1), (Objects{91}));
   EXPECT_EQ(C_FindObjectsFinal(session_), CKR_OK);
   EXPECT_EQ(seen(), (Seen{"C_FindObjectsInit+C_FindObjects", "C_FindObjects", "C_FindObjectsFinal"}));
+}
+
+TEST_F(CoalesceSearch, ManyResultsAreReadInPages) {
+  constexpr CK_ULONG kMany = 20'000;
+  find_too_many(kMany);
+  EXPECT_EQ(init(), CKR_OK);
+  CK_ULONG next = 91;
+  for (CK_ULONG most : {1, 0, 100, 8'192, 9'000}) {
+    const Objects objects = found(most);
+    ASSERT_EQ(objects.size(), most) << "never fewer than there are";
+    for (const CK_OBJECT_HANDLE object : objects) EXPECT_EQ(object, next++);
+  }
+  EXPECT_EQ(found(kMany).size(), kMany + 91 - next) << "what is left";
+  EXPECT_EQ(found(10), Objects{});
+  EXPECT_EQ(C_FindObjectsFinal(session_), CKR_OK);
+  const Seen messages = seen();
+  EXPECT_LE(messages.size(), 6u);
+  EXPECT_EQ(messages.back(), "C_FindObjectsFinal");
+  EXPECT_EQ(C_FindObjectsFinal(session_), CKR_OK);
+  EXPECT_EQ(seen(), (Seen{"C_FindObjectsFinal"})) << "proxyd says what that is";
+}
+
+TEST_F(CoalesceSearch, PagesEndWithTheSearch) {
+  find_too_many(20'000);
+  EXPECT_EQ(init(), CKR_OK);
+  EXPECT_EQ(found(1), (Objects{91}));
+  EXPECT_EQ(C_FindObjectsFinal(session_), CKR_OK);
+  find_too_many(1);
+  EXPECT_EQ(init(), CKR_OK);
+  EXPECT_EQ(found(5), (Objects{91}));
 }
 
 TEST_F(CoalesceSearch, TemplatesWithSecretsAreNotKept) {

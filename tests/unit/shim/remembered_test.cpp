@@ -33,6 +33,22 @@ class RememberedTest : public ShimTest {
       note(request);
       return answer_with(CK_MECHANISM_INFO{1, 2, 3});
     });
+    proxyd_.on(number_of<&F::C_GetTokenInfo>(), [this](const Request& request) {
+      note(request);
+      CK_TOKEN_INFO info{};
+      info.ulSessionCount = sessions_counted_;
+      info.ulRwSessionCount = CK_UNAVAILABLE_INFORMATION;
+      info.flags = token_flags_;
+      return answer_with(info);
+    });
+    proxyd_.on(number_of<&F::C_GetSlotInfo>(), [this](const Request& request) {
+      note(request);
+      CK_SLOT_INFO info{};
+      info.flags = CKF_TOKEN_PRESENT;
+      return answer_with(info);
+    });
+    for (const auto call : {number_of<&F::C_GetSlotList>(), number_of<&F::C_GetMechanismList>()})
+      proxyd_.on(call, [this](const Request& request) { return list_of_two(request); });
     for (const auto call : {number_of<&F::C_SetAttributeValue>(), number_of<&F::C_Login>()})
       proxyd_.on(call, [this](const Request& request) { return note(request), FakeProxyd::Answer{}; });
     ASSERT_EQ(C_Initialize(nullptr), CKR_OK);
@@ -45,6 +61,16 @@ class RememberedTest : public ShimTest {
     write_info(out, info);
     FakeProxyd::Answer answer;
     answer.body.assign(body.data(), body.data() + body.size());
+    return answer;
+  }
+  FakeProxyd::Answer list_of_two(const Request& request) {
+    note(request);
+    In in(request.body);
+    if (request.call == number_of<&F::C_GetSlotList>()) in.uint();
+    FakeProxyd::Answer answer;
+    if (in.nil_if()) answer.body = {2};
+    else if (in.uint() < 2) answer.rv = CKR_BUFFER_TOO_SMALL, answer.body = {2};
+    else answer.body = {2, 0x92, 7, 9};
     return answer;
   }
   // The label is "abc", the class 3, the value "k"; nothing else is known.
@@ -141,6 +167,8 @@ class RememberedTest : public ShimTest {
     EXPECT_EQ(object, kObject);
   }
 
+  std::atomic<CK_ULONG> sessions_counted_{CK_UNAVAILABLE_INFORMATION};
+  std::atomic<CK_FLAGS> token_flags_{0};
   std::atomic<bool> asked_along_{false};  // by the last search
   CK_SESSION_HANDLE session_ = 0;
   GenerationPage* page_ = nullptr;
@@ -262,6 +290,65 @@ TEST_F(RememberedTest, SessionAndMechanismInfo) {
   CK_SESSION_INFO info{};
   EXPECT_EQ(C_GetSessionInfo(session_, &info), CKR_OK);
   EXPECT_EQ(messages(), 2) << "the login is another state";
+}
+
+TEST_F(RememberedTest, SlotsAndMechanismsAreListedFromMemory) {
+  for (int i = 0; i < 3; ++i) {
+    CK_ULONG numbers[3] = {};
+    CK_ULONG count = 3;
+    EXPECT_EQ(C_GetSlotList(CK_TRUE, numbers, &count), CKR_OK);
+    EXPECT_EQ(count, 2u);
+    EXPECT_EQ(numbers[1], 9u);
+    count = 2;
+    EXPECT_EQ(C_GetMechanismList(kSlot, numbers, &count), CKR_OK);
+    EXPECT_EQ(C_GetMechanismList(kSlot, nullptr, &count), CKR_OK);
+    EXPECT_EQ(count, 2u);
+    CK_SLOT_INFO info{};
+    EXPECT_EQ(C_GetSlotInfo(kSlot, &info), CKR_OK);
+    EXPECT_EQ(info.flags, CKF_TOKEN_PRESENT);
+  }
+  EXPECT_EQ(messages(), 3);
+  CK_ULONG one = 0;
+  CK_ULONG count = 1;
+  EXPECT_EQ(C_GetSlotList(CK_TRUE, &one, &count), CKR_BUFFER_TOO_SMALL);
+  count = 2;
+  CK_ULONG numbers[2] = {};
+  EXPECT_EQ(C_GetSlotList(CK_FALSE, numbers, &count), CKR_OK);
+  EXPECT_EQ(messages(), 2) << "what does not fit, and the other list";
+  ++page_->of(GenerationPage::kSlots);
+  EXPECT_EQ(C_GetSlotList(CK_TRUE, numbers, &count), CKR_OK);
+  EXPECT_EQ(messages(), 1);
+}
+
+TEST_F(RememberedTest, TokenInfoUntilAnybodyLogsIn) {
+  CK_TOKEN_INFO info{};
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(C_GetTokenInfo(kSlot, &info), CKR_OK);
+  EXPECT_EQ(messages(), 1);
+  token_flags_ = CKF_USER_PIN_COUNT_LOW;
+  ++page_->of(GenerationPage::token_of(kSlot));
+  EXPECT_EQ(C_GetTokenInfo(kSlot, &info), CKR_OK);
+  EXPECT_EQ(info.flags, CKF_USER_PIN_COUNT_LOW);
+  EXPECT_EQ(messages(), 1) << "another application was at it";
+  CK_BYTE pin[] = {'1'};
+  EXPECT_EQ(C_Login(session_, CKU_USER, pin, sizeof pin), CKR_OK);
+  EXPECT_EQ(C_GetTokenInfo(kSlot, &info), CKR_OK);
+  EXPECT_EQ(messages(), 2) << "or this one";
+}
+
+TEST_F(RememberedTest, SessionCountsAreThoseOfNow) {
+  CK_TOKEN_INFO info{};
+  EXPECT_EQ(C_GetTokenInfo(kSlot, &info), CKR_OK);
+  const CK_SESSION_HANDLE uncounted = open_session();
+  EXPECT_EQ(C_GetTokenInfo(kSlot, &info), CKR_OK);
+  EXPECT_EQ(messages(), 1) << "this module counts none";
+  sessions_counted_ = 2;
+  ++page_->of(kSlot);
+  EXPECT_EQ(C_GetTokenInfo(kSlot, &info), CKR_OK);
+  EXPECT_EQ(C_CloseSession(uncounted), CKR_OK);
+  sessions_counted_ = 1;
+  EXPECT_EQ(C_GetTokenInfo(kSlot, &info), CKR_OK);
+  EXPECT_EQ(info.ulSessionCount, 1u);
+  EXPECT_EQ(messages(), 2);
 }
 
 TEST_F(RememberedTest, AProxydThatStopsTakesItAllAlong) {
