@@ -251,14 +251,18 @@ def batch(place, runs):
          f"{right} of {2 * steps}", right == 2 * steps and kills == 2 * steps)
 
 
-def everything(place):
+def everything(place, without=()):
     """All that tells the keys of a token from others, and what they are worth."""
     found = set()
     for key in place.answer("key", "list")["keys"]:
-        print_of = place.answer("key", "show", f"handle:{key.pop('handle')}")["spki_sha256"]
+        key.pop("handle")
+        for name in without:
+            key.pop(name)
+        print_of = place.answer("key", "show", f"id:{key['id']}", "--class", key["class"])["spki_sha256"]
         check_value = ""
         if key["class"] == "secret":
-            check_value = place.answer("key", "kcv", key["label"])["kcv"]
+            worth = ["key", "kcv"] if key["type"].lower().startswith("aes") else ["hmac", "--in", place.path("control"), "--key"]
+            check_value = place.shimctl(*worth, f"id:{key['id']}", "-o", "plain").stdout.decode()
         found.add(json.dumps([key, print_of, check_value], sort_keys=True))
     return found
 
@@ -278,19 +282,23 @@ def canary(place, _):
 
 
 def restore(place, _):
-    for kind in ("rsa:2048", "rsa:3072", "ec:P-256", "ec:P-384", "ed25519", "aes:128", "aes:256", "hmac:256"):
+    # What came back was not made there, and SoftHSM does not say how long an unwrapped key is.
+    unlike = ("local", "size")
+    for kind in ("rsa:2048", "rsa:3072", "ec:P-256", "ec:P-384", "ec:secp256k1", "aes:128", "aes:256", "hmac:256"):
         place.answer("key", "gen", "--type", kind, "--label", kind.replace(":", "-"), "--attr", "extractable")
-    before = everything(place)
+    before = everything(place, unlike)
     bundle = place.path("bundle")
     made = place.shimctl("backup", "create", "--custodians", "2-of-3", "--shares-to", place.folder, "--out", bundle)
+    if made.returncode != 0:
+        sys.exit(made.stderr.decode())
     shares = sorted(name for name in os.listdir(place.folder) if name.startswith("share-"))
     place.answer("--so-pin-from", "env:SOPIN", "--yes", "token", "wipe")
     place.shimctl("--so-pin-from", "env:SOPIN", "token", "init-pin", "--new-pin-from", "env:PIN")
-    gone = everything(place)
+    gone = everything(place, unlike)
     place.shimctl("backup", "restore", bundle, "--share", place.path(shares[0]), "--share", place.path(shares[2]))
-    after = everything(place)
+    after = everything(place, unlike)
     show(f"a token wiped and restored: fingerprints and check values of {len(before)} objects", "identical",
-         f"{len(before & after)} of {len(before)}", made.returncode == 0 and not gone and before == after)
+         f"{len(before & after)} of {len(before)}", not gone and before == after)
 
 
 def altered(place, _):

@@ -1,6 +1,7 @@
 // batch, job, rotate, backup: what is promised is what is on the token afterwards, also after a SIGKILL at any
 // call of the module.
 #include <fstream>
+#include <map>
 #include <set>
 
 #include "mock/control_file.h"
@@ -137,6 +138,24 @@ TEST_P(AutomateTest, AStepThatFailsCanBeTakenBack) {
   EXPECT_EQ(keys(), before);
 }
 
+TEST_P(AutomateTest, ATokenThatFillsUpStopsThePlan) {
+  ControlFile control(folder);
+  control.set("C_GenerateKey rv=CKR_DEVICE_MEMORY after=2");
+  const std::string real =
+      GetParam() == Way::kDirect ? variables()["P11_MODULE"] : build_dir() + "/lib/libpkcs11-shim.so";
+  const auto plan =
+      write("plan.toml", "[[step]]\naction = \"generate\"\nlabel = \"k-{n}\"\ntype = \"aes:256\"\ncount = 4\n");
+  bare({"--module", build_dir() + "/tests/libp11fault.so", "--token", "test", "--pin-from", "env:PIN", "batch", "apply",
+        plan},
+       {{"P11FAULT_MODULE", real}, {"P11FAULT_CONTROL", control.path().string()}});
+  EXPECT_EQ(code, 8) << err;
+  EXPECT_NE(err.find("the token is full"), std::string::npos) << err;
+  EXPECT_NE(err.find("batch rollback"), std::string::npos) << err;
+  EXPECT_EQ(labels(), (std::multiset<std::string>{"secret k-1", "secret k-2"}));
+  EXPECT_EQ(answered({"batch", "rollback"})["state"], "rolled-back");
+  EXPECT_EQ(labels().size(), 0u);
+}
+
 TEST_P(AutomateTest, KilledAtAnyCallItCanBeFinishedOrTakenBack) {
   if (GetParam() == Way::kProxied) GTEST_SKIP() << "the module that kills stands before the token itself";
   ASSERT_EQ(tool({"key", "gen", "--type", "ec:P-256", "--label", "old"}), 0) << err;
@@ -229,11 +248,17 @@ TEST_P(AutomateTest, AWipedTokenComesBackFromItsBackup) {
   ASSERT_EQ(tool({"key", "gen", "--type", "ec:P-256", "--label", "e", "--attr", "extractable !derive"}), 0) << err;
   ASSERT_EQ(tool({"key", "gen-secret", "--label", "s", "--attr", "extractable"}), 0) << err;
   ASSERT_EQ(tool({"key", "gen-secret", "--label", "fixed"}), 0) << err;
+  ASSERT_EQ(tool({"key", "gen", "--type", "ed25519", "--label", "edwards", "--attr", "extractable"}), 0) << err;
   const std::string what = "kcv " + data({"key", "kcv", "s"})["kcv"].dump() + fingerprint("r") + fingerprint("e");
   const json made = answered({"backup", "create", "--custodians", "2-of-3", "--shares-to", folder.string(), "--out",
                               path("bundle"), "--require-all"},
                              9);
-  EXPECT_EQ(made["objects"].back()["state"], "left out") << "a key that cannot leave is named";
+  std::map<std::string, std::string> left_out;
+  for (const auto& object : made["objects"])
+    if (object["state"] == "left out") left_out[object["label"]] = object["why"];
+  EXPECT_EQ(left_out.size(), 2u) << "keys that cannot leave are named: " << made;
+  EXPECT_EQ(left_out["fixed"], "it is not extractable");
+  EXPECT_NE(left_out["edwards"].find("CKR_KEY_NOT_WRAPPABLE"), std::string::npos) << left_out["edwards"];
   std::vector<std::string> shares;
   for (const auto& file : fs::directory_iterator(folder)) {
     if (file.path().filename().string().starts_with("share-")) shares.push_back(file.path());

@@ -4,6 +4,7 @@
 #include <set>
 #include <thread>
 
+#include "mock/control_file.h"
 #include "schema.h"
 #include "tests/places.h"
 #include "toolbox.h"
@@ -207,6 +208,24 @@ TEST_P(BenchTest, ReportsOfAnotherVersionAreRefused) {
   EXPECT_NE(err.find("another version"), std::string::npos) << err;
   EXPECT_EQ(bare({"bench", "compare", path("other.json"), path("other.json")}), 3);
   EXPECT_EQ(bare({"bench", "compare", path("none.json"), path("none.json")}), 7);
+}
+
+TEST_P(BenchTest, ATokenThatFillsUpIsCountedAndNotHidden) {
+  ControlFile control(folder);
+  control.set("C_GenerateKey rv=CKR_DEVICE_MEMORY after=10");
+  const std::string real =
+      GetParam() == Way::kDirect ? variables()["P11_MODULE"] : build_dir() + "/lib/libpkcs11-shim.so";
+  EXPECT_EQ(bare({"--module", build_dir() + "/tests/libp11fault.so", "--token", "test", "--pin-from", "env:PIN",
+                  "bench", "run", "--only", "aes256-generate", "--iterations", "30", "--warmup", "0s", "-o", "json"},
+                 {{"P11FAULT_MODULE", real}, {"P11FAULT_CONTROL", control.path().string()}}),
+            9)
+      << err;
+  const json run = json::parse(out, nullptr, false)["data"];
+  const json& test = run["tests"][0];
+  EXPECT_EQ(test["status"], "errors");
+  EXPECT_EQ(test["errors"], json({{"CKR_DEVICE_MEMORY", test["failed"]}}));
+  EXPECT_EQ(test["count"].get<int>() + test["failed"].get<int>(), 30);
+  EXPECT_EQ(test["latency"]["count"], test["count"]) << "what failed is in no latency";
 }
 
 TEST_P(BenchTest, AConnectionIsAProcessOfItsOwn) {

@@ -177,11 +177,18 @@ json object_entry(const Session& session, const BackupKek& kek, CK_OBJECT_HANDLE
   if (object == kek.handle()) entry["why"] = "it is the KEK; keep it elsewhere";
   if (secret && !attributes.is(CKA_EXTRACTABLE) && !entry.contains("why")) entry["why"] = "it is not extractable";
   if (object_class == CKO_DATA && attributes.is(CKA_PRIVATE)) entry["why"] = "private data cannot be wrapped";
+  std::string wrapped;
+  try {
+    if (secret && !entry.contains("why")) wrapped = kek.wrap(object);
+  } catch (const CallError& error) {
+    if (error.rv() != CKR_KEY_NOT_WRAPPABLE && error.rv() != CKR_KEY_UNEXTRACTABLE) throw;
+    entry["why"] = std::string("the token cannot wrap it: ") + error.what();  // SoftHSM's Ed25519 keys
+  }
   if (entry.contains("why")) return entry;
   entry["spki_sha256"] = object_class == CKO_SECRET_KEY ? "" : fingerprint(session, object);
   entry["check_value"] = object_class == CKO_SECRET_KEY ? check_value(session, object) : "";
   entry["attributes"] = attributes_json(session, object, !secret);
-  entry["wrapped"] = secret ? hex(kek.wrap(object)) : "";
+  entry["wrapped"] = hex(wrapped);
   return entry;
 }
 

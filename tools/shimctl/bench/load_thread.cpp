@@ -10,7 +10,7 @@ namespace p11shim {
 namespace {
 
 // Checks take at most this part of a thread's time.
-constexpr int kCheckShare = 50;
+constexpr int kCheckShare = 100;
 
 std::uint64_t nanoseconds(std::chrono::steady_clock::duration duration) {
   return static_cast<std::uint64_t>(

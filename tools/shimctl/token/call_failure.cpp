@@ -37,6 +37,7 @@ constexpr Advice kAdvice[] = {
     {CKR_SLOT_ID_INVALID, ExitCode::kNotFound, "shimctl slot list shows the slots"},
     {CKR_KEY_FUNCTION_NOT_PERMITTED, ExitCode::kPkcs11, "shimctl key show tells what the key may do"},
     {CKR_KEY_UNEXTRACTABLE, ExitCode::kPkcs11, "only a key made with extractable can be wrapped"},
+    {CKR_DEVICE_MEMORY, ExitCode::kPkcs11, "the token is full; shimctl key list shows what might go"},
     {CKR_MECHANISM_INVALID, ExitCode::kPkcs11, "shimctl mech list shows what the token has"},
 };
 
