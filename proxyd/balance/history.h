@@ -41,6 +41,11 @@ class History {
     now.state = state;
     return true;
   }
+  // As it was before proxyd was started.
+  void restore_administrative(const std::string& state, const std::string& reason,
+                              std::chrono::system_clock::time_point since) {
+    administrative_ = {state, reason, since};
+  }
   [[nodiscard]] const Condition& operational() const { return operational_; }
   [[nodiscard]] const Condition& administrative() const { return administrative_; }
   [[nodiscard]] const std::deque<Transition>& transitions() const { return transitions_; }  // the oldest first

@@ -1,8 +1,9 @@
-// How many calls may be made again: a share of those of the last ten seconds and a few per second on top. A storm of retries
-// must not keep members down that could come back.
+// How many calls may be made again: a share of all calls and a few per second on top. What was not used is kept for ten seconds'
+// worth of the latter at the most: a storm of retries must not keep members down that could come back, however busy they were
+// before.
 #pragma once
 
-#include <array>
+#include <algorithm>
 #include <cstdint>
 
 #include "proxyd/config/config.h"
@@ -11,41 +12,35 @@ namespace p11shim {
 
 class RetryBudget {
  public:
-  explicit RetryBudget(const RetryBudgetConfig& config) : config_(config) {}
+  explicit RetryBudget(const RetryBudgetConfig& config)
+      : config_(config), most_(kSeconds * config.per_second * kOne + kOne * (config.percent != 0)), saved_(most_) {}
 
-  void call(std::uint64_t now_ms) { ++second(now_ms).calls; }
+  void call(std::uint64_t now_ms) {
+    refill(now_ms);
+    saved_ = std::min(saved_ + config_.percent * kOne / 100, most_);
+  }
   // Takes one retry from the budget; false: it is used up.
   bool take(std::uint64_t now_ms) {
-    second(now_ms);
-    std::uint64_t calls = 0;
-    std::uint64_t retries = 0;
-    const std::uint64_t newest = now_ms / 1000 + 1;
-    for (const Second& each : seconds_) {
-      if (each.number + kSeconds <= newest) continue;
-      calls += each.calls;
-      retries += each.retries;
-    }
-    if (retries * 100 >= calls * config_.percent + std::uint64_t{config_.per_second} * kSeconds * 100) return false;
-    ++second(now_ms).retries;
+    refill(now_ms);
+    if (saved_ < kOne) return false;
+    saved_ -= kOne;
     return true;
   }
 
  private:
-  static constexpr std::size_t kSeconds = 10;
-  struct Second {
-    std::uint64_t number = 0;
-    std::uint64_t calls = 0;
-    std::uint64_t retries = 0;
-  };
-  Second& second(std::uint64_t now_ms) {
-    const std::uint64_t number = now_ms / 1000 + 1;
-    Second& found = seconds_[number % kSeconds];
-    if (found.number != number) found = {number, 0, 0};
-    return found;
+  static constexpr std::uint64_t kSeconds = 10;
+  static constexpr std::uint64_t kOne = 1000;  // one retry
+  void refill(std::uint64_t now_ms) {
+    if (now_ms > refilled_ms_ && refilled_ms_ != 0)
+      saved_ = std::min(saved_ + std::min<std::uint64_t>(now_ms - refilled_ms_, kSeconds * 1000) * config_.per_second,
+                        most_);
+    refilled_ms_ = std::max(refilled_ms_, now_ms);
   }
 
   const RetryBudgetConfig config_;
-  std::array<Second, kSeconds> seconds_{};
+  const std::uint64_t most_;
+  std::uint64_t saved_;
+  std::uint64_t refilled_ms_ = 0;
 };
 
 }  // namespace p11shim

@@ -34,8 +34,9 @@ struct Attempts {
   bool looked_again = false;    // for a handle that nobody knew
   bool replaying = false;       // what is sent is a recorded call
   std::size_t replay_next = 0;
-  Member* only = nullptr;   // no other will do: it has the saved state
-  std::size_t finding = 0;  // members that have not answered a search
+  Member* only = nullptr;         // no other will do: it has the saved state
+  std::size_t finding = 0;        // members that have not answered a search
+  std::uint64_t whole_below = 0;  // what the first that was asked shows: see Survey
   std::unordered_set<std::uint64_t> found;
   std::vector<Candidate> candidates;
 

@@ -41,6 +41,7 @@ void ClientCall::run_on(Place& place) {
   place_ = &place;
   if (attempts_.on == nullptr) begin_attempt();
   if (!translate(place) || !borrow(place) || !begin_creation()) return;
+  if (is_search()) attempts_.whole_below = attempts_.on->survey_of(place).whole_below();
   send(place);
 }
 

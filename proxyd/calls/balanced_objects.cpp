@@ -20,10 +20,12 @@ void ClientCall::find_on_all(const Reply& reply) {
     Buffer tmpl;
     tmpl.append(search_template().data(), search_template().size());
     Survey& survey = pool_->of(place).survey_of(place);
-    Errand::find(place, std::move(tmpl), guarded([this, &place, &survey, session_objects_only](Reply* found) {
-                   if (found == nullptr || found->rv != CKR_OK) return found_one();
-                   take_found(survey, place, *found, session_objects_only);
-                 }));
+    Errand::find(
+        place, std::move(tmpl),
+        guarded([this, &place, &survey, whole_below = survey.whole_below(), session_objects_only](Reply* found) {
+          if (found == nullptr || found->rv != CKR_OK) return found_one();
+          take_found(survey, place, *found, whole_below, session_objects_only);
+        }));
   };
   for (const auto& each : pool_->members) {
     Place* usual = pool_->place_of(*each, logged_in());
@@ -34,11 +36,13 @@ void ClientCall::find_on_all(const Reply& reply) {
       if (place == usual || has_own) ask(*place, place != usual);
     }
   }
-  take_found(pool_->of(*first).survey_of(*first), *first, reply, false);
+  take_found(pool_->of(*first).survey_of(*first), *first, reply, attempts_.whole_below, false);
 }
 
-void ClientCall::take_found(Survey& survey, Place& place, const Reply& reply, bool session_objects_only) {
-  survey.take(reply, guarded([this, &place, session_objects_only](const std::vector<std::uint64_t>& reals) {
+void ClientCall::take_found(Survey& survey, Place& place, const Reply& reply, std::uint64_t whole_below,
+                            bool session_objects_only) {
+  survey.take(reply, whole_below,
+              guarded([this, &place, session_objects_only](const std::vector<std::uint64_t>& reals) {
                 if (attempts_.finding == 0) return;
                 add_found(place, reals, session_objects_only);
                 found_one();

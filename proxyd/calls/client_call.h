@@ -127,7 +127,8 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
 
   // balanced_objects.cpp
   void find_on_all(const Reply& reply);
-  void take_found(Survey& survey, Place& place, const Reply& reply, bool session_objects_only);
+  void take_found(Survey& survey, Place& place, const Reply& reply, std::uint64_t whole_below,
+                  bool session_objects_only);
   void found_one();
   void finish_finding();
 
@@ -248,6 +249,7 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   AttemptDeadline attempt_deadline_{[this] { attempt_expired(); }};
   MemberId member_statistics_{};          // of the member of the last attempt
   Membership* creates_on_ = nullptr;      // a creation is under way there
+  std::uint64_t creation_ = 0;            // its number
   std::vector<std::uint64_t> creations_;  // the journal's debts that say so
   Request forwarded_;
   Reply reply_;

@@ -109,8 +109,8 @@ bool ClientCall::begin_creation() {
   if (creates_on_ == &on) return true;
   end_creation(true);  // where it was before nothing was begun
   creates_on_ = &on;
+  creation_ = on.creations.begin();
   Debts& debts = pool_->debts;
-  debts.begin_creation(on);
   if (pool_->config.balance.replication == Replication::none) return true;
   JournalChange change;
   const TokenObject* original = request_.handles.size() > 1 ? pool_->objects.find(request_.handles[1]) : nullptr;
@@ -144,7 +144,7 @@ bool ClientCall::begin_creation() {
 void ClientCall::end_creation(bool known) {
   if (creates_on_ == nullptr) return;
   Debts& debts = pool_->debts;
-  debts.end_creation(*std::exchange(creates_on_, nullptr));
+  std::exchange(creates_on_, nullptr)->creations.end(creation_);
   JournalChange change;
   change.remove = std::exchange(creations_, {});
   if (!known)

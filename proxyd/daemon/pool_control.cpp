@@ -154,7 +154,7 @@ void Daemon::change_member(const json& arguments, const ControlReply& reply) {
   } else if (action == "weight") {
     const auto weight = arguments.value("weight", std::int64_t{0});
     if (weight < 1 || weight > 10'000) return reply.fail({"bad_weight", "the weight must be from 1 to 10000", ""});
-    found->weight = static_cast<std::uint32_t>(weight);
+    pool->set_weight(*found, static_cast<std::uint32_t>(weight));
   } else if (action == "remove") {
     const auto alone = pool->only_on(*found);
     if (!alone.empty() && !arguments.value("force", false))

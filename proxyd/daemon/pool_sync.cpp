@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <array>
 
 namespace p11shim {
 namespace {
@@ -28,13 +29,20 @@ json debts_of(const Pool& pool, Journal& journal, const Membership& membership) 
   return list;
 }
 
+bool is_shown(const Pool& pool, const TokenObject& object) {
+  return std::ranges::any_of(pool.members, [&](const auto& each) {
+    return std::ranges::any_of(std::array{&each->member.public_place(), &each->member.user().place()},
+                               [&](const Place* place) { return place->objects.real_of(object.handle) != 0; });
+  });
+}
+
 // What a member lacks that another has, of what this pool copies.
 std::size_t missing_copies(Pool& pool, Membership& membership, JournalChange& change) {
   std::size_t count = 0;
   pool.objects.for_each([&](const TokenObject& object) {
     if (!pool.debts.copies(object.object_class) || !object.proven) return;
     Place* place = pool.debts.reachable(membership, object.is_private);
-    if (place == nullptr || place->objects.real_of(object.handle) != 0) return;
+    if (place == nullptr || place->objects.real_of(object.handle) != 0 || !is_shown(pool, object)) return;
     for (const auto& [number, debt] : pool.debts.journal().debts())
       if (debt.identity == object.identity && debt.pool == pool.config.name && debt.member == membership.member.name())
         return;

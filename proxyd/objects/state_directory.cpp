@@ -104,6 +104,10 @@ void StateDirectory::open_database(const std::string& file) {
       "CREATE TABLE IF NOT EXISTS alias (identity BLOB NOT NULL, features BLOB NOT NULL, handle INTEGER NOT NULL, "
       "PRIMARY KEY (identity, features)) WITHOUT ROWID");
   execute("CREATE TABLE IF NOT EXISTS refused (hash BLOB PRIMARY KEY) WITHOUT ROWID");
+  execute(
+      "CREATE TABLE IF NOT EXISTS wish (pool TEXT NOT NULL, member TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT "
+      "NULL, since INTEGER NOT NULL, weight INTEGER NOT NULL, configured_weight INTEGER NOT NULL, "
+      "PRIMARY KEY (pool, member)) WITHOUT ROWID");
 }
 
 void StateDirectory::execute(const char* sql) { execute_sql(database_, sql); }
@@ -164,6 +168,31 @@ void StateDirectory::change_refused(const char* sql, const Identity& hash) {
   } catch (const std::runtime_error& error) {
     complain_(error.what());
   }
+}
+
+void StateDirectory::remember(const MemberWish& wish) {
+  try {
+    Statement insert(database_,
+                     "INSERT OR REPLACE INTO wish (pool, member, state, reason, since, weight, configured_weight) "
+                     "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
+    insert.bind(1, wish.pool);
+    insert.bind(2, wish.member);
+    insert.bind(3, wish.state);
+    insert.bind(4, wish.reason);
+    insert.bind(5, wish.since);
+    insert.bind(6, std::uint64_t{wish.weight});
+    insert.bind(7, std::uint64_t{wish.configured_weight});
+    insert.step();
+  } catch (const std::runtime_error& error) {
+    complain_(error.what());
+  }
+}
+
+void StateDirectory::for_each(const std::function<void(const MemberWish&)>& visit) {
+  Statement select(database_, "SELECT pool, member, state, reason, since, weight, configured_weight FROM wish");
+  while (select.step())
+    visit({select.text(0), select.text(1), select.text(2), select.text(3), select.number(4),
+           static_cast<std::uint32_t>(select.number(5)), static_cast<std::uint32_t>(select.number(6))});
 }
 
 void StateDirectory::for_each(const std::function<void(const Alias&)>& visit) {

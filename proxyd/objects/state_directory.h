@@ -3,7 +3,7 @@
 //
 //   handle_key   32 random bytes, mode 0600, made at the first start
 //   objects.db   SQLite: identity → handle, for objects that were changed or have identical twins; keyed hashes of PINs
-//                that a member of a pool refused
+//                that a member of a pool refused; what the operator wants of members
 //   journal.db   SQLite: what members of pools still owe (journal.h)
 #pragma once
 
@@ -51,6 +51,17 @@ class StateDirectory {
   void remember_refused(const Identity& hash);
   void forget_refused(const Identity& hash);
   void for_each(const std::function<void(const Alias&)>& visit);
+  // What the operator wants of a member of a pool. Durable on return.
+  struct MemberWish {
+    std::string pool, member;
+    std::string state;  // drain or maint; ready: nothing special
+    std::string reason;
+    std::uint64_t since = 0;              // seconds since 1970
+    std::uint32_t weight = 0;             // 0: as configured
+    std::uint32_t configured_weight = 0;  // which that one took the place of
+  };
+  void remember(const MemberWish& wish);
+  void for_each(const std::function<void(const MemberWish&)>& visit);
 
  private:
   void release();

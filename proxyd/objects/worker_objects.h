@@ -55,6 +55,9 @@ class WorkerObjects {
     return all;
   }
 
+  // Moves on when all of them are forgotten.
+  [[nodiscard]] std::uint64_t epoch() const { return epoch_; }
+
   // Session objects, by real handle.
   [[nodiscard]] std::shared_ptr<SessionObject> session_object(std::uint64_t real) const {
     const auto found = session_objects_.find(real);
@@ -71,13 +74,11 @@ class WorkerObjects {
         object->creator = nullptr;
       }
     session_objects_.clear();
-    looked_for_.clear();
-    listed_ms_ = 0;
-    real_.clear();
-    handle_.clear();
+    forget_token_objects();
   }
   // After the token was initialised anew, or the module forgot its handles: what is not found again is gone.
   void forget_token_objects() {
+    ++epoch_;
     real_.clear();
     handle_.clear();
     looked_for_.clear();
@@ -115,6 +116,7 @@ class WorkerObjects {
   Map handle_;      // by real handle
   Map looked_for_;  // when, by handle
   std::uint64_t listed_ms_ = 0;
+  std::uint64_t epoch_ = 0;
   std::unordered_map<std::uint64_t, std::weak_ptr<SessionObject>> session_objects_;
 };
 

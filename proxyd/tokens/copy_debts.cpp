@@ -13,10 +13,6 @@ bool is_key(CK_OBJECT_CLASS object_class) { return object_class == CKO_PRIVATE_K
 
 }  // namespace
 
-void Debts::begin_creation(Membership& membership) { ++membership.creating; }
-
-void Debts::end_creation(Membership& membership) { --membership.creating; }
-
 bool Debts::copies(CK_OBJECT_CLASS object_class) const {
   const Replication replication = pool_.config.balance.replication;
   return replication == Replication::wrap || (replication == Replication::public_objects && !is_key(object_class));
@@ -53,6 +49,8 @@ void Debts::add_copy(JournalChange& change, const TokenObject& object, const Mem
 
 void Debts::pay_copy(Debt& debt, Membership& membership, Place& place) {
   const std::uint64_t number = debt.number;
+  // An earlier attempt may have made it.
+  if (reals_of(place, debt.identity).size() < debt.count && !is_sure(debt, membership, place)) return tried(number);
   debt.under_way = true;
   copy(number, place, [this, number, identity = debt.identity, bit = membership.bit()](CopyOutcome) {
     paying_ &= ~bit;
@@ -84,14 +82,22 @@ void Debts::copy(std::uint64_t number, Place& to, Copied done) {
     // Everybody was asked and nobody has it: it was removed behind our back.
     const bool all_known = std::ranges::all_of(
         pool_.members, [&](const auto& each) { return reachable(*each, debt->is_private) != nullptr; });
-    if (all_known && pool_.objects.handles_of(identity).empty()) return drop(CopyOutcome::impossible);
+    if (all_known && !is_anywhere(identity)) return drop(CopyOutcome::impossible);
     return done(CopyOutcome::later);
   }
+  const auto over = [&membership, creation = membership.creations.begin(),
+                     done = std::move(done)](CopyOutcome outcome) {
+    membership.creations.end(creation);
+    done(outcome);
+  };
   ObjectCopy::run(pool_, {from, real, &to, is_key(debt->object_class)},
-                  [this, number, &to, done = std::move(done), generation = to.worker.generation(),
+                  [this, number, &to, done = Copied(over), generation = to.worker.generation(),
                    alive = std::weak_ptr<char>(alive_)](ObjectCopy::Outcome outcome, const std::string& why,
                                                         std::span<const std::uint8_t> annex) {
-                    Debt* owed = alive.expired() ? nullptr : journal_.find(number);
+                    if (alive.expired()) return;
+                    Debt* owed = journal_.find(number);
+                    if (outcome == ObjectCopy::Outcome::unclear)
+                      pool_.of(to).survey_of(to).doubt(pool_.runtime().now_ms());
                     if (owed == nullptr || generation != to.worker.generation()) return done(CopyOutcome::later);
                     if (outcome == ObjectCopy::Outcome::done) return bind_copy(number, to, annex, done);
                     if (outcome != ObjectCopy::Outcome::impossible) {
@@ -132,17 +138,15 @@ void Debts::look_for_creation(std::uint64_t number) {
   Debt* debt = journal_.find(number);
   if (debt == nullptr) return;
   debt->under_way = false;
-  debt->handle = 0;
+  debt->noticed_ms = pool_.runtime().now_ms();
 }
 
 // A creation of which nobody knows whether it was done. If it was, its object is there now: what looks like it is copied.
 void Debts::pay_create(Debt& debt, Membership& membership, Place& place) {
   const std::uint64_t number = debt.number;
-  if (place.worker.stuck_lanes() != 0) return tried(number);  // it may be done yet
-  if (std::exchange(debt.handle, 1) == 0) {                   // what is there is to be listed once more
-    membership.survey_of(place).doubt(pool_.runtime().now_ms());
-    return tried(number);
-  }
+  for (const Place* each : {&membership.member.public_place(), &membership.member.user().place()})
+    if (each->worker.stuck_lanes() != 0) return tried(number);  // it may be done yet
+  if (!is_sure(debt, membership, place)) return tried(number);
   JournalChange change;
   change.remove.push_back(number);
   pool_.objects.for_each([&](const TokenObject& object) {

@@ -83,8 +83,12 @@ bool CopyWrite::plan(const TokenObject& object) {
                    debt.pool == pool_.config.name;
     const Survey* survey = target.place != nullptr ? &each->survey_of(*target.place) : nullptr;
     const bool known = survey != nullptr && !survey->incomplete() && !survey->running() &&
-                       !pool_.debts.owes(*each, identity_) && !under_way;
-    if (target.place != nullptr) target.real = target.place->objects.real_of(order_.handle);
+                       survey->looked_twice_since(0) && !pool_.debts.owes(*each, identity_) &&
+                       !pool_.debts.holds(*target.place, identity_) && !under_way;
+    if (target.place != nullptr) {
+      target.real = target.place->objects.real_of(order_.handle);
+      target.generation = target.place->worker.generation();
+    }
     if (target.real == 0) {
       if (known || (!object.proven && (object.members & each->bit()) == 0)) continue;
       target.state = State::out_of_reach;
@@ -165,9 +169,11 @@ void CopyWrite::send(std::size_t index) {
   target.state = State::under_way;
   if (Debt* debt = pool_.debts.journal().find(target.debt)) debt->under_way = true;
   timer_.start(pool_.config.balance.attempt_timeout);
-  // The object stays locked meanwhile, so nothing else touches it there.
-  Errand::change(*target.place, order_.call, target.real, copy_of(order_.body),
-                 [self = shared_from_this(), index](Reply* reply) { self->answered(index, reply); });
+  // The object stays locked meanwhile, so nothing else touches it there. In another process than the one that was asked for the
+  // handle it would be another object.
+  Errand::call(
+      *target.place, order_.call, {target.real}, true, copy_of(order_.body),
+      [self = shared_from_this(), index](Reply* reply) { self->answered(index, reply); }, target.generation);
 }
 
 void CopyWrite::answered(std::size_t index, Reply* reply) {
@@ -233,6 +239,11 @@ void CopyWrite::conclude() {
     if (!debts.journal().apply(std::move(change)))
       pool_.runtime().log.error("pool {}: {}", pool_.config.name, debts.journal().problem());
   }
+  for (const Target& target : targets_)
+    if (target.state == State::missing) {  // gone, or there by another handle: it is listed anew, and owed until then
+      target.place->objects.unbind_handle(order_.handle);
+      target.member->survey_of(*target.place).doubt(pool_.runtime().now_ms());
+    }
   if (decided_) settle_object();
   const bool pending = write_ && !refused && !nowhere;
   for (const Target& target : targets_) {
@@ -251,10 +262,6 @@ void CopyWrite::conclude() {
 void CopyWrite::settle_object() {
   // What is left on other members is withheld before the object is forgotten.
   for (const Target& target : targets_) {
-    if (target.state == State::missing) {  // gone, or there by another handle: it is listed anew, and owed until then
-      target.place->objects.unbind_handle(order_.handle);
-      target.member->survey_of(*target.place).doubt(pool_.runtime().now_ms());
-    }
     if (destroys_ && target.state != State::done) pool_.debts.withhold(*target.member, identity_);
   }
   if (destroys_) return pool_.note_destroyed(order_.handle);

@@ -41,6 +41,7 @@ class CopyWrite final : public std::enable_shared_from_this<CopyWrite> {
     Membership* member = nullptr;
     Place* place = nullptr;
     std::uint64_t real = 0;
+    std::uint64_t generation = 0;  // of the process whose handle that is
     std::uint64_t debt = 0;
     State state = State::waiting;
   };

@@ -34,6 +34,20 @@ std::vector<std::uint64_t> Debts::reals_of(Place& place, const Identity& identit
   return reals;
 }
 
+bool Debts::is_sure(const Debt& debt, Membership& membership, Place& place) {
+  Survey& survey = membership.survey_of(place);
+  if (survey.looked_twice_since(debt.noticed_ms)) return true;
+  survey.doubt(pool_.runtime().now_ms());
+  return false;
+}
+
+bool Debts::is_anywhere(const Identity& identity) {
+  return std::ranges::any_of(pool_.members, [&](const auto& each) {
+    return !reals_of(each->member.public_place(), identity).empty() ||
+           !reals_of(each->member.user().place(), identity).empty();
+  });
+}
+
 void Debts::forget_real(Place& place, const Identity& identity, std::uint64_t real) {
   if (const std::uint64_t handle = place.objects.handle_of(real); handle != 0) place.objects.unbind_handle(handle);
   std::erase_if(held(place), [&](const Held& each) { return each.real == real; });
@@ -69,8 +83,10 @@ Place* Debts::source_for(const Membership& debtor, const Identity& identity, std
 void Debts::pay_destroy(std::uint64_t number, Place& place) {
   Debt* debt = journal_.find(number);
   if (debt == nullptr) return;
+  Membership* owing = member_of(*debt);
+  if (owing == nullptr || reachable(*owing, debt->is_private) != &place) return tried(number);
   const auto reals = reals_of(place, debt->identity);
-  if (reals.size() <= debt->count) return settle(number);
+  if (reals.size() <= debt->count) return is_sure(*debt, *owing, place) ? settle(number) : tried(number);
   // Of twins, the one that looks like what was destroyed.
   std::uint64_t victim = reals.back();
   for (const Held& each : held(place))
@@ -86,6 +102,8 @@ void Debts::pay_destroy(std::uint64_t number, Place& place) {
                    const bool gone = reply != nullptr && generation == place.worker.generation() &&
                                      (reply->rv == CKR_OK || misses_object(reply->rv));
                    if (gone) forget_real(place, owed->identity, victim);
+                   if (gone && reply->rv == CKR_OK && reals_of(place, owed->identity).size() <= owed->count)
+                     return settle(number);
                    if (gone && reply->rv == CKR_OK) return pay_destroy(number, place);
                    if (gone) {  // or there by another handle: it is listed anew before this is believed
                      pool_.of(place).survey_of(place).doubt(pool_.runtime().now_ms());
@@ -117,6 +135,7 @@ void Debts::pay_refresh(Debt& debt, Membership& membership, Place& place) {
   const auto reals = reals_of(place, debt.identity);
   std::uint64_t theirs = 0;
   Place* source = source_for(membership, debt.identity, theirs);
+  if (reals.empty() && !is_sure(debt, membership, place)) return tried(number);
   if (reals.empty() || (source == nullptr && !debt.decided)) return settle(number);
   if (source == nullptr) return tried(number);
   std::uint64_t mine = reals.front();

@@ -58,10 +58,13 @@ void Debts::tend(std::uint64_t now_ms) {
   in_tend_ = false;
 }
 
-void Debts::pay_next(std::uint64_t) {
+void Debts::pay_next(std::uint64_t now_ms) {
   std::vector<std::uint64_t> numbers;
-  for (const auto& [number, debt] : journal_.debts())
-    if (debt.pool == pool_.config.name) numbers.push_back(number);
+  for (auto& [number, debt] : journal_.debts()) {
+    if (debt.pool != pool_.config.name) continue;
+    numbers.push_back(number);
+    if (debt.noticed_ms == 0) debt.noticed_ms = now_ms;
+  }
   std::map<std::pair<std::uint32_t, Identity>, bool> seen;
   for (const std::uint64_t number : numbers) {
     Debt* debt = journal_.find(number);
@@ -129,12 +132,27 @@ void Debts::paid(std::uint64_t number) {
   change.remove.push_back(number);
   if (!debt->decided) change.decide = debt->write;
   const Identity identity = debt->identity;
+  const bool ends_it = debt->kind == DebtKind::destroy && !debt->decided;
+  const std::uint64_t handle = debt->handle;
   Membership* membership = member_of(*debt);
   if (!journal_.apply(std::move(change))) {
     pool_.runtime().log.error("pool {}: {}; what is done there is done again", pool_.config.name, journal_.problem());
     return;
   }
   if (membership != nullptr && !owes(*membership, identity)) give_back(*membership, identity);
+  if (ends_it) note_destroyed(identity, handle);
+}
+
+// A destruction that nobody was answered about has happened after all.
+void Debts::note_destroyed(const Identity& identity, std::uint64_t handle) {
+  const TokenObject* object = pool_.objects.find(handle);
+  if (object == nullptr || object->identity != identity) return;
+  for (const auto& each : pool_.members) {
+    if (owes(*each, identity)) withhold(*each, identity);
+    for (const Place* place : each->member.places())
+      if (place->objects.real_of(handle) != 0) return;  // it was made again meanwhile
+  }
+  pool_.note_destroyed(handle);
 }
 
 void Debts::give_up(std::uint64_t write, const Identity& identity, std::optional<std::uint64_t> limit_before) {
@@ -191,7 +209,7 @@ bool Debts::keeps_back(Place& place, const Description& seen, const Identity& id
   if (limit)
     for (const std::uint64_t handle : pool_.objects.handles_of(identity)) served += place.objects.real_of(handle) != 0;
   if (created) {
-    std::erase_if(held(place), [&](const Held& each) { return each.real == seen.object; });
+    forget_held(place, seen.object);
     JournalChange change;
     if (limit && served >= *limit) change.limits.emplace_back(identity, served + 1);
     for (const auto& [number, debt] : journal_.debts()) {  // what is destroyed there is what was there before
@@ -206,7 +224,7 @@ bool Debts::keeps_back(Place& place, const Description& seen, const Identity& id
     return false;
   }
   if (owes(membership, identity)) return hold(place, seen, identity, false), true;
-  if (!limit || served < *limit) return false;
+  if (!limit || served < *limit) return forget_held(place, seen.object), false;
   hold(place, seen, identity, true);  // whether it really came back is looked up
   return true;
 }
@@ -214,7 +232,7 @@ bool Debts::keeps_back(Place& place, const Description& seen, const Identity& id
 // An object that was listed before it was destroyed is not there any more when it is looked at again; twice, since the first
 // look may have begun before the destruction. One that was just made has been told of by then.
 void Debts::check_returned(Membership& membership) {
-  if ((checking_ & membership.bit()) != 0 || membership.creating != 0) return;
+  if ((checking_ & membership.bit()) != 0 || membership.creations.any()) return;
   for (Survey* survey : {&membership.public_objects, &membership.user_objects}) {
     Place& place = survey->place();
     std::vector<std::uint64_t> reals;
@@ -276,20 +294,37 @@ void Debts::withhold(Membership& membership, const Identity& identity) {
     }
 }
 
-// What is left of them there is served again, as it is now.
+bool Debts::holds(const Place& place, const Identity& identity) const {
+  const auto* objects = held_if_any(place);
+  return objects != nullptr &&
+         std::ranges::any_of(*objects, [&](const Held& each) { return each.identity == identity; });
+}
+
+void Debts::add_held(Place& place, std::vector<std::uint64_t>& reals) {
+  for (const Held& each : held(place)) reals.push_back(each.real);
+}
+
+void Debts::forget_held(Place& place, std::uint64_t real) {
+  std::erase_if(held(place), [&](const Held& each) { return each.real == real; });
+}
+
+// What is left of them there is served again, as it is now. It stays held until that is known: no moment may pass in which a
+// member has something and nobody knows.
 void Debts::give_back(Membership& membership, const Identity& identity) {
   for (Survey* survey : {&membership.public_objects, &membership.user_objects}) {
     Place& place = survey->place();
     std::vector<std::uint64_t> reals;
-    std::erase_if(held(place), [&](const Held& each) {
-      const bool back = each.identity == identity && !each.returned;
-      if (back) reals.push_back(each.real);
-      return back;
-    });
+    for (const Held& each : held(place))
+      if (each.identity == identity && !each.returned) reals.push_back(each.real);
     if (reals.empty() || !survey->current()) continue;
-    Errand::describe(place, std::move(reals), [this, survey, alive = std::weak_ptr<char>(alive_)](Reply* reply) {
+    Errand::describe(place, reals, [this, survey, alive = std::weak_ptr<char>(alive_)](Reply* reply) {
       if (alive.expired()) return;
-      if (reply != nullptr) survey->take_described(reply->annex, [this](const auto&) { pool_.changed.resume_all(); });
+      if (reply == nullptr) return survey->doubt(pool_.runtime().now_ms());
+      In in(reply->annex);
+      Description now;
+      while (in.remaining() != 0 && read_description(in, now))
+        if (!now.readable) forget_held(survey->place(), now.object);
+      survey->take_described(reply->annex, [this](const auto&) { pool_.changed.resume_all(); });
     });
   }
 }

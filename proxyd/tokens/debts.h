@@ -41,14 +41,15 @@ class Debts {
   // It owes nothing about them any more.
   void give_back(Membership& membership, const Identity& identity);
   [[nodiscard]] bool owes(const Membership& membership, const Identity& identity) const;
+  // What a member shows and does not serve: it owes something about it, or is to be looked at again before it serves it.
+  [[nodiscard]] bool holds(const Place& place, const Identity& identity) const;
+  void add_held(Place& place, std::vector<std::uint64_t>& reals);
+  void forget_held(Place& place, std::uint64_t real);
 
   // A debt is paid; the write is decided with it.
   void paid(std::uint64_t number);
   // The first of a write was refused by a member: nothing was done, so nothing is owed.
   void give_up(std::uint64_t write, const Identity& identity, std::optional<std::uint64_t> limit_before);
-  // A creation on this member was begun, and is over.
-  void begin_creation(Membership& membership);
-  void end_creation(Membership& membership);
   // Nobody knows what came of a creation: it is looked up.
   void look_for_creation(std::uint64_t number);
   // This pool copies objects of this class to its other members.
@@ -93,6 +94,11 @@ class Debts {
   // All that a member shows of this identity, held or served.
   std::vector<std::uint64_t> reals_of(Place& place, const Identity& identity);
   void forget_real(Place& place, const Identity& identity, std::uint64_t real);
+  // What a member does not show of an object is not there; false: it is listed anew to know that.
+  bool is_sure(const Debt& debt, Membership& membership, Place& place);
+  // Some member shows one.
+  [[nodiscard]] bool is_anywhere(const Identity& identity);
+  void note_destroyed(const Identity& identity, std::uint64_t handle);
   Membership* member_of(const Debt& debt) const;
   // A member that serves the object, other than this one.
   Place* source_for(const Membership& debtor, const Identity& identity, std::uint64_t& real);

@@ -25,9 +25,11 @@ void Errand::change(Place& place, std::uint32_t call, std::uint64_t object, Buff
 }
 
 void Errand::call(Place& place, std::uint32_t call, std::vector<std::uint64_t> objects, bool read_write, Buffer body,
-                  Done done) {
+                  Done done, std::optional<std::uint64_t> generation) {
   auto* errand = new Errand(place, call, std::move(objects), std::move(body), std::move(done));
   errand->read_write_ = read_write;
+  errand->generation_ = generation.value_or(errand->generation_);
+  errand->bound_ |= generation.has_value();
   errand->resume();
 }
 
@@ -43,7 +45,7 @@ void Errand::make(Place& place, Buffer tmpl, Made made) {
 
 void Errand::resume() {
   if (place_.worker.state() == Worker::State::backoff) return finish(nullptr);
-  if (!objects_.empty() && generation_ != place_.worker.generation()) return finish(nullptr);  // they are gone
+  if (bound_ && generation_ != place_.worker.generation()) return finish(nullptr);
   if (!place_.worker.require(*this)) return;
   const auto lease = place_.sessions(read_write_).borrow(*this);
   if (lease.outcome == RealSessions::Outcome::waiting) return;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 
 #include "proxyd/tokens/place.h"
 
@@ -21,9 +22,10 @@ class Errand final : private Waiter {
   // A session object of proxyd's own; `tmpl` is the encoded template of C_CreateObject. Null: it could not be made.
   using Made = std::function<void(std::shared_ptr<SessionObject> object)>;
   static void make(Place& place, Buffer tmpl, Made made);
-  // Any other call on these objects that ends with its answer; `read_write` as the session must be.
+  // Any other call on these objects that ends with its answer; `read_write` as the session must be. With a `generation` it is
+  // done in that process or not at all, as what names objects is always: handles mean others in the next one.
   static void call(Place& place, std::uint32_t call, std::vector<std::uint64_t> objects, bool read_write, Buffer body,
-                   Done done);
+                   Done done, std::optional<std::uint64_t> generation = {});
   // Descriptions of these objects.
   static void describe(Place& place, std::vector<std::uint64_t> objects, Done done);
 
@@ -31,6 +33,7 @@ class Errand final : private Waiter {
   Errand(Place& place, std::uint32_t call, std::vector<std::uint64_t> objects, Buffer body, Done done)
       : place_(place),
         generation_(place.worker.generation()),
+        bound_(!objects.empty()),
         call_(call),
         objects_(std::move(objects)),
         body_(std::move(body)),
@@ -40,7 +43,8 @@ class Errand final : private Waiter {
   void finish(Reply* reply);
 
   Place& place_;
-  const std::uint64_t generation_;  // of the process that `objects_` are handles of, if it names any
+  std::uint64_t generation_;
+  bool bound_;  // to the process of that generation
   bool read_write_ = false;
   const std::uint32_t call_;
   std::vector<std::uint64_t> objects_;

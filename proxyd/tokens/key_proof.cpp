@@ -3,6 +3,7 @@
 #include "calls/mechanism_codec.h"
 #include "calls/table.h"
 #include "proxyd/balance/faults.h"
+#include "proxyd/tokens/member.h"
 
 namespace p11shim {
 namespace {
@@ -19,7 +20,8 @@ void KeyProof::run(Place& place, UnprovenKey key, std::vector<PublicKey> publics
 void KeyProof::resume() {
   const bool hopeless = checks_.empty() || (key_.plain.object_class == CKO_PRIVATE_KEY && publics_.empty());
   if (hopeless) return finish(Outcome::unproven);
-  if (place_.worker.state() != Worker::State::ready) return finish(Outcome::undecided);
+  if (place_.worker.state() != Worker::State::ready || generation_ != place_.worker.generation())
+    return finish(Outcome::undecided);
   const auto lease = place_.read_only.borrow(*this);
   if (lease.outcome == RealSessions::Outcome::waiting) return;
   if (lease.outcome == RealSessions::Outcome::failed) return finish(Outcome::undecided);
@@ -41,7 +43,9 @@ void KeyProof::begin() {
   OwnCall::start(place_.worker, check.signs ? number_of<&List::C_SignInit>() : number_of<&List::C_EncryptInit>(),
                  handles, std::move(body), [this](Reply* reply) {
                    if (reply != nullptr && reply->rv == CKR_OK) return perform();
-                   if (reply == nullptr || blame_of(reply->rv) != Blame::nobody) return failed(reply);
+                   if (reply == nullptr || blame_of(reply->rv) != Blame::nobody || misses_object(reply->rv) ||
+                       reply->rv == CKR_OPERATION_ACTIVE)
+                     return failed(reply, false);
                    ++next_;
                    begin();
                  });
@@ -56,7 +60,7 @@ void KeyProof::perform() {
   const std::uint64_t handle = session_->handle;
   OwnCall::start(place_.worker, check.signs ? number_of<&List::C_Sign>() : number_of<&List::C_Encrypt>(), {&handle, 1},
                  std::move(body), [this](Reply* reply) {
-                   if (reply == nullptr || reply->rv != CKR_OK) return failed(reply);
+                   if (reply == nullptr || reply->rv != CKR_OK) return failed(reply, true);
                    In in(reply->body);
                    in.uint();
                    const auto result = in.bin();
@@ -65,13 +69,17 @@ void KeyProof::perform() {
                  });
 }
 
-void KeyProof::failed(const Reply* reply) {
-  if (reply == nullptr) session_ = nullptr;  // the worker is gone, and the session with it
-  else session_->tainted = true;
-  // Some keys want a login for each use: nothing can be proven of them.
-  const bool member_fault =
-      reply == nullptr || (blame_of(reply->rv) != Blame::nobody && reply->rv != CKR_USER_NOT_LOGGED_IN);
-  finish(member_fault ? Outcome::undecided : Outcome::unproven);
+void KeyProof::failed(const Reply* reply, bool begun) {
+  if (reply == nullptr) {  // the worker is gone, and the session with it
+    session_ = nullptr;
+    return finish(Outcome::undecided);
+  }
+  session_->tainted = true;
+  if (misses_object(reply->rv)) return finish(Outcome::missing);
+  // Some keys want a login for each use: nothing can be proven of them. One that nobody may begin to use was logged out from.
+  const bool wants_login = reply->rv == CKR_USER_NOT_LOGGED_IN && (begun || &place_ == &place_.member->public_place());
+  const bool member_fault = blame_of(reply->rv) != Blame::nobody || reply->rv == CKR_OPERATION_ACTIVE;
+  finish(member_fault && !wants_login ? Outcome::undecided : Outcome::unproven);
 }
 
 void KeyProof::finish(Outcome outcome, const ByteString& proof) {

@@ -10,14 +10,15 @@ namespace p11shim {
 
 class KeyProof final : private Waiter {
  public:
-  // undecided: the member was in trouble; ask again another time.
-  enum class Outcome : std::uint8_t { proven, unproven, undecided };
+  // undecided: the member was in trouble; ask again another time. missing: it does not know the key, or not yet, or not now.
+  enum class Outcome : std::uint8_t { proven, unproven, undecided, missing };
   using Done = std::function<void(Outcome outcome, const ByteString& proof)>;
   static void run(Place& place, UnprovenKey key, std::vector<PublicKey> publics, const HandleKey& secret, Done done);
 
  private:
   KeyProof(Place& place, UnprovenKey key, std::vector<PublicKey> publics, const HandleKey& secret, Done done)
       : place_(place),
+        generation_(place.worker.generation()),
         key_(std::move(key)),
         publics_(std::move(publics)),
         checks_(checks_for(key_, secret)),
@@ -25,10 +26,11 @@ class KeyProof final : private Waiter {
   void resume() override;
   void begin();
   void perform();
-  void failed(const Reply* reply);
+  void failed(const Reply* reply, bool begun);
   void finish(Outcome outcome, const ByteString& proof = {});
 
   Place& place_;
+  const std::uint64_t generation_;
   UnprovenKey key_;
   std::vector<PublicKey> publics_;
   std::vector<KeyCheck> checks_;

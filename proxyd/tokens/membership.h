@@ -6,6 +6,7 @@
 #include "proxyd/balance/health.h"
 #include "proxyd/balance/history.h"
 #include "proxyd/tokens/capabilities.h"
+#include "proxyd/tokens/creations.h"
 #include "proxyd/tokens/member.h"
 #include "proxyd/tokens/survey.h"
 
@@ -45,8 +46,8 @@ struct Membership {
   bool joining = false;
   std::string quarantine;  // why it is not shown the PIN; empty: it may be
 
-  std::string distrust;        // why it serves nothing: it shows what was destroyed; empty: it does not
-  std::uint32_t creating = 0;  // creations that are under way there
+  std::string distrust;  // why it serves nothing: it shows what was destroyed; empty: it does not
+  Creations creations;
 
   // The probe under way.
   std::uint64_t probe_sent_ms = 0;

@@ -70,14 +70,19 @@ void ObjectCopy::finish(Outcome outcome, const std::string& why, std::span<const
 }
 
 void ObjectCopy::forget(Place& at, std::uint64_t& key) {
-  if (key != 0) Errand::change(at, number_of<&List::C_DestroyObject>(), std::exchange(key, 0), {}, [](Reply*) {});
+  if (key != 0) call(at, number_of<&List::C_DestroyObject>(), {std::exchange(key, 0)}, true, {}, [](Reply*) {});
+}
+
+void ObjectCopy::call(Place& at, std::uint32_t number, std::vector<std::uint64_t> objects, bool read_write, Buffer body,
+                      std::function<void(Reply*)> done) {
+  Errand::call(at, number, std::move(objects), read_write, std::move(body), std::move(done), generation_of(at));
 }
 
 bool ObjectCopy::good(const Reply* reply, const Place& at, const char* what) {
   if (reply != nullptr && reply->rv == CKR_OK) return true;
   const bool trouble = reply == nullptr || blame_of(reply->rv) != Blame::nobody || misses_object(reply->rv) ||
                        reply->rv == CKR_USER_NOT_LOGGED_IN;
-  finish(trouble  ? Outcome::trouble
+  finish(trouble  ? making_ ? Outcome::unclear : Outcome::trouble
          : trial_ ? Outcome::hindered
                   : Outcome::impossible,
          "member " + at.member->name() + ": " + what + ": " +
@@ -104,20 +109,19 @@ bool ObjectCopy::find_wrapping_key(Place& at, std::uint64_t& real) {
 void ObjectCopy::read() {
   Buffer all;
   Out(all).array(0);
-  Errand::call(*order_.from, kReadTemplate, {order_.real}, false, std::move(all),
-               [self = shared_from_this()](Reply* reply) {
-                 if (!self->good(reply, *self->order_.from, "its attributes cannot be read")) return;
-                 self->template_ = secret_copy(reply->body);
-                 self->order_.is_key ? self->unwrap() : self->create();
-               });
+  call(*order_.from, kReadTemplate, {order_.real}, false, std::move(all), [self = shared_from_this()](Reply* reply) {
+    if (!self->good(reply, *self->order_.from, "its attributes cannot be read")) return;
+    self->template_ = secret_copy(reply->body);
+    self->order_.is_key ? self->unwrap() : self->create();
+  });
 }
 
 void ObjectCopy::create() {
-  Errand::call(*order_.to, number_of<&List::C_CreateObject>(), {}, true, secret_copy(template_.bytes()),
-               [self = shared_from_this()](Reply* reply) {
-                 if (self->good(reply, *self->order_.to, "C_CreateObject"))
-                   self->finish(Outcome::done, {}, reply->annex);
-               });
+  making_ = true;
+  call(*order_.to, number_of<&List::C_CreateObject>(), {}, true, secret_copy(template_.bytes()),
+       [self = shared_from_this()](Reply* reply) {
+         if (self->good(reply, *self->order_.to, "C_CreateObject")) self->finish(Outcome::done, {}, reply->annex);
+       });
 }
 
 void ObjectCopy::wrap_at(Place& at, std::uint64_t wrapping_key, std::uint64_t key,
@@ -126,18 +130,18 @@ void ObjectCopy::wrap_at(Place& at, std::uint64_t wrapping_key, std::uint64_t ke
   Out out(body);
   put_mechanism(out, at.member->config().wrap_mechanism);
   out.uint(kRoom);
-  Errand::call(at, number_of<&List::C_WrapKey>(), {wrapping_key, key}, false, std::move(body),
-               [self = shared_from_this(), &at, then = std::move(then)](Reply* reply) {
-                 if (!self->good(reply, at, "C_WrapKey")) return;
-                 In in(reply->body);
-                 Handles none;
-                 decode_mechanism_outputs(in, none, CK_MECHANISM{at.member->config().wrap_mechanism, nullptr, 0});
-                 in.uint();
-                 const auto wrapped = in.bin();
-                 if (!in.done())
-                   return self->finish(Outcome::trouble, "member " + at.member->name() + ": C_WrapKey: no result");
-                 then(*self, wrapped);
-               });
+  call(at, number_of<&List::C_WrapKey>(), {wrapping_key, key}, false, std::move(body),
+       [self = shared_from_this(), &at, then = std::move(then)](Reply* reply) {
+         if (!self->good(reply, at, "C_WrapKey")) return;
+         In in(reply->body);
+         Handles none;
+         decode_mechanism_outputs(in, none, CK_MECHANISM{at.member->config().wrap_mechanism, nullptr, 0});
+         in.uint();
+         const auto wrapped = in.bin();
+         if (!in.done())
+           return self->finish(Outcome::trouble, "member " + at.member->name() + ": C_WrapKey: no result");
+         then(*self, wrapped);
+       });
 }
 
 void ObjectCopy::unwrap_at(std::span<const std::uint8_t> tmpl, std::function<void(ObjectCopy&, Reply&)> then) {
@@ -146,11 +150,14 @@ void ObjectCopy::unwrap_at(std::span<const std::uint8_t> tmpl, std::function<voi
   put_mechanism(out, order_.to->member->config().wrap_mechanism);
   out.bin(wrapped_);
   body.append(tmpl.data(), tmpl.size());
-  Errand::call(*order_.to, number_of<&List::C_UnwrapKey>(), {wrapping_to_}, true, std::move(body),
-               [self = shared_from_this(), then = std::move(then)](Reply* reply) {
-                 if (self->good(reply, *self->order_.to, "C_UnwrapKey") && reply->handles.size() == 1)
-                   then(*self, *reply);
-               });
+  call(*order_.to, number_of<&List::C_UnwrapKey>(), {wrapping_to_}, true, std::move(body),
+       [self = shared_from_this(), then = std::move(then)](Reply* reply) {
+         if (!self->good(reply, *self->order_.to, "C_UnwrapKey")) return;
+         if (reply->handles.size() != 1)
+           return self->finish(Outcome::unclear,
+                               "member " + self->order_.to->member->name() + ": C_UnwrapKey: no result");
+         then(*self, *reply);
+       });
 }
 
 void ObjectCopy::wrap() {
@@ -161,6 +168,7 @@ void ObjectCopy::wrap() {
 }
 
 void ObjectCopy::unwrap() {
+  making_ = true;
   unwrap_at(template_.bytes(), [](ObjectCopy& self, Reply& reply) { self.finish(Outcome::done, {}, reply.annex); });
 }
 
@@ -171,16 +179,19 @@ void ObjectCopy::try_wrapping() {
   put_mechanism(out, CKM_AES_KEY_GEN);
   const Buffer tmpl = trial_template(true);
   body.append(tmpl.data(), tmpl.size());
-  Errand::call(*order_.from, number_of<&List::C_GenerateKey>(), {}, true, std::move(body),
-               [self = shared_from_this()](Reply* reply) {
-                 if (!self->good(reply, *self->order_.from, "C_GenerateKey") || reply->handles.size() != 1) return;
-                 self->trial_from_ = reply->handles[0];
-                 self->wrap_at(*self->order_.from, self->wrapping_from_, self->trial_from_,
-                               [](ObjectCopy& copy, std::span<const std::uint8_t> wrapped) {
-                                 copy.wrapped_.assign(wrapped.begin(), wrapped.end());
-                                 copy.try_unwrapping();
-                               });
-               });
+  call(*order_.from, number_of<&List::C_GenerateKey>(), {}, true, std::move(body),
+       [self = shared_from_this()](Reply* reply) {
+         if (!self->good(reply, *self->order_.from, "C_GenerateKey")) return;
+         if (reply->handles.size() != 1)
+           return self->finish(Outcome::trouble,
+                               "member " + self->order_.from->member->name() + ": C_GenerateKey: no result");
+         self->trial_from_ = reply->handles[0];
+         self->wrap_at(*self->order_.from, self->wrapping_from_, self->trial_from_,
+                       [](ObjectCopy& copy, std::span<const std::uint8_t> wrapped) {
+                         copy.wrapped_.assign(wrapped.begin(), wrapped.end());
+                         copy.try_unwrapping();
+                       });
+       });
 }
 
 // What is refused here says that the wrapping keys or the mechanisms differ.
@@ -191,14 +202,14 @@ void ObjectCopy::try_unwrapping() {
   out.bin(wrapped_);
   const Buffer tmpl = trial_template(false);
   body.append(tmpl.data(), tmpl.size());
-  Errand::call(*order_.to, number_of<&List::C_UnwrapKey>(), {wrapping_to_}, true, std::move(body),
-               [self = shared_from_this()](Reply* reply) {
-                 if (reply == nullptr || blame_of(reply->rv) == Blame::member)
-                   return void(self->good(reply, *self->order_.to, "C_UnwrapKey"));
-                 if (reply->rv != CKR_OK || reply->handles.size() != 1) return self->tried(false);
-                 self->trial_to_ = reply->handles[0];
-                 self->compare_wrapping();
-               });
+  call(*order_.to, number_of<&List::C_UnwrapKey>(), {wrapping_to_}, true, std::move(body),
+       [self = shared_from_this()](Reply* reply) {
+         if (reply == nullptr || blame_of(reply->rv) == Blame::member)
+           return void(self->good(reply, *self->order_.to, "C_UnwrapKey"));
+         if (reply->rv != CKR_OK || reply->handles.size() != 1) return self->tried(false);
+         self->trial_to_ = reply->handles[0];
+         self->compare_wrapping();
+       });
 }
 
 void ObjectCopy::compare_wrapping() {

@@ -20,6 +20,7 @@ class ObjectCopy final : public std::enable_shared_from_this<ObjectCopy> {
     impossible,  // this object cannot be copied
     hindered,    // nor can others, until something is put right
     trouble,     // a member failed
+    unclear,     // the member it goes to did when it made the copy: it may be there
   };
   // `annex` describes the new object.
   using Done = std::function<void(Outcome outcome, const std::string& why, std::span<const std::uint8_t> annex)>;
@@ -31,13 +32,24 @@ class ObjectCopy final : public std::enable_shared_from_this<ObjectCopy> {
   };
 
   static void run(Pool& pool, Order order, Done done);
-  ObjectCopy(Pool& pool, Order order, Done done) : pool_(pool), order_(order), done_(std::move(done)) {}
+  ObjectCopy(Pool& pool, Order order, Done done)
+      : pool_(pool),
+        order_(order),
+        done_(std::move(done)),
+        from_generation_(order.from->worker.generation()),
+        to_generation_(order.to->worker.generation()) {}
 
  private:
   // A reply of a member that is as it should be; otherwise the copy is over.
   bool good(const Reply* reply, const Place& at, const char* what);
   void finish(Outcome outcome, const std::string& why, std::span<const std::uint8_t> annex = {});
   bool find_wrapping_key(Place& at, std::uint64_t& real);
+  // Handles of the one process mean other objects in the next.
+  [[nodiscard]] std::uint64_t generation_of(const Place& at) const {
+    return &at == order_.from ? from_generation_ : to_generation_;
+  }
+  void call(Place& at, std::uint32_t number, std::vector<std::uint64_t> objects, bool read_write, Buffer body,
+            std::function<void(Reply*)> done);
   void read();
   void create();
   void wrap();
@@ -50,14 +62,16 @@ class ObjectCopy final : public std::enable_shared_from_this<ObjectCopy> {
   void wrap_at(Place& at, std::uint64_t wrapping_key, std::uint64_t key,
                std::function<void(ObjectCopy&, std::span<const std::uint8_t>)> then);
   void unwrap_at(std::span<const std::uint8_t> tmpl, std::function<void(ObjectCopy&, Reply&)> then);
-  static void forget(Place& at, std::uint64_t& key);
+  void forget(Place& at, std::uint64_t& key);
 
   Pool& pool_;
   const Order order_;
   Done done_;
   std::uint64_t wrapping_from_ = 0, wrapping_to_ = 0;
   std::uint64_t trial_from_ = 0, trial_to_ = 0;  // session keys
+  const std::uint64_t from_generation_, to_generation_;
   bool trial_ = false;
+  bool making_ = false;
   std::vector<std::uint8_t> wrapped_;
   Buffer template_;
 };

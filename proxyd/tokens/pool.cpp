@@ -56,6 +56,7 @@ Pool::Pool(Runtime& runtime, PoolConfig pool_config, CK_SLOT_ID virtual_slot, co
   if (config.serial.empty()) config.serial = serial_from(config.name);
   if (config.manufacturer.empty()) config.manufacturer = "proxyd";
   if (config.model.empty()) config.model = "pool";
+  restore_wishes();
 }
 
 Membership* Pool::membership_of(const Place& place) const {
@@ -99,6 +100,11 @@ void Pool::bind(Place& place, const Description& description, bool created) {
     if (debts.keeps_back(place, seen, identity, created)) return;
   }
   const TokenObject& object = objects.identify(seen, from, taken);
+  const std::uint64_t before = place.objects.handle_of(description.object);
+  if (balanced() && before != 0 && before != object.handle) {  // it was taken for another one
+    place.objects.unbind_handle(before);
+    objects.unseen(before, from.member);
+  }
   place.objects.bind(description.object, object.handle);
 }
 

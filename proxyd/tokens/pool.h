@@ -56,8 +56,9 @@ class Pool {
     std::string reason;
   };
   [[nodiscard]] Operational health_of(Membership& membership) const;
-  // What the operator wants of a member from now on.
+  // What the operator wants of a member from now on, also after a restart of proxyd.
   void set_wanted(Membership& membership, Wanted wanted, const std::string& reason);
+  void set_weight(Membership& membership, std::uint32_t weight);
 
   // Takes in one more. At most kMostMembers are ever enrolled, those that have left included.
   Membership& add_member(Member& its_member);
@@ -101,6 +102,8 @@ class Pool {
   Description compared(const Description& description, ByteString& memory) const;
   [[nodiscard]] std::size_t number_of_member(const Place& place) const;
   void note_health(Membership& membership);
+  void remember_wish(const Membership& membership);
+  void restore_wishes();
   void probe(Membership& membership, std::uint64_t now_ms);
   void send_probe(Membership& membership, Place& place);
   void renew_hung_worker(Membership& membership);

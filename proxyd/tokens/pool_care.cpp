@@ -99,7 +99,45 @@ void Pool::note_health(Membership& membership) {
 void Pool::set_wanted(Membership& membership, Wanted wanted, const std::string& reason) {
   membership.health.wanted = wanted;
   membership.history.note(true, text(wanted), reason);
+  remember_wish(membership);
   changed.resume_all();
+}
+
+void Pool::set_weight(Membership& membership, std::uint32_t weight) {
+  membership.weight = weight;
+  remember_wish(membership);
+}
+
+// Which members there are says the configuration: one that leaves is remembered as if nobody had asked for anything.
+void Pool::remember_wish(const Membership& membership) {
+  const Condition& now = membership.history.administrative();
+  const bool leaves = membership.health.wanted == Wanted::removed;
+  const std::uint32_t configured = membership.member.config().weight;
+  const bool own_weight = !leaves && membership.weight != configured;
+  state_.remember(StateDirectory::MemberWish{
+      config.name, membership.member.name(), leaves ? text(Wanted::ready) : now.state, leaves ? "" : now.reason,
+      static_cast<std::uint64_t>(std::chrono::system_clock::to_time_t(now.since)), own_weight ? membership.weight : 0,
+      configured});
+}
+
+// A weight that was changed in the configuration since then is the newer wish.
+void Pool::restore_wishes() {
+  state_.for_each([&](const StateDirectory::MemberWish& wish) {
+    if (wish.pool != config.name) return;
+    for (const auto& each : members) {
+      if (each->member.name() != wish.member) continue;
+      if (wish.weight != 0 && wish.configured_weight == each->member.config().weight) each->weight = wish.weight;
+      for (const Wanted wanted : {Wanted::drain, Wanted::maint}) {
+        if (wish.state != text(wanted)) continue;
+        each->health.wanted = wanted;
+        each->history.restore_administrative(
+            wish.state, wish.reason, std::chrono::system_clock::from_time_t(static_cast<std::time_t>(wish.since)));
+        runtime_.log.warn("pool {}: member {} is still in {} as the operator wants it{}{}", config.name, wish.member,
+                          wish.state == "maint" ? "maintenance" : wish.state, wish.reason.empty() ? "" : ": ",
+                          wish.reason);
+      }
+    }
+  });
 }
 
 void Pool::tend(std::uint64_t now_ms) {
@@ -113,7 +151,8 @@ void Pool::tend(std::uint64_t now_ms) {
     for (Survey* survey : {&each->public_objects, &each->user_objects}) {
       if (survey == &each->user_objects && !each->logged_in) continue;
       if (!survey->current()) survey->begin();
-      else if (survey->incomplete()) survey->look_again(now_ms);
+      else if (survey->incomplete() || !survey->looked_twice_since(0)) survey->look_again(now_ms);
+      else survey->tend(now_ms);
     }
     Worker& worker = each->member.backend().worker();
     if (worker.state() == Worker::State::ready)

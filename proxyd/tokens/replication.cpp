@@ -60,6 +60,7 @@ void CreationCopies::begin() {
     for (std::uint64_t number = *write; number != *write + owed; ++number) {
       Debt* debt = debts.journal().find(number);
       if (debt == nullptr || debt->member != each->member.name()) continue;  // paid already, or another's
+      if (debts.owes(*each, debt->identity)) continue;                       // its older debts first
       for (std::size_t i = 0; i < objects_.size(); ++i)
         if (objects_[i].handle == debt->handle) tasks->push_back({i, number});
       debt->under_way = true;

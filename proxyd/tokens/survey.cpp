@@ -10,7 +10,9 @@
 namespace p11shim {
 namespace {
 constexpr std::uint64_t kLookAgainMs = 1000;
-constexpr int kRepeats = 5;  // of checks of what was just made
+constexpr int kRepeats = 5;         // of checks of what was just made
+constexpr int kMostUnreadable = 3;  // listings in a row
+constexpr int kMostMissing = 20;    // listings that show a key that is then not there to be used
 constexpr std::size_t kDescribedAtOnce = limits::kMaxRequestHandles - 1;
 }  // namespace
 
@@ -25,6 +27,21 @@ void Survey::look_again(std::uint64_t now_ms) {
   begin();
 }
 
+void Survey::tend(std::uint64_t now_ms) {
+  if (half_made_.empty() || notes_of_ != stamp()) return;
+  std::erase_if(half_made_, [&](const auto& entry) { return place_.objects.handle_of(entry.first) != 0; });
+  const std::uint64_t whole = whole_below();
+  if (std::ranges::any_of(half_made_, [&](const auto& entry) { return entry.second <= whole; })) doubt(now_ms);
+}
+
+std::uint64_t Survey::whole_below() const {
+  const Membership& membership = pool_.of(place_);
+  // Nobody waits any more for calls that hang, but they may make something yet.
+  for (const Place* place : {&membership.member.public_place(), &membership.member.user().place()})
+    if (place->worker.stuck_lanes() != 0) return 0;
+  return membership.creations.first_under_way();
+}
+
 void Survey::resume() {
   if (place_.worker.state() == Worker::State::backoff) return finished();
   if (!place_.worker.require(*this)) return;
@@ -32,35 +49,49 @@ void Survey::resume() {
   incomplete_ = false;
   Buffer everything;
   Out(everything).array(0);
+  std::vector<std::uint64_t> known = place_.objects.reals();
+  pool_.debts.add_held(place_, known);
   Errand::find(place_, std::move(everything),
-               [this, alive = std::weak_ptr<char>(alive_), generation = place_.worker.generation(),
-                known = place_.objects.reals()](Reply* reply) {
+               [this, alive = std::weak_ptr<char>(alive_), begun = stamp(), whole = whole_below(),
+                known = std::move(known)](Reply* reply) {
                  if (alive.expired()) return;
-                 if (reply == nullptr || reply->rv != CKR_OK || generation != place_.worker.generation()) {
+                 if (reply == nullptr || reply->rv != CKR_OK || begun != stamp()) {
                    incomplete_ = true;
                    return finished();
                  }
-                 take(*reply, [this, generation, known](const std::vector<std::uint64_t>& reals) {
-                   if (generation == place_.worker.generation()) {
-                     listed_ = generation;
-                     forget_missing(known, reals);
-                   }
+                 const auto round = begin_round([this, begun, known](const std::vector<std::uint64_t>& reals) {
+                   if (begun == stamp()) listed_all(begun, known, reals);
                    finished();
                  });
+                 round->lists_all = true;
+                 take(*reply, whole, round);
                });
 }
 
-// What was known before the listing and is not in it was destroyed by others than proxyd.
+void Survey::listed_all(Stamp begun, const std::vector<std::uint64_t>& known, const std::vector<std::uint64_t>& reals) {
+  second_last_ms_ = listed_ == begun ? last_ms_ : 0;
+  last_ms_ = begun_ms_;
+  listed_ = begun;
+  forget_missing(known, reals);
+}
+
+// What was known before the listing and is not in it was destroyed by others than proxyd, if the next one does not show it either.
 void Survey::forget_missing(const std::vector<std::uint64_t>& known, const std::vector<std::uint64_t>& reals) {
   const std::unordered_set<std::uint64_t> listed(reals.begin(), reals.end());
   const std::uint32_t number = pool_.of(place_).number;
+  for (const std::uint64_t handle : missed_)
+    if (place_.objects.real_of(handle) == 0) pool_.objects.unseen(handle, number);
+  missed_.clear();
   for (const std::uint64_t real : known) {
     if (listed.contains(real)) continue;
+    pool_.debts.forget_held(place_, real);
     const std::uint64_t handle = place_.objects.handle_of(real);
     if (handle == 0) continue;
     place_.objects.unbind_handle(handle);
-    pool_.objects.unseen(handle, number);
+    missed_.push_back(handle);
+    incomplete_ = true;
   }
+  std::erase_if(half_made_, [&](const auto& entry) { return !listed.contains(entry.first); });
 }
 
 void Survey::finished() {
@@ -68,11 +99,28 @@ void Survey::finished() {
   pool_.changed.resume_all();
 }
 
-void Survey::take(const Reply& reply, Done done) {
+std::shared_ptr<Survey::Round> Survey::begin_round(Done done) {
   auto round = std::make_shared<Round>();
-  round->generation = place_.worker.generation();
-  round->reals.assign(reply.handles.begin(), reply.handles.end());
+  round->stamp = stamp();
   round->done = std::move(done);
+  if (notes_of_ != round->stamp) {
+    publics_.clear();
+    half_made_.clear();
+    unreadable_ = 0;
+    missing_.clear();
+    missed_.clear();
+  }
+  notes_of_ = round->stamp;
+  return round;
+}
+
+void Survey::take(const Reply& reply, std::uint64_t whole_below, Done done) {
+  take(reply, whole_below, begin_round(std::move(done)));
+}
+
+void Survey::take(const Reply& reply, std::uint64_t whole_below, const std::shared_ptr<Round>& round) {
+  round->reals.assign(reply.handles.begin(), reply.handles.end());
+  round->whole_below = whole_below;
   absorb(reply.annex, *round);
   for (const std::uint64_t real : round->reals) {
     const bool waits = std::any_of(round->unproven.begin(), round->unproven.end(),
@@ -84,44 +132,39 @@ void Survey::take(const Reply& reply, Done done) {
 }
 
 void Survey::take_described(std::span<const std::uint8_t> annex, Done done) {
-  auto round = std::make_shared<Round>();
-  round->generation = place_.worker.generation();
-  round->done = std::move(done);
+  const auto round = begin_round(std::move(done));
   absorb(annex, *round);
   prove_next(round);
 }
 
 void Survey::take_created(std::span<const std::uint8_t> annex, Done done) {
-  auto round = std::make_shared<Round>();
-  round->generation = place_.worker.generation();
+  const auto round = begin_round(std::move(done));
   round->created = true;
-  round->done = std::move(done);
   absorb(annex, *round);
   prove_next(round);
 }
 
+// What is seen while something is made on the member may be half made, and look like another object. Whoever makes it makes it
+// known; if nobody does it is looked at again when all creations are over that were under way.
+bool Survey::is_whole(std::uint64_t real, const Round& round) {
+  if (round.whole_below == UINT64_MAX || place_.objects.handle_of(real) != 0) return true;
+  const auto [entry, is_new] = half_made_.try_emplace(real, pool_.of(place_).creations.next());
+  if (entry->second > round.whole_below) return false;
+  half_made_.erase(entry);
+  return true;
+}
+
 void Survey::absorb(std::span<const std::uint8_t> annex, Round& round) {
-  if (publics_of_ != round.generation) publics_.clear();
-  publics_of_ = round.generation;
   In in(annex);
   Description description;
   while (in.remaining() != 0 && read_description(in, description)) {
-    if (!description.readable || !description.is_token) continue;
+    round.unreadable |= !description.readable;
+    if (!description.readable || !description.is_token || !is_whole(description.object, round)) continue;
     note_public(description);
     const bool check = !description.proof && !pool_.config.balance.clones && may_be_proven(description);
     if (check) round.unproven.emplace_back(description);
     else pool_.bind(place_, description, round.created);
   }
-}
-
-void Survey::note_public(const Description& description) {
-  if (description.object_class != CKO_PUBLIC_KEY) return;
-  auto key = PublicKey::read(description.content);
-  if (!key) return;
-  auto& known = publics_[ByteString(description.id.begin(), description.id.end())];
-  const bool is_new = std::none_of(known.begin(), known.end(),
-                                   [&](const PublicKey& each) { return each.normal_form() == key->normal_form(); });
-  if (is_new) known.push_back(std::move(*key));
 }
 
 // Described once already, in a reply that was still on its way, or forgotten since.
@@ -132,13 +175,14 @@ void Survey::describe_unknown(const std::shared_ptr<Round>& round) {
   round->unknown.resize(round->unknown.size() - count);
   Errand::describe(place_, std::move(some), [this, round, alive = std::weak_ptr<char>(alive_)](Reply* reply) {
     if (alive.expired()) return;
-    if (reply != nullptr && round->generation == place_.worker.generation()) absorb(reply->annex, *round);
+    if (reply == nullptr) incomplete_ = true;
+    else if (round->stamp == stamp()) absorb(reply->annex, *round);
     describe_unknown(round);
   });
 }
 
 void Survey::prove_next(const std::shared_ptr<Round>& round) {
-  if (round->generation != place_.worker.generation()) return round->done({});
+  if (round->stamp != stamp()) return round->done({});
   std::vector<PublicKey> publics;
   for (; round->next != round->unproven.size(); ++round->next) {
     const UnprovenKey& key = round->unproven[round->next];
@@ -147,22 +191,39 @@ void Survey::prove_next(const std::shared_ptr<Round>& round) {
     if (key.plain.object_class == CKO_SECRET_KEY || !publics.empty()) break;
     pool_.bind_checked(place_, key, nullptr, round->created);  // nothing to check it with
   }
-  if (round->next == round->unproven.size()) return round->done(round->reals);
-  KeyProof::run(place_, round->unproven[round->next], std::move(publics), pool_.handle_key(),
-                [this, round, alive = std::weak_ptr<char>(alive_)](KeyProof::Outcome outcome, const ByteString& proof) {
-                  if (alive.expired()) return;
-                  const bool undecided = outcome == KeyProof::Outcome::undecided;
-                  // Whoever made it waits for its handle, and must be given the right one.
-                  if (undecided && round->created && round->generation == place_.worker.generation() &&
-                      round->repeats++ < kRepeats)
-                    return prove_next(round);
-                  const UnprovenKey& asked = round->unproven[round->next++];
-                  if (round->generation == place_.worker.generation() && !undecided)
-                    pool_.bind_checked(place_, asked, outcome == KeyProof::Outcome::proven ? &proof : nullptr,
-                                       round->created);
-                  incomplete_ |= undecided;
-                  prove_next(round);
-                });
+  if (round->next == round->unproven.size()) {
+    // What could not be read is gone, or is there and could not be read just now.
+    if (round->lists_all && !round->unreadable) unreadable_ = 0;
+    if (round->lists_all && round->unreadable && unreadable_++ < kMostUnreadable) incomplete_ = true;
+    return round->done(round->reals);
+  }
+  KeyProof::run(
+      place_, round->unproven[round->next], std::move(publics), pool_.handle_key(),
+      [this, round, alive = std::weak_ptr<char>(alive_)](KeyProof::Outcome outcome, const ByteString& proof) {
+        if (alive.expired()) return;
+        const bool is_same = round->stamp == stamp();
+        const UnprovenKey& asked = round->unproven[round->next];
+        const bool missing =
+            outcome == KeyProof::Outcome::missing && is_same && ++missing_[asked.plain.object] <= kMostMissing;
+        const bool undecided = outcome == KeyProof::Outcome::undecided || missing || !is_same;
+        // Whoever made it waits for its handle, and must be given the right one.
+        if (undecided && round->created && is_same && round->repeats++ < kRepeats) return prove_next(round);
+        ++round->next;
+        if (!undecided)
+          pool_.bind_checked(place_, asked, outcome == KeyProof::Outcome::proven ? &proof : nullptr, round->created);
+        incomplete_ |= undecided;
+        prove_next(round);
+      });
+}
+
+void Survey::note_public(const Description& description) {
+  if (description.object_class != CKO_PUBLIC_KEY) return;
+  auto key = PublicKey::read(description.content);
+  if (!key) return;
+  auto& known = publics_[ByteString(description.id.begin(), description.id.end())];
+  const bool is_new = std::none_of(known.begin(), known.end(),
+                                   [&](const PublicKey& each) { return each.normal_form() == key->normal_form(); });
+  if (is_new) known.push_back(std::move(*key));
 }
 
 }  // namespace p11shim

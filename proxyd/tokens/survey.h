@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <unordered_map>
 
 #include "proxyd/objects/key_check.h"
 #include "proxyd/tokens/place.h"
@@ -20,10 +21,8 @@ class Survey final : private Waiter {
 
   Survey(Pool& pool, Place& place) : pool_(pool), place_(place) {}
 
-  // Every object is known that was there when the worker had started.
-  [[nodiscard]] bool current() const {
-    return place_.worker.state() == Worker::State::ready && listed_ == place_.worker.generation();
-  }
+  // Every object is known that was there when the worker had started, or when its handles were forgotten last.
+  [[nodiscard]] bool current() const { return place_.worker.state() == Worker::State::ready && listed_ == stamp(); }
   [[nodiscard]] bool running() const { return running_; }
   // The member was in trouble when some keys were checked: they are not served there until they were checked again.
   [[nodiscard]] bool incomplete() const { return incomplete_; }
@@ -36,9 +35,17 @@ class Survey final : private Waiter {
     incomplete_ = true;
     look_again(now_ms);
   }
+  // Two listings have been finished that began after that. What neither showed is not there: modules miss objects now and then
+  // while another process makes or destroys some (SoftHSM does).
+  [[nodiscard]] bool looked_twice_since(std::uint64_t ms) const { return current() && second_last_ms_ > ms; }
+  // Lists again for objects that were seen while they were made, by whom nobody knows.
+  void tend(std::uint64_t now_ms);
 
-  // Makes known what a search has found. Those that show no proof of what they are have been checked when it calls back.
-  void take(const Reply& reply, Done done);
+  // Objects whose creations have lower numbers (creations.h) are whole. To be asked before a search begins.
+  [[nodiscard]] std::uint64_t whole_below() const;
+  // Makes known what a search has found that began when whole_below() was this. Those that show no proof of what they are have
+  // been checked when it calls back.
+  void take(const Reply& reply, std::uint64_t whole_below, Done done);
   // The same for objects that were described by themselves.
   void take_described(std::span<const std::uint8_t> annex, Done done);
   // What was created there just now. What has no handle when it calls back could not be checked: nobody knows what it is.
@@ -47,19 +54,33 @@ class Survey final : private Waiter {
   [[nodiscard]] Place& place() { return place_; }
 
  private:
-  struct Round {
+  // Which handles are meant: of one process, until they were forgotten there.
+  struct Stamp {
     std::uint64_t generation = 0;
+    std::uint64_t epoch = 0;
+    friend bool operator==(const Stamp&, const Stamp&) = default;
+  };
+  struct Round {
+    Stamp stamp;
+    std::uint64_t whole_below = UINT64_MAX;
     std::vector<std::uint64_t> reals;
     std::vector<std::uint64_t> unknown;  // not described yet
     std::vector<UnprovenKey> unproven;   // from `next` on
     std::size_t next = 0;
     bool created = false;
+    bool lists_all = false;
+    bool unreadable = false;
     int repeats = 0;
     Done done;
   };
+  [[nodiscard]] Stamp stamp() const { return {place_.worker.generation(), place_.objects.epoch()}; }
+  std::shared_ptr<Round> begin_round(Done done);
   void resume() override;
   void finished();
+  void take(const Reply& reply, std::uint64_t whole_below, const std::shared_ptr<Round>& round);
+  void listed_all(Stamp begun, const std::vector<std::uint64_t>& known, const std::vector<std::uint64_t>& reals);
   void forget_missing(const std::vector<std::uint64_t>& known, const std::vector<std::uint64_t>& reals);
+  [[nodiscard]] bool is_whole(std::uint64_t real, const Round& round);
   void absorb(std::span<const std::uint8_t> annex, Round& round);
   void describe_unknown(const std::shared_ptr<Round>& round);
   void prove_next(const std::shared_ptr<Round>& round);
@@ -69,10 +90,16 @@ class Survey final : private Waiter {
   Place& place_;
   bool running_ = false;
   bool incomplete_ = false;
-  std::uint64_t listed_ = 0;  // the worker's generation
+  Stamp listed_;
   std::uint64_t begun_ms_ = 0;
-  std::uint64_t publics_of_ = 0;                          // the generation whose public keys these are
+  std::uint64_t last_ms_ = 0, second_last_ms_ = 0;        // when listings began that were finished
+  Stamp notes_of_;                                        // which handles these are about:
   std::map<ByteString, std::vector<PublicKey>> publics_;  // by CKA_ID
+  std::unordered_map<std::uint64_t, std::uint64_t>
+      half_made_;                                   // perhaps: by real handle, by which creation at the latest
+  std::vector<std::uint64_t> missed_;               // handles of the pool whose objects the last listing did not show
+  int unreadable_ = 0;                              // listings in a row that had objects which could not be read
+  std::unordered_map<std::uint64_t, int> missing_;  // how often a key that was listed could not be used
   const std::shared_ptr<char> alive_ = std::make_shared<char>();
 };
 

@@ -96,6 +96,25 @@ TEST_F(PoolAdmin, ListsPoolsAndShowsWhatBecameOfTheirMembers) {
   signers.stop();
 }
 
+TEST_F(PoolAdmin, WhatTheOperatorWantsSurvivesARestart) {
+  PoolMembers members(2);
+  PrivateProxyd proxyd(members.config());
+  proxyd.start();
+  EXPECT_EQ(tool(proxyd, {"member", "drain", "hsm0", "--reason", "new firmware"}), 0);
+  EXPECT_EQ(data(proxyd, {"member", "weight", "hsm1", "7"})["weight"], 7);
+  proxyd.signal(SIGKILL);
+  proxyd.wait();
+  proxyd.start();
+  const json shown = data(proxyd, {"pool", "show", "pool"})["members"];
+  EXPECT_EQ(shown[0]["administrative"]["state"], "drain");
+  EXPECT_EQ(shown[0]["administrative"]["reason"], "new firmware");
+  EXPECT_EQ(shown[1]["weight"], 7);
+  EXPECT_EQ(tool(proxyd, {"member", "ready", "hsm0"}), 0);
+  EXPECT_EQ(proxyd.stop(), 0);
+  proxyd.start();
+  EXPECT_EQ(data(proxyd, {"pool", "show", "pool"})["members"][0]["administrative"]["state"], "ready");
+}
+
 TEST_F(PoolAdmin, DiffNamesWhatMembersDoNotShare) {
   PoolMembers members(2);
   for (const std::size_t member : {0, 1})

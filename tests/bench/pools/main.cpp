@@ -221,6 +221,23 @@ void measure_retries(Report& report, milliseconds duration) {
               offered > 0 && reached <= most);
 }
 
+// 10,000 random creations, uses and destructions with members that fail and return and a proxyd that is killed.
+void measure_chaos(Report& report) {
+  std::cerr << "bench-pools: 10,000 operations under faults; this takes a while" << std::endl;
+  const std::string program = "P11_CHAOS_OPERATIONS=10000 P11_CHAOS_SEED=7 " + build_dir() + "/tests/pool_chaos";
+  FILE* pipe = ::popen(program.c_str(), "r");  // its progress goes to stderr
+  if (pipe == nullptr) throw std::runtime_error("cannot start " + program);
+  std::string result;
+  char line[1024];
+  while (std::fgets(line, sizeof line, pipe) != nullptr)
+    if (std::string(line).starts_with("chaos: ")) result = line;
+  const bool good = ::pclose(pipe) == 0;
+  const auto end = result.find("; ");
+  std::string figure = end == std::string::npos ? "no result" : result.substr(end + 2, result.rfind(',') - end - 2);
+  if (!good && end != std::string::npos) figure += ", members differ";
+  report.line("10,000 operations, members fail, proxyd is killed", "none lost, none back", figure, good);
+}
+
 int run(bool quick, const std::string& only) {
   if (!PoolMembers::installed()) {
     std::cerr << "bench-pools: softhsm2 is not installed\n";
@@ -232,6 +249,7 @@ int run(bool quick, const std::string& only) {
   if (chosen("scaling")) measure_scaling(report, duration);
   if (chosen("faults")) measure_faults(report);
   if (chosen("retries")) measure_retries(report, duration);
+  if (chosen("chaos") && (!quick || !only.empty())) measure_chaos(report);
   if (!chosen("mixed")) return report.end();
   if (const auto mixed = measure_mixed(milliseconds(quick ? 500 : 1500))) {
     report.line("SoftHSM and NSS, one key: the member with fewer signatures", ">= 0.10",
@@ -251,7 +269,7 @@ int main(int argc, char** argv) {
   bool quick = false;
   app.add_flag("--quick", quick, "short: is everything right? says nothing about speed");
   std::string only;
-  app.add_option("--only", only, "one part")->check(CLI::IsMember({"scaling", "faults", "retries", "mixed"}));
+  app.add_option("--only", only, "one part")->check(CLI::IsMember({"scaling", "faults", "retries", "chaos", "mixed"}));
   CLI11_PARSE(app, argc, argv);
   testing::InitGoogleTest();
   try {
