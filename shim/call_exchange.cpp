@@ -16,6 +16,7 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kGrace = std::chrono::seconds(5);  // proxyd keeps the deadline; this is for one that does not
 constexpr milliseconds kWithoutDeadline = std::chrono::minutes(10);  // key generation, whose limit only proxyd knows
+constexpr unsigned kCallsBeforeRings = 8;                            // on a connection: a short life needs none
 constexpr std::size_t kKeptMemory = std::size_t{2} << 20;            // bytes for each buffer of an idle exchange
 
 }  // namespace
@@ -51,6 +52,35 @@ Bulk* CallExchange::open_bulk() {
   if (wants_area_ && bulk() == nullptr && socket_.is_open()) open_area();
   wants_area_ = false;
   return bulk();
+}
+
+RingPair CallExchange::rings() const { return rings_connection_ == socket_.connection() ? rings_.pair(0) : RingPair{}; }
+
+void CallExchange::open_rings_if_worth_it() {
+  if (!application_.config().rings || !socket_.is_open() || !socket_.is_local()) return;
+  if (calls_connection_ != socket_.connection()) calls_ = 0;
+  calls_connection_ = socket_.connection();
+  if (calls_ < kCallsBeforeRings) ++calls_;
+  else if (rings_connection_ != socket_.connection() && rings_attempts_ > 0) open_rings();
+}
+
+void CallExchange::open_rings() {
+  Buffer question;
+  write_rings_request(question);
+  int memory = -1;
+  std::uint64_t size = 0;
+  const milliseconds patience = application_.config().connect_timeout;
+  const bool answered = socket_.send(question.bytes(), {}, patience) == Transfer::done &&
+                        socket_.receive(answer_, patience, memory) == Transfer::done &&
+                        read_rings_answer(answer_.bytes().subspan(kLengthPrefix), size);
+  answer_.clear();
+  if (!answered) {
+    socket_.close();
+    --rings_attempts_;
+  }
+  if (!answered || size != Rings::size_of(1) || !rings_.map(memory, 1)) rings_.unmap();
+  if (memory >= 0) ::close(memory);
+  rings_connection_ = socket_.connection();  // also without: they are asked for once
 }
 
 // proxyd may have none to give: then everything goes on as before.
@@ -103,6 +133,7 @@ void CallExchange::clear_area(bool secret_answer) {
 }
 
 bool CallExchange::perform() {
+  open_rings_if_worth_it();
   ++request_.id;
   if (!names_wire_ && !request_.handles.empty() && !call_info(request_.call)->policy.slot)
     request_.handles[0] = application_.sessions().wire_handle(request_.handles[0]);
@@ -189,17 +220,52 @@ CK_RV CallExchange::perform_part(CK_SESSION_HANDLE session, std::uint32_t call, 
 
 Transfer CallExchange::transfer() {
   in_flight_ = true;
-  Transfer result = socket_.send(head_.bytes(), request_.body, patience_);
-  if (result == Transfer::done) {
-    // With several callers the processors are needed for the calls themselves.
-    if (socket_.is_local() && application_.has_one_caller()) spin_.look([this] { return socket_.has_something(); });
-    result = socket_.receive(answer_, patience_);
-  }
+  const bool looks = looks_in_ring();
+  Transfer result = send_request();
+  if (result == Transfer::done) result = receive_reply(looks);
+  else if (looks) rings().replies.close();
+  // What proxyd never took was not executed.
+  if (sent_in_ring_ && (result == Transfer::broken || result == Transfer::unsent))
+    result = rings().requests.take_back() ? Transfer::unsent : Transfer::broken;
   in_flight_ = false;
   const bool is_large = request_.body.size() >= Bulk::kLeast || answer_.size() >= Bulk::kLeast;
   if (is_large && area_connection_ != socket_.connection())
     wants_area_ = application_.config().shared_memory && socket_.is_local() && area_attempts_ > 0;
   return result;
+}
+
+// Whether this thread is going to look for the reply before it sleeps. With several callers the processors are needed for the
+// calls themselves; who shares our core could not run while we look.
+bool CallExchange::looks_in_ring() {
+  RingPair pair = rings();
+  if (!pair) return false;
+  const std::uint32_t own = this_core();
+  pair.requests.tell_cores(own, 0);
+  if (!application_.has_one_caller() || share_core(own, pair.replies.core()) ||
+      share_core(own, pair.replies.core_beyond()) || !spin_.wants())
+    return false;
+  pair.replies.open();
+  return true;
+}
+
+Transfer CallExchange::send_request() {
+  RingPair pair = rings();
+  sent_in_ring_ = pair && socket_.is_open() && pair.requests.put(head_.bytes(), request_.body);
+  return sent_in_ring_ ? Transfer::done : socket_.send(head_.bytes(), request_.body, patience_);
+}
+
+Transfer CallExchange::receive_reply(bool looks) {
+  if (looks) {
+    Ring replies = rings().replies;
+    spin_.look_now([&replies] { return replies.look() != Ring::Look::nothing; });
+    if (!replies.close()) {
+      answer_.clear();
+      return replies.take(answer_) ? Transfer::done : Transfer::broken;
+    }
+  } else if (!rings() && socket_.is_local() && application_.has_one_caller()) {
+    spin_.look([this] { return socket_.has_something(); });
+  }
+  return socket_.receive(answer_, patience_);
 }
 
 void CallExchange::reject_reply() { fail(Transfer::done); }

@@ -8,6 +8,7 @@
 #include "shim/dialer.h"
 #include "shim/operations.h"
 #include "shim/socket.h"
+#include "wire/ring.h"
 #include "wire/spin.h"
 
 namespace p11shim {
@@ -59,9 +60,15 @@ class CallExchange final : public Exchange {
 
  private:
   void open_area();
+  void open_rings_if_worth_it();
+  void open_rings();
   bool put_request_in_line();
   void clear_area(bool secret_answer);
   Transfer transfer();
+  Transfer send_request();
+  Transfer receive_reply(bool looks);
+  [[nodiscard]] RingPair rings() const;
+  bool looks_in_ring();
   void fail(Transfer result);
 
   Application& application_;
@@ -81,6 +88,12 @@ class CallExchange final : public Exchange {
   bool wants_area_ = false;
   int area_attempts_ = 3;      // left, with a proxyd that hangs up when it is asked
   std::size_t bulk_sent_ = 0;  // what the request uses of the area; behind it is the answer's part
+  Rings rings_;
+  std::uint64_t calls_connection_ = 0;  // of which calls_ are counted
+  unsigned calls_ = 0;
+  std::uint64_t rings_connection_ = 0;  // on which proxyd gave them
+  int rings_attempts_ = 3;              // as with areas
+  bool sent_in_ring_ = false;
   Spin spin_;
   bool in_flight_ = false;  // a request was sent whose reply has not been read to its end
 };

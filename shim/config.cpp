@@ -78,6 +78,7 @@ constexpr auto kFields = std::tuple{
     config_field("remember", &ShimConfig::remember, kRemember),
     config_field("coalesce", &ShimConfig::coalesce, kSwitch),
     config_field("shared_memory", &ShimConfig::shared_memory, kSwitch),
+    config_field("rings", &ShimConfig::rings, kSwitch),
     config_field("spin", &ShimConfig::spin, WholeNumberKind{0, 1000}),
     config_field("log", &ShimConfig::log, LogSinkKind{}),
     config_field("log_level", &ShimConfig::log_level, kLogLevel),
@@ -188,6 +189,7 @@ ShimConfigSources shim_config_sources(char* (*get)(const char* name)) {
   sources.endpoint = variable("P11SHIM_ENDPOINT");
   sources.coalesce = variable("P11SHIM_COALESCE");
   sources.shared_memory = variable("P11SHIM_SHARED_MEMORY");
+  sources.rings = variable("P11SHIM_RINGS");
   sources.log = variable("P11SHIM_LOG");
   return sources;
 }
@@ -216,6 +218,7 @@ ShimConfig load_shim_config(const ShimConfigSources& sources) {
   if (!sources.endpoint.empty()) apply_endpoints(sources.endpoint, config);
   apply_switch("P11SHIM_COALESCE", sources.coalesce, config.coalesce, config);
   apply_switch("P11SHIM_SHARED_MEMORY", sources.shared_memory, config.shared_memory, config);
+  apply_switch("P11SHIM_RINGS", sources.rings, config.rings, config);
   if (!sources.log.empty()) apply_log(sources.log, config);
   return config;
 }

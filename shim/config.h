@@ -63,6 +63,7 @@ struct ShimConfig {
   bool coalesce = true;                       // calls that belong together travel as one message
   bool shared_memory =
       true;                // large data goes through memory shared with proxyd's workers, where the endpoint is local
+  bool rings = true;       // so do small messages, while the receiver is awake
   std::uint32_t spin = 0;  // microseconds of looking for an answer before sleeping; 0: none
   ShimLogSink log;
   LogLevel log_level = LogLevel::warning;
@@ -77,6 +78,7 @@ struct ShimConfigSources {
   std::string endpoint;       // endpoints, separated by commas
   std::string coalesce;       // "on", "off"
   std::string shared_memory;  // the same
+  std::string rings;          // the same
   std::string log;            // "debug:file:/x", "stderr", "debug"
 };
 

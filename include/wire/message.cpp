@@ -10,6 +10,7 @@ constexpr std::size_t kWelcomeFields = 8;
 constexpr std::size_t kRequestFields = 10;
 constexpr std::size_t kReplyFields = 10;
 constexpr std::size_t kAreaAnswerFields = 2;
+constexpr std::size_t kRingsAnswerFields = 2;
 
 void store_length(std::uint8_t* prefix, std::size_t length) {
   for (std::size_t i = 0; i < kLengthPrefix; ++i) prefix[i] = static_cast<std::uint8_t>(length >> (8 * i));
@@ -152,6 +153,20 @@ void write_area_answer(Buffer& to, std::uint64_t size) {
 
 bool read_area_answer(std::span<const std::uint8_t> frame, std::uint64_t& size) {
   In in = open(frame, MessageKind::area_answer, kAreaAnswerFields);
+  size = in.uint();
+  return in.done();
+}
+
+void write_rings_request(Buffer& to) { FrameWriter(to, MessageKind::rings_request, 1).finish(); }
+
+void write_rings_answer(Buffer& to, std::uint64_t size) {
+  FrameWriter frame(to, MessageKind::rings_answer, kRingsAnswerFields);
+  frame.out.uint(size);
+  frame.finish();
+}
+
+bool read_rings_answer(std::span<const std::uint8_t> frame, std::uint64_t& size) {
+  In in = open(frame, MessageKind::rings_answer, kRingsAnswerFields);
   size = in.uint();
   return in.done();
 }

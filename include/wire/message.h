@@ -26,6 +26,8 @@ enum class MessageKind : std::uint8_t {
   area_answer = 8,
   generations_request = 9,
   generations_answer = 10,
+  rings_request = 11,
+  rings_answer = 12,
 };
 
 using Id128 = std::array<std::uint8_t, 16>;
@@ -93,6 +95,9 @@ void write_refusal(Buffer& to);
 void write_area_request(Buffer& to);
 void write_area_answer(Buffer& to, std::uint64_t size);  // 0: no area
 bool read_area_answer(std::span<const std::uint8_t> frame, std::uint64_t& size);
+void write_rings_request(Buffer& to);
+void write_rings_answer(Buffer& to, std::uint64_t size);  // 0: no rings
+bool read_rings_answer(std::span<const std::uint8_t> frame, std::uint64_t& size);
 void write_generations_request(Buffer& to);
 void write_generations_answer(Buffer& to);
 void write_request_head(Buffer& to, const Request& request);

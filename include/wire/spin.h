@@ -21,7 +21,12 @@ class Spin {
   // Looks until `came` says true or the time is over. False: nothing came, or it was not worth looking.
   template <class Came>
   bool look(Came came) {
-    if (longest_.count() == 0 || !is_worth_it()) return false;
+    return wants() && look_now(came);
+  }
+  // The two steps of look(), for those who have to do something in between. The second follows each true of the first.
+  [[nodiscard]] bool wants() { return longest_.count() != 0 && is_worth_it(); }
+  template <class Came>
+  bool look_now(Came came) {
     auto last = Clock::now();
     const auto until = last + longest_;
     do {

@@ -29,6 +29,7 @@ Connection::Connection(Services& services, int socket, std::optional<Peer> peer,
 }
 
 Connection::~Connection() {
+  services_.runtime.rings.remove(*this);
   poll_.watch(0);
   if (application_ != nullptr) services_.applications.leave(*application_, ends_for_good_ || draining_);
   ::close(socket_);
@@ -40,6 +41,7 @@ void Connection::drain() {
 }
 
 void Connection::on_ready(int events) {
+  services_.runtime.rings.wake();
   if ((events & UV_WRITABLE) != 0) {
     if (!send_buffered({socket_, socket_}, unsent_)) return close(nullptr);
     if (!unsent_.empty()) return;
@@ -93,7 +95,13 @@ bool Connection::take_frame(std::span<const std::uint8_t> frame) {
     return true;
   }
   switch (message_kind(frame)) {
-    case MessageKind::request: return call_.begin(*application_, frame);
+    case MessageKind::request:
+      // One that came over the socket while another one is in the ring is one too many.
+      return services_.runtime.rings.remove(*this) && call_.begin(*application_, frame);
+    case MessageKind::rings_request:
+      if (!give_rings()) return false;
+      input_.consume(frame_size_);
+      return true;
     case MessageKind::generations_request:
       if (frame_size_ != kLengthPrefix + 2) return false;
       give_generations();
@@ -177,13 +185,56 @@ bool Connection::give_area() {
   return true;
 }
 
+// Once per connection, as with areas.
+bool Connection::give_rings() {
+  if (rings_.is_mapped() || frame_size_ != kLengthPrefix + 2) return false;
+  const int memory = may_have_rings_ ? Rings::create(1) : -1;
+  const bool is_given = rings_.map(memory, 1);
+  output_.clear();
+  write_rings_answer(output_, is_given ? Rings::size_of(1) : 0);
+  if (!send_with_descriptor(socket_, output_.data(), output_.size(), is_given ? memory : -1)) close(nullptr);
+  output_.clear();
+  if (memory >= 0) ::close(memory);
+  incoming_ = rings_.pair(0).requests;
+  replies_ = rings_.pair(0).replies;
+  await_request();
+  return true;
+}
+
+// A request is in the ring. One that is behind other bytes, or comes while another one is under way, is out of order.
+void Connection::on_ring() {
+  ++services_.runtime.events;
+  if (closing_ || draining_) return;  // it was never taken, so the application may ask somebody else
+  last_used_ms_ = services_.runtime.now_ms();
+  if (call_.active() || reading_ || !input_.empty() || !unsent_.empty()) return close("a request is out of order");
+  input_.mark_secret();
+  if (!incoming_.take(input_)) return close("a message in its memory is none");
+  services_.runtime.rings.client_core = incoming_.core();
+  frame_size_ = input_.size();
+  const auto frame = input_.bytes().subspan(kLengthPrefix);
+  reading_ = true;
+  const bool is_good = message_kind(frame) == MessageKind::request && call_.begin(*application_, frame);
+  reading_ = false;
+  if (!is_good) close("a frame is malformed or out of order");
+}
+
+void Connection::await_request() {
+  if (incoming_ && !closing_ && !draining_ && !last_reply_ && unsent_.empty()) services_.runtime.rings.add(*this);
+}
+
+bool Connection::answer_in_ring(const Reply& reply) {
+  if (!replies_) return false;
+  replies_.tell_cores(this_core(), services_.runtime.rings.lane_core);
+  return unsent_.empty() && replies_.put(output_.bytes(), reply.body);
+}
+
 void Connection::send_reply(const Reply& reply) {
   output_.clear();
   if (call_.malformed()) {
     close("a request's arguments are malformed");
   } else if (!closing_) {
     write_reply_head(output_, reply);
-    if (!send_parts({socket_, socket_}, output_, reply.body, unsent_)) close(nullptr);
+    if (!answer_in_ring(reply) && !send_parts({socket_, socket_}, output_, reply.body, unsent_)) close(nullptr);
   }
   output_.mark_secret();
   output_.clear();
@@ -196,6 +247,7 @@ void Connection::send_reply(const Reply& reply) {
   poll_.watch(unsent_.empty() ? UV_READABLE : UV_WRITABLE);
   // Another frame may be in the buffer already; the loop that took this one goes on, or nobody does.
   if (!reading_ && !input_.empty()) next_frame();
+  if (!call_.active() && input_.empty()) await_request();
 }
 
 void Connection::trim_if_idle(std::uint64_t now_ms) {
@@ -216,6 +268,7 @@ void Connection::close(const char* reason) {
                                peer_ ? static_cast<long>(peer_->uid) : -1L, reason);
   ends_for_good_ |= reason != nullptr;
   closing_ = true;
+  services_.runtime.rings.remove(*this);
   poll_.watch(0);
   if (call_.active() || std::exchange(ended_told_, true)) return;
   ended_(*this);

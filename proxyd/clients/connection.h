@@ -11,17 +11,19 @@
 
 namespace p11shim {
 
-class Connection {
+class Connection final : public RingWaiter {
  public:
   // `ended` is called once nothing of it is under way any more; it may then be destroyed, but not from within the call.
   Connection(Services& services, int socket, std::optional<Peer> peer, std::size_t max_frame,
              std::function<void(Connection&)> ended);
-  ~Connection();
+  ~Connection() override;
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
   // The application may have an area if it asks; `number` is to be its own.
   void allow_area(std::uint64_t number) { area_number_ = number; }
+  // It may have rings if it asks.
+  void allow_rings() { may_have_rings_ = true; }
   // No more requests; the one under way is answered.
   void drain();
   void trim_if_idle(std::uint64_t now_ms);
@@ -39,8 +41,12 @@ class Connection {
   bool take_frame(std::span<const std::uint8_t> frame);
   bool take_hello(std::span<const std::uint8_t> frame);
   bool give_area();
+  bool give_rings();
+  void on_ring() override;
   void give_generations();
   void send_reply(const Reply& reply);
+  bool answer_in_ring(const Reply& reply);
+  void await_request();
   void refuse(const Hello& hello, CK_RV rv, const std::string& reason);
 
   Services& services_;
@@ -55,6 +61,9 @@ class Connection {
   bool draining_ = false;
   bool last_reply_ = false;  // ends when that is sent; the application may connect again
   std::uint64_t area_number_ = 0;
+  bool may_have_rings_ = false;
+  Rings rings_;
+  Ring replies_;
   bool ends_for_good_ = false;  // it said goodbye, or nonsense
   bool reading_ = false;        // frames are being taken from the buffer: no recursion
   Buffer input_;

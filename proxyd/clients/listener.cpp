@@ -126,6 +126,7 @@ void Listener::accept(int listening) {
     auto connection = std::make_unique<Connection>(services_, socket, std::move(peer), config_.limits.max_frame,
                                                    [this](Connection& each) { ended(each); });
     if (connection->peer() && gives_areas()) connection->allow_area(++areas_);
+    if (connection->peer() && config_.limits.rings) connection->allow_rings();
     connections_.emplace(connection.get(), std::move(connection));
   }
 }

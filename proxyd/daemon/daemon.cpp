@@ -21,6 +21,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kHousekeeping{1000};
 constexpr std::chrono::milliseconds kPoolCare{100};
+constexpr unsigned kLooksPerTurn = 32;
 constexpr std::chrono::milliseconds kDrainTime{60'000};  // systemd's own limit is longer
 
 AuditClasses audit_classes(const AuditConfig& config) { return AuditClasses(std::span(config.classes)); }
@@ -70,10 +71,15 @@ Daemon::Daemon(uv_loop_t& loop, spdlog::logger& log, Config config, const std::s
                  }),
       stop_timer_(loop, [this] { stop_now(); }),
       after_turn_(new uv_check_t),
+      before_sleep_(new uv_prepare_t),
+      no_sleep_(new uv_idle_t),
       started_ms_(uv_now(&loop)) {
   if (has_two_processors()) runtime_.spin_us = config_.limits.spin;
+  runtime_.lane_rings = config_.limits.rings;
   uv_check_init(&loop, after_turn_.get());
-  after_turn_->data = this;
+  uv_prepare_init(&loop, before_sleep_.get());
+  uv_idle_init(&loop, no_sleep_.get());
+  after_turn_->data = before_sleep_->data = this;
   applications_.set_session_ends([this](const Application& application, const VirtualSession& session) {
     write_unfinished(audit_, application, session);
   });
@@ -89,7 +95,14 @@ int Daemon::run(std::function<void(const Daemon&)> ready) {
   uv_check_start(after_turn_.get(), [](uv_check_t* check) {
     if (check->data != nullptr) static_cast<Daemon*>(check->data)->audit_.flush();
   });
+  uv_prepare_start(before_sleep_.get(), [](uv_prepare_t* prepare) {
+    auto* daemon = static_cast<Daemon*>(prepare->data);
+    if (daemon == nullptr || daemon->stays_awake_ || daemon->runtime_.rings.sleep()) return;
+    uv_idle_start(daemon->no_sleep_.get(), [](uv_idle_t*) {});
+  });
   uv_unref(reinterpret_cast<uv_handle_t*>(after_turn_.get()));
+  uv_unref(reinterpret_cast<uv_handle_t*>(before_sleep_.get()));
+  uv_unref(reinterpret_cast<uv_handle_t*>(no_sleep_.get()));
   std::string failure;
   catalog_.start([this, ready = std::move(ready), &failure] {
     try {
@@ -109,14 +122,34 @@ int Daemon::run(std::function<void(const Daemon&)> ready) {
 void Daemon::run_loop() {
   const std::chrono::microseconds longest(runtime_.spin_us);
   Spin between_calls(longest), in_a_call(longest);
-  const auto something_comes = [this] {
+  unsigned looks = 0;
+  const auto something_comes = [&] {
+    if (runtime_.rings.take()) return true;
+    // The streams need the kernel; they are looked at less often while there is something that does not.
+    if (!runtime_.rings.is_empty() && ++looks % kLooksPerTurn != 0) return false;
     const std::uint64_t before = runtime_.events;
-    uv_run(&loop_, UV_RUN_NOWAIT);
+    turn_without_sleep();
     return ended_ || runtime_.events != before;
   };
-  while (!ended_ && uv_run(&loop_, UV_RUN_ONCE) != 0)
-    while (!ended_ && runtime_.calls <= 1 && (runtime_.calls == 0 ? between_calls : in_a_call).look(something_comes)) {
-    }
+  while (!ended_ && uv_run(&loop_, UV_RUN_ONCE) != 0) {
+    uv_idle_stop(no_sleep_.get());
+    runtime_.rings.wake();
+    while (!ended_ && (runtime_.rings.take() ||
+                       (may_look() && (runtime_.calls == 0 ? between_calls : in_a_call).look(something_comes))))
+      turn_without_sleep();
+  }
+}
+
+void Daemon::turn_without_sleep() {
+  stays_awake_ = true;
+  uv_run(&loop_, UV_RUN_NOWAIT);
+  stays_awake_ = false;
+}
+
+// Not for one who could not run meanwhile, since it is on this core.
+bool Daemon::may_look() const {
+  if (runtime_.spin_us == 0 || runtime_.calls > 1) return false;
+  return !share_core(this_core(), runtime_.calls == 0 ? runtime_.rings.client_core : runtime_.rings.lane_core);
 }
 
 void Daemon::opened(const std::function<void(const Daemon&)>& ready) {

@@ -35,6 +35,8 @@ class Daemon {
   void load_own_pin(Member& member);
   void watch_signal(int number, std::function<void()> received);
   void run_loop();
+  void turn_without_sleep();
+  [[nodiscard]] bool may_look() const;
   void stop();
   void stop_now();
   void reload();
@@ -73,6 +75,9 @@ class Daemon {
   Timer pool_care_;  // runs while a pool of several members is configured
   Timer stop_timer_;
   HandlePtr<uv_check_t> after_turn_;  // hands the turn's audit records on
+  HandlePtr<uv_prepare_t> before_sleep_;
+  HandlePtr<uv_idle_t> no_sleep_;  // active: the loop does not wait in its next turn
+  bool stays_awake_ = false;       // during this turn
   std::vector<HandlePtr<uv_signal_t>> signals_;
   std::vector<std::unique_ptr<std::function<void()>>> signal_actions_;
   bool stopping_ = false;

@@ -34,8 +34,13 @@ std::uint32_t microseconds(std::chrono::nanoseconds duration) {
 }  // namespace
 
 void Lane::run() {
-  while (receive()) {
+  bool is_awake = false;
+  for (;;) {
+    const bool has_come = is_awake && look_for_request();
+    if (is_awake) waiting_.awake.fetch_sub(1, std::memory_order_relaxed);
+    if (!has_come && !receive()) return;
     waiting_.awake.fetch_add(1, std::memory_order_relaxed);
+    is_awake = true;
     if (!read_request({frame_.data() + kLengthPrefix, frame_.size() - kLengthPrefix}, request_)) return;
     reply_.id = request_.id;
     reply_.rv = CKR_GENERAL_ERROR;
@@ -43,17 +48,25 @@ void Lane::run() {
     reply_.hsm_us = 0;
     if (!(execute() ? send(reply_) : refuse())) return;
     clear();
-    look_for_request();
-    waiting_.awake.fetch_sub(1, std::memory_order_relaxed);
   }
 }
 
-void Lane::look_for_request() {
-  if (waiting_.awake.load(std::memory_order_relaxed) != 1) return;
-  spin_.look([this] {
-    pollfd readable{in_, POLLIN, 0};
-    return ::poll(&readable, 1, 0) != 0;
-  });
+// True: the next one is here.
+bool Lane::look_for_request() {
+  if (waiting_.awake.load(std::memory_order_relaxed) != 1) return false;
+  Ring& ring = rings_.requests;
+  if (!ring) {
+    spin_.look([this] {
+      pollfd readable{in_, POLLIN, 0};
+      return ::poll(&readable, 1, 0) != 0;
+    });
+    return false;
+  }
+  const std::uint32_t own = this_core();
+  if (share_core(own, ring.core()) || share_core(own, ring.core_beyond()) || !spin_.wants()) return false;
+  ring.open();
+  spin_.look_now([&ring] { return ring.look() != Ring::Look::nothing; });
+  return !ring.close() && ring.take(frame_);
 }
 
 // Exactly one frame: proxyd sends the next one only after the reply.
@@ -90,6 +103,10 @@ bool Lane::refuse() {
 }
 
 bool Lane::send_frame() {
+  if (rings_.replies) {
+    rings_.replies.tell_cores(this_core(), 0);
+    if (rings_.replies.put(head_.bytes(), body_.bytes())) return true;
+  }
   if (body_.size() <= kSmallBody) {
     head_.mark_secret();
     head_.append(body_.data(), body_.size());

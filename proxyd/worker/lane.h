@@ -9,6 +9,7 @@
 #include "proxyd/worker/areas.h"
 #include "proxyd/worker/describe.h"
 #include "proxyd/worker/module.h"
+#include "wire/ring.h"
 #include "wire/spin.h"
 
 namespace p11shim {
@@ -21,9 +22,11 @@ struct LaneWaiting {
 
 class Lane {
  public:
-  Lane(int in, int out, Module& module, Describer& describer, Areas& areas, LaneWaiting& waiting)
+  // `rings`: what small messages may travel through instead of the pipes; of nothing: nothing.
+  Lane(int in, int out, RingPair rings, Module& module, Describer& describer, Areas& areas, LaneWaiting& waiting)
       : in_(in),
         out_(out),
+        rings_(rings),
         module_(module),
         describer_(describer),
         areas_(areas),
@@ -37,7 +40,7 @@ class Lane {
 
  private:
   bool receive();
-  void look_for_request();
+  bool look_for_request();
   bool send(const Reply& reply);
   bool refuse();
   bool send_frame();
@@ -58,6 +61,7 @@ class Lane {
 
   const int in_;
   const int out_;
+  RingPair rings_;
   Module& module_;
   Describer& describer_;
   Areas& areas_;

@@ -1,5 +1,5 @@
 // proxyd-worker: holds one vendor module for one login domain, and nothing else. proxyd starts it with a socket
-// for areas as file descriptor 3 and two pipes per lane from 4 on; it takes orders from nobody else and leaves when proxyd closes them. What it is told, secrets
+// for areas as file descriptor 3, two pipes per lane from 4 on, and memory for rings behind them; it takes orders from nobody else and leaves when proxyd closes them. What it is told, secrets
 // included, arrives over them; argv holds the number of lanes and how long they may look
 // for a request before they sleep.
 #include <malloc.h>
@@ -72,13 +72,15 @@ int main(int argc, char** argv) {
   Describer describer(*module);
   Areas areas;
   LaneWaiting waiting{std::chrono::microseconds(spin_us)};
+  Rings rings;  // behind the pipes, if proxyd gave any
+  rings.map(kFirstPipe + 2 * count, static_cast<std::size_t>(count));
   std::thread area_listener([&] { areas.follow(kAreaSocket); });
   {
     std::vector<std::thread> threads;
     for (int i = 0; i < count; ++i)
       threads.emplace_back([&, i] {
         const int in = kFirstPipe + 2 * i;
-        Lane(in, in + 1, *module, describer, areas, waiting).run();
+        Lane(in, in + 1, rings.pair(static_cast<std::size_t>(i)), *module, describer, areas, waiting).run();
         ::close(in + 1);  // proxyd notices even if this side left first
       });
     for (std::thread& thread : threads) thread.join();

@@ -14,20 +14,24 @@ constexpr std::size_t kKeptBuffer = 2 << 20;
 constexpr std::size_t kLargestFrame = limits::kMaxFrame + limits::kFrameOverhead;
 }  // namespace
 
-LaneLink::LaneLink(uv_loop_t& loop, Stream stream, Events events)
+LaneLink::LaneLink(uv_loop_t& loop, Stream stream, Shared shared, Events events)
     : stream_(stream),
+      shared_(std::move(shared)),
       events_(std::move(events)),
       readable_(loop, stream.in,
                 [this](int) {
+                  shared_.watch.wake();
                   if (!failed_) read();
                 }),
       writable_(loop, stream.out, [this](int) {
         if (!failed_) flush();
       }) {
   readable_.watch(UV_READABLE);
+  incoming_ = shared_.rings.replies;
 }
 
 LaneLink::~LaneLink() {
+  shared_.watch.remove(*this);
   readable_.watch(0);
   writable_.watch(0);
   ::close(stream_.in);
@@ -38,6 +42,11 @@ void LaneLink::send(LaneJob& job) {
   job_ = &job;
   job.lane_ = this;
   job.sent_ns_ = uv_hrtime();
+  if (shared_.rings) {
+    shared_.watch.add(*this);
+    shared_.rings.requests.tell_cores(this_core(), shared_.watch.client_core);
+    if (shared_.rings.requests.put(job.head_.bytes(), job.body_)) return;
+  }
   if (!send_parts(stream_, job.head_, job.body_, unsent_)) return fail();
   if (!unsent_.empty()) writable_.watch(UV_WRITABLE);
 }
@@ -58,6 +67,7 @@ LaneJob* LaneLink::release_job() {
 
 LaneJob* LaneLink::disconnect() {
   failed_ = true;
+  shared_.watch.remove(*this);
   late_ = nullptr;
   readable_.watch(0);
   writable_.watch(0);
@@ -78,7 +88,17 @@ void LaneLink::read() {
   }
 }
 
+void LaneLink::on_ring() {
+  if (!input_.empty() || !incoming_.take(input_)) return fail();
+  finish_reply();
+}
+
 void LaneLink::finish_reply() {
+  if (shared_.rings) {
+    // A lane answers once.
+    if (!shared_.watch.remove(*this)) return fail();
+    shared_.watch.lane_core = incoming_.core();
+  }
   const std::size_t length = kLengthPrefix + load_length(input_.data());
   if (input_.size() != length || (job_ == nullptr && !stuck_)) return fail();
   const auto frame = input_.bytes().subspan(kLengthPrefix);
@@ -99,6 +119,7 @@ void LaneLink::finish_reply() {
 void LaneLink::fail() {
   if (failed_) return;
   failed_ = true;
+  shared_.watch.remove(*this);
   readable_.watch(0);
   writable_.watch(0);
   events_.lost(*this);

@@ -6,22 +6,29 @@
 #include <optional>
 
 #include "proxyd/loop/handles.h"
+#include "proxyd/loop/ring_watch.h"
 #include "proxyd/loop/socket_io.h"
 #include "proxyd/workers/lane_job.h"
 
 namespace p11shim {
 
-class LaneLink {
+class LaneLink final : public RingWaiter {
  public:
   struct Events {
     std::function<void(LaneLink&)> idle;  // replied; ready for the next job
     std::function<void(LaneLink&)> lost;  // closed by the worker, or it sent nonsense
   };
+  // What small messages may travel through instead of the pipes.
+  struct Shared {
+    RingWatch& watch;
+    RingPair rings;                 // of nothing: there are none
+    std::shared_ptr<Rings> memory;  // that they are in; lives until the last link of its worker is gone
+  };
   // Takes the two pipes.
-  LaneLink(uv_loop_t& loop, Stream stream, Events events);
+  LaneLink(uv_loop_t& loop, Stream stream, Shared shared, Events events);
   LaneLink(const LaneLink&) = delete;
   LaneLink& operator=(const LaneLink&) = delete;
-  ~LaneLink();
+  ~LaneLink() override;
 
   void send(LaneJob& job);
   // The job gets no answer any more; the lane is stuck until the worker answers. `late` is then called instead.
@@ -35,12 +42,14 @@ class LaneLink {
 
  private:
   void read();
+  void on_ring() override;
   void finish_reply();
   void flush();
   LaneJob* release_job();
   void fail();
 
   const Stream stream_;
+  Shared shared_;
   Events events_;
   Poll readable_;
   Poll writable_;  // watched while something is unsent

@@ -6,6 +6,8 @@
 #include <random>
 #include <string>
 
+#include "proxyd/loop/ring_watch.h"
+
 namespace spdlog {
 class logger;
 }
@@ -15,10 +17,12 @@ namespace p11shim {
 struct Runtime {
   uv_loop_t& loop;
   spdlog::logger& log;
-  std::string worker_path;                         // of proxyd-worker
-  std::uint32_t spin_us = 0;                       // of the loop and of workers
-  std::uint32_t calls = 0;                         // of applications, under way
-  std::uint64_t events = 0;                        // how often a peer had something to say
+  std::string worker_path;    // of proxyd-worker
+  std::uint32_t spin_us = 0;  // of the loop and of workers
+  std::uint32_t calls = 0;    // of applications, under way
+  std::uint64_t events = 0;   // how often a peer had something to say
+  bool lane_rings = false;    // small messages to and from workers through shared memory
+  RingWatch rings;
   std::mt19937_64 random{std::random_device{}()};  // for jitter, nothing else
 
   [[nodiscard]] std::uint64_t now_ms() const { return uv_now(&loop); }

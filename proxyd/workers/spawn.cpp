@@ -68,10 +68,10 @@ void close_all(const std::vector<Stream>& streams) {
 }  // namespace
 
 HandlePtr<uv_process_t> spawn_worker(Runtime& runtime, const Environment& environment, std::size_t lanes,
-                                     std::vector<Stream>& streams, int& areas, std::string& error,
+                                     std::vector<Stream>& streams, int rings, int& areas, std::string& error,
                                      WorkerExited exited) {
   std::vector<Stream> theirs;
-  std::vector<uv_stdio_container_t> descriptors(kFirstPipe + 2 * lanes);
+  std::vector<uv_stdio_container_t> descriptors(kFirstPipe + 2 * lanes + (rings >= 0 ? 1 : 0));
   descriptors[0].flags = UV_IGNORE;
   for (int fd : {1, 2}) {
     descriptors[fd].flags = UV_INHERIT_FD;
@@ -89,6 +89,10 @@ HandlePtr<uv_process_t> spawn_worker(Runtime& runtime, const Environment& enviro
     pipes[0].flags = pipes[1].flags = UV_INHERIT_FD;
     pipes[0].data.fd = worker.in;
     pipes[1].data.fd = worker.out;
+  }
+  if (rings >= 0) {
+    descriptors.back().flags = UV_INHERIT_FD;
+    descriptors.back().data.fd = rings;
   }
 
   std::vector<std::string> entries = child_environment(environment);

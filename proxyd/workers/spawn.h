@@ -15,10 +15,12 @@ namespace p11shim {
 
 using WorkerExited = std::function<void(std::int64_t status, int signal)>;
 
-// Starts proxyd-worker with two pipes for each of its `lanes` and a socket for `areas`; the caller owns proxyd's ends of them. Null: `error` says why.
+// Starts proxyd-worker with two pipes for each of its `lanes`, a socket for `areas` and, unless that is -1, memory for
+// `rings`; the caller owns proxyd's ends of them. Null: `error` says why.
 // `exited` is called once, unless the process was left before.
 HandlePtr<uv_process_t> spawn_worker(Runtime& runtime, const Environment& environment, std::size_t lanes,
-                                     std::vector<Stream>& streams, int& areas, std::string& error, WorkerExited exited);
+                                     std::vector<Stream>& streams, int rings, int& areas, std::string& error,
+                                     WorkerExited exited);
 
 // Nobody waits for this process any more. `politely`: its pipes are closed, so it finalises its module and leaves within
 // its own time limit; otherwise it is killed. The loop does not end before it is gone.

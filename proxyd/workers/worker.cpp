@@ -62,8 +62,13 @@ bool Worker::spawn() {
   std::vector<Stream> streams;
   std::string error;
   int areas = -1;
-  process_ = spawn_worker(runtime_, spec_.environment, count, streams, areas, error,
+  // Without it everything goes through the pipes.
+  const auto memory = std::make_shared<Rings>();
+  const int rings = runtime_.lane_rings ? Rings::create(count) : -1;
+  memory->map(rings, count);
+  process_ = spawn_worker(runtime_, spec_.environment, count, streams, rings, areas, error,
                           [this](std::int64_t status, int signal) { process_exited(status, signal); });
+  if (rings >= 0) ::close(rings);
   if (process_ == nullptr) {
     start_failed({CKR_DEVICE_ERROR, error, true});
     return false;
@@ -71,6 +76,7 @@ bool Worker::spawn() {
   areas_.open(areas);
   for (const Stream& stream : streams)
     lanes_.push_back(std::make_unique<LaneLink>(runtime_.loop, stream,
+                                                LaneLink::Shared{runtime_.rings, memory->pair(lanes_.size()), memory},
                                                 LaneLink::Events{[this](LaneLink& lane) { lane_idle(lane); },
                                                                  [this](LaneLink&) { lost("it closed a lane"); }}));
   return true;

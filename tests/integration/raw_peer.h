@@ -116,7 +116,16 @@ class RawPeer {
   int ask_for_area() {
     Buffer out;
     write_area_request(out);
-    send(out);
+    return ask_for_memory(out);
+  }
+  // The same of rings.
+  int ask_for_rings() {
+    Buffer out;
+    write_rings_request(out);
+    return ask_for_memory(out);
+  }
+  int ask_for_memory(const Buffer& question) {
+    send(question);
     pollfd readable{socket_, POLLIN, 0};
     if (::poll(&readable, 1, static_cast<int>(std::chrono::milliseconds(kPatience).count())) != 1) return -1;
     std::uint8_t bytes[64];

@@ -98,7 +98,7 @@ TEST(ShimConfig, SaysWhatIsWrongWithEachKey) {
                    "\"error\" or \"off\")"}));
   EXPECT_EQ(problems_of("colour = false\n"),
             Lines{"s.toml:1:1: unknown key \"colour\" (known: endpoint, connect_timeout, deadline, on_unreachable, "
-                  "fork, remember, coalesce, shared_memory, spin, log, log_level)"});
+                  "fork, remember, coalesce, shared_memory, rings, spin, log, log_level)"});
 }
 
 std::string text_of(const std::string& path) {
@@ -117,6 +117,7 @@ void expect_defaults(const std::string& text) {
   EXPECT_EQ(config->deadline, defaults.deadline);
   EXPECT_EQ(config->on_unreachable, defaults.on_unreachable);
   EXPECT_EQ(config->fork, defaults.fork);
+  EXPECT_EQ(config->rings, defaults.rings);
   EXPECT_EQ(config->log, defaults.log);
   EXPECT_EQ(config->log_level, defaults.log_level);
 }

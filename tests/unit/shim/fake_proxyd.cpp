@@ -7,6 +7,7 @@
 #include <cstring>
 #include <stdexcept>
 
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -147,8 +148,9 @@ void FakeProxyd::serve(Connection& connection) {
     descriptor = connection.descriptor;
   }
   Buffer frame;
+  Rings memory;
   bool goes_on = true;
-  while (goes_on && receive_frame(descriptor, frame)) {
+  while (goes_on && receive(descriptor, memory, frame)) {
     Hello hello;
     Request request;
     if (message_kind(frame.bytes()) == MessageKind::hello && read_hello(frame.bytes(), hello)) {
@@ -157,6 +159,10 @@ void FakeProxyd::serve(Connection& connection) {
     }
     if (message_kind(frame.bytes()) == MessageKind::generations_request) {
       give_page(descriptor);
+      continue;
+    }
+    if (message_kind(frame.bytes()) == MessageKind::rings_request) {
+      give_rings(descriptor, memory);
       continue;
     }
     if (message_kind(frame.bytes()) == MessageKind::goodbye) {
@@ -186,6 +192,7 @@ void FakeProxyd::serve(Connection& connection) {
     Buffer out;
     write_reply_head(out, reply);
     out.append(given->body.data(), given->body.size());
+    if (RingPair rings = memory.pair(0); rings && rings.replies.put(out.bytes(), {})) continue;
     send_all(descriptor, out.bytes());
   }
   const std::lock_guard lock(mutex_);
@@ -204,6 +211,34 @@ GenerationPage& FakeProxyd::share_generations() {
   for (auto& number : page_->numbers) number = 1;
   page_->is_alive = 1;
   return *page_;
+}
+
+void FakeProxyd::give_rings(int descriptor, Rings& rings) {
+  const int memory = gives_rings_ ? Rings::create(1) : -1;
+  Buffer answer;
+  write_rings_answer(answer, rings.map(memory, 1) ? Rings::size_of(1) : 0);
+  send_memory(descriptor, answer, memory);
+  if (memory >= 0) close(memory);
+}
+
+// One that never sleeps: it looks at both.
+bool FakeProxyd::receive(int descriptor, const Rings& memory, Buffer& frame) {
+  RingPair rings = memory.pair(0);
+  if (!rings) return receive_frame(descriptor, frame);
+  rings.requests.open();
+  for (;; std::this_thread::yield()) {
+    if (rings.requests.look() == Ring::Look::message) {
+      if (ignores_rings_) return false;
+      frame.clear();
+      if (!rings.requests.take(frame)) return false;
+      frame.consume(kLengthPrefix);
+      ++requests_in_rings_;
+      if (before_answer_) before_answer_(memory);
+      return true;
+    }
+    pollfd readable{descriptor, POLLIN, 0};
+    if (poll(&readable, 1, 0) > 0) return receive_frame(descriptor, frame);
+  }
 }
 
 void FakeProxyd::give_page(int descriptor) {

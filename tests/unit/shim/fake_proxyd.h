@@ -17,6 +17,7 @@
 #include "pkcs11/cryptoki.h"
 #include "wire/generations.h"
 #include "wire/message.h"
+#include "wire/ring.h"
 
 namespace p11shim {
 
@@ -54,6 +55,12 @@ class FakeProxyd {
 
   // Whoever asks for an area gets this memory, said to have the usual size. -1, as at first: none. Not owned.
   void give_area(int memory) { area_ = memory; }
+  // Whoever asks for rings gets some; `before_answer` is called whenever a request was read there. Requests that lie in an
+  // `ignored` ring are left there, and the connection ends.
+  using AtRings = std::function<void(const Rings& rings)>;
+  void give_rings(AtRings before_answer = nullptr) { before_answer_ = std::move(before_answer), gives_rings_ = true; }
+  void ignore_rings(bool ignores) { ignores_rings_ = ignores; }
+  [[nodiscard]] std::size_t requests_in_rings() const { return requests_in_rings_; }
   // From now on whoever asks is given this page.
   GenerationPage& share_generations();
 
@@ -80,12 +87,17 @@ class FakeProxyd {
   void accept_all();
   void serve(Connection& connection);
   void give_page(int descriptor);
+  void give_rings(int descriptor, Rings& rings);
+  bool receive(int descriptor, const Rings& memory, Buffer& frame);
   void greet(int descriptor, const Hello& hello);
   void answer_area_request(int descriptor) const;
   std::optional<Answer> answer(const Request& request);
   std::optional<Answer> usual_answer(const Request& request);
 
   std::atomic<int> area_{-1};
+  AtRings before_answer_;
+  std::atomic<bool> gives_rings_{false}, ignores_rings_{false};
+  std::atomic<std::size_t> requests_in_rings_{0};
   std::filesystem::path directory_;
   std::thread acceptor_;
   int listener_ = -1;

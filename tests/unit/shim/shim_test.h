@@ -24,6 +24,7 @@ class ShimTest : public ::testing::Test {
     unsetenv("P11SHIM_ENDPOINT");
     unsetenv("P11SHIM_COALESCE");
     unsetenv("P11SHIM_SHARED_MEMORY");
+    unsetenv("P11SHIM_RINGS");
     unsetenv("P11SHIM_LOG");
   }
   void SetUp() override { configure(); }

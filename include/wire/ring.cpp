@@ -1,0 +1,122 @@
+#include "wire/ring.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "wire/message.h"
+
+namespace p11shim {
+namespace {
+
+constexpr std::size_t kWord = sizeof(std::uint64_t);
+
+}  // namespace
+
+void Ring::open() { change(kClosed, kOpen); }
+
+Ring::Look Ring::look() const {
+  switch (memory_->state.load(std::memory_order_acquire)) {
+    case kOpen: return Look::nothing;
+    case kFull: return Look::message;
+    default: return Look::elsewhere;
+  }
+}
+
+bool Ring::close() {
+  if (change(kOpen, kClosed)) return true;
+  return look() != Look::message;
+}
+
+bool Ring::take(Buffer& to) {
+  const std::size_t size = memory_->size.load(std::memory_order_relaxed);
+  const bool fits = size > kLengthPrefix && size <= kRoom;
+  if (fits) {
+    std::uint8_t* place = to.extend(size);
+    for (std::size_t at = 0; at < size; at += kWord) {
+      const std::uint64_t word = __atomic_load_n(&memory_->words[at / kWord], __ATOMIC_RELAXED);
+      std::memcpy(place + at, &word, std::min(kWord, size - at));
+    }
+    wipe_message(size);
+  }
+  memory_->state.store(kClosed, std::memory_order_release);
+  return fits && kLengthPrefix + std::size_t{load_length(to.data())} == size;
+}
+
+bool Ring::put(std::span<const std::uint8_t> head, std::span<const std::uint8_t> body) {
+  if (memory_->state.load(std::memory_order_acquire) != kOpen) return false;
+  const std::size_t size = head.size() + body.size();
+  if (size > kRoom) {
+    change(kOpen, kClosed);
+    return false;
+  }
+  auto* place = reinterpret_cast<std::uint8_t*>(memory_->words);
+  std::memcpy(place, head.data(), head.size());
+  if (!body.empty()) std::memcpy(place + head.size(), body.data(), body.size());
+  memory_->size.store(static_cast<std::uint32_t>(size), std::memory_order_relaxed);
+  if (change(kOpen, kFull)) return true;
+  wipe_message(size);
+  return false;
+}
+
+bool Ring::take_back() {
+  if (!change(kFull, kClosed)) return false;
+  wipe_message(std::min<std::size_t>(memory_->size.load(std::memory_order_relaxed), kRoom));
+  return true;
+}
+
+// It may have been a PIN.
+void Ring::wipe_message(std::size_t size) {
+  for (std::size_t i = 0; i < (size + kWord - 1) / kWord; ++i)
+    __atomic_store_n(&memory_->words[i], std::uint64_t{0}, __ATOMIC_RELAXED);
+}
+
+void Ring::tell_cores(std::uint32_t core, std::uint32_t beyond) {
+  // Unchanged as a rule, and then the memory stays in the reader's cache.
+  if (this->core() != core) memory_->core.store(core, std::memory_order_relaxed);
+  if (core_beyond() != beyond) memory_->beyond.store(beyond, std::memory_order_relaxed);
+}
+
+int Rings::create(std::size_t pairs) {
+  const int descriptor = ::memfd_create("p11shim-rings", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (descriptor < 0) return -1;
+  if (::ftruncate(descriptor, static_cast<off_t>(size_of(pairs))) == 0 &&
+      ::fcntl(descriptor, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
+    return descriptor;
+  const int error = errno;
+  ::close(descriptor);
+  errno = error;
+  return -1;
+}
+
+bool Rings::map(int descriptor, std::size_t pairs) {
+  unmap();
+  struct stat status {};
+  if (descriptor < 0 || ::fstat(descriptor, &status) != 0 || status.st_size != static_cast<off_t>(size_of(pairs)))
+    return false;
+  void* memory = ::mmap(nullptr, size_of(pairs), PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+  if (memory == MAP_FAILED) return false;
+  memory_ = static_cast<RingMemory*>(memory);
+  pairs_ = pairs;
+  ::madvise(memory, size_of(pairs), MADV_DONTFORK);
+  ::madvise(memory, size_of(pairs), MADV_DONTDUMP);
+  return true;
+}
+
+void Rings::unmap() {
+  if (memory_ != nullptr) ::munmap(memory_, size_of(pairs_));
+  memory_ = nullptr;
+}
+
+std::uint32_t this_core() {
+  const int core = ::sched_getcpu();
+  return core < 0 ? 0 : static_cast<std::uint32_t>(core) + 1;
+}
+
+}  // namespace p11shim
