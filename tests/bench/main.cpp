@@ -37,6 +37,8 @@ struct Options {
   std::filesystem::path compare;
   std::vector<std::string> targets{"direct", "shim", "p11-kit", "caml-crush", "echo"};
   unsigned seconds = 200;
+  std::optional<unsigned> applications;
+  std::optional<unsigned> sessions;
   bool quick = false;
 };
 
@@ -79,7 +81,8 @@ Plan full_plan() {
             .other_keys = 995,
             .network_rounds = 5,
             .network_round = milliseconds(200),
-            .counted_operations = 300,
+            .counted_operations = 20,  // strace makes a search of 1,000 objects take seconds
+
             .starts = 40,
             .first_uses = 9};
   if (has_two_cores()) plan.placements.push_back(Placement::kTwoCores);
@@ -100,10 +103,16 @@ Plan quick_plan() {
           .first_uses = 1};
 }
 
+Plan plan_of(const Options& options) {
+  Plan plan = options.quick ? quick_plan() : full_plan();
+  plan.crowds.applications = options.applications.value_or(plan.crowds.applications);
+  plan.crowds.sessions = options.sessions.value_or(plan.crowds.sessions);
+  return plan;
+}
+
 class Bench {
  public:
-  Bench(const Options& options, const BenchPaths& paths)
-      : options_(options), paths_(paths), plan_(options.quick ? quick_plan() : full_plan()) {}
+  Bench(const Options& options, const BenchPaths& paths) : options_(options), paths_(paths), plan_(plan_of(options)) {}
 
   void run() {
     start_targets();
@@ -305,6 +314,10 @@ int main(int argc, char** argv) {
   app.add_option("--targets", options.targets, "which to compare: direct, shim, p11-kit, caml-crush, echo")
       ->delimiter(',');
   app.add_option("--seconds", options.seconds, "time for the workloads, together")->capture_default_str();
+  app.add_option("--applications", options.applications, "idle ones, connected at one time")
+      ->check(CLI::Range(1, 1'000'000));
+  app.add_option("--sessions", options.sessions, "of one application, open at one time")
+      ->check(CLI::Range(1, 1'000'000));
   app.add_option("--json", options.json, "also write everything into this file");
   app.add_option("--html", options.html, "also write a page with plots");
   app.add_option("--compare", options.compare, "an earlier --json file to compare with")->check(CLI::ExistingFile);
