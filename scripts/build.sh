@@ -6,13 +6,11 @@ preset=$1
 shift
 
 launcher=''
-precompile=ON
 if command -v ccache >/dev/null; then
   launcher=ccache
-  precompile=OFF
 fi
 if ! log=$(cmake --preset "$preset" -DCMAKE_C_COMPILER_LAUNCHER="$launcher" \
-  -DCMAKE_CXX_COMPILER_LAUNCHER="$launcher" -DP11SHIM_PRECOMPILE="$precompile" 2>&1); then
+  -DCMAKE_CXX_COMPILER_LAUNCHER="$launcher" 2>&1); then
   printf '%s\n' "$log" >&2
   exit 1
 fi

@@ -38,7 +38,7 @@ std::optional<std::string> TextKind::parse(const std::string& text) const {
   return text;
 }
 
-std::optional<std::string> NameKind::parse(const std::string& text) {
+std::optional<std::string> IdentifierKind::parse(const std::string& text) {
   const auto allowed = [](char c) { return is_letter(c) || is_digit(c) || c == '-' || c == '_' || c == '.'; };
   if (text.empty() || text.size() > 64 || !std::all_of(text.begin(), text.end(), allowed)) return std::nullopt;
   return text;

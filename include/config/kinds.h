@@ -52,7 +52,7 @@ struct TextKind {
 };
 
 // What things are called in the file, the log and on command lines.
-struct NameKind {
+struct IdentifierKind {
   using From = std::string;
   static std::string expected() { return "1 to 64 letters, digits, '-', '_' or '.'"; }
   static std::optional<std::string> parse(const std::string& text);

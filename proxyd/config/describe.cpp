@@ -80,7 +80,7 @@ std::string describe(const Config& config) {
   }
   for (const PoolConfig& pool : config.pools) {
     text += line("pool", pool.name + ": token " + in_quotes(pool.label) +
-                             ", members = " + ListKind<NameKind>{}.show(pool.members));
+                             ", members = " + ListKind<IdentifierKind>{}.show(pool.members));
     text += line("", access(pool.access));
     if (pool.members.size() > 1)
       text += line("", "strategy = " + schema::kStrategy.show(pool.balance.strategy) +

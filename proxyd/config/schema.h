@@ -131,7 +131,7 @@ inline constexpr auto kPoolAccess = std::tuple{
 inline constexpr ChoiceKind<bool, 2> kTokens{{{{"*", true}, {"", false}}}};
 
 inline constexpr auto kModule = std::tuple{
-    config_field("name", &ModuleConfig::name, NameKind{}).required(),
+    config_field("name", &ModuleConfig::name, IdentifierKind{}).required(),
     config_field("path", &ModuleConfig::path, PathKind{}).required(),
     config_field("library_parameters", &ModuleConfig::library_parameters, TextKind{4096}),
     config_field("environment", &ModuleConfig::environment, EnvironmentKind{}),
@@ -151,14 +151,14 @@ inline constexpr ChoiceKind<CK_MECHANISM_TYPE, 3> kWrapMechanism{{{{"CKM_AES_KEY
                                                                    {"CKM_AES_KEY_WRAP", CKM_AES_KEY_WRAP}}}};
 
 inline constexpr auto kMember = std::tuple{
-    config_field("name", &MemberConfig::name, NameKind{}).required(),
-    config_field("module", &MemberConfig::module, NameKind{}).required(),
+    config_field("name", &MemberConfig::name, IdentifierKind{}).required(),
+    config_field("module", &MemberConfig::module, IdentifierKind{}).required(),
     config_field("token_label", &MemberConfig::token_label, TextKind{32, "a token's label"}),
     config_field("token_serial", &MemberConfig::token_serial, TextKind{16, "a token's serial number"}),
     config_field("slot", &MemberConfig::slot, WholeNumberKind{0, std::numeric_limits<std::int64_t>::max()}),
     config_field("login", &MemberConfig::login, kLogin),
     config_field("pin_file", &MemberConfig::pin_file, PathKind{}),
-    config_field("pin_credential", &MemberConfig::pin_credential, NameKind{}),
+    config_field("pin_credential", &MemberConfig::pin_credential, IdentifierKind{}),
     config_field("pin_command", &MemberConfig::pin_command, CommandKind{}),
     config_field("weight", &MemberConfig::weight, WholeNumberKind{1, 10'000}),
     config_field("priority", &MemberConfig::priority, WholeNumberKind{0, 100}),
@@ -227,9 +227,9 @@ inline constexpr auto kBalance = std::tuple{
 };
 
 inline constexpr auto kPool = std::tuple{
-    config_field("name", &PoolConfig::name, NameKind{}).required(),
+    config_field("name", &PoolConfig::name, IdentifierKind{}).required(),
     config_field("label", &PoolConfig::label, TextKind{32, "a token's label"}),
-    config_field("members", &PoolConfig::members, ListKind<NameKind>{{}, "names of members"}).required(),
+    config_field("members", &PoolConfig::members, ListKind<IdentifierKind>{{}, "names of members"}).required(),
     config_field("slot", &PoolConfig::slot, WholeNumberKind{0, 0x7fff'ffff}),
     config_field("serial", &PoolConfig::serial, TextKind{16, "a token's serial number"}),
     config_field("manufacturer", &PoolConfig::manufacturer, TextKind{32, "a manufacturer"}),

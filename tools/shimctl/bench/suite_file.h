@@ -1,5 +1,4 @@
-// The runs that a file for `bench suite` describes. Knows nothing of PKCS#11: both it and the configuration's
-// reader have a NameKind.
+// The runs that a file for `bench suite` describes.
 #pragma once
 
 #include <chrono>

@@ -26,12 +26,12 @@ constexpr ChoiceKind<Colour, 2> kColour{{{{"red", Colour::red}, {"green", Colour
 constexpr auto kInner = std::tuple{
     config_field("wait", &Inner::wait, DurationKind{std::chrono::milliseconds(1), std::chrono::seconds(10)})};
 constexpr auto kSettings = std::tuple{
-    config_field("name", &Settings::name, NameKind{}).required(),
+    config_field("name", &Settings::name, IdentifierKind{}).required(),
     config_field("number", &Settings::number, WholeNumberKind{1, 9}),
     config_field("maybe", &Settings::maybe, WholeNumberKind{0, 100}),
     config_field("flag", &Settings::flag, FlagKind{}),
     config_field("colour", &Settings::colour, kColour),
-    config_field("list", &Settings::list, ListKind<NameKind>{{}, "names"}),
+    config_field("list", &Settings::list, ListKind<IdentifierKind>{{}, "names"}),
     config_field("environment", &Settings::environment, EnvironmentKind{}),
     config_field("inner", &Settings::inner, TableKind<decltype(kInner)>{kInner, "{ wait = \"5ms\" }"}),
 };
