@@ -1,9 +1,9 @@
 #!/bin/bash
-# The tests, by stages: the release build, the same tests under ASan+UBSan and under TSan, and a clang build with a short
-# fuzz run. Without arguments the release stage alone. Every stage named is run, so that one report shows all that is
-# wrong; the closing lines come last, those of the release at the end.
+# The tests, by stages: the sources' format, the release build, the same tests under ASan+UBSan and under TSan, and a
+# clang build with a short fuzz run. Without arguments all of them. Every stage named is run, so that one report shows
+# all that is wrong; the closing lines come last, those of the release at the end.
 #
-#   scripts/test.sh [release|asan|tsan|fuzz]...
+#   scripts/test.sh [format|release|asan|tsan|fuzz]...
 #
 # P11SHIM_JOBS: how many tests run side by side (default: the number of processors).
 set -uo pipefail
@@ -16,6 +16,16 @@ failed=0
 
 # What the user has configured for real work must not reach a test.
 unset P11SHIM_CONF P11SHIM_ENDPOINT P11SHIM_LOG P11_MODULE SOFTHSM2_CONF
+
+format() {
+  echo "== format"
+  if scripts/format.sh --check; then
+    echo "every source is as clang-format writes it" >"$private/format"
+  else
+    echo "scripts/format.sh would change some sources" >"$private/format"
+    failed=1
+  fi
+}
 
 stage() {
   local preset=$1 build="build-$1" targets=() around=() select=()
@@ -47,12 +57,12 @@ stage() {
   sed -n '/tests passed,/,$p' "$private/$preset.log" >"$private/$preset"
 }
 
-[ $# -gt 0 ] || set -- release
+[ $# -gt 0 ] || set -- format release asan tsan fuzz
 for preset; do
-  stage "$preset"
+  if [ "$preset" = format ]; then format; else stage "$preset"; fi
 done
 
-for preset in fuzz tsan asan release; do
+for preset in format fuzz tsan asan release; do
   if [ -f "$private/$preset" ]; then
     printf '\n== %s\n' "$preset"
     cat "$private/$preset"
