@@ -101,6 +101,25 @@ void token_objects_before_and_after_login(Application& app) {
   app.finalize();
 }
 
+// What is done with a session that may still have an operation under way must not show on another.
+void handles_after_an_abandoned_operation(Application& app) {
+  auto session = app.start_logged_in();
+  const auto object = app.create(session, stored("public"));
+  app.logout(session);
+  const auto keep = app.open(0);
+  Mechanism sha256(CKM_SHA256);
+  for (int round = 0; round < 3; ++round) {
+    app.digest_init(session, &sha256);
+    app.digest_update(session, "unfinished");
+    app.close_session(session);
+    app.get_attribute_value(keep, object, roomy(kRead));
+    app.find_all(keep, {});
+    session = app.open();
+    app.get_attribute_value(session, object, roomy(kRead));
+  }
+  app.finalize();
+}
+
 void private_handle_after_logout(Application& app) {
   const auto session = app.start_logged_in();
   const auto object = app.create(session, stored_privately("private"));
@@ -190,6 +209,7 @@ constexpr Case kCases[] = {
     P11_CASE(session_objects_from_before_login),
     P11_CASE(session_key_from_before_login),
     P11_CASE(token_objects_before_and_after_login),
+    P11_CASE(handles_after_an_abandoned_operation),
     P11_CASE(private_handle_after_logout),
     P11_CASE(public_handle_across_logins),
     P11_CASE(handles_of_another_token),
