@@ -228,10 +228,20 @@ class Bench {
       for (unsigned round = 0; round < plan_.rounds; ++round) {
         if (round >= kFewestRounds && Clock::now() > planned_end) break;
         for (Target& target : targets_) {
-          if (!target.takes_part(cell)) continue;
-          results_.add(cell, target.name(), target.run(cell.workload, cell.threads, share));
+          if (target.takes_part(cell)) measure(target, cell, share);
         }
       }
+    }
+  }
+
+  // A peer that fails is out of that workload; our own failure ends the run.
+  void measure(Target& target, const Cell& cell, milliseconds time) {
+    try {
+      results_.add(cell, target.name(), target.run(cell.workload, cell.threads, time));
+    } catch (const std::runtime_error& failure) {
+      if (!target.is_peer()) throw;
+      std::cout << target.name() << " leaves: " << failure.what() << std::endl;
+      target.refuse(cell.workload);
     }
   }
 

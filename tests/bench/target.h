@@ -34,6 +34,8 @@ class Target {
   // Opens the first client's sessions and proves its results; throws unless all are right.
   void open(unsigned threads);
   bool offers(const std::string& workload) const { return !refused_.contains(workload); }
+  void refuse(const std::string& workload) { refused_.insert(workload); }
+  bool is_peer() const { return name_ == "p11-kit" || name_ == "caml-crush"; }
   // Some are only there for a few cells.
   bool takes_part(const Cell& cell) const;
 
