@@ -121,6 +121,25 @@ TEST_P(BadInputTest, MistypedCommandsAreRecognised) {
   EXPECT_EQ(tool({"key", "list", "--cursor", "x"}), 2);
 }
 
+TEST_P(BadInputTest, AWordThatAnOptionDoesNotTakeIsOneClearLine) {
+  EXPECT_EQ(tool({"-o", "jsn", "info"}), 2);
+  EXPECT_EQ(err,
+            "shimctl: --output: \"jsn\" is none of csv, json, ndjson, plain, table, yaml; did you mean \"json\"? "
+            "(shimctl --help)\n");
+  EXPECT_EQ(tool({"--progress", "x", "info"}), 2);
+  EXPECT_NE(err.find("none of auto, json, none"), std::string::npos) << err;
+  EXPECT_EQ(tool({"--limit", "-1", "key", "list"}), 2);
+  EXPECT_NE(err.find("\"-1\" is no number"), std::string::npos) << err;
+  EXPECT_EQ(tool({"random", "-1"}), 2);
+}
+
+TEST_P(BadInputTest, PaddingIsOfRsaKeys) {
+  ASSERT_EQ(tool({"key", "gen", "--label", "k"}), 0) << err;
+  EXPECT_EQ(tool({"sign", "--key", "k", "--padding", "pss", "--in", write("m", "m")}), 2);
+  EXPECT_NE(err.find("\"k\" is no RSA key"), std::string::npos) << err;
+  EXPECT_EQ(tool({"verify", "--key", "k", "--padding", "pss", "--in", path("m"), "--signature", path("m")}), 2);
+}
+
 TEST_P(BadInputTest, KeysMayBeCalledLikeCommands) {
   for (const char* label : {"key", "list", "run", "-dash"}) {
     ASSERT_EQ(tool({"key", "gen-secret", std::string("--label=") + label}), 0) << err;

@@ -98,6 +98,11 @@ TEST_P(TransferTest, RequestsAndCertificatesAreGood) {
     ASSERT_EQ(tool({"key", "cert", type, "--subject", "CN=example.org", "--out", path("cert")}), 0) << err;
     EXPECT_EQ(shell("openssl verify -check_ss_sig -CAfile cert cert"), 0) << type << out << err;
   }
+  for (const char* verb : {"csr", "cert"}) {
+    const json made = data({"key", verb, "rsa:2048", "--subject", "/CN=k"});
+    EXPECT_EQ(made["key"], "rsa:2048");
+    EXPECT_TRUE(made["pem"].get<std::string>().starts_with("-----BEGIN CERTIFICATE")) << made;
+  }
   error({"key", "csr", "rsa:2048", "--subject", "/nonsense"}, 2);
   error({"key", "cert", "nope", "--subject", "/CN=x"}, 7);
 }

@@ -5,6 +5,7 @@
 
 #include "config/nearest.h"
 #include "config/problem.h"
+#include "tools/shimctl/commands/option_text.h"
 #include "tools/shimctl/failure.h"
 
 namespace p11shim {
@@ -54,16 +55,17 @@ std::size_t values_after(const CLI::App* app, const std::string& word) {
 void add_global_options(CLI::App& app, Invocation& invocation) {
   add_token_options(app, invocation.token);
   constexpr char kGroup[] = "Output";
-  app.add_option("-o,--output", invocation.format, "table, json, ndjson, yaml, csv or plain")
-      ->transform(CLI::CheckedTransformer(output_formats()))
+  takes_one_of(app.add_option("-o,--output", invocation.format, "table, json, ndjson, yaml, csv or plain"),
+               output_formats())
       ->option_text("FORMAT")
       ->group(kGroup);
-  app.add_option("--limit", invocation.limit, "At most so many rows")->option_text("ROWS")->group(kGroup);
+  takes_a_count(app.add_option("--limit", invocation.limit, "At most so many rows"))
+      ->option_text("ROWS")
+      ->group(kGroup);
   app.add_option("--cursor", invocation.cursor, "Go on where a page of --limit ended: its \"next\"")
       ->option_text("NEXT")
       ->group(kGroup);
-  app.add_option("--progress", invocation.progress, "auto, none or json, on stderr")
-      ->transform(CLI::CheckedTransformer(kProgressModes))
+  takes_one_of(app.add_option("--progress", invocation.progress, "auto, none or json, on stderr"), kProgressModes)
       ->option_text("MODE")
       ->group(kGroup);
   // A script's "$p11 --token other" means the other.

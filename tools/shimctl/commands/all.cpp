@@ -8,6 +8,7 @@
 #include "tools/shimctl/commands/complete.h"
 #include "tools/shimctl/commands/crypto/crypto_commands.h"
 #include "tools/shimctl/commands/doctor/doctor.h"
+#include "tools/shimctl/commands/examples.h"
 #include "tools/shimctl/commands/explain/explain_commands.h"
 #include "tools/shimctl/commands/info/info_commands.h"
 #include "tools/shimctl/commands/key/key_commands.h"
@@ -40,6 +41,7 @@ void add_all_commands(CLI::App& root, Invocation& invocation) {
   add_stats(root, invocation);
   add_run(root, invocation);
   add_trace(root, invocation);
+  add_examples(root);
 }
 
 }  // namespace p11shim

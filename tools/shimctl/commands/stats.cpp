@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "config/quantity.h"
+#include "tools/shimctl/commands/option_text.h"
 #include "tools/shimctl/commands/stats_rows.h"
 #include "tools/shimctl/control_client.h"
 #include "tools/shimctl/output/present.h"
@@ -175,8 +176,7 @@ ExitCode run(const Invocation& invocation, const Options& options) {
 void add_stats(CLI::App& root, Invocation& invocation) {
   auto* command = root.add_subcommand("stats", "Show calls, errors and latencies by function and member");
   const auto options = std::make_shared<Options>();  // lives as long as the parser's callbacks
-  command->add_option("--by", options->subject, "function, mechanism or client")
-      ->transform(CLI::CheckedTransformer(kSubjects))
+  takes_one_of(command->add_option("--by", options->subject, "function, mechanism or client"), kSubjects)
       ->option_text("WHAT");
   command->add_option("--stage", options->stage, "total, hsm, queue or shim")
       ->check(CLI::IsMember({"total", "hsm", "queue", "shim"}))

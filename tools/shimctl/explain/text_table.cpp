@@ -60,9 +60,10 @@ std::string TextTable::required(std::string_view key) {
 }
 
 std::string TextTable::choice(std::string_view key, std::string_view words) {
-  std::string found = required(key);
-  if (!found.empty() && !is_word(words, found))
-    report_.error(entry_.place, where(key) + " must be one of: " + std::string(words));
+  std::string found = text(key);
+  if (!is_word(words, found))
+    report_.error(entry_.place,
+                  where(key) + (found.empty() ? " is missing; it is" : " must be") + " one of: " + std::string(words));
   return found;
 }
 

@@ -66,6 +66,14 @@ void append_output(OutputStream& out, std::string& buffer, const char* name, Cal
   if (rv == CKR_BUFFER_TOO_SMALL) {
     buffer.resize(length);
     rv = call(bytes(buffer), &length);
+    if (rv == CKR_BUFFER_TOO_SMALL) {
+      throw Failure(ExitCode::kPkcs11,
+                    {.what = "the token keeps the plaintext back until its tag is verified, and then gives more at "
+                             "once than passes through proxyd",
+                     .why = std::string(name) + ": CKR_BUFFER_TOO_SMALL",
+                     .fix = "decrypt it with --module, and encrypt large files with --mode ctr or cbc",
+                     .explain = "CKR_BUFFER_TOO_SMALL"});
+    }
   }
   check(name, rv);
   out.write(std::string_view(buffer).substr(0, length));

@@ -5,6 +5,7 @@
 #include "tools/shimctl/commands/crypto/cipher.h"
 #include "tools/shimctl/commands/crypto/digest.h"
 #include "tools/shimctl/commands/crypto/sign.h"
+#include "tools/shimctl/commands/option_text.h"
 #include "tools/shimctl/commands/subcommand.h"
 
 namespace p11shim {
@@ -97,7 +98,7 @@ void add_crypto_commands(CLI::App& root, Invocation& invocation) {
   add_output(*hash.app, hash.options->out, "File; as text on standard output otherwise");
 
   const auto random = add_command(root, invocation, "random", "Get random bytes from the token", &make_random);
-  random.app->add_option("bytes", random.options->bytes, "How many")->capture_default_str();
+  takes_a_count(random.app->add_option("bytes", random.options->bytes, "How many"))->capture_default_str();
   add_output(*random.app, random.options->out, "File; as text on standard output otherwise");
 
   const auto derive =

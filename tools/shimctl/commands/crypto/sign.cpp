@@ -57,6 +57,13 @@ void check_type(const Session& session, CK_OBJECT_HANDLE key, What what, const s
                 block_cipher ? "shimctl cmac" : "shimctl hmac");
 }
 
+void check_padding(const Session& session, CK_OBJECT_HANDLE key, const SignOptions& options) {
+  if (options.padding != "pss" && !options.salt_length) return;
+  if (session.read(key, std::array{CKA_KEY_TYPE}).number(CKA_KEY_TYPE) == CKK_RSA) return;
+  throw Failure(ExitCode::kUsage, in_quotes(options.key) + " is no RSA key, and has no padding",
+                "leave --padding and --salt-length out");
+}
+
 std::string sign_with(const Invocation& invocation, const SignOptions& options, What what) {
   const SignatureScheme scheme = scheme_of(options);
   TokenAccess access(invocation);
@@ -65,6 +72,7 @@ std::string sign_with(const Invocation& invocation, const SignOptions& options, 
   if (what == What::kSignature) classes = {CKO_PRIVATE_KEY, CKO_SECRET_KEY};
   const auto key = find_one(session, KeySelector::parse(options.key), classes);
   check_type(session, key, what, options.key);
+  check_padding(session, key, options);
   try {
     Signer signer(session, key, scheme, Signer::Purpose::kSign, [&] { access.authenticate_operation(key); });
     feed(invocation, signer, options.in);
@@ -94,6 +102,7 @@ ExitCode verify_data(const Invocation& invocation, const SignOptions& options) {
   const SignatureScheme scheme = scheme_of(options);
   const Session& session = access.session(Session::Access::kReadOnly);
   const auto key = find_one(session, KeySelector::parse(options.key), {CKO_PUBLIC_KEY, CKO_SECRET_KEY});
+  check_padding(session, key, options);
   bool valid = false;
   try {
     Signer signer(session, key, scheme, Signer::Purpose::kVerify);

@@ -5,6 +5,7 @@
 
 #include "tools/shimctl/commands/explain/explain_error.h"
 #include "tools/shimctl/commands/explain/explain_names.h"
+#include "tools/shimctl/commands/option_text.h"
 #include "tools/shimctl/commands/subcommand.h"
 
 namespace p11shim {
@@ -18,7 +19,7 @@ void add_explain_error(CLI::App& parent, Invocation& invocation, const char* nam
       add_command(parent, invocation, name, "What a return code means, why it comes, what to do", &explain_error);
   command.app
       ->add_option("code", command.options->codes,
-                   "0xa0, 160, CKR_PIN_INCORRECT, pin_incorrect, a line of a log, or - to read one")
+                   "0xa0, 160, CKR_PIN_INCORRECT, pin_incorrect, a line of a log; - or none: one on standard input")
       ->option_text("CODE…");
   command.app
       ->add_option("--context", command.options->context,
@@ -27,8 +28,8 @@ void add_explain_error(CLI::App& parent, Invocation& invocation, const char* nam
   command.app->add_option("--profile", command.options->profiles, "A vendor's codes, as TOML")
       ->option_text("FILE")
       ->take_all();
-  command.app->add_option("--live", command.options->live, "Counts of the running proxyd: auto, yes or no")
-      ->transform(CLI::CheckedTransformer(kLives))
+  takes_one_of(
+      command.app->add_option("--live", command.options->live, "Counts of the running proxyd: auto, yes or no"), kLives)
       ->option_text("WHEN");
   command.app->add_flag("--list", command.options->list, "All codes, one line for each");
 }

@@ -1,5 +1,6 @@
 #include "tools/shimctl/commands/explain/explain_error.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -61,6 +62,12 @@ std::vector<KnownName> names_of(const std::vector<ReturnCodeText>& codes) {
   return names;
 }
 
+// Whether standard input is a pipe or a file, not a terminal or nothing.
+bool is_given_input() {
+  struct stat status {};
+  return ::fstat(STDIN_FILENO, &status) == 0 && (S_ISFIFO(status.st_mode) || S_ISREG(status.st_mode));
+}
+
 std::string read_log() {
   std::string log;
   for (std::string line; log.size() < kLongestLog && std::getline(std::cin, line);) log += line + '\n';
@@ -99,6 +106,7 @@ class Resolver {
       found.push_back({.asked = asked, .text = codes_[name.index]});
     }
     if (found.empty()) found = in_line(asked);
+    if (found.empty()) found = without_0x(asked);
     if (found.empty())
       if (auto vendor = unknown_vendor_code(asked, codes_)) found.push_back(std::move(*vendor));
     if (!found.empty()) return found;
@@ -123,6 +131,18 @@ class Resolver {
   }
 
  private:
+  // "150", which is no code in decimal, for 0x150.
+  std::vector<ExplainedCode> without_0x(const std::string& asked) const {
+    std::vector<ExplainedCode> found;
+    const auto number = parse_number("0x" + asked);
+    for (std::size_t i = 0; number && *number != 0 && i < codes_.size(); ++i) {
+      if (codes_[i].value != *number) continue;
+      note(invocation_, "there is no " + in_quotes(asked) + "; this is 0x" + asked + ", " + codes_[i].name);
+      found.push_back({.asked = asked, .text = codes_[i]});
+    }
+    return found;
+  }
+
   std::vector<ExplainedCode> in_line(const std::string& line) const {
     std::vector<ExplainedCode> found;
     for (const std::size_t index : find_in_line(line, names_, others_))
@@ -155,11 +175,14 @@ ExitCode explain_error(const Invocation& invocation, const ExplainErrorOptions& 
   const std::string context = checked_context(options.context);
   std::vector<ReturnCodeText> codes = known_return_codes();
   for (const std::string& path : profiles_of(options.profiles)) load_profile(path, codes);
-  if (options.codes.empty() && !options.list)
+  const bool unnamed = options.codes.empty() && !options.list;
+  const std::string log = unnamed && is_given_input() ? read_log() : "";
+  if (unnamed && log.empty())
     throw Failure(ExitCode::kUsage, "which return code?", "shimctl explain-error 0xa0, or - to read a log");
 
   std::vector<ExplainedCode> found;
   const Resolver resolver(invocation, codes);
+  if (unnamed) found = resolver.resolve_log(log);
   for (const std::string& asked : options.codes) {
     auto more = asked == "-" ? resolver.resolve_log(read_log()) : resolver.resolve(asked);
     for (ExplainedCode& code : more) found.push_back(std::move(code));

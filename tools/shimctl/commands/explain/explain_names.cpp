@@ -41,7 +41,8 @@ std::vector<Text> choose(const Invocation& invocation, std::vector<Text> texts, 
   }
   if (chosen.empty())
     throw Failure(ExitCode::kNotFound, in_quotes(asked) + " is no " + what,
-                  "without a name the command lists all; a name may be written without " + std::string(prefix));
+                  "without a name the command lists all" +
+                      (*prefix == '\0' ? "" : "; a name may be written without " + std::string(prefix)));
   return chosen;
 }
 

@@ -25,7 +25,9 @@ void add_token_admin(CLI::App& token, Invocation& invocation) {
 
   const auto wipe = add_command(token, invocation, "wipe", "Destroy all that is on a token", &wipe_token);
   wipe.app->add_option("--label", wipe.options->label, "Its new label")->option_text("LABEL");
-  wipe.app->footer("Asks for the token's label to be typed, unless --yes is given.");
+  wipe.app->footer(
+      "Asks for the token's label to be typed, unless --yes is given.\n\nExample:\n  shimctl --token test "
+      "--so-pin-from prompt token wipe");
 
   const auto init_pin =
       add_command(token, invocation, "init-pin", "Set the user's PIN, as security officer", &initialize_pin);

@@ -14,8 +14,10 @@
 #include "tools/shimctl/crypto/byte_stream.h"
 #include "tools/shimctl/crypto/signer.h"
 #include "tools/shimctl/failure.h"
+#include "tools/shimctl/keys/hex.h"
 #include "tools/shimctl/keys/key_selector.h"
 #include "tools/shimctl/keys/public_key.h"
+#include "tools/shimctl/output/present.h"
 #include "tools/shimctl/token/call_failure.h"
 #include "tools/shimctl/token/token_access.h"
 
@@ -125,14 +127,21 @@ std::string signature_of(const SigningKey& key, const Hash& hash, const std::str
   }
 }
 
-void write_signed(const Invocation& invocation, const CertificateOptions& options, const char* label,
-                  const std::string& der) {
+void write_signed(const Invocation& invocation, const CertificateOptions& options, const char* command,
+                  const char* label, const std::string& der) {
   const std::string text = options.der ? der : pem_of(label, der);
-  if (options.out.empty() && !options.der) {
-    invocation.out << text;
-  } else {
+  if (!options.out.empty() || options.der) {
     if (!invocation.dry_run) write_file(options.out, text);
+    return;
   }
+  if (invocation.format == OutputFormat::kTable || invocation.format == OutputFormat::kPlain) {
+    invocation.out << text;
+    return;
+  }
+  Report report{.name = command};
+  report.data.set("key", options.key).set("subject", options.subject).set("pem", text);
+  report.data.set("sha256", hex(sha256_of(der)));
+  present(invocation, report);
 }
 
 void add_extension(X509* certificate, int nid, const char* value) {
@@ -158,7 +167,7 @@ ExitCode make_request(const Invocation& invocation, const CertificateOptions& op
   const int length = i2d_re_X509_REQ_tbs(request.get(), &der);
   const std::string data = taken(der, length);
   const auto signature = signature_of(key, hash, data, options.key);
-  write_signed(invocation, options, "CERTIFICATE REQUEST", signed_der(data, algorithm, signature));
+  write_signed(invocation, options, "key.csr", "CERTIFICATE REQUEST", signed_der(data, algorithm, signature));
   return ExitCode::kOk;
 }
 
@@ -186,7 +195,7 @@ ExitCode make_certificate(const Invocation& invocation, const CertificateOptions
   const int length = i2d_re_X509_tbs(certificate.get(), &der);
   const std::string data = taken(der, length);
   const auto signature = signature_of(key, hash, data, options.key);
-  write_signed(invocation, options, "CERTIFICATE", signed_der(data, algorithm, signature));
+  write_signed(invocation, options, "key.cert", "CERTIFICATE", signed_der(data, algorithm, signature));
   return ExitCode::kOk;
 }
 

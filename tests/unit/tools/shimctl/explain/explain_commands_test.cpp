@@ -103,8 +103,17 @@ TEST_F(ExplainTest, ReadsALogFromStandardInput) {
   EXPECT_EQ(found[0]["name"], "CKR_PIN_INCORRECT");
   EXPECT_EQ(found[1]["name"], "CKR_DEVICE_ERROR");
   EXPECT_TRUE(found[0]["asked"].is_null());  // a log may hold what should not be repeated
+  const auto unnamed = codes({"explain-error"}, "C_Login: CKR_PIN_LOCKED\n");
+  ASSERT_EQ(unnamed.size(), 1U);
+  EXPECT_EQ(unnamed[0]["name"], "CKR_PIN_LOCKED");
   ask({"explain-error", "-"}, "nothing here\n");
   EXPECT_EQ(code, 7);
+}
+
+TEST_F(ExplainTest, AHexadecimalNumberNeedsNo0x) {
+  EXPECT_EQ(name("150"), "CKR_BUFFER_TOO_SMALL");
+  EXPECT_NE(asked->err.find("this is 0x150, CKR_BUFFER_TOO_SMALL"), std::string::npos) << asked->err;
+  EXPECT_EQ(name("160"), "CKR_PIN_INCORRECT");  // a code in decimal: that is meant
 }
 
 TEST_F(ExplainTest, WhatNobodyKnowsIsNotFound) {

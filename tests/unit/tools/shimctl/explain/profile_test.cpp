@@ -55,6 +55,9 @@ TEST(Profile, AddsToWhatTheStandardSays) {
 }
 
 TEST(Profile, SaysWhatIsWrongAndWhere) {
+  EXPECT_NE(problem_of("[CKR_X]\nvalue = 0x80000001\nmeans = \"It is so.\"\nfault = \"caller\"\n")
+                .find("retry is missing; it is one of: no backoff"),
+            std::string::npos);
   EXPECT_NE(problem_of("[CKR_X]\nmeans = \"It is so.\"\nfault = \"caller\"\nretry = \"no\"\n").find("p.toml:1"),
             std::string::npos);
   EXPECT_NE(
