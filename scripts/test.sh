@@ -3,7 +3,10 @@
 # clang build with a short fuzz run. Without arguments all of them. Every stage named is run, so that one report shows
 # all that is wrong; the closing lines come last, those of the release at the end.
 #
-#   scripts/test.sh [format|release|asan|tsan|fuzz]...
+#   scripts/test.sh [--core] [format|release|asan|tsan|fuzz]...
+#
+# --core: of the sanitizer builds only what sees an application's bytes: shim, wire, proxyd and worker, with the tests
+# that drive them, contract and walks included. The rest of those builds takes as long again.
 #
 # P11SHIM_JOBS: how many tests run side by side (default: the number of processors).
 set -uo pipefail
@@ -27,6 +30,17 @@ format() {
   fi
 }
 
+core=''
+core_targets=(proxyd proxyd-worker pkcs11-shim
+  shim_test shim_proxyd_test shim_parts_test wire_test calls_test calls_mechanism_test proxyd_test pools_test
+  pool_writes_test pool_chaos chaos_test secrets_test two_applications_test contract_suite walk real_sessions_test
+  ring_watch_test socket_io_test waiting_test kept_pin_test journal_test object_directory_test audit_log_test
+  control_test)
+core_tests='^(shim(_proxyd|_parts)?_test|wire_test|calls(_mechanism)?_test|proxyd_test|pools_test|pool_writes_test'
+core_tests+='|pool_chaos|chaos_test|secrets_test|two_applications_test|real_sessions_test|ring_watch_test|socket_io_test'
+core_tests+='|waiting_test|kept_pin_test|journal_test|object_directory_test|audit_log_test|control_test'
+core_tests+='|contract_(softhsm|nss)|contract_softhsm_without_rings|walk_.*)$'
+
 stage() {
   local preset=$1 build="build-$1" targets=() around=() select=()
   case $preset in
@@ -43,6 +57,11 @@ stage() {
       ;;
   esac
 
+  if [ -n "$core" ] && { [ "$preset" = asan ] || [ "$preset" = tsan ]; }; then
+    targets=("${core_targets[@]}")
+    select+=(-R "$core_tests")
+  fi
+
   echo "== $preset: build"
   if ! scripts/build.sh "$preset" "${targets[@]}"; then
     echo "the build failed" >"$private/$preset"
@@ -57,6 +76,10 @@ stage() {
   sed -n '/tests passed,/,$p' "$private/$preset.log" >"$private/$preset"
 }
 
+if [ "${1:-}" = --core ]; then
+  core=yes
+  shift
+fi
 [ $# -gt 0 ] || set -- format release asan tsan fuzz
 for preset; do
   if [ "$preset" = format ]; then format; else stage "$preset"; fi
