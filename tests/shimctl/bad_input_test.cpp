@@ -42,6 +42,25 @@ TEST_P(BadInputTest, AnAmbiguousLabelNamesItsCandidates) {
   EXPECT_EQ(data({"key", "show", "id:02"})["id"], "02");
 }
 
+TEST_P(BadInputTest, AKeysUriSaysOnWhichTokenItIs) {
+  ASSERT_EQ(tool({"key", "gen-secret", "--label", "k", "--id", "01"}), 0) << err;
+  std::vector<std::string> words{"--pin-from", "env:PIN"};
+  if (GetParam() == Way::kDirect) words.insert(words.end(), {"--module", "/usr/lib/softhsm/libsofthsm2.so"});
+  const auto show = [&](const char* uri) {
+    auto all = words;
+    all.insert(all.end(), {"key", "show", uri});
+    return bare(all);
+  };
+  EXPECT_EQ(show("pkcs11:token=test;object=k"), 0) << err;
+  EXPECT_EQ(show("pkcs11:token=other;object=k"), 7) << out;
+  EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
+  EXPECT_EQ(tool({"key", "show", "pkcs11:token=test;id=%01"}), 0) << err;
+  const json failure = error({"key", "show", "pkcs11:token=other;object=k"}, 7);
+  EXPECT_NE(failure["what"].get<std::string>().find("another token"), std::string::npos) << err;
+  error({"key", "delete", "pkcs11:serial=0;object=k", "--yes"}, 7);
+  EXPECT_EQ(tool({"key", "show", "k"}), 0) << err;
+}
+
 TEST_P(BadInputTest, ALabelCannotDisturbTheTerminal) {
   const std::string label = "evil\x1b[2J\n\xe2\x80\xae";
   ASSERT_EQ(tool({"key", "gen-secret", "--label", label}), 0) << err;

@@ -102,6 +102,33 @@ TEST_P(CryptoTest, SigningFailsInOneLine) {
   EXPECT_EQ(error({"sign", "--key", "k", "--in", path("m")}, 8)["explain"], "CKR_KEY_FUNCTION_NOT_PERMITTED");
 }
 
+TEST_P(CryptoTest, AFileThatWasWrittenIsToldInEveryForm) {
+  write("m", "message");
+  ASSERT_EQ(tool({"key", "gen-secret", "--label", "k"}), 0) << err;
+  EXPECT_EQ(data({"encrypt", "--key", "k", "--in", path("m"), "--out", path("c")}),
+            (json{{"out", path("c")}, {"bytes", 12 + 7 + 16}}));
+  EXPECT_EQ(data({"decrypt", "--key", "k", "--in", path("c"), "--out", path("d")}),
+            (json{{"out", path("d")}, {"bytes", 7}}));
+  EXPECT_EQ(data({"hash", "--in", path("m"), "--out", path("h")})["bytes"], 32);
+  EXPECT_EQ(data({"cmac", "--key", "k", "--in", path("m"), "--out", path("h")})["bytes"], 16);
+  EXPECT_EQ(data({"random", "20", "--out", path("h")})["bytes"], 20);
+  error({"encrypt", "--key", "k", "--in", path("m")}, 2);
+  EXPECT_EQ(tool({"-o", "plain", "encrypt", "--key", "k", "--in", path("m")}), 0);
+  EXPECT_EQ(out.size(), 12 + 7 + 16);
+}
+
+// SoftHSM takes OAEP with SHA-1 only.
+TEST_P(CryptoTest, AHashThatTheTokenDoesNotTakeIsNamed) {
+  make("rsa:2048", "k");
+  write("m", "message");
+  const json oaep =
+      error({"encrypt", "--key", "k", "--mode", "oaep", "--hash", "sha256", "--in", path("m"), "--out", path("c")}, 8);
+  EXPECT_EQ(oaep["what"], "the token does not take OAEP with sha256");
+  const json pss = error({"sign", "--key", "k", "--padding", "pss", "--hash", "sha3-256", "--in", path("m")}, 8);
+  EXPECT_EQ(pss["what"], "the token does not take PSS with sha3-256");
+  EXPECT_FALSE(std::filesystem::exists(path("c")));
+}
+
 TEST_P(CryptoTest, AesIsOpensslsInBothDirections) {
   write("key", std::string(32, 'k'));
   ASSERT_EQ(tool({"key", "import", path("key"), "--type", "aes:256", "--label", "k"}), 0) << err;

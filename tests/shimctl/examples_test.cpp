@@ -30,11 +30,12 @@ TEST_P(ExamplesTest, WorkAsTheyStand) {
   ASSERT_EQ(tool({"key", "gen-secret", "--label", "kek"}), 0) << err;
   // In an order in which each finds what it needs.
   for (const char* command :
-       {"info", "slot list", "token list", "token info", "token selftest", "mech list",
-        "key list", "key find", "key show", "key copy", "key diff", "key set", "key rename", "key delete", "key kcv",
-        "key export-pub", "key csr", "key cert", "key import", "random", "sign", "verify", "encrypt", "decrypt", "hash",
-        "cmac", "derive", "key wrap", "key unwrap", "key rewrap", "hmac", "explain-error", "explain error",
-        "explain mech", "explain attr", "explain fn", "explain check"}) {
+       {"info",       "slot list",      "token list", "token info",    "token selftest", "mech list",    "key list",
+        "key find",   "key show",       "key copy",   "key diff",      "key set",        "key rename",   "key delete",
+        "key kcv",    "key export-pub", "key csr",    "key cert",      "key import",     "random",       "sign",
+        "verify",     "encrypt",        "decrypt",    "hash",          "cmac",           "derive",       "key wrap",
+        "key unwrap", "key rewrap",     "hmac",       "explain-error", "explain error",  "explain mech", "explain attr",
+        "explain fn", "explain check"}) {
     const std::string name = command;
     const std::string example = example_of(name);
     ASSERT_TRUE(example.starts_with("shimctl " + name + " ")) << name << ": " << example;

@@ -107,6 +107,25 @@ TEST_P(InfoTest, TheManualHasEveryCommand) {
   }
 }
 
+TEST_P(InfoTest, CompletionKnowsTheNamesThatExplainExplains) {
+  ASSERT_EQ(bare({"complete", "--", "explain-error", "CKR_BUF"}), 0) << err;
+  EXPECT_EQ(out, "CKR_BUFFER_TOO_SMALL\n");
+  ASSERT_EQ(bare({"complete", "--", "explain", "mech", "CKM_AES_GC"}), 0) << err;
+  EXPECT_EQ(out, "CKM_AES_GCM\n");
+  ASSERT_EQ(bare({"complete", "--", "explain", "attr", "CKA_EC_PO"}), 0) << err;
+  EXPECT_EQ(out, "CKA_EC_POINT\n");
+}
+
+TEST_P(InfoTest, ANameInATableIsNeverCut) {
+  std::vector<std::string> words{"--token", "test"};
+  if (GetParam() == Way::kDirect) words.insert(words.end(), {"--module", "/usr/lib/softhsm/libsofthsm2.so"});
+  words.insert(words.end(), {"mech", "list", "--detailed"});
+  for (const char* columns : {"40", "60", "100"}) {
+    ASSERT_EQ(bare(words, {{"COLUMNS", columns}}), 0) << err;
+    EXPECT_NE(out.find("CKM_RSA_PKCS_KEY_PAIR_GEN"), std::string::npos) << columns << out.substr(0, 300);
+  }
+}
+
 // What explain advises can be typed.
 TEST_P(InfoTest, TextsNameNoCommandThatDoesNotExist) {
   ASSERT_EQ(bare({"manual"}), 0) << err;

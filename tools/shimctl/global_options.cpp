@@ -24,7 +24,7 @@ void add_token_options(CLI::App& app, TokenChoice& choice) {
       ->option_text("TEXT")
       ->group(kGroup);
   app.add_option("--token", choice.token, "The token with this label")->option_text("LABEL")->group(kGroup);
-  app.add_option("--slot", choice.slot, "The token in this slot")->option_text("NUMBER")->group(kGroup);
+  takes_a_count(app.add_option("--slot", choice.slot, "The token in this slot"))->option_text("NUMBER")->group(kGroup);
   app.add_option("--uri", choice.uri, "Token and object as pkcs11:token=…;object=…")->option_text("URI")->group(kGroup);
   app.add_option("--pin-from", choice.pin_from, "The user's PIN: env:NAME, file:PATH, fd:N or prompt")
       ->option_text("SOURCE")

@@ -20,7 +20,8 @@ struct TokenChoice {
   std::string library_parameters{};  // as NSS wants them
   std::string token{};               // label
   std::optional<unsigned long> slot{};
-  std::string uri{};  // RFC 7512
+  std::string uri{};      // RFC 7512
+  std::string key_uri{};  // a key that was given as a URI: may say what the others leave open
   std::string pin_from{};
   std::string so_pin_from{};
 };

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "config/problem.h"
+#include "pkcs11/names.h"
 #include "tools/shimctl/control_client.h"
 #include "tools/shimctl/output/format.h"
 #include "tools/shimctl/token/token_access.h"
@@ -118,6 +119,18 @@ std::set<std::string> names_from_proxyd(const Invocation& invocation, bool membe
   return names;
 }
 
+// What `explain` explains, by the name of its command.
+std::set<std::string> names_explained(const std::string& command) {
+  std::set<std::string> names;
+  const auto add = [&](NameKind kind) {
+    for (const auto& name : all(kind)) names.emplace(name.text);
+  };
+  if (command == "explain-error" || command == "error") add(NameKind::ckr);
+  if (command == "mech") add(NameKind::ckm);
+  if (command == "attr") add(NameKind::cka);
+  return names;
+}
+
 std::set<std::string> live(const Invocation& invocation, const Place& place, const std::string& name) {
   Invocation asked{.out = invocation.out, .err = invocation.err, .control_path = {}, .token = place.choice};
   TokenAccess access(asked);
@@ -152,6 +165,7 @@ std::set<std::string> candidates(const Invocation& invocation, const Place& plac
     if (!option->get_positional() || position++ != place.positionals || word.starts_with('-')) continue;
     const std::string name = option->get_name(true);
     if (names_key(name)) words.merge(live(invocation, place, "key"));
+    if (name == "code" || name == "name") words.merge(names_explained(place.app->get_name()));
     if (name == "pool" || name == "member") words.merge(names_from_proxyd(invocation, name == "member"));
   }
   return words;

@@ -10,6 +10,7 @@
 
 #include "config/nearest.h"
 #include "config/problem.h"
+#include "tools/shimctl/invocation.h"
 
 namespace p11shim {
 
@@ -37,6 +38,15 @@ inline CLI::Option* takes_a_count(CLI::Option* option) {
     const bool digits =
         !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
     return digits ? "" : in_quotes(text) + " is no number";
+  });
+}
+
+inline constexpr char kKeyText[] = "Its label, id:HEX, handle:N or a pkcs11: URI";
+
+// A key as KeySelector knows it; a URI may also say on which token it is.
+inline CLI::Option* add_key_option(CLI::App& app, const std::string& name, std::string& key, Invocation& invocation) {
+  return app.add_option(name, key, kKeyText)->required()->each([&invocation](const std::string& text) {
+    if (text.starts_with("pkcs11:")) invocation.token.key_uri = text;
   });
 }
 

@@ -43,12 +43,14 @@ class OutputStream {
 
   void write(std::string_view bytes);  // throws Failure (kPartial)
   void finish();
+  std::uint64_t size() const { return size_; }  // written so far
 
  private:
   [[noreturn]] void fail(int error) const;
 
   std::string path_;
   std::string temporary_;
+  std::uint64_t size_ = 0;
   int descriptor_;
 };
 

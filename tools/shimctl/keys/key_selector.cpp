@@ -9,7 +9,6 @@
 #include "pkcs11/names.h"
 #include "tools/shimctl/failure.h"
 #include "tools/shimctl/keys/hex.h"
-#include "tools/shimctl/token/uri.h"
 
 namespace p11shim {
 
@@ -72,6 +71,16 @@ std::string id_text(const ObjectAttributes& attributes, CK_OBJECT_HANDLE object)
                  .fix = "name the one that is meant as id:… or handle:…"});
 }
 
+void check_token(const Session& session, const KeySelector& selector) {
+  const auto info = session.module().token_info(session.slot());
+  if (names_token(*selector.uri, session.slot(), info)) return;
+  throw Failure(ExitCode::kNotFound,
+                {.what = in_quotes(selector.text) + " names a key of another token",
+                 .why = "this is " + in_quotes(padded_text(info.label)) + " in slot " + std::to_string(session.slot()) +
+                        ", serial " + printable(padded_text(info.serialNumber)),
+                 .fix = "leave --token, --slot and --uri out, or name its token with them"});
+}
+
 }  // namespace
 
 std::optional<CK_OBJECT_CLASS> parse_class(const std::string& text) {
@@ -103,7 +112,7 @@ KeySelector KeySelector::parse(const std::string& text, const std::string& objec
     }
     selector.handle = handle;
   } else if (text.starts_with("pkcs11:")) {
-    const auto uri = parse_token_uri(text);
+    const auto& uri = selector.uri.emplace(parse_token_uri(text));
     if (!uri.object.empty()) selector.label = uri.object;
     if (!uri.id.empty()) selector.id = uri.id;
     selector.object_class = parse_class(uri.type);
@@ -116,6 +125,7 @@ KeySelector KeySelector::parse(const std::string& text, const std::string& objec
 
 std::vector<CK_OBJECT_HANDLE> find_all(const Session& session, const KeySelector& selector,
                                        const std::vector<CK_OBJECT_CLASS>& classes) {
+  if (selector.uri) check_token(session, selector);
   if (selector.handle) {
     const auto attributes = session.read(*selector.handle, std::array{CKA_CLASS});
     const auto is = attributes.number(CKA_CLASS).value_or(CKO_VENDOR_DEFINED);

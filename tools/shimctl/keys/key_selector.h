@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tools/pkcs11/session.h"
+#include "tools/shimctl/token/uri.h"
 
 namespace p11shim {
 
@@ -15,6 +16,7 @@ struct KeySelector {
   std::optional<std::string> id{};
   std::optional<CK_OBJECT_HANDLE> handle{};
   std::optional<CK_OBJECT_CLASS> object_class{};
+  std::optional<TokenUri> uri{};  // whose token must be the session's
 
   // Throws Failure (kUsage).
   static KeySelector parse(const std::string& text, const std::string& object_class = "");
@@ -24,7 +26,8 @@ struct KeySelector {
 std::optional<CK_OBJECT_CLASS> parse_class(const std::string& text);
 std::string class_name(CK_OBJECT_CLASS object_class);
 
-// All that match, of the classes given (all key classes, certificates and data if none are).
+// All that match, of the classes given (all key classes, certificates and data if none are). Throws Failure (kNotFound):
+// the selector's URI names another token.
 std::vector<CK_OBJECT_HANDLE> find_all(const Session& session, const KeySelector& selector,
                                        const std::vector<CK_OBJECT_CLASS>& classes);
 

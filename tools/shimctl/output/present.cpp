@@ -45,6 +45,13 @@ void present(const Invocation& invocation, const Report& report) {
   }
 }
 
+void present_file(const Invocation& invocation, const std::string& name, const std::string& path, std::uint64_t bytes) {
+  if (invocation.format == OutputFormat::kTable || invocation.format == OutputFormat::kPlain) return;
+  Report report{.name = name};
+  report.data.set("out", path).set("bytes", bytes);
+  present(invocation, report);
+}
+
 Page page_of(const Invocation& invocation, std::size_t count) {
   Page page{.begin = 0, .end = count, .next = {}};
   if (!invocation.cursor.empty()) {

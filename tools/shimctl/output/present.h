@@ -9,6 +9,9 @@ namespace p11shim {
 
 void present(const Invocation& invocation, const Report& report);
 
+// The same for what was written to a file, which the forms for programs tell and the others do not.
+void present_file(const Invocation& invocation, const std::string& name, const std::string& path, std::uint64_t bytes);
+
 // The part of `count` rows that --limit and --cursor ask for. Throws Failure (kUsage) if the cursor is not
 // one of ours.
 struct Page {

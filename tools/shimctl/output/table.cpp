@@ -10,7 +10,10 @@ namespace p11shim {
 namespace {
 
 constexpr std::string_view kGap = "  ";
-constexpr std::size_t kNarrowest = 8;  // of a column that is cut
+constexpr std::size_t kNarrowest = 8;   // of a column that is cut
+constexpr std::size_t kNameWidth = 32;  // of the first: rows whose names are cut cannot be told apart
+
+std::size_t narrowest(std::size_t column) { return column == 0 ? kNameWidth : kNarrowest; }
 
 }  // namespace
 
@@ -33,7 +36,8 @@ std::vector<std::size_t> Table::natural_widths() const {
 bool Table::fits(std::size_t width) const {
   if (width == 0) return true;
   std::size_t least = kGap.size() * (columns_.size() - 1);
-  for (const std::size_t natural : natural_widths()) least += std::min(natural, kNarrowest);
+  const auto widths = natural_widths();
+  for (std::size_t i = 0; i < widths.size(); ++i) least += std::min(widths[i], narrowest(i));
   return least <= width;
 }
 
@@ -43,9 +47,12 @@ std::vector<std::size_t> Table::widths_in(std::size_t width) const {
   std::size_t sum = kGap.size() * (columns_.size() - 1);
   for (const std::size_t natural : widths) sum += natural;
   for (; sum > width; --sum) {
-    const auto widest = std::max_element(widths.begin(), widths.end());
-    if (*widest <= kNarrowest) break;
-    --*widest;
+    std::size_t widest = widths.size();
+    for (std::size_t i = 0; i < widths.size(); ++i) {
+      if (widths[i] > narrowest(i) && (widest == widths.size() || widths[i] > widths[widest])) widest = i;
+    }
+    if (widest == widths.size()) break;
+    --widths[widest];
   }
   return widths;
 }

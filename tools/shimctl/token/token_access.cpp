@@ -53,8 +53,10 @@ std::string quoted_label(const CK_TOKEN_INFO& info) { return in_quotes(padded_te
 }  // namespace
 
 TokenAccess::TokenAccess(const Invocation& invocation) : invocation_(invocation) {
-  if (!invocation.token.uri.empty()) uri_ = parse_token_uri(invocation.token.uri);
-  choice_ = completed(invocation.token, uri_);
+  choice_ = invocation.token;
+  if (choice_.uri.empty() && choice_.token.empty() && !choice_.slot) choice_.uri = choice_.key_uri;
+  if (!choice_.uri.empty()) uri_ = parse_token_uri(choice_.uri);
+  choice_ = completed(choice_, uri_);
 }
 
 TokenAccess::TokenAccess(const Invocation& invocation, TokenChoice choice, Module& module)
@@ -77,10 +79,10 @@ Module& TokenAccess::module() {
 }
 
 bool TokenAccess::matches(CK_SLOT_ID slot, const CK_TOKEN_INFO& info) const {
-  const auto same = [](const std::string& wanted, const std::string& is) { return wanted.empty() || wanted == is; };
-  return (!choice_.slot || *choice_.slot == slot) && same(choice_.token, padded_text(info.label)) &&
-         same(uri_.serial, padded_text(info.serialNumber)) &&
-         same(uri_.manufacturer, padded_text(info.manufacturerID)) && same(uri_.model, padded_text(info.model));
+  TokenUri wanted = uri_;
+  wanted.token = choice_.token;
+  wanted.slot = choice_.slot;
+  return names_token(wanted, slot, info);
 }
 
 CK_SLOT_ID TokenAccess::slot() {

@@ -6,6 +6,7 @@
 
 #include "config/nearest.h"
 #include "config/problem.h"
+#include "tools/pkcs11/module.h"
 #include "tools/shimctl/failure.h"
 
 namespace p11shim {
@@ -109,6 +110,13 @@ TokenUri parse_token_uri(const std::string& text) {
   parse_attributes(uri, rest.substr(0, query), ';');
   parse_attributes(uri, rest.substr(std::min(query + 1, rest.size())), '&');
   return uri;
+}
+
+bool names_token(const TokenUri& uri, CK_SLOT_ID slot, const CK_TOKEN_INFO& info) {
+  const auto same = [](const std::string& wanted, const std::string& is) { return wanted.empty() || wanted == is; };
+  return (!uri.slot || *uri.slot == slot) && same(uri.token, padded_text(info.label)) &&
+         same(uri.serial, padded_text(info.serialNumber)) && same(uri.manufacturer, padded_text(info.manufacturerID)) &&
+         same(uri.model, padded_text(info.model));
 }
 
 }  // namespace p11shim

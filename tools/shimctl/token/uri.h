@@ -4,6 +4,8 @@
 #include <optional>
 #include <string>
 
+#include "pkcs11/cryptoki.h"
+
 namespace p11shim {
 
 struct TokenUri {
@@ -21,5 +23,8 @@ struct TokenUri {
 
 // Throws Failure (kUsage): not a URI of this kind, an attribute that nobody knows, or a pin-value.
 TokenUri parse_token_uri(const std::string& text);
+
+// Whether nothing that the URI says of a token speaks against this one.
+bool names_token(const TokenUri& uri, CK_SLOT_ID slot, const CK_TOKEN_INFO& info);
 
 }  // namespace p11shim

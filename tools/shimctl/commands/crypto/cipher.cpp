@@ -12,6 +12,7 @@
 #include "tools/shimctl/keys/hex.h"
 #include "tools/shimctl/keys/key_selector.h"
 #include "tools/shimctl/keys/key_templates.h"
+#include "tools/shimctl/output/present.h"
 #include "tools/shimctl/token/call_failure.h"
 #include "tools/shimctl/token/token_access.h"
 
@@ -127,7 +128,28 @@ void stream(const Session& session, const Calls& calls, InputStream& in, OutputS
   wipe(head.data(), head.size());
 }
 
+// Bytes in no form but their own, and as many as there are.
+void check_form(const Invocation& invocation, const CipherOptions& options) {
+  const bool raw = invocation.format == OutputFormat::kTable || invocation.format == OutputFormat::kPlain;
+  if (raw || (!options.out.empty() && options.out != "-")) return;
+  throw Failure(ExitCode::kUsage, "what comes out are bytes, which this output format has no place for",
+                "write them to a file with --out, or leave -o out");
+}
+
+// Modules take OAEP with few hashes (SoftHSM: with SHA-1 only), and some say no more than that an argument is bad.
+Failure refusal(const CallError& error, const CipherMode& mode, const Calls& calls, const CipherOptions& options) {
+  const bool parameters = error.rv() == CKR_ARGUMENTS_BAD || error.rv() == CKR_MECHANISM_PARAM_INVALID;
+  if (!parameters || mode.type() != CKM_RSA_PKCS_OAEP) {
+    return failure_of(error, std::string("cannot ") + calls.permission + " with " + in_quotes(options.key));
+  }
+  return Failure(ExitCode::kPkcs11, {.what = "the token does not take OAEP with " + options.hash,
+                                     .why = error.what(),
+                                     .fix = "--hash sha1 is what every token takes; the other side must use the same",
+                                     .explain = "CKR_MECHANISM_PARAM_INVALID"});
+}
+
 ExitCode run(const Invocation& invocation, const CipherOptions& options, bool encrypt) {
+  check_form(invocation, options);
   const std::string aad = hex_option(options.aad, "--aad");
   std::string iv = hex_option(options.iv, "--iv");
   TokenAccess access(invocation);
@@ -166,9 +188,10 @@ ExitCode run(const Invocation& invocation, const CipherOptions& options, bool en
       });
     }
   } catch (const CallError& error) {
-    throw failure_of(error, std::string("cannot ") + calls.permission + " with " + in_quotes(options.key));
+    throw refusal(error, mode, calls, options);
   }
   out.finish();
+  if (!options.out.empty()) present_file(invocation, calls.permission, options.out, out.size());
   return ExitCode::kOk;
 }
 

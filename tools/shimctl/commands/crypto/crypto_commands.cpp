@@ -12,11 +12,10 @@ namespace p11shim {
 
 namespace {
 
-constexpr char kKeyText[] = "Its label, id:HEX, handle:N or a pkcs11: URI";
 constexpr char kHashText[] = "sha1, sha224, sha256, sha384, sha512, sha3-256, …";
 
-void add_key(CLI::App& app, std::string& key) {
-  app.add_option("--key", key, kKeyText)->required()->option_text("KEY");
+void add_key(CLI::App& app, std::string& key, Invocation& invocation) {
+  add_key_option(app, "--key", key, invocation)->option_text("KEY");
 }
 
 void add_input(CLI::App& app, std::string& in) {
@@ -43,27 +42,27 @@ void add_scheme(CLI::App& app, SignOptions& options) {
 
 void add_signing(CLI::App& root, Invocation& invocation) {
   const auto sign = add_command(root, invocation, "sign", "Sign a file", &sign_data);
-  add_key(*sign.app, sign.options->key);
+  add_key(*sign.app, sign.options->key, invocation);
   add_input(*sign.app, sign.options->in);
   add_output(*sign.app, sign.options->out, "File; as text on standard output otherwise");
   add_scheme(*sign.app, *sign.options);
 
   const auto verify =
       add_command(root, invocation, "verify", "Verify a signature; exits with 1 if it is wrong", &verify_data);
-  add_key(*verify.app, verify.options->key);
+  add_key(*verify.app, verify.options->key, invocation);
   add_input(*verify.app, verify.options->in);
   verify.app->add_option("--signature", verify.options->signature, "Its file")->required()->option_text("FILE");
   add_scheme(*verify.app, *verify.options);
 
   const auto hmac = add_command(root, invocation, "hmac", "Authenticate a file with an HMAC", &compute_hmac);
-  add_key(*hmac.app, hmac.options->key);
+  add_key(*hmac.app, hmac.options->key, invocation);
   add_input(*hmac.app, hmac.options->in);
   add_output(*hmac.app, hmac.options->out, "File; as text on standard output otherwise");
   hmac.app->add_option("--hash", hmac.options->hash, kHashText)->capture_default_str()->option_text("NAME");
 
   const auto cmac =
       add_command(root, invocation, "cmac", "Authenticate a file with an AES or DES3 CMAC", &compute_cmac);
-  add_key(*cmac.app, cmac.options->key);
+  add_key(*cmac.app, cmac.options->key, invocation);
   add_input(*cmac.app, cmac.options->in);
   add_output(*cmac.app, cmac.options->out, "File; as text on standard output otherwise");
 }
@@ -71,7 +70,7 @@ void add_signing(CLI::App& root, Invocation& invocation) {
 void add_cipher(CLI::App& root, Invocation& invocation, const char* name, const char* what,
                 ExitCode (*run)(const Invocation&, const CipherOptions&)) {
   const auto command = add_command(root, invocation, name, what, run);
-  add_key(*command.app, command.options->key);
+  add_key(*command.app, command.options->key, invocation);
   add_input(*command.app, command.options->in);
   add_output(*command.app, command.options->out, "File; standard output otherwise");
   command.app
@@ -103,7 +102,7 @@ void add_crypto_commands(CLI::App& root, Invocation& invocation) {
 
   const auto derive =
       add_command(root, invocation, "derive", "Agree on a key with another's public key (ECDH)", &derive_key);
-  add_key(*derive.app, derive.options->key);
+  add_key(*derive.app, derive.options->key, invocation);
   derive.app->add_option("--peer", derive.options->peer, "The other's public key, PEM or DER")
       ->required()
       ->option_text("FILE");

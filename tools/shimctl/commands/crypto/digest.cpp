@@ -84,6 +84,7 @@ ExitCode hash_data(const Invocation& invocation, const HashOptions& options) {
   digest.resize(std::min<std::size_t>(length, digest.size()));
   if (!options.out.empty()) {
     write_file(options.out, digest);
+    present_file(invocation, "hash", options.out, digest.size());
     return ExitCode::kOk;
   }
   Report report{.name = "hash", .primary = "digest"};
@@ -105,6 +106,7 @@ ExitCode make_random(const Invocation& invocation, const RandomOptions& options)
       left -= count;
     }
     out.finish();
+    present_file(invocation, "random", options.out, options.bytes);
     return ExitCode::kOk;
   }
   if (options.bytes > kMostShown) throw Failure(ExitCode::kUsage, "so many bytes need a file", "--out FILE");
@@ -138,6 +140,7 @@ ExitCode derive_key(const Invocation& invocation, const DeriveOptions& options) 
     std::string value;
     check("C_GetAttributeValue", session.read_one(derived, CKA_VALUE, value));
     write_file(options.out, value);
+    present_file(invocation, "derive", options.out, value.size());
     wipe(value.data(), value.size());
     return ExitCode::kOk;
   }

@@ -38,6 +38,7 @@ ExitCode give(const Invocation& invocation, const SignOptions& options, const ch
               const std::string& bytes) {
   if (!options.out.empty()) {
     write_file(options.out, bytes);
+    present_file(invocation, command, options.out, bytes.size());
     return ExitCode::kOk;
   }
   Report report{.name = command, .primary = what};
@@ -64,6 +65,18 @@ void check_padding(const Session& session, CK_OBJECT_HANDLE key, const SignOptio
                 "leave --padding and --salt-length out");
 }
 
+// Modules take PSS with some hashes only, and some say no more than that an argument is bad.
+Failure refusal(const CallError& error, const char* what, const SignOptions& options) {
+  const bool parameters = error.rv() == CKR_ARGUMENTS_BAD || error.rv() == CKR_MECHANISM_PARAM_INVALID;
+  if (!parameters || options.padding != "pss") return failure_of(error, what + in_quotes(options.key));
+  return Failure(ExitCode::kPkcs11,
+                 {.what = "the token does not take PSS with " + options.hash +
+                          (options.salt_length ? " and a salt of this length" : ""),
+                  .why = error.what(),
+                  .fix = "--hash sha256 with a salt as long is what most tokens take, or --hash-on-token",
+                  .explain = "CKR_MECHANISM_PARAM_INVALID"});
+}
+
 std::string sign_with(const Invocation& invocation, const SignOptions& options, What what) {
   const SignatureScheme scheme = scheme_of(options);
   TokenAccess access(invocation);
@@ -78,7 +91,7 @@ std::string sign_with(const Invocation& invocation, const SignOptions& options, 
     feed(invocation, signer, options.in);
     return signer.sign();
   } catch (const CallError& error) {
-    throw failure_of(error, "cannot sign with " + in_quotes(options.key));
+    throw refusal(error, "cannot sign with ", options);
   }
 }
 
@@ -109,7 +122,7 @@ ExitCode verify_data(const Invocation& invocation, const SignOptions& options) {
     feed(invocation, signer, options.in);
     valid = signer.verify(signature);
   } catch (const CallError& error) {
-    throw failure_of(error, "cannot verify with " + in_quotes(options.key));
+    throw refusal(error, "cannot verify with ", options);
   }
   Report report{.name = "verify"};
   report.data.set("key", options.key).set("valid", valid);

@@ -6,16 +6,14 @@
 #include "tools/shimctl/commands/key/generate.h"
 #include "tools/shimctl/commands/key/list.h"
 #include "tools/shimctl/commands/key/show.h"
+#include "tools/shimctl/commands/option_text.h"
 #include "tools/shimctl/commands/subcommand.h"
 
 namespace p11shim {
 
 namespace {
 
-constexpr char kKeyText[] = "Its label, id:HEX, handle:N or a pkcs11: URI";
 constexpr char kClassText[] = "private, public, secret, cert or data";
-
-CLI::Option* add_key(CLI::App& app, std::string& key) { return app.add_option("key", key, kKeyText)->required(); }
 
 void add_class(CLI::App& app, std::string& object_class) {
   app.add_option("--class", object_class, kClassText)->option_text("CLASS");
@@ -47,16 +45,16 @@ void add_queries(CLI::App& key, Invocation& invocation) {
   list.app->add_option("--type", list.options->type, "rsa, ec, edwards, aes, …")->option_text("TYPE");
 
   const auto find = add_command(key, invocation, "find", "Find objects by label, exactly or nearly", &find_keys);
-  find.app->add_option("label", find.options->label, kKeyText)->required();
+  add_key_option(*find.app, "label", find.options->label, invocation);
   add_class(*find.app, find.options->object_class);
   find.app->add_flag("--similar", find.options->similar, "Other case, beginnings, parts and mistyped labels too");
 
   const auto show = add_command(key, invocation, "show", "Show every attribute of a key", &show_key);
-  add_key(*show.app, show.options->key);
+  add_key_option(*show.app, "key", show.options->key, invocation);
   add_class(*show.app, show.options->object_class);
 
   const auto diff = add_command(key, invocation, "diff", "Compare two keys, here or on two tokens", &diff_keys);
-  diff.app->add_option("left", diff.options->left, kKeyText)->required();
+  add_key_option(*diff.app, "left", diff.options->left, invocation);
   diff.app->add_option("right", diff.options->right, "The other; the same name if it is on another token");
   add_class(*diff.app, diff.options->object_class);
   diff.app->add_option("--other-token", diff.options->right_token.token, "Where the other is")->option_text("LABEL");
@@ -70,7 +68,7 @@ void add_queries(CLI::App& key, Invocation& invocation) {
       ->option_text("SOURCE");
 
   const auto kcv = add_command(key, invocation, "kcv", "Show the check value of a secret key", &show_kcv);
-  add_key(*kcv.app, kcv.options->key);
+  add_key_option(*kcv.app, "key", kcv.options->key, invocation);
   kcv.app->add_option("--method", kcv.options->method, "ecb (3 bytes) or cmac (5 bytes)")
       ->check(CLI::IsMember({"ecb", "cmac"}))
       ->capture_default_str();
@@ -79,7 +77,7 @@ void add_queries(CLI::App& key, Invocation& invocation) {
 void add_changes(CLI::App& key, Invocation& invocation) {
   const auto copy = add_command(key, invocation, "copy", "Copy a key, on its token or to another", &copy_key);
   copy.app->alias("cp");
-  add_key(*copy.app, copy.options->key);
+  add_key_option(*copy.app, "key", copy.options->key, invocation);
   add_class(*copy.app, copy.options->object_class);
   copy.app->add_option("--label", copy.options->label, "The copy's; needed on the same token")->option_text("LABEL");
   copy.app->add_option("--from", copy.options->from, "The token where it is: a label or a URI")->option_text("TOKEN");
@@ -96,19 +94,19 @@ void add_changes(CLI::App& key, Invocation& invocation) {
   const auto rename =
       add_command(key, invocation, "rename", "Give a key, both halves of it, another label", &rename_key);
   rename.app->alias("mv");
-  add_key(*rename.app, rename.options->key);
+  add_key_option(*rename.app, "key", rename.options->key, invocation);
   rename.app->add_option("label", rename.options->label, "The new label")->required();
   add_class(*rename.app, rename.options->object_class);
   rename.app->add_flag("--allow-duplicate", rename.options->allow_duplicate, "Even if the label is taken");
 
   const auto set = add_command(key, invocation, "set", "Change attributes of a key", &set_attributes);
-  add_key(*set.app, set.options->key);
+  add_key_option(*set.app, "key", set.options->key, invocation);
   set.app->add_option("attributes", set.options->attributes, "'!sign id=0a1b end-date=2031-12-31'")->required();
   add_class(*set.app, set.options->object_class);
 
   const auto remove = add_command(key, invocation, "delete", "Destroy a key, both halves of it", &delete_key);
   remove.app->alias("rm");
-  add_key(*remove.app, remove.options->key);
+  add_key_option(*remove.app, "key", remove.options->key, invocation);
   add_class(*remove.app, remove.options->object_class);
 }
 

@@ -27,6 +27,7 @@ TokenChoice choice_of(const std::string& text, const TokenChoice& otherwise) {
   choice.token.clear();
   choice.slot.reset();
   choice.uri.clear();
+  choice.key_uri.clear();
   if (!text.starts_with("pkcs11:")) {
     choice.token = text;
     return choice;

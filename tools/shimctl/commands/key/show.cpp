@@ -173,7 +173,9 @@ ExitCode diff_keys(const Invocation& invocation, const DiffOptions& options) {
   const Session& right_session = other ? other->session(Session::Access::kReadOnly) : left_session;
   const auto left = find_one(left_session, KeySelector::parse(options.left, options.object_class), kAllClasses);
   const std::string right_key = options.right.empty() ? options.left : options.right;
-  const auto right = find_one(right_session, KeySelector::parse(right_key, options.object_class), kAllClasses);
+  auto right_selector = KeySelector::parse(right_key, options.object_class);
+  if (options.right.empty()) right_selector.uri.reset();  // names the left one's token
+  const auto right = find_one(right_session, right_selector, kAllClasses);
   Report report{
       .name = "key.diff",
       .rows_key = "differences",

@@ -5,13 +5,12 @@
 #include "tools/shimctl/commands/key/key_commands.h"
 #include "tools/shimctl/commands/key/transfer.h"
 #include "tools/shimctl/commands/key/wrap.h"
+#include "tools/shimctl/commands/option_text.h"
 #include "tools/shimctl/commands/subcommand.h"
 
 namespace p11shim {
 
 namespace {
-
-constexpr char kKeyText[] = "Its label, id:HEX, handle:N or a pkcs11: URI";
 
 template <class Options>
 void add_names(CLI::App& app, Options& options) {
@@ -30,7 +29,7 @@ void add_wrapping(CLI::App& app, WrapOptions& options) {
 
 void add_wraps(CLI::App& key, Invocation& invocation) {
   const auto wrap = add_command(key, invocation, "wrap", "Write a key, encrypted with another, to a file", &wrap_key);
-  wrap.app->add_option("key", wrap.options->key, kKeyText)->required();
+  add_key_option(*wrap.app, "key", wrap.options->key, invocation);
   wrap.app->add_option("--with", wrap.options->with, "The key that encrypts it")->required()->option_text("KEY");
   wrap.app->add_option("--out", wrap.options->out, "File; standard output otherwise")->option_text("FILE");
   add_wrapping(*wrap.app, *wrap.options);
@@ -59,7 +58,7 @@ void add_wraps(CLI::App& key, Invocation& invocation) {
 void add_certificate(CLI::App& key, Invocation& invocation, const char* name, const char* what,
                      ExitCode (*run)(const Invocation&, const CertificateOptions&), bool with_days) {
   const auto command = add_command(key, invocation, name, what, run);
-  command.app->add_option("key", command.options->key, kKeyText)->required();
+  add_key_option(*command.app, "key", command.options->key, invocation);
   command.app->add_option("--subject", command.options->subject, "/CN=name/O=firm")->required()->option_text("NAME");
   command.app->add_option("--hash", command.options->hash, "Of the signature")
       ->capture_default_str()
@@ -81,7 +80,7 @@ void add_key_transfer_commands(CLI::App& key, Invocation& invocation) {
   add_names(*import.app, *import.options);
 
   const auto out = add_command(key, invocation, "export-pub", "Write the public half of a key", &export_public_key);
-  out.app->add_option("key", out.options->key, kKeyText)->required();
+  add_key_option(*out.app, "key", out.options->key, invocation);
   out.app->add_option("--format", out.options->format, "pem or der")
       ->check(CLI::IsMember({"pem", "der"}))
       ->capture_default_str();
