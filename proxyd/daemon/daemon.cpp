@@ -76,6 +76,7 @@ Daemon::Daemon(uv_loop_t& loop, spdlog::logger& log, Config config, const std::s
       started_ms_(uv_now(&loop)) {
   if (has_two_processors()) runtime_.spin_us = config_.limits.spin;
   runtime_.lane_rings = config_.limits.rings;
+  runtime_.state_lock = state_.lock();
   uv_check_init(&loop, after_turn_.get());
   uv_prepare_init(&loop, before_sleep_.get());
   uv_idle_init(&loop, no_sleep_.get());

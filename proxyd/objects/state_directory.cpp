@@ -1,13 +1,16 @@
 #include "proxyd/objects/state_directory.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <stdexcept>
+#include <thread>
 
 #include "proxyd/objects/journal.h"
 #include "proxyd/objects/statement.h"
@@ -15,6 +18,10 @@
 
 namespace p11shim {
 namespace {
+
+// Longer than workers take whose proxyd was killed.
+constexpr std::chrono::seconds kLongestWait{20};
+constexpr std::chrono::milliseconds kBetweenLooks{2};
 
 [[noreturn]] void fail(const std::string& what) { throw std::runtime_error(what); }
 [[noreturn]] void fail_errno(const std::string& what) { fail(what + ": " + std::strerror(errno)); }
@@ -75,8 +82,9 @@ HandleKey read_key(const std::string& file) {
 
 StateDirectory::StateDirectory(const std::string& path, Complain complain) : complain_(std::move(complain)) {
   make_directory(path);
-  handle_key_ = read_key(path + "/handle_key");
   try {
+    take_lock(path);
+    handle_key_ = read_key(path + "/handle_key");
     open_database(path + "/objects.db");
     journal_ = std::make_unique<Journal>(path + "/journal.db");
   } catch (...) {
@@ -90,6 +98,19 @@ StateDirectory::~StateDirectory() { release(); }
 void StateDirectory::release() {
   wipe(handle_key_.data(), handle_key_.size());
   sqlite3_close(database_);
+  if (lock_ >= 0) ::close(lock_);
+}
+
+void StateDirectory::take_lock(const std::string& path) {
+  lock_ = ::open((path + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (lock_ < 0) fail_errno("cannot open " + path + "/lock");
+  const auto until = std::chrono::steady_clock::now() + kLongestWait;
+  while (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK && errno != EINTR) fail_errno("cannot lock " + path + "/lock");
+    if (std::chrono::steady_clock::now() > until)
+      fail("the state directory " + path + " is used by another proxyd, or by workers that one has left behind");
+    std::this_thread::sleep_for(kBetweenLooks);
+  }
 }
 
 void StateDirectory::open_database(const std::string& file) {

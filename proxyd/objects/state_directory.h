@@ -1,6 +1,8 @@
 // What must survive a restart of proxyd: the key of the object handles, and the records that keep a handle the same when
 // what it was computed from has changed. All proxyd of a fleet have the same `handle_key`; the operator copies it.
 //
+//   lock         held by proxyd and by its workers as long as they live: what a proxyd that was killed had begun is over before the
+//                next one looks
 //   handle_key   32 random bytes, mode 0600, made at the first start
 //   objects.db   SQLite: identity → handle, for objects that were changed or have identical twins; keyed hashes of PINs
 //                that a member of a pool refused; what the operator wants of members
@@ -35,6 +37,7 @@ class StateDirectory {
 
   [[nodiscard]] const HandleKey& handle_key() const { return handle_key_; }
   [[nodiscard]] Journal& journal() { return *journal_; }
+  [[nodiscard]] int lock() const { return lock_; }  // for workers
 
   // One record: an object of this identity, told apart from twins by `features`, has this handle. Durable on return.
   struct Alias {
@@ -64,6 +67,7 @@ class StateDirectory {
   void for_each(const std::function<void(const MemberWish&)>& visit);
 
  private:
+  void take_lock(const std::string& path);
   void release();
   void open_database(const std::string& file);
   void execute(const char* sql);
@@ -75,6 +79,7 @@ class StateDirectory {
   HandleKey handle_key_{};
   std::unique_ptr<Journal> journal_;
   sqlite3* database_ = nullptr;
+  int lock_ = -1;
 };
 
 }  // namespace p11shim

@@ -28,6 +28,7 @@ constexpr int kFirstPipe = 4;
 constexpr int kMostLanes = 1024;
 constexpr int kLongestSpin = 1000;  // microseconds
 constexpr int kKeptMemory = 8 << 20;
+constexpr unsigned kLastCallSeconds = 5;   // for calls that run when proxyd dies
 constexpr unsigned kFinalizeSeconds = 10;  // a module that hangs in C_Finalize does not keep the worker alive
 
 // -1: it is none, or beyond `most`.
@@ -42,6 +43,10 @@ bool is_pipe(int fd) {
   return ::fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode);
 }
 
+// proxyd is no more. Its pipes are closed: lanes leave when their calls have returned, since modules that are killed while they
+// write may lose the whole token. Those that do not return end here.
+void proxyd_died(int) { ::alarm(kLastCallSeconds); }
+
 // No core dump and no debugger may show what passes through; die with proxyd; leave Ctrl-C in a terminal to proxyd.
 void confine() {
   const rlimit none{0, 0};
@@ -49,7 +54,11 @@ void confine() {
 #ifndef P11SHIM_SANITIZED
   ::prctl(PR_SET_DUMPABLE, 0);
 #endif
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  struct sigaction died {};
+  died.sa_handler = &proxyd_died;
+  died.sa_flags = SA_RESTART;
+  ::sigaction(SIGUSR2, &died, nullptr);
+  ::prctl(PR_SET_PDEATHSIG, SIGUSR2);
   std::signal(SIGINT, SIG_IGN);
   std::signal(SIGHUP, SIG_IGN);
   std::signal(SIGPIPE, SIG_IGN);

@@ -22,6 +22,7 @@ struct Runtime {
   std::uint32_t calls = 0;    // of applications, under way
   std::uint64_t events = 0;   // how often a peer had something to say
   bool lane_rings = false;    // small messages to and from workers through shared memory
+  int state_lock = -1;        // every worker holds it too while it lives
   RingWatch rings;
   std::mt19937_64 random{std::random_device{}()};  // for jitter, nothing else
 

@@ -71,8 +71,8 @@ HandlePtr<uv_process_t> spawn_worker(Runtime& runtime, const Environment& enviro
                                      std::vector<Stream>& streams, int rings, int& areas, std::string& error,
                                      WorkerExited exited) {
   std::vector<Stream> theirs;
-  std::vector<uv_stdio_container_t> descriptors(kFirstPipe + 2 * lanes + (rings >= 0 ? 1 : 0));
-  descriptors[0].flags = UV_IGNORE;
+  std::vector<uv_stdio_container_t> descriptors(kFirstPipe + 2 * lanes + 2);
+  for (uv_stdio_container_t& descriptor : descriptors) descriptor.flags = UV_IGNORE;
   for (int fd : {1, 2}) {
     descriptors[fd].flags = UV_INHERIT_FD;
     descriptors[fd].data.fd = 2;  // what a module prints goes to the log's stream, never to a client's
@@ -90,9 +90,11 @@ HandlePtr<uv_process_t> spawn_worker(Runtime& runtime, const Environment& enviro
     pipes[0].data.fd = worker.in;
     pipes[1].data.fd = worker.out;
   }
-  if (rings >= 0) {
-    descriptors.back().flags = UV_INHERIT_FD;
-    descriptors.back().data.fd = rings;
+  const int last[] = {rings, runtime.state_lock};
+  for (std::size_t i = 0; i < std::size(last); ++i) {
+    if (last[i] < 0) continue;
+    descriptors[kFirstPipe + 2 * lanes + i].flags = UV_INHERIT_FD;
+    descriptors[kFirstPipe + 2 * lanes + i].data.fd = last[i];
   }
 
   std::vector<std::string> entries = child_environment(environment);

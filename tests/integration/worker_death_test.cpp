@@ -3,9 +3,10 @@
 #include <signal.h>
 
 #include <atomic>
+#include <fstream>
 
 #include "application.h"
-#include "configs.h"
+#include "pool_members.h"
 
 namespace p11shim {
 namespace {
@@ -53,6 +54,46 @@ TEST(WorkerDeath, CostsOnlyRunningCallsAndSessionObjects) {
   EXPECT_EQ(application->C_DestroyObject(session, passing), CKR_OBJECT_HANDLE_INVALID);
   CK_ULONG size = 0;
   EXPECT_EQ(bystander->C_GetObjectSize(other, data, &size), CKR_OK);
+}
+
+// Modules that are killed while they write may lose more than the object that they are at.
+TEST(WorkerDeath, CallsThatRunWhenProxydIsKilledAreDoneBeforeTheNextOneServes) {
+  if (!PoolMembers::installed()) GTEST_SKIP() << "softhsm2 is not installed";
+  PoolMembers members(1);
+  PrivateProxyd proxyd(members.config());
+  proxyd.start();
+  auto application = std::make_unique<TestApplication>(proxyd);
+  const auto session = application->open();
+  const std::filesystem::path goes_on = members.directory(0) / "goes-on";
+  members.rules(0).set("C_CreateObject hang=" + goes_on.string());
+  std::thread creating([&] {
+    CK_OBJECT_CLASS object_class = CKO_DATA;
+    CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
+    char text[] = "late";
+    CK_ATTRIBUTE tmpl[] = {{CKA_CLASS, &object_class, sizeof object_class},
+                           {CKA_TOKEN, &yes, sizeof yes},
+                           {CKA_PRIVATE, &no, sizeof no},
+                           {CKA_LABEL, text, 4},
+                           {CKA_VALUE, text, 4}};
+    CK_OBJECT_HANDLE object = 0;
+    EXPECT_NE((*application)->C_CreateObject(session, tmpl, std::size(tmpl), &object), CKR_OK);
+  });
+  // The rule was asked about: the call is in the module.
+  EXPECT_TRUE(eventually([&] {
+    char first = 0;
+    std::ifstream(members.rules(0).path().string() + ".state", std::ios::binary).get(first);
+    return first == 1;
+  }));
+  proxyd.signal(SIGKILL);
+  EXPECT_TRUE(eventually([&] { return !proxyd.alive(); }));
+  std::thread going_on([&] { std::ofstream(goes_on).put('\n'); });
+  proxyd.wait();
+  proxyd.start();
+  going_on.join();
+  creating.join();
+  application.reset();
+  TestApplication later(proxyd);
+  EXPECT_EQ(later.find(later.open(), CKO_DATA, "late").size(), 1u);
 }
 
 TEST(WorkerDeath, CrashingModuleDoesNotTakeProxydDown) {

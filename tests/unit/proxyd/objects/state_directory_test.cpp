@@ -1,7 +1,11 @@
 #include "proxyd/objects/state_directory.h"
 
+#include <unistd.h>
+
+#include <atomic>
 #include <map>
 #include <stdexcept>
+#include <thread>
 
 #include "tests/unit/proxyd/config/private_directory.h"
 
@@ -56,6 +60,21 @@ TEST_F(StateDirectoryTest, RecordsSurviveAndAHandleHasOne) {
   }
   StateDirectory again(state());
   EXPECT_EQ(records(again), (std::map<std::uint64_t, std::uint8_t>{{100, 11}, {300, 30}}));
+}
+
+TEST_F(StateDirectoryTest, WaitsForWorkersOfTheOneBefore) {
+  auto first = std::make_unique<StateDirectory>(state());
+  const int of_a_worker = ::dup(first->lock());
+  ASSERT_GE(of_a_worker, 0);
+  first.reset();
+  std::atomic<bool> has_left = false;
+  std::thread worker([&] {
+    has_left = true;
+    ::close(of_a_worker);
+  });
+  const StateDirectory second(state());
+  EXPECT_TRUE(has_left);
+  worker.join();
 }
 
 TEST_F(StateDirectoryTest, WhatIsNotOursIsRefused) {
