@@ -83,6 +83,7 @@ void Journal::load() {
     debt.label = debts.text(12);
     const auto details = debts.bytes(13);
     debt.details.assign(details.begin(), details.end());
+    debt.noticed_ms = 1;  // before any worker of this process was started
     last_number_ = std::max(last_number_, debt.number);
     debts_.emplace(debt.number, std::move(debt));
   }

@@ -54,6 +54,8 @@ struct Debt {
   // Not stored. Under way: somebody is waiting for the member's answer.
   bool under_way = false;
   std::uint64_t noticed_ms = 0;  // since when it is to be paid, as far as this process knows; 0: not looked at yet
+  // When nobody could tell any more what the member has: only a worker that was started later says so. 0: never.
+  std::uint64_t doubted_ms = 0;
   // Why it cannot be paid as things are; empty: it can, or was not tried.
   std::string obstacle;
 };

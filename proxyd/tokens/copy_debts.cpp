@@ -80,10 +80,10 @@ void Debts::copy(std::uint64_t number, Place& to, Copied done) {
   if (reals_of(to, identity).size() >= debt->count) return drop(CopyOutcome::done);
   if (from == nullptr) {
     // Everybody was asked and nobody has it: it was removed behind our back.
-    const bool all_known = std::ranges::all_of(
-        pool_.members, [&](const auto& each) { return reachable(*each, debt->is_private) != nullptr; });
-    if (all_known && !is_anywhere(identity)) return drop(CopyOutcome::impossible);
-    return done(CopyOutcome::later);
+    if (!is_gone(*debt)) return done(CopyOutcome::later);
+    pool_.runtime().log.warn("pool {}: object \"{}\" is on no member any more: it is not copied to member {}",
+                             pool_.config.name, debt->label, debt->member);
+    return drop(CopyOutcome::impossible);
   }
   const auto over = [&membership, creation = membership.creations.begin(),
                      done = std::move(done)](CopyOutcome outcome) {
@@ -96,8 +96,7 @@ void Debts::copy(std::uint64_t number, Place& to, Copied done) {
                                                         std::span<const std::uint8_t> annex) {
                     if (alive.expired()) return;
                     Debt* owed = journal_.find(number);
-                    if (outcome == ObjectCopy::Outcome::unclear)
-                      pool_.of(to).survey_of(to).doubt(pool_.runtime().now_ms());
+                    if (owed != nullptr && outcome == ObjectCopy::Outcome::unclear) doubt(*owed);
                     if (owed == nullptr || generation != to.worker.generation()) return done(CopyOutcome::later);
                     if (outcome == ObjectCopy::Outcome::done) return bind_copy(number, to, annex, done);
                     if (outcome != ObjectCopy::Outcome::impossible) {
@@ -127,8 +126,10 @@ void Debts::bind_copy(std::uint64_t number, Place& to, std::span<const std::uint
     pool_.note_origin(to, description, identity);
   // Not as something new: it may have been destroyed meanwhile, and is withheld then.
   membership.survey_of(to).take_described(annex, [this, number, identity, &to, done = std::move(done)](const auto&) {
-    const Debt* debt = journal_.find(number);
-    if (debt == nullptr || reals_of(to, identity).size() < debt->count) return done(CopyOutcome::later);
+    Debt* debt = journal_.find(number);
+    const bool is_known = debt != nullptr && reals_of(to, identity).size() >= debt->count;
+    if (debt != nullptr && !is_known) doubt(*debt);  // it is there, and could not be checked
+    if (!is_known) return done(CopyOutcome::later);
     paid(number);
     done(CopyOutcome::done);
   });
@@ -149,12 +150,15 @@ void Debts::pay_create(Debt& debt, Membership& membership, Place& place) {
   if (!is_sure(debt, membership, place)) return tried(number);
   JournalChange change;
   change.remove.push_back(number);
+  bool later = false;
   pool_.objects.for_each([&](const TokenObject& object) {
     if (object.object_class != debt.object_class || object.label != debt.label || object.id != debt.id ||
-        !copies(object.object_class))
+        !copies(object.object_class) || place.objects.real_of(object.handle) == 0)
       return;
-    if (place.objects.real_of(object.handle) != 0) add_copies(change, object, membership);
+    later |= is_locked(object.identity);  // it may be on its way out
+    add_copies(change, object, membership);
   });
+  if (later) return tried(number);
   const std::size_t count = change.add.size();
   const Identity identity = debt.identity;
   if (!journal_.apply(std::move(change))) {

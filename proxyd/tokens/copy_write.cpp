@@ -90,8 +90,10 @@ bool CopyWrite::plan(const TokenObject& object) {
       target.generation = target.place->worker.generation();
     }
     if (target.real == 0) {
-      if (known || (!object.proven && (object.members & each->bit()) == 0)) continue;
+      const bool was_there = (object.members & each->bit()) != 0;
+      if (!was_there && (known || !object.proven)) continue;
       target.state = State::out_of_reach;
+      target.lost = known;
     }
     targets_.push_back(target);
   }
@@ -144,7 +146,10 @@ bool CopyWrite::write_intention(const TokenObject& object) {
     return false;
   }
   std::uint64_t number = *write_;
-  for (Target& target : targets_) target.debt = number++;
+  for (Target& target : targets_) {
+    target.debt = number++;
+    if (target.lost) pool_.debts.doubt(*journal.find(target.debt));
+  }
   return true;
 }
 
@@ -240,9 +245,10 @@ void CopyWrite::conclude() {
       pool_.runtime().log.error("pool {}: {}", pool_.config.name, debts.journal().problem());
   }
   for (const Target& target : targets_)
-    if (target.state == State::missing) {  // gone, or there by another handle: it is listed anew, and owed until then
+    if (target.state == State::missing) {  // gone, there by another handle, or out of sight: owed until that is known
       target.place->objects.unbind_handle(order_.handle);
-      target.member->survey_of(*target.place).doubt(pool_.runtime().now_ms());
+      if (Debt* debt = debts.journal().find(target.debt)) debts.doubt(*debt);
+      else target.member->survey_of(*target.place).doubt(pool_.runtime().now_ms());
     }
   if (decided_) settle_object();
   const bool pending = write_ && !refused && !nowhere;

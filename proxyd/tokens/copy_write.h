@@ -44,6 +44,7 @@ class CopyWrite final : public std::enable_shared_from_this<CopyWrite> {
     std::uint64_t generation = 0;  // of the process whose handle that is
     std::uint64_t debt = 0;
     State state = State::waiting;
+    bool lost = false;  // it was there, and is not shown
   };
   void begin();
   bool plan(const TokenObject& object);

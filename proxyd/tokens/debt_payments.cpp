@@ -36,16 +36,32 @@ std::vector<std::uint64_t> Debts::reals_of(Place& place, const Identity& identit
 
 bool Debts::is_sure(const Debt& debt, Membership& membership, Place& place) {
   Survey& survey = membership.survey_of(place);
-  if (survey.looked_twice_since(debt.noticed_ms)) return true;
+  const bool doubted = debt.doubted_ms != 0 && member_of(debt) == &membership;
+  if (doubted && place.worker.started_ms() <= debt.doubted_ms && survey.can_renew()) {
+    survey.renew("nobody knows what came of a write to object \"" + debt.label + "\"");
+    return false;
+  }
+  if (survey.looked_twice_since(std::max(debt.noticed_ms, debt.doubted_ms))) return true;
   survey.doubt(pool_.runtime().now_ms());
   return false;
 }
 
-bool Debts::is_anywhere(const Identity& identity) {
-  return std::ranges::any_of(pool_.members, [&](const auto& each) {
-    return !reals_of(each->member.public_place(), identity).empty() ||
-           !reals_of(each->member.user().place(), identity).empty();
-  });
+void Debts::doubt(Debt& debt) {
+  debt.doubted_ms = pool_.runtime().now_ms();
+  if (Membership* membership = member_of(debt))
+    for (Survey* survey : {&membership->public_objects, &membership->user_objects}) survey->doubt(debt.doubted_ms);
+}
+
+bool Debts::is_gone(const Debt& debt) {
+  bool all_sure = true;
+  for (const auto& each : pool_.members) {
+    Place* place = reachable(*each, debt.is_private);
+    const bool shown = !reals_of(each->member.public_place(), debt.identity).empty() ||
+                       !reals_of(each->member.user().place(), debt.identity).empty();
+    if (place == nullptr || shown) return false;
+    all_sure &= is_sure(debt, *each, *place);
+  }
+  return all_sure;
 }
 
 void Debts::forget_real(Place& place, const Identity& identity, std::uint64_t real) {
@@ -105,8 +121,8 @@ void Debts::pay_destroy(std::uint64_t number, Place& place) {
                    if (gone && reply->rv == CKR_OK && reals_of(place, owed->identity).size() <= owed->count)
                      return settle(number);
                    if (gone && reply->rv == CKR_OK) return pay_destroy(number, place);
-                   if (gone) {  // or there by another handle: it is listed anew before this is believed
-                     pool_.of(place).survey_of(place).doubt(pool_.runtime().now_ms());
+                   if (gone) {  // or there by another handle, or out of sight
+                     doubt(*owed);
                      return tried(number);
                    }
                    const std::uint64_t write = owed->write;

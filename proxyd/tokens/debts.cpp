@@ -98,7 +98,8 @@ Place* Debts::reachable(Membership& membership, bool is_private) {
   const auto is_known = [](const Survey& survey) {
     return survey.current() && !survey.incomplete() && !survey.running();
   };
-  if (membership.logged_in && is_known(membership.user_objects)) return &membership.member.user().place();
+  // One worker of a member writes, not now this one and now that: some modules lose sight then of what the other makes.
+  if (membership.logged_in) return is_known(membership.user_objects) ? &membership.member.user().place() : nullptr;
   return !is_private && is_known(membership.public_objects) ? &membership.member.public_place() : nullptr;
 }
 
@@ -306,6 +307,15 @@ void Debts::add_held(Place& place, std::vector<std::uint64_t>& reals) {
 
 void Debts::forget_held(Place& place, std::uint64_t real) {
   std::erase_if(held(place), [&](const Held& each) { return each.real == real; });
+}
+
+void Debts::miss_held(Place& place, std::uint64_t real) {
+  std::vector<Held>& objects = held(place);
+  const auto missed = std::ranges::find(objects, real, &Held::real);
+  if (missed == objects.end()) return;
+  for (auto& [number, debt] : journal_.debts())
+    if (debt.identity == missed->identity && member_of(debt) == &pool_.of(place)) doubt(debt);
+  objects.erase(missed);
 }
 
 // What is left of them there is served again, as it is now. It stays held until that is known: no moment may pass in which a

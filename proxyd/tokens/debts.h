@@ -33,6 +33,7 @@ class Debts {
   // One write at a time about one object: `locked` is called when it is this one's turn.
   void lock(const Identity& identity, std::function<void()> locked);
   void unlock(const Identity& identity);
+  [[nodiscard]] bool is_locked(const Identity& identity) const { return locks_.contains(identity); }
 
   // An object is to become known on a member. True: it is not served there for now.
   bool keeps_back(Place& place, const Description& seen, const Identity& identity, bool created);
@@ -45,7 +46,11 @@ class Debts {
   [[nodiscard]] bool holds(const Place& place, const Identity& identity) const;
   void add_held(Place& place, std::vector<std::uint64_t>& reals);
   void forget_held(Place& place, std::uint64_t real);
+  // A listing does not show it.
+  void miss_held(Place& place, std::uint64_t real);
 
+  // What the member has is not known any more: what was seen so far says nothing, nor does the process that showed it.
+  void doubt(Debt& debt);
   // A debt is paid; the write is decided with it.
   void paid(std::uint64_t number);
   // The first of a write was refused by a member: nothing was done, so nothing is owed.
@@ -94,10 +99,10 @@ class Debts {
   // All that a member shows of this identity, held or served.
   std::vector<std::uint64_t> reals_of(Place& place, const Identity& identity);
   void forget_real(Place& place, const Identity& identity, std::uint64_t real);
-  // What a member does not show of an object is not there; false: it is listed anew to know that.
+  // What a member does not show of an object is not there; false: it is listed anew to know that, or its worker is started anew.
   bool is_sure(const Debt& debt, Membership& membership, Place& place);
-  // Some member shows one.
-  [[nodiscard]] bool is_anywhere(const Identity& identity);
+  // Every member was asked, and none has it.
+  bool is_gone(const Debt& debt);
   void note_destroyed(const Identity& identity, std::uint64_t handle);
   Membership* member_of(const Debt& debt) const;
   // A member that serves the object, other than this one.

@@ -151,8 +151,8 @@ void Pool::tend(std::uint64_t now_ms) {
     for (Survey* survey : {&each->public_objects, &each->user_objects}) {
       if (survey == &each->user_objects && !each->logged_in) continue;
       if (!survey->current()) survey->begin();
-      else if (survey->incomplete() || !survey->looked_twice_since(0)) survey->look_again(now_ms);
-      else survey->tend(now_ms);
+      else if (survey->wants_listing()) survey->look_again(now_ms);
+      survey->tend();
     }
     Worker& worker = each->member.backend().worker();
     if (worker.state() == Worker::State::ready)

@@ -10,6 +10,7 @@
 namespace p11shim {
 namespace {
 constexpr std::uint64_t kLookAgainMs = 1000;
+constexpr std::uint64_t kRenewMs = 2000;
 constexpr int kRepeats = 5;         // of checks of what was just made
 constexpr int kMostUnreadable = 3;  // listings in a row
 constexpr int kMostMissing = 20;    // listings that show a key that is then not there to be used
@@ -27,11 +28,49 @@ void Survey::look_again(std::uint64_t now_ms) {
   begin();
 }
 
-void Survey::tend(std::uint64_t now_ms) {
+// What was perhaps half made is looked at again when all are over that may have made it.
+void Survey::tend() {
   if (half_made_.empty() || notes_of_ != stamp()) return;
-  std::erase_if(half_made_, [&](const auto& entry) { return place_.objects.handle_of(entry.first) != 0; });
   const std::uint64_t whole = whole_below();
-  if (std::ranges::any_of(half_made_, [&](const auto& entry) { return entry.second <= whole; })) doubt(now_ms);
+  std::vector<std::uint64_t> reals;
+  std::erase_if(half_made_, [&](const auto& entry) {
+    const bool known = place_.objects.handle_of(entry.first) != 0;
+    if (!known && entry.second <= whole && reals.size() < kDescribedAtOnce) reals.push_back(entry.first);
+    return known;
+  });
+  if (reals.empty() || std::exchange(looking_, true)) return;
+  Errand::describe(place_, reals, [this, reals, begun = stamp(), alive = std::weak_ptr<char>(alive_)](Reply* reply) {
+    if (alive.expired()) return;
+    looking_ = false;
+    if (begun != stamp()) return;
+    if (reply == nullptr) return doubt(pool_.runtime().now_ms());
+    looking_ = true;
+    take_described(reply->annex, [this, reals, begun](const auto&) {  // in doubt until they have been checked
+      looking_ = false;
+      if (begun == stamp())
+        for (const std::uint64_t real : reals) half_made_.erase(real);
+      pool_.changed.resume_all();
+    });
+  });
+}
+
+bool Survey::looked_twice_since(std::uint64_t ms) const {
+  return current() && second_last_ms_ > ms && !incomplete_ && std::ranges::none_of(half_made_, [&](const auto& entry) {
+           return place_.objects.handle_of(entry.first) == 0;
+         });
+}
+
+bool Survey::can_renew() const {
+  LoginDomain& user = pool_.of(place_).member.user();
+  const bool is_logged_in = &place_ == &user.place() && user.applications() != 0;
+  return !place_.objects.has_session_objects() && (!is_logged_in || user.can_restart());
+}
+
+void Survey::renew(const std::string& why) {
+  const std::uint64_t now = pool_.runtime().now_ms();
+  if (renewed_ms_ != 0 && now - renewed_ms_ < kRenewMs) return;
+  renewed_ms_ = now;
+  place_.worker.renew(why);
 }
 
 std::uint64_t Survey::whole_below() const {
@@ -49,11 +88,9 @@ void Survey::resume() {
   incomplete_ = false;
   Buffer everything;
   Out(everything).array(0);
-  std::vector<std::uint64_t> known = place_.objects.reals();
-  pool_.debts.add_held(place_, known);
   Errand::find(place_, std::move(everything),
                [this, alive = std::weak_ptr<char>(alive_), begun = stamp(), whole = whole_below(),
-                known = std::move(known)](Reply* reply) {
+                known = expected()](Reply* reply) {
                  if (alive.expired()) return;
                  if (reply == nullptr || reply->rv != CKR_OK || begun != stamp()) {
                    incomplete_ = true;
@@ -68,30 +105,96 @@ void Survey::resume() {
                });
 }
 
-void Survey::listed_all(Stamp begun, const std::vector<std::uint64_t>& known, const std::vector<std::uint64_t>& reals) {
+Place& Survey::other_place() const {
+  Member& member = pool_.of(place_).member;
+  return &place_ == &member.public_place() ? member.user().place() : member.public_place();
+}
+
+bool Survey::shows(const Pool& pool, const Place& place, const TokenObject& object) {
+  return place.objects.real_of(object.handle) != 0 || pool.debts.holds(place, object.identity);
+}
+
+Survey::Expected Survey::expected() const {
+  Expected known;
+  known.reals = place_.objects.reals();
+  pool_.debts.add_held(place_, known.reals);
+  const Place& other = other_place();
+  const bool sees_private = &place_ != &pool_.of(place_).member.public_place();
+  for (const std::uint64_t real : other.objects.reals()) {
+    const TokenObject* object = pool_.objects.find(other.objects.handle_of(real));
+    if (object != nullptr && (sees_private || !object->is_private)) known.handles.push_back(object->handle);
+  }
+  return known;
+}
+
+void Survey::listed_all(Stamp begun, const Expected& known, const std::vector<std::uint64_t>& reals) {
   second_last_ms_ = listed_ == begun ? last_ms_ : 0;
   last_ms_ = begun_ms_;
   listed_ = begun;
   forget_missing(known, reals);
+  judge_suspects();
 }
 
-// What was known before the listing and is not in it was destroyed by others than proxyd, if the next one does not show it either.
-void Survey::forget_missing(const std::vector<std::uint64_t>& known, const std::vector<std::uint64_t>& reals) {
+// What should be in a listing and is not is asked for once more, and then of another process before it is believed.
+void Survey::forget_missing(const Expected& known, const std::vector<std::uint64_t>& reals) {
   const std::unordered_set<std::uint64_t> listed(reals.begin(), reals.end());
-  const std::uint32_t number = pool_.of(place_).number;
-  for (const std::uint64_t handle : missed_)
-    if (place_.objects.real_of(handle) == 0) pool_.objects.unseen(handle, number);
-  missed_.clear();
-  for (const std::uint64_t real : known) {
+  const auto suspect = [&](std::uint64_t handle) {
+    if (suspects_.try_emplace(handle, pool_.runtime().now_ms()).second) incomplete_ = true;
+  };
+  for (const std::uint64_t real : known.reals) {
     if (listed.contains(real)) continue;
-    pool_.debts.forget_held(place_, real);
+    pool_.debts.miss_held(place_, real);
     const std::uint64_t handle = place_.objects.handle_of(real);
     if (handle == 0) continue;
     place_.objects.unbind_handle(handle);
-    missed_.push_back(handle);
-    incomplete_ = true;
+    suspect(handle);
   }
   std::erase_if(half_made_, [&](const auto& entry) { return !listed.contains(entry.first); });
+  if (!half_made_.empty()) return;
+  for (const std::uint64_t handle : known.handles) {
+    const TokenObject* object = pool_.objects.find(handle);
+    if (object == nullptr || other_place().objects.real_of(handle) == 0) continue;  // gone since
+    if (shows(pool_, place_, *object)) only_there_.erase(handle);
+    else if (!only_there_.contains(handle)) suspect(handle);
+  }
+}
+
+void Survey::judge_suspects() {
+  Membership& membership = pool_.of(place_);
+  const Place& other = other_place();
+  bool renews = false;
+  std::erase_if(suspects_, [&](const auto& suspect) {
+    const std::uint64_t handle = suspect.first;
+    const std::uint64_t noticed_ms = suspect.second;
+    const TokenObject* object = pool_.objects.find(handle);
+    if (object == nullptr || shows(pool_, place_, *object)) return true;
+    const bool looked_again =
+        last_ms_ > noticed_ms && looked_twice_since(0) && !pool_.debts.is_locked(object->identity);
+    if (!looked_again) return incomplete_ = true, false;
+    if (place_.worker.started_ms() <= noticed_ms && can_renew()) return renews = true, false;
+    if (other.objects.real_of(handle) == 0) return pool_.objects.unseen(handle, membership.number), true;
+    only_there_.insert(handle);
+    membership.survey_of(other).doubt(pool_.runtime().now_ms());
+    return true;
+  });
+  if (renews) {
+    incomplete_ = true;
+    renew("it does not show objects that nobody has destroyed");
+  }
+  if (!incomplete_ && looked_twice_since(0)) forget_unshown();
+}
+
+// What the member showed when another process was running, and neither of its workers shows now.
+void Survey::forget_unshown() {
+  Membership& membership = pool_.of(place_);
+  const Place& other = other_place();
+  const bool sees_private = &place_ != &membership.member.public_place();
+  std::vector<std::uint64_t> unshown;
+  pool_.objects.for_each([&](const TokenObject& object) {
+    if ((object.members & membership.bit()) == 0 || shows(pool_, place_, object) || shows(pool_, other, object)) return;
+    if (object.is_private ? sees_private : membership.survey_of(other).current()) unshown.push_back(object.handle);
+  });
+  for (const std::uint64_t handle : unshown) pool_.objects.unseen(handle, membership.number);
 }
 
 void Survey::finished() {
@@ -108,7 +211,6 @@ std::shared_ptr<Survey::Round> Survey::begin_round(Done done) {
     half_made_.clear();
     unreadable_ = 0;
     missing_.clear();
-    missed_.clear();
   }
   notes_of_ = round->stamp;
   return round;

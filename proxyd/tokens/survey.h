@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "proxyd/objects/key_check.h"
 #include "proxyd/tokens/place.h"
@@ -13,6 +14,7 @@
 namespace p11shim {
 
 class Pool;
+struct TokenObject;
 
 class Survey final : private Waiter {
  public:
@@ -26,6 +28,8 @@ class Survey final : private Waiter {
   [[nodiscard]] bool running() const { return running_; }
   // The member was in trouble when some keys were checked: they are not served there until they were checked again.
   [[nodiscard]] bool incomplete() const { return incomplete_; }
+  // It is not over with one listing, or with the last one.
+  [[nodiscard]] bool wants_listing() const { return incomplete_ || second_last_ms_ == 0; }
   // Starts the worker if need be and lists all objects, unless that is under way.
   void begin();
   // An object was not found where it should be: lists again, at most once a second.
@@ -35,11 +39,15 @@ class Survey final : private Waiter {
     incomplete_ = true;
     look_again(now_ms);
   }
-  // Two listings have been finished that began after that. What neither showed is not there: modules miss objects now and then
-  // while another process makes or destroys some (SoftHSM does).
-  [[nodiscard]] bool looked_twice_since(std::uint64_t ms) const { return current() && second_last_ms_ > ms; }
-  // Lists again for objects that were seen while they were made, by whom nobody knows.
-  void tend(std::uint64_t now_ms);
+  // Two listings have been finished that began after that, and nothing is in doubt that the first one showed. What neither
+  // showed is not there: modules miss objects now and then while another process makes or destroys some (SoftHSM does).
+  [[nodiscard]] bool looked_twice_since(std::uint64_t ms) const;
+  // A process may have lost sight of objects for as long as it lives (SoftHSM's do): what to believe of it is asked of the next one.
+  // Not possible while that would end session objects, or a login for good; nor done too often.
+  [[nodiscard]] bool can_renew() const;
+  void renew(const std::string& why);
+  // Looks again at objects that were seen while they were made, by whom nobody knows.
+  void tend();
 
   // Objects whose creations have lower numbers (creations.h) are whole. To be asked before a search begins.
   [[nodiscard]] std::uint64_t whole_below() const;
@@ -78,8 +86,18 @@ class Survey final : private Waiter {
   void resume() override;
   void finished();
   void take(const Reply& reply, std::uint64_t whole_below, const std::shared_ptr<Round>& round);
-  void listed_all(Stamp begun, const std::vector<std::uint64_t>& known, const std::vector<std::uint64_t>& reals);
-  void forget_missing(const std::vector<std::uint64_t>& known, const std::vector<std::uint64_t>& reals);
+  // What a listing must show, when it begins.
+  struct Expected {
+    std::vector<std::uint64_t> reals;
+    std::vector<std::uint64_t> handles;  // of objects that the member's other worker shows
+  };
+  [[nodiscard]] Expected expected() const;
+  void listed_all(Stamp begun, const Expected& known, const std::vector<std::uint64_t>& reals);
+  void forget_missing(const Expected& known, const std::vector<std::uint64_t>& reals);
+  void judge_suspects();
+  void forget_unshown();
+  [[nodiscard]] static bool shows(const Pool& pool, const Place& place, const TokenObject& object);
+  [[nodiscard]] Place& other_place() const;
   [[nodiscard]] bool is_whole(std::uint64_t real, const Round& round);
   void absorb(std::span<const std::uint8_t> annex, Round& round);
   void describe_unknown(const std::shared_ptr<Round>& round);
@@ -97,9 +115,13 @@ class Survey final : private Waiter {
   std::map<ByteString, std::vector<PublicKey>> publics_;  // by CKA_ID
   std::unordered_map<std::uint64_t, std::uint64_t>
       half_made_;                                   // perhaps: by real handle, by which creation at the latest
-  std::vector<std::uint64_t> missed_;               // handles of the pool whose objects the last listing did not show
+  bool looking_ = false;                            // at some of them
   int unreadable_ = 0;                              // listings in a row that had objects which could not be read
   std::unordered_map<std::uint64_t, int> missing_;  // how often a key that was listed could not be used
+  // Handles of the pool whose objects should have been listed and were not, and when that was noticed.
+  std::unordered_map<std::uint64_t, std::uint64_t> suspects_;
+  std::unordered_set<std::uint64_t> only_there_;  // what a fresh process does not show though the other worker does
+  std::uint64_t renewed_ms_ = 0;
   const std::shared_ptr<char> alive_ = std::make_shared<char>();
 };
 

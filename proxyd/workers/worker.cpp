@@ -50,6 +50,7 @@ void Worker::resume() {
   has_turn_ = true;
   start_timer_.start(kStartDeadline);
   ++generation_;
+  started_ms_ = runtime_.now_ms();
   // Before any of its code runs: whose file is it, and is it the expected one?
   const ModuleCheck check = check_module_file(spec_.module.path, rules_of(spec_.module));
   if (!check.ok()) return start_failed({CKR_DEVICE_ERROR, check.problem(), true});

@@ -77,6 +77,7 @@ class Worker final : private Waiter {
   [[nodiscard]] State state() const { return state_; }
   [[nodiscard]] const WorkerFailure& failure() const { return failure_; }
   [[nodiscard]] std::uint64_t generation() const { return generation_; }  // differs for every process started
+  [[nodiscard]] std::uint64_t started_ms() const { return started_ms_; }  // the process, before any of its code ran
   [[nodiscard]] const LoadedModule& module() const { return module_; }
   [[nodiscard]] const std::vector<SlotEntry>& slots() const { return slots_; }
   void set_slots(std::vector<SlotEntry> slots) { slots_ = std::move(slots); }
@@ -122,6 +123,7 @@ class Worker final : private Waiter {
   std::uint32_t attempts_ = 0;  // failed starts in a row
   std::uint32_t deaths_ = 0;    // in a row, each soon after it got ready
   std::uint32_t restarts_ = 0;
+  std::uint64_t started_ms_ = 0;
   std::uint64_t ready_since_ms_ = 0;
   std::uint64_t last_used_ms_ = 0;
   Timer pause_timer_;

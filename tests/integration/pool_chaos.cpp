@@ -19,6 +19,7 @@ namespace {
 
 constexpr std::size_t kMembers = 3;
 constexpr std::size_t kMostObjects = 60;
+constexpr std::chrono::seconds kLongPatience{120};  // beside whatever else the machine does
 constexpr char kPool[] =
     "replication = \"wrap\"\nwrapping_key = \"wrap\"\nattempt_timeout = \"1s\"\nbreaker = { failures = 3, open_min = "
     "\"20ms\", open_max = \"100ms\" }\n"
@@ -66,20 +67,24 @@ class Chaos {
   void check() {
     for (std::size_t i = 0; i < kMembers; ++i) members_.rules(i).set("");
     connect();
-    EXPECT_TRUE(eventually([&] { return settled(); }, std::chrono::seconds(120))) << report().dump();
+    EXPECT_TRUE(eventually([&] { return settled(); }, kLongPatience)) << report().dump();
     application_.reset();
     proxyd_.stop();
     std::vector<std::multiset<std::string>> on;
     for (std::size_t i = 0; i < kMembers; ++i) on.push_back(labels_on(i));
     for (std::size_t i = 1; i < kMembers; ++i) EXPECT_EQ(on[0], on[i]) << "member " << i;
     std::size_t lost = 0, back = 0, twice = 0;
+    std::string wrong;
     for (const auto& [label, object] : objects_)
       for (std::size_t i = 0; i < kMembers; ++i) {
         const std::size_t count = on[i].count(label);
-        lost += object.fate == Fate::alive && count == 0;
-        back += object.fate == Fate::destroyed && count != 0;
-        twice += count > 1;
+        const bool is_lost = object.fate == Fate::alive && count == 0;
+        const bool is_back = object.fate == Fate::destroyed && count != 0;
+        lost += is_lost, back += is_back, twice += count > 1;
+        if (is_lost || is_back || count > 1 || count != on[0].count(label))
+          wrong += label + " is on hsm" + std::to_string(i) + " " + std::to_string(count) + " times\n";
       }
+    EXPECT_EQ(wrong, "");
     EXPECT_EQ(lost, 0u);
     EXPECT_EQ(back, 0u);
     EXPECT_EQ(twice, 0u);
@@ -119,10 +124,12 @@ class Chaos {
     application_.reset();
     application_ = std::make_unique<TestApplication>(proxyd_);
     session_ = application_->open();
-    ASSERT_TRUE(eventually([&] {
-      const CK_RV rv = application_->log_in(session_, compare::kUserPin);
-      return rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN;
-    }));
+    ASSERT_TRUE(eventually(
+        [&] {
+          const CK_RV rv = application_->log_in(session_, compare::kUserPin);
+          return rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN;
+        },
+        kLongPatience));
     for (const CK_OBJECT_CLASS object_class : {CKO_DATA, CKO_SECRET_KEY})
       for (const auto handle : search(object_class)) {
         char label[64];
@@ -140,11 +147,13 @@ class Chaos {
     std::vector<CK_OBJECT_HANDLE> found(1000);
     CK_ULONG count = 0;
     CK_ATTRIBUTE wanted{CKA_CLASS, &object_class, sizeof object_class};
-    EXPECT_TRUE(eventually([&] {
-      if ((*application_)->C_FindObjectsInit(session_, &wanted, 1) != CKR_OK) return false;
-      const CK_RV rv = (*application_)->C_FindObjects(session_, found.data(), found.size(), &count);
-      return (*application_)->C_FindObjectsFinal(session_) == CKR_OK && rv == CKR_OK;
-    }));
+    EXPECT_TRUE(eventually(
+        [&] {
+          if ((*application_)->C_FindObjectsInit(session_, &wanted, 1) != CKR_OK) return false;
+          const CK_RV rv = (*application_)->C_FindObjects(session_, found.data(), found.size(), &count);
+          return (*application_)->C_FindObjectsFinal(session_) == CKR_OK && rv == CKR_OK;
+        },
+        kLongPatience));
     found.resize(count);
     return found;
   }
@@ -179,7 +188,7 @@ class Chaos {
         members_.rules(member).set("C_Initialize rv=CKR_DEVICE_ERROR");
     }
     for (const char* domain : {"user", "public"})
-      if (const pid_t worker = member_worker(proxyd_, name, domain); worker > 0) ::kill(worker, SIGKILL);
+      if (const pid_t worker = member_worker(proxyd_, name, domain); worker > 0) ::kill(worker, SIGUSR1);
   }
 
   void operate(std::uint64_t number) {

@@ -114,6 +114,7 @@ void Control::reload() {
   if (::stat(path_.c_str(), &now) != 0 || same_file(now, seen_)) return;
   std::ifstream stream(path_);
   rules_ = std::make_shared<const Rules>(parse_rules(std::string(std::istreambuf_iterator<char>(stream), {})));
+  is_older_ = seen_.st_ino != 0;
   seen_ = now;
 
   const int fd = open_state(state_file(path_));
@@ -138,6 +139,7 @@ Verdict Control::judge(Function function) {
   {
     const std::lock_guard lock(mutex_);
     counters = counters_;
+    verdict.is_older = is_older_;
   }
   for (std::size_t i = 0; i < verdict.rules->calls.size(); ++i) {
     const Rule& rule = verdict.rules->calls[i];

@@ -35,6 +35,7 @@ class Place {
 // What the rules ask of one call, after latency, hanging and crashing are done with.
 struct Verdict {
   std::shared_ptr<const Rules> rules;
+  bool is_older = false;  // this process is, than these rules
   std::optional<CK_RV> rv;
   bool fill = false;
   std::optional<CK_ULONG> length;
@@ -65,6 +66,7 @@ class Control {
 
   std::mutex mutex_;  // guards what follows
   struct stat seen_ {};
+  bool is_older_ = false;
   std::shared_ptr<const Rules> rules_;
   std::shared_ptr<Counters> counters_;
 };

@@ -140,6 +140,18 @@ TEST_F(Fault, LosesItsObjectsAndGetsThemBack) {
   EXPECT_EQ(sign(), CKR_OK);
 }
 
+TEST_F(Fault, OldProcessesLoseSightOfObjects) {
+  control_.set("module objects=out-of-sight");
+  EXPECT_EQ(found(), 0U);
+  EXPECT_EQ(sign(), CKR_KEY_HANDLE_INVALID);
+  control_.set("");
+  EXPECT_EQ(found(), 2U);
+}
+
+TEST_F(Fault, DiesBetweenTwoCallsWhenItIsSignalled) {
+  EXPECT_EXIT(::raise(SIGUSR1), ::testing::KilledBySignal(SIGKILL), "");
+}
+
 TEST_F(Fault, CrashesWhenTold) {
   control_.set("C_Sign crash=segv");
   EXPECT_EXIT(sign(), ::testing::KilledBySignal(SIGSEGV), "");

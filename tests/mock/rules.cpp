@@ -142,6 +142,7 @@ void add_to_module(Rules& rules, const std::string& text) {
   else if (text == "login=no") rules.login = false;
   else if (text == "protected") rules.protected_path = true;
   else if (text == "objects=lost") rules.objects_lost = true;
+  else if (text == "objects=out-of-sight") rules.objects_out_of_sight = true;
   else refuse(text);
 }
 

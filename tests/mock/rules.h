@@ -17,6 +17,7 @@
 //     report=+8 | -8 | 8                       the length told to the caller is a lie; nothing more is
 //     written for it
 //   module version=2.20 sessions=4 record=/path handles=wide slots=wide login=no protected
+//   module objects=out-of-sight                  (fault module only) the same in processes that run already, not in later ones
 //   module objects=lost                          (fault module too) none is found, all handles are invalid
 //   attribute CKA_LABEL invalid | sensitive | unavailable | value=68656c6c6f
 //
@@ -84,6 +85,7 @@ struct Rules {
   bool login = true;
   bool protected_path = false;
   bool objects_lost = false;
+  bool objects_out_of_sight = false;
 
   bool missing(Function function) const;
 };
