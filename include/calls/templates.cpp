@@ -13,6 +13,19 @@ bool is_nested(CK_ATTRIBUTE_TYPE type) {
 bool is_ulong(CK_ATTRIBUTE_TYPE type) { return attribute_kind(type) == AttributeKind::ulong; }
 bool is_whole_template(CK_ULONG size) { return size % sizeof(CK_ATTRIBUTE) == 0; }
 
+// No pointer of one process is ever read in another. An array that only its vendor knows may be of CK_ATTRIBUTEs, with
+// pointers in them, or of numbers: nothing is mapped where a small number points to.
+bool may_hold_pointers(CK_ATTRIBUTE_TYPE type, const void* value, CK_ULONG size) {
+  if ((type & CKF_ARRAY_ATTRIBUTE) == 0 || attribute_kind(type) != AttributeKind::bytes) return false;
+  if (!is_whole_template(size)) return false;
+  for (CK_ULONG at = 0; at < size; at += sizeof(CK_ATTRIBUTE)) {
+    CK_ATTRIBUTE element;
+    std::memcpy(&element, static_cast<const std::uint8_t*>(value) + at, sizeof element);
+    if (std::uint64_t{reinterpret_cast<std::uintptr_t>(element.pValue)} > UINT32_MAX) return true;
+  }
+  return false;
+}
+
 // Whether a query's attribute was sent as a template to be filled, not as a buffer. Inside a nested template the types are
 // the module's to say, so nesting ends there: a template in a template in a query is read as bytes by nobody.
 bool was_nested_query(const CK_ATTRIBUTE& asked, std::size_t depth) {
@@ -60,11 +73,15 @@ void encode_value(Out& out, const CK_ATTRIBUTE& attribute, std::size_t depth) {
   }
   if (is_ulong(attribute.type) && attribute.ulValueLen == sizeof(CK_ULONG))
     return out.uint(load_ulong(attribute.pValue));
-  if (is_nested(attribute.type) && is_whole_template(attribute.ulValueLen) && depth < limits::kMaxTemplateDepth)
+  if (is_nested(attribute.type) && is_whole_template(attribute.ulValueLen)) {
+    // Nested deeper than the bound, it arrives as a NULL pointer: the module refuses it.
+    if (depth >= limits::kMaxTemplateDepth) return out.uint(attribute.ulValueLen / sizeof(CK_ATTRIBUTE));
     return encode_template(out, static_cast<const CK_ATTRIBUTE*>(attribute.pValue),
                            attribute.ulValueLen / sizeof(CK_ATTRIBUTE), depth + 1);
-  // A length that no attribute can have is passed on with no bytes: the module refuses it.
-  if (attribute.ulValueLen > limits::kMaxBulk) {
+  }
+  // A length that no attribute can have, or pointers that nobody can follow: passed on with no bytes, likewise.
+  if (attribute.ulValueLen > limits::kMaxBulk ||
+      may_hold_pointers(attribute.type, attribute.pValue, attribute.ulValueLen)) {
     out.array(1);
     return out.uint(attribute.ulValueLen);
   }
@@ -82,9 +99,15 @@ void decode_value(In& in, Arena& arena, CK_ATTRIBUTE& attribute, std::size_t dep
   const std::uint8_t tag = in.peek();
   if (tag == 0xc4 || tag == 0xc5 || tag == 0xc6) {
     const auto bytes = in.bin(limits::kMaxBulk);
+    attribute.ulValueLen = bytes.size();
+    if (is_nested(attribute.type)) {  // of a size that no template has; a module that looks inside finds no pointers
+      if (is_whole_template(bytes.size())) in.fail();
+      attribute.pValue = arena.make<std::uint8_t>(bytes.size());
+      return;
+    }
+    if (may_hold_pointers(attribute.type, bytes.data(), bytes.size())) return in.fail();
     attribute.pValue = arena.bytes(bytes.size());  // a copy, aligned as modules expect
     if (!bytes.empty()) std::memcpy(attribute.pValue, bytes.data(), bytes.size());
-    attribute.ulValueLen = bytes.size();
     return;
   }
   if (tag == 0x91 && !is_nested(attribute.type)) {
@@ -152,7 +175,10 @@ void decode_query(In& in, Arena& arena, CK_ATTRIBUTE_PTR& attributes, CK_ULONG& 
     if (in.nil_if()) continue;
     if (in.next_is_uint()) {
       attribute.ulValueLen = std::min<CK_ULONG>(in.uint(), limits::kMaxAttributeCapacity);
-      attribute.pValue = arena.bytes(attribute.ulValueLen);
+      if (was_nested_query({attribute.type, &attribute, attribute.ulValueLen}, depth)) in.fail();
+      // What the module may take for a template holds no pointers that an earlier call has left there.
+      const bool may_nest = depth != 0 || (attribute.type & CKF_ARRAY_ATTRIBUTE) != 0;
+      attribute.pValue = may_nest ? arena.make<std::uint8_t>(attribute.ulValueLen) : arena.bytes(attribute.ulValueLen);
       continue;
     }
     CK_ATTRIBUTE_PTR nested = nullptr;

@@ -164,6 +164,30 @@ Buffer buffer_to_fill(std::size_t size) {
   return body;
 }
 
+// What the worker's module would take for CK_ATTRIBUTEs, with pointers of the sender's choice.
+TEST_F(HostilePeer, PointersInsideOfAttributesEndTheConnection) {
+  const CK_ULONG pointers[] = {CKA_LABEL, 0x4141414141414141, 64};
+  Buffer in_template, in_query;
+  Out create(in_template), query(in_query);
+  create.array(1);
+  create.array(2);
+  create.uint(CKA_WRAP_TEMPLATE);
+  create.bin(pointers, sizeof pointers);
+  query.array(1);
+  query.array(2);
+  query.uint(CKA_WRAP_TEMPLATE);
+  query.uint(sizeof pointers);
+  for (const bool asking : {false, true}) {
+    RawPeer peer(proxyd);
+    ASSERT_TRUE(peer.greet());
+    const CK_SESSION_HANDLE own = peer.open_session();
+    peer.send(asking ? RawPeer::request(number_of<&List::C_GetAttributeValue>(), {own, 1}, in_query.bytes())
+                     : RawPeer::request(number_of<&List::C_CreateObject>(), {own}, in_template.bytes()));
+    const auto answer = peer.answer();
+    EXPECT_TRUE(!answer || answer->rv == CKR_OBJECT_HANDLE_INVALID) << asking;
+  }
+}
+
 TEST_F(HostilePeer, PipelinedRequestsAreAnsweredInOrder) {
   RawPeer peer(proxyd);
   ASSERT_TRUE(peer.greet());
