@@ -66,12 +66,14 @@ bool Lane::look_for_request() {
   if (share_core(own, ring.core()) || share_core(own, ring.core_beyond()) || !spin_.wants()) return false;
   ring.open();
   spin_.look_now([&ring] { return ring.look() != Ring::Look::nothing; });
+  frame_.mark_secret();
   return !ring.close() && ring.take(frame_);
 }
 
 // Exactly one frame: proxyd sends the next one only after the reply.
 bool Lane::receive() {
   std::size_t wanted = kLengthPrefix;
+  frame_.mark_secret();  // nobody knows yet what comes; what the buffer outgrows is wiped then
   frame_.reserve(kReadAhead);
   while (frame_.size() < wanted || wanted == kLengthPrefix) {
     const std::size_t room = std::max(frame_.capacity(), wanted) - frame_.size();
@@ -190,7 +192,6 @@ Served Lane::serve_one(std::uint32_t call, std::span<const std::uint8_t> body, B
 bool Lane::execute_function(const CallInfo& info) {
   if (!open_area(info.policy)) return false;
   if (request_.init != 0 || carries_secrets(info.policy)) {
-    frame_.mark_secret();
     arena_.mark_secret();
   }
   const std::uint64_t session = request_.handles.empty() ? 0 : request_.handles[0];

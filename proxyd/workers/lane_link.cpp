@@ -80,6 +80,7 @@ void LaneLink::flush() {
 }
 
 void LaneLink::read() {
+  input_.mark_secret();  // before it grows: what it outgrows is wiped then
   switch (receive_frame(stream_, input_, kLargestFrame)) {
     case Received::partial: return;
     case Received::closed:
@@ -89,6 +90,7 @@ void LaneLink::read() {
 }
 
 void LaneLink::on_ring() {
+  input_.mark_secret();
   if (!input_.empty() || !incoming_.take(input_)) return fail();
   finish_reply();
 }
@@ -105,7 +107,6 @@ void LaneLink::finish_reply() {
   const bool refused = message_kind(frame) == MessageKind::refusal;
   if (!refused && !read_reply(frame, reply_)) return fail();
   LaneJob* job = release_job();
-  input_.mark_secret();
   if (job != nullptr) refused ? job->on_failure(JobFailure::malformed) : job->on_reply(reply_);
   input_.clear();
   input_.trim(kKeptBuffer);
