@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "pkcs11/names.h"
 #include "proxyd/config/module_file.h"
 #include "proxyd/workers/spawn.h"
 
@@ -133,7 +134,8 @@ void Worker::became_ready() {
 }
 
 void Worker::start_failed(WorkerFailure failure) {
-  runtime_.log.error("worker {} did not start: {} (0x{:x})", spec_.name, failure.reason, failure.rv);
+  runtime_.log.error("worker {} did not start: {} ({})", spec_.name, failure.reason,
+                     display(NameKind::ckr, failure.rv));
   failure_ = std::move(failure);
   attempts_ = failure_.retry ? attempts_ + 1 : kStartAttempts;
   tear_down();

@@ -21,6 +21,26 @@ TEST_P(BadInputTest, AWrongPinIsTriedOnce) {
   EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1);
 }
 
+// The command sees no more than an empty list of slots.
+TEST_P(BadInputTest, RunTellsWhyAModuleCannotBeUsed) {
+  if (GetParam() != Way::kDirect) GTEST_SKIP() << "run brings a proxyd of its own";
+  write("empty", "");
+  const std::vector<std::pair<std::string, std::string>> modules{
+      {write("text", "not a module\n"), "is not a shared object"},
+      {path("empty"), "is empty"},
+      {"/usr/lib/x86_64-linux-gnu/libz.so.1", "does not export C_GetFunctionList"},
+      {"/usr/lib/x86_64-linux-gnu/libsoftokn3.so", "C_Initialize failed (CKR_ARGUMENTS_BAD)"}};
+  for (const auto& [module, why] : modules) {
+    if (!std::filesystem::exists(module)) continue;
+    EXPECT_EQ(bare({"run", "--module", module, "--", "sh", "-c", "exit 4"}), 4) << module;
+    EXPECT_NE(err.find("shimctl: proxyd: "), std::string::npos) << err;
+    EXPECT_NE(err.find(why), std::string::npos) << module << ": " << err;
+    EXPECT_LE(std::count(err.begin(), err.end(), '\n'), 2) << err;
+  }
+  EXPECT_EQ(bare({"run", "--module", "/usr/lib/softhsm/libsofthsm2.so", "--", "true"}), 0);
+  EXPECT_EQ(err, "");
+}
+
 TEST_P(BadInputTest, APinIsNeverTakenFromTheCommandLine) {
   error({"--pin-from", "1234", "key", "list"}, 2);
   EXPECT_EQ(err.find("1234"), std::string::npos);

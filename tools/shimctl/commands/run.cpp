@@ -98,6 +98,11 @@ void write_stats(const PrivatePlaces& places, std::ostream& err) {
   }
 }
 
+// What the command sees of it may be no more than an empty list of slots.
+void tell_errors(PrivateProxyd& proxyd, std::ostream& err) {
+  for (const auto& error : proxyd.new_errors()) err << "shimctl: proxyd: " << error << std::endl;
+}
+
 int run_guarded(const Options& options, std::ostream& err) {
   check(options);
   const auto installation = Installation::find();
@@ -105,7 +110,9 @@ int run_guarded(const Options& options, std::ostream& err) {
   const PrivateFolder folder;
   const auto places = PrivateProxyd::places_in(folder);
   PrivateProxyd proxyd(installation.proxyd, folder, config_of(options, places), signals);
+  tell_errors(proxyd, err);
   const int code = run_command(options, places, installation.shim, signals, proxyd, err);
+  tell_errors(proxyd, err);
   if (options.stats) write_stats(places, err);
   return code;
 }

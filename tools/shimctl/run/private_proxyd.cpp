@@ -1,7 +1,10 @@
 #include "tools/shimctl/run/private_proxyd.h"
 
+#include <algorithm>
 #include <deque>
 #include <fstream>
+#include <regex>
+#include <string_view>
 #include <system_error>
 
 #include "tools/shimctl/failure.h"
@@ -91,6 +94,27 @@ std::string PrivateProxyd::last_words() const {
   std::string text;
   for (const auto& line : lines) text += "\n  " + line;
   return text.empty() ? " it said nothing" : text;
+}
+
+std::vector<std::string> PrivateProxyd::new_errors() {
+  constexpr std::string_view kLevel = " error ";  // "2026-11-20 12:00:00.000 error …"
+  constexpr std::size_t kMost = 5;
+  // The configuration is ours, and its lines tell the user nothing.
+  static const std::regex kPlace("^/[^ ]*/proxyd\\.toml:[0-9]+:[0-9]+: ");
+  std::vector<std::string> found;
+  std::ifstream log(log_);
+  for (std::string line; std::getline(log, line) && found.size() < kMost;) {
+    const auto level = line.find(kLevel);
+    if (level == std::string::npos || line.find(' ') + 13 != level) continue;  // behind date and time
+    std::string message = std::regex_replace(terminal_text(line.substr(level + kLevel.size())), kPlace, "");
+    const auto covers = [&](const std::string& told) {
+      return message.find(told) != std::string::npos || told.find(message) != std::string::npos;
+    };
+    if (std::any_of(told_.begin(), told_.end(), covers)) continue;
+    told_.push_back(message);
+    found.push_back(std::move(message));
+  }
+  return found;
 }
 
 }  // namespace p11shim

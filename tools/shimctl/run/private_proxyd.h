@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "tools/shimctl/run/child_process.h"
 #include "tools/shimctl/run/private_config.h"
@@ -36,6 +37,8 @@ class PrivateProxyd {
 
   bool has_ended() { return process_->exit_code().has_value(); }
   std::string last_words() const;  // the end of its log
+  // The errors in its log so far that earlier calls have not given; none is part of another.
+  std::vector<std::string> new_errors();
 
  private:
   void wait_until_ready(class ReadySocket& ready);
@@ -43,6 +46,7 @@ class PrivateProxyd {
   std::filesystem::path log_;
   const SignalWatch& signals_;
   std::unique_ptr<ChildProcess> process_;
+  std::vector<std::string> told_;  // errors
 };
 
 }  // namespace p11shim
