@@ -11,12 +11,11 @@
 
 namespace p11shim {
 
-class Spin {
+template <class Clock>
+class SpinBy {
  public:
-  using Clock = std::chrono::steady_clock;
-
   // How long to look at most; 0: never.
-  explicit Spin(std::chrono::microseconds longest = std::chrono::microseconds(0)) : longest_(longest) {}
+  explicit SpinBy(std::chrono::microseconds longest = std::chrono::microseconds(0)) : longest_(longest) {}
 
   // Looks until `came` says true or the time is over. False: nothing came, or it was not worth looking.
   template <class Came>
@@ -83,6 +82,8 @@ class Spin {
   std::uint32_t waits_ = 0;
   std::uint32_t pause_ = kFirstPause;
 };
+
+using Spin = SpinBy<std::chrono::steady_clock>;
 
 // Looking is of no use where only one thread can run at a time: one processor, or a control group that may not use two.
 bool has_two_processors();

@@ -9,6 +9,7 @@
 #include <iomanip>
 #include <iostream>
 #include <map>
+#include <mutex>
 #include <random>
 #include <set>
 
@@ -255,9 +256,11 @@ class Chaos {
   void tell(const std::string& what, CK_RV rv = CKR_OK) {
     const auto now = std::chrono::system_clock::now().time_since_epoch() / std::chrono::milliseconds(1);
     const std::time_t seconds = now / 1000;
+    std::tm parts{};
     std::ostringstream line;
-    line << std::put_time(std::gmtime(&seconds), "%FT%T.") << std::setw(3) << std::setfill('0') << now % 1000 << " "
-         << what << " 0x" << std::hex << rv << "\n";
+    line << std::put_time(::gmtime_r(&seconds, &parts), "%FT%T.") << std::setw(3) << std::setfill('0') << now % 1000
+         << " " << what << " 0x" << std::hex << rv << "\n";
+    const std::lock_guard lock(telling_);
     told_ += line.str();
   }
 
@@ -297,6 +300,7 @@ class Chaos {
   CK_SESSION_HANDLE session_ = 0;
   std::map<std::string, Object> objects_;
   std::set<std::size_t> away_;
+  std::mutex telling_;  // whoever kills proxyd tells, too
   std::string told_;
   std::uint64_t made_ = 0, used_ = 0, destroyed_ = 0, failed_ = 0, kills_ = 0, faults_ = 0;
 };
