@@ -151,7 +151,8 @@ bool Connection::take_hello(std::span<const std::uint8_t> frame) {
 }
 
 void Connection::refuse(const Hello& hello, CK_RV rv, const std::string& reason) {
-  services_.runtime.log.warn("refused program {} (pid {}): {}", in_quotes(hello.program), hello.pid, reason);
+  services_.runtime.log.warn("refused program {} (pid {}): {}", in_quotes(hello.program),
+                             peer_ ? static_cast<std::uint32_t>(peer_->pid) : hello.pid, reason);
   Welcome welcome;
   welcome.fingerprint = kTableFingerprint;
   welcome.rv = rv;

@@ -31,11 +31,22 @@ std::string find_module() {
   throw std::runtime_error("--dev needs SoftHSM; on Debian: apt install softhsm2");
 }
 
+std::filesystem::path own_folder() {
+  std::error_code error;
+  return std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
+}
+
 std::string shim_path() {
   std::error_code error;
-  const auto self = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
-  const auto built = self.parent_path() / "lib" / "libpkcs11-shim.so";
+  const auto built = own_folder().parent_path() / "lib" / "libpkcs11-shim.so";
   return std::filesystem::exists(built, error) ? built.string() : std::string(P11SHIM_MODULE_PATH);
+}
+
+// As the user has to type it.
+std::string shimctl_path() {
+  std::error_code error;
+  const auto beside = own_folder() / "shimctl";
+  return std::filesystem::exists(beside, error) ? beside.string() : "shimctl";
 }
 
 }  // namespace
@@ -114,7 +125,7 @@ void DevMode::greet(const std::vector<std::string>& endpoints) const {
             << "  pkcs11-tool --module $P11_MODULE --token-label dev-1 --login --pin " << kPin
             << " --keypairgen --key-type EC:prime256v1 --label mykey\n"
             << "  pkcs11-tool --module $P11_MODULE --token-label dev-1 --login --pin " << kPin << " --list-objects\n"
-            << "  shimctl stats\n\n"
+            << "  " << shimctl_path() << " stats\n\n"
             << std::flush;
 }
 
