@@ -12,7 +12,7 @@ namespace {
 constexpr std::uint64_t kLookAgainMs = 1000;
 constexpr std::uint64_t kRenewMs = 2000;
 constexpr int kRepeats = 5;         // of checks of what was just made
-constexpr int kMostUnreadable = 3;  // listings in a row
+constexpr int kMostUnreadable = 3;  // listings that show an object which cannot be read
 constexpr int kMostMissing = 20;    // listings that show a key that is then not there to be used
 constexpr std::size_t kDescribedAtOnce = limits::kMaxRequestHandles - 1;
 }  // namespace
@@ -48,10 +48,16 @@ void Survey::tend() {
     take_described(reply->annex, [this, reals, begun](const auto&) {  // in doubt until they have been checked
       looking_ = false;
       if (begun == stamp())
-        for (const std::uint64_t real : reals) half_made_.erase(real);
+        for (const std::uint64_t real : reals) incomplete_ |= half_made_.erase(real) != 0 && !is_known(real);
       pool_.changed.resume_all();
     });
   });
+}
+
+bool Survey::is_known(std::uint64_t real) const {
+  std::vector<std::uint64_t> held;
+  pool_.debts.add_held(place_, held);
+  return place_.objects.handle_of(real) != 0 || std::ranges::find(held, real) != held.end();
 }
 
 bool Survey::looked_twice_since(std::uint64_t ms) const {
@@ -209,7 +215,7 @@ std::shared_ptr<Survey::Round> Survey::begin_round(Done done) {
   if (notes_of_ != round->stamp) {
     publics_.clear();
     half_made_.clear();
-    unreadable_ = 0;
+    unreadable_.clear();
     missing_.clear();
   }
   notes_of_ = round->stamp;
@@ -260,7 +266,7 @@ void Survey::absorb(std::span<const std::uint8_t> annex, Round& round) {
   In in(annex);
   Description description;
   while (in.remaining() != 0 && read_description(in, description)) {
-    round.unreadable |= !description.readable;
+    if (!description.readable) round.unreadable.push_back(description.object);
     if (!description.readable || !description.is_token || !is_whole(description.object, round)) continue;
     note_public(description);
     const bool check = !description.proof && !pool_.config.balance.clones && may_be_proven(description);
@@ -295,8 +301,8 @@ void Survey::prove_next(const std::shared_ptr<Round>& round) {
   }
   if (round->next == round->unproven.size()) {
     // What could not be read is gone, or is there and could not be read just now.
-    if (round->lists_all && !round->unreadable) unreadable_ = 0;
-    if (round->lists_all && round->unreadable && unreadable_++ < kMostUnreadable) incomplete_ = true;
+    if (round->lists_all)
+      for (const std::uint64_t real : round->unreadable) incomplete_ |= unreadable_[real]++ < kMostUnreadable;
     return round->done(round->reals);
   }
   KeyProof::run(

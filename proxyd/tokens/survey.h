@@ -77,7 +77,7 @@ class Survey final : private Waiter {
     std::size_t next = 0;
     bool created = false;
     bool lists_all = false;
-    bool unreadable = false;
+    std::vector<std::uint64_t> unreadable;
     int repeats = 0;
     Done done;
   };
@@ -98,6 +98,7 @@ class Survey final : private Waiter {
   void forget_unshown();
   [[nodiscard]] static bool shows(const Pool& pool, const Place& place, const TokenObject& object);
   [[nodiscard]] Place& other_place() const;
+  [[nodiscard]] bool is_known(std::uint64_t real) const;  // bound, or held back
   [[nodiscard]] bool is_whole(std::uint64_t real, const Round& round);
   void absorb(std::span<const std::uint8_t> annex, Round& round);
   void describe_unknown(const std::shared_ptr<Round>& round);
@@ -114,10 +115,10 @@ class Survey final : private Waiter {
   Stamp notes_of_;                                        // which handles these are about:
   std::map<ByteString, std::vector<PublicKey>> publics_;  // by CKA_ID
   std::unordered_map<std::uint64_t, std::uint64_t>
-      half_made_;                                   // perhaps: by real handle, by which creation at the latest
-  bool looking_ = false;                            // at some of them
-  int unreadable_ = 0;                              // listings in a row that had objects which could not be read
-  std::unordered_map<std::uint64_t, int> missing_;  // how often a key that was listed could not be used
+      half_made_;                                      // perhaps: by real handle, by which creation at the latest
+  bool looking_ = false;                               // at some of them
+  std::unordered_map<std::uint64_t, int> unreadable_;  // how often an object that was listed could not be read
+  std::unordered_map<std::uint64_t, int> missing_;     // how often a key that was listed could not be used
   // Handles of the pool whose objects should have been listed and were not, and when that was noticed.
   std::unordered_map<std::uint64_t, std::uint64_t> suspects_;
   std::unordered_set<std::uint64_t> only_there_;  // what a fresh process does not show though the other worker does

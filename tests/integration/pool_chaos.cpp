@@ -68,7 +68,8 @@ class Chaos {
   void check() {
     for (std::size_t i = 0; i < kMembers; ++i) members_.rules(i).set("");
     connect();
-    EXPECT_TRUE(eventually([&] { return settled(); }, kLongPatience)) << report().dump();
+    EXPECT_TRUE(eventually([&] { return settled(); }, kLongPatience))
+        << report().dump() << proxyd_.ask(R"({"command":"pool-diff"})").dump();
     application_.reset();
     proxyd_.stop();
     std::vector<std::multiset<std::string>> on;
