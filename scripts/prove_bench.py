@@ -237,7 +237,7 @@ def batch(place, runs):
     kills = 0
     for step in counted("the batch", steps):
         # Before the key is made; and after it, before the journal knows.
-        for rule in (f"C_GenerateKey crash=kill after={step}", f"C_FindObjectsFinal crash=kill after={3 * step + 2}"):
+        for rule in (f"C_GenerateKey crash=kill after={step}", f"C_FindObjectsFinal crash=kill after={4 * step + 3}"):
             shutil.rmtree(place.path("tokens"))
             shutil.copytree(place.path("tokens.before"), place.path("tokens"))
             for name in ("jobs.db", "jobs.db-wal", "jobs.db-shm"):

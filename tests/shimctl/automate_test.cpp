@@ -209,7 +209,7 @@ TEST_P(AutomateTest, RotationKeepsTheNameAndTheFormerKey) {
   ASSERT_EQ(tool({"key", "gen-secret", "--label", "prod-b"}), 0) << err;
   ASSERT_EQ(tool({"key", "gen-secret", "--label", "kek"}), 0) << err;
   const auto former = fingerprint("prod-a");
-  EXPECT_EQ(answered({"rotate", "plan", "--pattern", "prod-*"})["steps"].size(), 6u);
+  EXPECT_EQ(answered({"rotate", "plan", "--pattern", "prod-*"})["steps"].size(), 8u);
   const json job = answered({"rotate", "run", "--pattern", "prod-*", "--backup", path("backups"), "--kek", "kek",
                              "--canary", "1", "--canary-command", "test \"$KEY\" = prod-a"});
   EXPECT_EQ(job["state"], "done");

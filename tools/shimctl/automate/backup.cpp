@@ -7,17 +7,13 @@
 #include <ctime>
 
 #include "config/problem.h"
-#include "pkcs11/names.h"
-#include "tools/shimctl/automate/canary.h"
+#include "tools/shimctl/automate/bundle_object.h"
 #include "tools/shimctl/failure.h"
-#include "tools/shimctl/keys/attribute_text.h"
-#include "tools/shimctl/keys/check_value.h"
 #include "tools/shimctl/keys/hex.h"
 #include "tools/shimctl/keys/key_selector.h"
 #include "tools/shimctl/keys/key_templates.h"
 #include "tools/shimctl/keys/key_wrapping.h"
 #include "tools/shimctl/keys/public_key.h"
-#include "tools/shimctl/token/call_failure.h"
 
 namespace p11shim {
 
@@ -29,50 +25,6 @@ constexpr char kSchema[] = "p11shim.backup/1";
 constexpr std::string_view kMacMark = "\ncmac:";
 constexpr std::size_t kMacDigits = 32;
 constexpr std::string_view kSignatureMark = "signature:";
-
-constexpr std::array<CK_ATTRIBUTE_TYPE, 20> kKept{
-    CKA_CLASS,   CKA_KEY_TYPE, CKA_LABEL,   CKA_ID,         CKA_PRIVATE,      CKA_SENSITIVE,      CKA_EXTRACTABLE,
-    CKA_ENCRYPT, CKA_DECRYPT,  CKA_SIGN,    CKA_VERIFY,     CKA_SIGN_RECOVER, CKA_VERIFY_RECOVER, CKA_WRAP,
-    CKA_UNWRAP,  CKA_DERIVE,   CKA_SUBJECT, CKA_START_DATE, CKA_END_DATE,     CKA_MODIFIABLE};
-// The content of what is no secret.
-constexpr std::array<CK_ATTRIBUTE_TYPE, 10> kOpenContent{
-    CKA_MODULUS, CKA_PUBLIC_EXPONENT, CKA_EC_PARAMS, CKA_EC_POINT,    CKA_CERTIFICATE_TYPE,
-    CKA_ISSUER,  CKA_SERIAL_NUMBER,   CKA_VALUE,     CKA_APPLICATION, CKA_OBJECT_ID};
-
-bool is_secret_class(CK_OBJECT_CLASS object_class) {
-  return object_class == CKO_PRIVATE_KEY || object_class == CKO_SECRET_KEY;
-}
-
-json attributes_json(const Session& session, CK_OBJECT_HANDLE object, bool open) {
-  std::vector<CK_ATTRIBUTE_TYPE> wanted(kKept.begin(), kKept.end());
-  if (open) wanted.insert(wanted.end(), kOpenContent.begin(), kOpenContent.end());
-  json kept = json::object();
-  for (const auto type : wanted) {
-    std::string value;
-    if (session.read_one(object, type, value) != CKR_OK || value.empty()) continue;
-    kept[hexadecimal(type, 8)] = hex(value);
-  }
-  return kept;
-}
-
-Template template_of(const json& attributes, bool to_token) {
-  Template values;
-  for (const auto& [type, value] : attributes.items()) {
-    values.set(std::strtoul(type.c_str(), nullptr, 16),
-               std::string_view(parse_hex(value.get<std::string>()).value_or("")));
-  }
-  return values.set(CKA_TOKEN, to_token);
-}
-
-json described(const ObjectAttributes& attributes, CK_OBJECT_CLASS object_class) {
-  return {
-      {"class", class_name(object_class)}, {"label", attributes.text(CKA_LABEL)}, {"id", hex(attributes.text(CKA_ID))}};
-}
-
-std::string fingerprint(const Session& session, CK_OBJECT_HANDLE object) {
-  const auto key = public_key_of(session, object);
-  return key ? hex(sha256_of(spki_of(key))) : "";
-}
 
 void add_entry(json& bundle, json entry) {
   bundle[entry.contains("why") ? "left_out" : "objects"].push_back(std::move(entry));
@@ -122,8 +74,6 @@ json with_signature(const Parts& parts, const std::string& public_key) {
   return content;
 }
 
-CK_OBJECT_CLASS class_of(const json& object) { return *parse_class(object["class"].get<std::string>()); }
-
 }  // namespace
 
 BackupKek::BackupKek(const Session& session, const std::string& label) : session_(session) {
@@ -139,6 +89,10 @@ BackupKek::BackupKek(const Session& session, const std::string& label) : session
 BackupKek::BackupKek(const Session& session, const Secret& secret) : session_(session), made_(true) {
   const KeyNames names{.label = "shimctl backup", .id = id_or_random(""), .token = false};
   key_ = session.create(secret_key_template(names, CKK_AES).set(CKA_VALUE, secret.reveal()));
+}
+
+bool BackupKek::can_leave() const {
+  return session_.read(key_, std::array{CKA_EXTRACTABLE}).truth(CKA_EXTRACTABLE).value_or(false);
 }
 
 BackupKek::~BackupKek() {
@@ -169,27 +123,13 @@ CK_OBJECT_HANDLE BackupKek::unwrap(const std::string& wrapped, const Template& a
   return unwrap_object(session_, how, key_, wrapped, attributes);
 }
 
-json object_entry(const Session& session, const BackupKek& kek, CK_OBJECT_HANDLE object) {
-  const auto attributes = session.read(object, std::array{CKA_CLASS, CKA_LABEL, CKA_ID, CKA_EXTRACTABLE, CKA_PRIVATE});
-  const auto object_class = attributes.number(CKA_CLASS).value_or(CKO_VENDOR_DEFINED);
-  json entry = described(attributes, object_class);
-  const bool secret = is_secret_class(object_class);
-  if (object == kek.handle()) entry["why"] = "it is the KEK; keep it elsewhere";
-  if (secret && !attributes.is(CKA_EXTRACTABLE) && !entry.contains("why")) entry["why"] = "it is not extractable";
-  if (object_class == CKO_DATA && attributes.is(CKA_PRIVATE)) entry["why"] = "private data cannot be wrapped";
-  std::string wrapped;
-  try {
-    if (secret && !entry.contains("why")) wrapped = kek.wrap(object);
-  } catch (const CallError& error) {
-    if (error.rv() != CKR_KEY_NOT_WRAPPABLE && error.rv() != CKR_KEY_UNEXTRACTABLE) throw;
-    entry["why"] = std::string("the token cannot wrap it: ") + error.what();  // SoftHSM's Ed25519 keys
-  }
-  if (entry.contains("why")) return entry;
-  entry["spki_sha256"] = object_class == CKO_SECRET_KEY ? "" : fingerprint(session, object);
-  entry["check_value"] = object_class == CKO_SECRET_KEY ? check_value(session, object) : "";
-  entry["attributes"] = attributes_json(session, object, !secret);
-  entry["wrapped"] = hex(wrapped);
-  return entry;
+Secret random_secret() {
+  std::array<char, 32> bytes{};
+  if (RAND_bytes(reinterpret_cast<unsigned char*>(bytes.data()), static_cast<int>(bytes.size())) != 1)
+    throw Failure(ExitCode::kNegative, "no random numbers for a key", "");
+  Secret secret(std::string_view(bytes.data(), bytes.size()));
+  wipe(bytes.data(), bytes.size());
+  return secret;
 }
 
 std::string new_bundle_id() {
@@ -233,40 +173,6 @@ json opened_bundle(const std::string& text, const BackupKek& kek, const std::str
     refuse_bundle("it was changed since it was written, or with another KEK");
   }
   return with_signature(parts, public_key);
-}
-
-bool is_on_token(const Session& session, const json& object) {
-  const Template all = template_of(object["attributes"], true);
-  Template search;
-  for (const auto& entry : all.entries()) {
-    const bool names = entry.type == CKA_CLASS || entry.type == CKA_ID || entry.type == CKA_LABEL;
-    if (names || entry.type == CKA_TOKEN) search.set(entry.type, std::string_view(entry.value));
-  }
-  return !session.find(search).empty();
-}
-
-CK_OBJECT_HANDLE restore_object(const Session& session, const BackupKek& kek, const json& object, bool to_token) {
-  const Template attributes = template_of(object["attributes"], to_token);
-  const auto object_class = class_of(object);
-  const bool secret = is_secret_class(object_class);
-  const auto wrapped = parse_hex(object["wrapped"].get<std::string>()).value_or("");
-  const CK_OBJECT_HANDLE made = secret ? kek.unwrap(wrapped, attributes) : session.create(attributes);
-  const auto fail = [&](const std::string& why) {
-    session.module()->C_DestroyObject(session.handle(), made);
-    throw Failure(ExitCode::kNegative, in_quotes(object["label"].get<std::string>()) + " is not what it was: " + why,
-                  "");
-  };
-  const auto value = object["check_value"].get<std::string>();
-  if (!value.empty() && check_value(session, made) != value) fail("another check value");
-  const auto wanted = object["spki_sha256"].get<std::string>();
-  if (!wanted.empty() && (!secret || to_token)) {
-    if (fingerprint(session, made) != wanted) fail("another fingerprint");
-  }
-  if (object_class == CKO_PRIVATE_KEY && to_token) {
-    const std::string wrong = trial_of(session, made);
-    if (!wrong.empty()) fail(wrong);
-  }
-  return made;
 }
 
 }  // namespace p11shim

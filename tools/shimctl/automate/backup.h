@@ -27,6 +27,7 @@ class BackupKek {
   BackupKek& operator=(const BackupKek&) = delete;
 
   CK_OBJECT_HANDLE handle() const { return key_; }
+  bool can_leave() const;  // the token, wrapped
   std::string mac_of(const std::string& text) const;
   std::string wrap(CK_OBJECT_HANDLE key) const;
   CK_OBJECT_HANDLE unwrap(const std::string& wrapped, const Template& attributes) const;
@@ -40,13 +41,11 @@ class BackupKek {
 inline constexpr std::size_t kLargestBundle = 64 << 20;
 
 std::string new_bundle_id();
+Secret random_secret();  // of a KEK; 32 bytes
 
 // The bundle's text. `head`: id, token, kek, custodians. Signed, if there is a signer.
 std::string create_bundle(const Session& session, const BackupKek& kek, nlohmann::json head,
                           const BundleSigner* signer = nullptr);
-
-// An object as bundles have it; with "why" if it cannot leave the token.
-nlohmann::json object_entry(const Session& session, const BackupKek& kek, CK_OBJECT_HANDLE object);
 
 // What it says of itself, before anything proves it: the KEK's label, the custodians. Throws Failure
 // (kNegative) if it is no bundle.
@@ -58,13 +57,5 @@ nlohmann::json opened_bundle(const std::string& text, const BackupKek& kek, cons
 
 // The same without the KEK, by its signature alone.
 nlohmann::json signed_bundle(const std::string& text, const std::string& public_key);
-
-// Puts one object of a bundle on the token (or into the session alone) and proves it: its fingerprint, its
-// check value, a trial of a private key. Throws Failure (kNegative), CallError.
-CK_OBJECT_HANDLE restore_object(const Session& session, const BackupKek& kek, const nlohmann::json& object,
-                                bool to_token);
-
-// Objects of the token with this one's class, id and label.
-bool is_on_token(const Session& session, const nlohmann::json& object);
 
 }  // namespace p11shim

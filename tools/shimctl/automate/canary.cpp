@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdlib>
+#include <map>
 
 #include "config/problem.h"
 #include "tools/shimctl/bench/bench_key.h"
@@ -38,6 +39,23 @@ std::string trial(const Session& session, const BenchTest& test, CK_OBJECT_HANDL
   }
 }
 
+void try_key(const Session& session, const std::string& label) {
+  const auto key = find_one(session, KeySelector::parse("label:" + label), {CKO_PRIVATE_KEY, CKO_SECRET_KEY});
+  const std::string wrong = trial_of(session, key);
+  if (!wrong.empty())
+    throw Failure(ExitCode::kNegative, "the new key " + in_quotes(label) + " does not work: " + wrong, "");
+}
+
+void run_check(const std::string& what, const std::string& command,
+               const std::map<std::string, std::string>& variables) {
+  if (command.empty()) return;
+  for (const auto& [name, value] : variables) ::setenv(name.c_str(), value.c_str(), 1);
+  const int status = std::system(command.c_str());
+  for (const auto& [name, value] : variables) ::unsetenv(name.c_str());
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
+  throw Failure(ExitCode::kNegative, "the check of the " + what + " failed: " + in_quotes(command), "");
+}
+
 }  // namespace
 
 std::string trial_of(const Session& session, CK_OBJECT_HANDLE key) {
@@ -56,18 +74,19 @@ std::string trial_of(const Session& session, CK_OBJECT_HANDLE key) {
 
 void check_canary(const Session& session, const json& intent) {
   const auto label = intent["label"].get<std::string>();
-  const auto key = find_one(session, KeySelector::parse("label:" + label), {CKO_PRIVATE_KEY, CKO_SECRET_KEY});
-  const std::string wrong = trial_of(session, key);
-  if (!wrong.empty())
-    throw Failure(ExitCode::kNegative, "the new key " + in_quotes(label) + " does not work: " + wrong, "");
-  const auto command = intent.value("command", std::string());
-  if (command.empty()) return;
-  ::setenv("KEY", label.c_str(), 1);
-  const int status = std::system(command.c_str());
-  ::unsetenv("KEY");
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
-  throw Failure(ExitCode::kNegative, "the check of the new key " + in_quotes(label) + " failed: " + in_quotes(command),
-                "");
+  try_key(session, label);
+  const auto live = intent.value("live", label);
+  run_check("new key " + in_quotes(live), intent.value("command", std::string()), {{"KEY", label}, {"LIVE_KEY", live}});
+}
+
+void check_stage(const Session& session, const json& intent) {
+  std::string keys;
+  for (const auto& key : intent["keys"]) {
+    const auto label = key.get<std::string>();
+    try_key(session, label);
+    keys += label + "\n";
+  }
+  run_check(intent["label"].get<std::string>(), intent.value("command", std::string()), {{"KEYS", keys}});
 }
 
 }  // namespace p11shim

@@ -18,9 +18,9 @@ struct Custodians {
 };
 
 // One text per custodian. `bundle` is what they are for.
-std::vector<std::string> divide_secret(const Secret& secret, const Custodians& custodians, const std::string& bundle);
+std::vector<Secret> divide_secret(const Secret& secret, const Custodians& custodians, const std::string& bundle);
 
 // Throws Failure: shares of another bundle, too few, the same twice, one that was mistyped.
-Secret join_secret(const std::vector<std::string>& shares, const std::string& bundle);
+Secret join_secret(const std::vector<Secret>& shares, const std::string& bundle);
 
 }  // namespace p11shim

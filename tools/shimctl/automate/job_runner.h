@@ -16,13 +16,17 @@ class JobRunner {
   // The steps that are not done, then the commit. Throws Failure if one cannot be done; the job is then
   // "failed". Returns the job's state: "done", or "cancelled" (^C, or job cancel).
   std::string run(const std::string& job);
-  // Returns "rolled-back". Throws Failure if a step cannot be undone; what is left stays in the journal.
-  std::string roll_back(const std::string& job);
+  // The job is "rolled-back" then. Returns what was not there any more, as texts of its steps. Throws Failure if a
+  // step cannot be undone: all others are, and it can be tried again.
+  std::vector<std::string> roll_back(const std::string& job);
+  // The token that is open is the job's.
+  bool is_about_token(const JobRecord& job);
 
  private:
   void check_token(const JobRecord& job);
   void run_steps(const std::string& job, Session& session, bool& cancelled);
-  void commit(const std::string& job, Session& session);
+  void commit(const JobRecord& job, Session& session);
+  void commit_steps(const std::string& job, Session& session, bool& changed);
 
   const Invocation& invocation_;
   Journal& journal_;

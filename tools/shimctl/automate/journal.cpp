@@ -145,10 +145,14 @@ void Journal::execute(const char* sql) {
   if (sqlite3_exec(database_, sql, nullptr, nullptr, nullptr) != SQLITE_OK) fail();
 }
 
-void Journal::lock() {
+bool Journal::try_lock() {
   const std::string path = path_ + ".lock";
   lock_ = ::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
-  if (lock_ >= 0 && ::flock(lock_, LOCK_EX | LOCK_NB) == 0) return;
+  return lock_ >= 0 && ::flock(lock_, LOCK_EX | LOCK_NB) == 0;
+}
+
+void Journal::lock() {
+  if (try_lock()) return;
   throw Failure(ExitCode::kPartial, "another shimctl is at work with the journal " + in_quotes(path_),
                 "shimctl job list shows what it does");
 }

@@ -2,8 +2,9 @@
 // on the token, so that whoever comes after a crash can finish the work or take it back.
 //
 // A job's state: "running", "failed", "cancelled" and "committing" can be resumed; all but "committing" can be
-// rolled back; "done", "rolled-back" are over; "rolling-back" wants to be rolled back again.
-// A step's: "pending", "doing" (it may have happened, wholly or partly), "done", "undone".
+// rolled back; "done", "rolled-back" and "abandoned" are over; "rolling-back" wants to be rolled back again.
+// A step's: "pending", "doing" (it may have happened, wholly or partly), "done", "undone", "gone" (its key was not there
+// any more when it was to be undone).
 #pragma once
 
 #include <cstdint>
@@ -31,6 +32,8 @@ struct JobRecord {
   bool cancel_wanted = false;
   std::size_t steps = 0;
   std::size_t steps_done = 0;
+
+  bool is_open() const { return state != "done" && state != "rolled-back" && state != "abandoned"; }
 };
 
 struct StepRecord {
@@ -52,6 +55,7 @@ class Journal {
 
   // One process at a time changes tokens by this journal. Throws Failure.
   void lock();
+  bool try_lock();  // false: another has it
 
   // All at once, or not at all. Returns its id.
   std::string create(const JobRecord& job, const std::vector<nlohmann::json>& steps);

@@ -3,7 +3,9 @@
 #include <openssl/sha.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
+#include <set>
 
 #include "config/section.h"
 #include "config/text_file.h"
@@ -85,6 +87,11 @@ std::string filled(const std::string& text, const Variables& variables, std::int
     at = close + 1;
   }
   return result;
+}
+
+std::string lower(std::string text) {
+  for (char& letter : text) letter = static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
+  return text;
 }
 
 class PlanReader {
@@ -173,12 +180,29 @@ class PlanReader {
                             .attributes = fill(step.attributes, n, place("attributes")),
                             .public_attributes = fill(step.public_attributes, n, place("public_attributes")),
                             .to = fill(step.to, n, place("to"))});
+      if (!report_.has_errors()) check_names(plan.steps.back(), value.place);
     }
+  }
+
+  // What this plan itself has named so before: the token is asked when each step begins.
+  void check_names(const PlanStep& step, ConfigPlace place) {
+    const auto take = [&](std::set<std::string>& taken, const std::string& name, const char* what) {
+      if (!taken.insert(name).second)
+        report_.error(place, "two steps give the same " + std::string(what) + " " + in_quotes(name) +
+                                 (what == std::string_view("label") ? "; {n} in it counts" : ""));
+    };
+    if (step.action == "rename" || step.action == "delete") labels_.erase(step.label);
+    if (step.action == "rename") take(labels_, step.to, "label");
+    if (step.action != "generate") return;
+    take(labels_, step.label, "label");
+    if (!step.id.empty()) take(ids_, lower(step.id), "id");
   }
 
   ConfigReport& report_;
   Variables given_;
   Variables variables_;
+  std::set<std::string> labels_;  // of keys that the plan made or renamed
+  std::set<std::string> ids_;
 };
 
 std::string sha256_hex(const std::string& text) {

@@ -12,7 +12,8 @@ namespace p11shim {
 
 struct RotatedKey {
   std::string label;
-  std::string type;     // "ec:P-256"; empty: of a kind that cannot be made again
+  std::string type;  // "ec:P-256"; empty: it cannot be made again, see `why`
+  std::string why;
   unsigned former = 0;  // the highest version that there is under label@v
   std::vector<unsigned> versions;
   std::optional<std::int64_t> age_s;  // none: nobody knows
@@ -28,7 +29,8 @@ using KeyDates = std::map<std::string, std::int64_t>;
 std::vector<RotatedKey> keys_to_rotate(const Session& session, const RotationRule& rule, const KeyDates& dates);
 bool is_due(const RotatedKey& key, const RotationRule& rule);
 
-// Canaries first: rename, generate and try each; then the others; then what is too old is deleted.
+// Each key is made under another name and tried there; then it changes places with the former one. Canaries first,
+// which are tried once more; then the others, in stages with a check after each; then what is too old is deleted.
 std::vector<nlohmann::json> rotation_steps(const std::vector<RotatedKey>& keys, const RotationRule& rule);
 
 }  // namespace p11shim

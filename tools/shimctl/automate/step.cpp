@@ -1,15 +1,16 @@
 #include "tools/shimctl/automate/step.h"
 
+#include <algorithm>
 #include <array>
 #include <optional>
 
 #include "config/problem.h"
 #include "tools/shimctl/automate/canary.h"
+#include "tools/shimctl/automate/key_halves.h"
 #include "tools/shimctl/failure.h"
 #include "tools/shimctl/keys/attribute_text.h"
 #include "tools/shimctl/keys/hex.h"
 #include "tools/shimctl/keys/key_maker.h"
-#include "tools/shimctl/keys/key_selector.h"
 #include "tools/shimctl/token/call_failure.h"
 
 namespace p11shim {
@@ -17,65 +18,6 @@ namespace p11shim {
 using nlohmann::json;
 
 namespace {
-
-constexpr std::array<CK_OBJECT_CLASS, 3> kHalves{CKO_PRIVATE_KEY, CKO_SECRET_KEY, CKO_PUBLIC_KEY};
-
-std::string bytes_of(const json& hexadecimal) { return parse_hex(hexadecimal.get<std::string>()).value_or(""); }
-
-std::vector<CK_OBJECT_HANDLE> find_object(const Session& session, CK_OBJECT_CLASS object_class, const std::string& id,
-                                          const std::string& label) {
-  return session.find(Template()
-                          .set(CKA_CLASS, object_class)
-                          .set(CKA_TOKEN, true)
-                          .set(CKA_ID, std::string_view(id))
-                          .set(CKA_LABEL, std::string_view(label)));
-}
-
-// The private or secret key and, of a pair, the public half: [{class, id, label}].
-json halves_of(const Session& session, const std::string& label) {
-  const auto key = find_one(session, KeySelector::parse(label), {CKO_PRIVATE_KEY, CKO_SECRET_KEY});
-  const auto attributes = session.read(key, std::array{CKA_CLASS, CKA_ID, CKA_LABEL});
-  const std::string id = attributes.text(CKA_ID);
-  const std::string name = attributes.text(CKA_LABEL);
-  json halves = json::array();
-  for (const auto object_class : kHalves) {
-    const bool main = attributes.number(CKA_CLASS) == object_class;
-    if (!main && object_class != CKO_PUBLIC_KEY) continue;
-    const auto found = find_object(session, object_class, id, name);
-    if (main && found.size() != 1) {
-      throw Failure(ExitCode::kNotFound, in_quotes(label) + " has a twin with its id", "delete one of them first");
-    }
-    if (found.size() == 1) halves.push_back({{"class", object_class}, {"id", hex(id)}, {"label", hex(name)}});
-  }
-  return halves;
-}
-
-void refuse_taken(const Session& session, const std::string& label) {
-  for (const auto object_class : kHalves) {
-    if (session.find(Template().set(CKA_CLASS, object_class).set(CKA_LABEL, std::string_view(label))).empty()) continue;
-    throw Failure(ExitCode::kNotFound, "there is a key " + in_quotes(label) + " already", "");
-  }
-}
-
-void relabel(const Session& session, const json& half, const std::string& from, const std::string& to) {
-  const auto object_class = half["class"].get<CK_OBJECT_CLASS>();
-  const std::string id = bytes_of(half["id"]);
-  for (const auto object : find_object(session, object_class, id, from)) {
-    session.set(object, Template().set(CKA_LABEL, std::string_view(to)));
-  }
-  if (find_object(session, object_class, id, to).empty()) {
-    throw Failure(ExitCode::kNotFound, "the key " + in_quotes(from) + " is not there any more", "");
-  }
-}
-
-std::optional<CK_OBJECT_HANDLE> one(const Session& session, const json& half) {
-  const auto found =
-      find_object(session, half["class"].get<CK_OBJECT_CLASS>(), bytes_of(half["id"]), bytes_of(half["label"]));
-  return found.size() == 1 ? std::optional(found.front()) : std::nullopt;
-}
-
-// What a delete calls a key until it is sure.
-std::string trash_label(const std::string& job, const std::string& label) { return "deleted by " + job + ": " + label; }
 
 KeyType type_of(const json& intent) { return parse_key_type(intent["type"].get<std::string>()); }
 
@@ -114,7 +56,8 @@ Template changes_for(const json& intent, const json& half) {
 
 json former_values(const Session& session, const json& intent, json halves) {
   for (auto& half : halves) {
-    const auto object = one(session, half);
+    const auto object = find_half(session, half);
+    if (!object) throw KeyIsGone(intent["label"].get<std::string>());
     half["former"] = json::array();
     const Template changes = changes_for(intent, half);
     for (const auto& entry : changes.entries()) {
@@ -130,30 +73,99 @@ json former_values(const Session& session, const json& intent, json halves) {
   return halves;
 }
 
+// Values that a key never gives up again (PKCS#11 3.0, 4.4 to 4.10).
+bool is_one_way(const Template::Entry& entry) {
+  const auto becomes = [&](bool value) { return entry.value == std::string(1, value ? CK_TRUE : CK_FALSE); };
+  switch (entry.type) {
+    case CKA_SENSITIVE:
+    case CKA_WRAP_WITH_TRUSTED: return becomes(true);
+    case CKA_EXTRACTABLE:
+    case CKA_COPYABLE:
+    case CKA_MODIFIABLE:
+    case CKA_DESTROYABLE: return becomes(false);
+    default: return false;
+  }
+}
+
+Template part_of(const Template& changes, bool one_way) {
+  Template part;
+  for (const auto& entry : changes.entries()) {
+    if (is_one_way(entry) == one_way) part.set(entry.type, std::string_view(entry.value));
+  }
+  return part;
+}
+
+// Nothing is written that is there already: an attribute may have become read-only by the change itself.
+void write_values(const Session& session, CK_OBJECT_HANDLE object, const Template& changes, bool* changed = nullptr) {
+  for (const auto& entry : changes.entries()) {
+    std::string value;
+    if (session.read_one(object, entry.type, value) == CKR_OK && value == entry.value) continue;
+    session.set(object, Template().set(entry.type, std::string_view(entry.value)));
+    if (changed != nullptr) *changed = true;
+  }
+}
+
 void set_values(const Session& session, const json& intent, const json& half, bool former) {
-  Template changes;
-  if (former) {
-    for (const auto& each : half["former"])
-      changes.set(each["type"].get<CK_ATTRIBUTE_TYPE>(), std::string_view(bytes_of(each["value"])));
-  } else {
-    changes = changes_for(intent, half);
+  const Template wanted = part_of(changes_for(intent, half), false);
+  Template changes = wanted;
+  for (const auto& each : half["former"]) {
+    const auto type = each["type"].get<CK_ATTRIBUTE_TYPE>();
+    if (former && wanted.has(type)) changes.set(type, std::string_view(bytes_of(each["value"])));
   }
   if (changes.empty()) return;
   // A change of the id may have happened already.
-  auto object = one(session, half);
-  const Template wanted = changes_for(intent, half);
+  auto object = find_half(session, half);
   for (const auto& entry : wanted.entries()) {
     if (object || entry.type != CKA_ID) continue;
     json changed = half;
     changed["id"] = hex(entry.value);
-    object = one(session, changed);
+    object = find_half(session, changed);
   }
-  if (!object) throw Failure(ExitCode::kNotFound, "the key " + intent["label"].dump() + " is not there any more", "");
-  // Nothing is written that is there already: an attribute may have become read-only by the change itself.
-  for (const auto& entry : changes.entries()) {
-    std::string value;
-    if (session.read_one(*object, entry.type, value) == CKR_OK && value == entry.value) continue;
-    session.set(*object, Template().set(entry.type, std::string_view(entry.value)));
+  if (!object) throw KeyIsGone(intent["label"].get<std::string>());
+  write_values(session, *object, changes);
+}
+
+bool same_half(const json& a, const json& b) {
+  return a["class"] == b["class"] && a["id"] == b["id"] && a["label"] == b["label"];
+}
+
+// What a half is called when this step is done.
+void follow(json& half, const StepRecord& step) {
+  if (!step.undo.is_object() || !step.undo.contains("halves")) return;
+  for (const auto& own : step.undo["halves"]) {
+    if (!same_half(own, half)) continue;
+    const auto action = step.intent["action"].get<std::string>();
+    if (action == "rename") half["label"] = hex(step.intent["to"].get<std::string>());
+    if (action == "delete") half["label"] = hex(step.undo["trash"].get<std::string>());
+    if (action != "set") return;
+    const Template changes = changes_for(step.intent, half);
+    for (const auto& entry : changes.entries()) {
+      if (entry.type == CKA_ID) half["id"] = hex(entry.value);
+    }
+    return;
+  }
+}
+
+// Both halves, also if the first is gone.
+template <class Action>
+void for_each_half(const json& undo, Action&& action) {
+  std::optional<KeyIsGone> gone;
+  for (const auto& half : undo["halves"]) {
+    try {
+      action(half);
+    } catch (const KeyIsGone& failure) {
+      gone = failure;
+    }
+  }
+  if (gone) throw KeyIsGone(*gone);
+}
+
+void prepare_new_ids(const Session& session, const json& intent, const json& halves, const std::string& job) {
+  for (const auto& half : halves) {
+    const Template changes = changes_for(intent, half);
+    for (const auto& entry : changes.entries()) {
+      if (entry.type == CKA_ID) refuse_taken_id(session, entry.value, job, &half);
+    }
   }
 }
 
@@ -170,6 +182,9 @@ json intent_of(const PlanStep& step) {
     if (names)
       throw Failure(ExitCode::kUsage, "labels and ids of new keys are not attributes: " + in_quotes(words),
                     "rename changes labels; generate has label and id");
+    if (step.action == "generate" && part_of(attributes, true).has(CKA_DESTROYABLE))
+      throw Failure(ExitCode::kUsage, "a new key that cannot be destroyed could not be taken back",
+                    "set !destroyable in a step after it: that is done when all else is");
   }
   if (step.action == "rename") intent["to"] = step.to;
   if (step.action != "generate") return intent;
@@ -183,23 +198,29 @@ json intent_of(const PlanStep& step) {
 json prepare_step(const Session& session, const json& intent, const std::string& job) {
   const auto action = intent["action"].get<std::string>();
   const auto label = intent["label"].get<std::string>();
-  if (action == "canary") return json::object();
+  if (action == "canary" || action == "check") return json::object();
   if (action == "generate") {
-    if (made_by(session, intent).empty()) refuse_taken(session, label);
+    // A step that has not begun has made nothing: whatever is called so is another's.
+    refuse_taken_label(session, label);
+    refuse_taken_id(session, bytes_of(intent["id"]), job);
     return json::object();
   }
   json halves = halves_of(session, label);
   if (action == "rename") {
-    refuse_taken(session, intent["to"].get<std::string>());
+    refuse_taken_label(session, intent["to"].get<std::string>());
     return {{"halves", halves}};
   }
-  if (action == "set") return {{"halves", former_values(session, intent, halves)}};
+  if (action == "set") {
+    prepare_new_ids(session, intent, halves, job);
+    return {{"halves", former_values(session, intent, halves)}};
+  }
   return {{"halves", halves}, {"trash", trash_label(job, label)}};
 }
 
 void do_step(const Session& session, const json& intent, const json& undo) {
   const auto action = intent["action"].get<std::string>();
   if (action == "canary") return check_canary(session, intent);
+  if (action == "check") return check_stage(session, intent);
   if (action == "generate") return generate(session, intent);
   for (const auto& half : undo["halves"]) {
     if (action == "set") {
@@ -213,28 +234,39 @@ void do_step(const Session& session, const json& intent, const json& undo) {
 
 void undo_step(const Session& session, const json& intent, const json& undo) {
   const auto action = intent["action"].get<std::string>();
-  if (action == "canary") return;
+  if (action == "canary" || action == "check") return;
   if (action == "generate") {
     for (const auto object : made_by(session, intent)) session.destroy(object);
     return;
   }
-  for (const auto& half : undo["halves"]) {
-    if (action == "set") {
-      set_values(session, intent, half, true);
-    } else {
-      const auto& to = action == "rename" ? intent["to"] : undo["trash"];
-      relabel(session, half, to.get<std::string>(), bytes_of(half["label"]));
-    }
+  for_each_half(undo, [&](const json& half) {
+    if (action == "set") return set_values(session, intent, half, true);
+    const auto& to = action == "rename" ? intent["to"] : undo["trash"];
+    relabel(session, half, to.get<std::string>(), bytes_of(half["label"]));
+  });
+}
+
+bool has_commit(const json& intent) { return intent["action"] == "delete" || intent["action"] == "set"; }
+
+void commit_set(const Session& session, const std::vector<StepRecord>& steps, std::size_t step, bool& changed) {
+  const json& intent = steps[step].intent;
+  for (json half : steps[step].undo["halves"]) {
+    const Template changes = part_of(changes_for(intent, half), true);
+    if (changes.empty()) continue;
+    for (std::size_t i = step; i < steps.size(); ++i) follow(half, steps[i]);
+    const auto object = find_half(session, half);
+    if (!object) throw KeyIsGone(intent["label"].get<std::string>());
+    write_values(session, *object, changes, &changed);
   }
 }
 
-void commit_step(const Session& session, const json& intent, const json& undo) {
-  if (intent["action"] != "delete") return;
+void commit_delete(const Session& session, const json& undo, bool& changed) {
   for (const auto& half : undo["halves"]) {
     const auto object_class = half["class"].get<CK_OBJECT_CLASS>();
     for (const auto object :
          find_object(session, object_class, bytes_of(half["id"]), undo["trash"].get<std::string>())) {
       session.destroy(object);
+      changed = true;
     }
   }
 }
@@ -243,6 +275,7 @@ std::string step_text(const json& intent) {
   const auto action = intent["action"].get<std::string>();
   std::string text = action + " " + intent["label"].get<std::string>();
   if (action == "generate") text += " (" + intent["type"].get<std::string>() + ")";
+  if (action == "check") text += " (" + std::to_string(intent["keys"].size()) + " keys)";
   if (action == "rename") text += " to " + intent["to"].get<std::string>();
   if (action == "set")
     text += ": " + intent["attributes"].get<std::string>() + intent["public_attributes"].get<std::string>();

@@ -1,14 +1,14 @@
 #include "tools/shimctl/commands/automate/backup_commands.h"
 
-#include <openssl/rand.h>
-#include <sys/stat.h>
 #include <CLI/CLI.hpp>
 
 #include <array>
 #include <filesystem>
 
 #include "config/problem.h"
-#include "tools/shimctl/automate/backup.h"
+#include "tools/shimctl/automate/bundle_match.h"
+#include "tools/shimctl/automate/bundle_object.h"
+#include "tools/shimctl/automate/durable_file.h"
 #include "tools/shimctl/commands/subcommand.h"
 #include "tools/shimctl/crypto/byte_stream.h"
 #include "tools/shimctl/failure.h"
@@ -22,8 +22,6 @@ using nlohmann::json;
 
 namespace {
 
-constexpr std::size_t kKekSize = 32;
-
 struct BackupOptions {
   std::string file;
   std::string kek;
@@ -34,15 +32,6 @@ struct BackupOptions {
   std::string public_key;  // a file
   bool require_all = false;
 };
-
-Secret random_secret() {
-  std::array<char, kKekSize> bytes{};
-  if (RAND_bytes(reinterpret_cast<unsigned char*>(bytes.data()), kKekSize) != 1)
-    throw Failure(ExitCode::kNegative, "no random numbers for a KEK", "");
-  Secret secret(std::string_view(bytes.data(), bytes.size()));
-  wipe(bytes.data(), bytes.size());
-  return secret;
-}
 
 json head_of(TokenAccess& access, const std::string& kek) {
   const auto info = access.module().token_info(access.slot());
@@ -75,15 +64,20 @@ Value row_of(const json& object, const std::string& state) {
   return row.set("why", object.contains("why") ? Value(object["why"].get<std::string>()) : Value());
 }
 
-void write_private(const std::string& path, const std::string& text) {
-  const mode_t before = ::umask(077);
-  try {
-    write_file(path, text);
-  } catch (...) {
-    ::umask(before);
-    throw;
-  }
-  ::umask(before);
+// Who reads it can still do something about it.
+std::string kek_warning(const BackupKek& kek, const std::string& label) {
+  const std::string who = "only the KEK " + in_quotes(label) + " opens this backup";
+  if (kek.can_leave()) return who + ": keep a copy of it outside this token";
+  return who +
+         ", and it cannot leave this token: if the token is lost or wiped and no other one has this KEK, the backup "
+         "is lost with it (--custodians 2-of-3 makes one that opens on any token)";
+}
+
+std::size_t keys_left_out(const json& bundle) {
+  std::size_t keys = 0;
+  for (const auto& object : bundle["left_out"])
+    keys += object["why"].get<std::string>().starts_with("it is the KEK") ? 0 : 1;
+  return keys;
 }
 
 ExitCode create_backup(const Invocation& invocation, const BackupOptions& options) {
@@ -94,11 +88,14 @@ ExitCode create_backup(const Invocation& invocation, const BackupOptions& option
   json head = head_of(access, options.kek);
   const std::string id = head["id"].get<std::string>();
   std::string text;
+  std::string warning;
   try {
     const auto signer =
         options.sign_with.empty() ? nullptr : std::make_unique<BundleSigner>(session, options.sign_with);
     if (!options.kek.empty()) {
-      text = create_bundle(session, BackupKek(session, options.kek), head, signer.get());
+      const BackupKek kek(session, options.kek);
+      text = create_bundle(session, kek, head, signer.get());
+      warning = kek_warning(kek, options.kek);
     } else {
       const Custodians custodians = Custodians::parse(options.custodians);
       const Secret secret = random_secret();
@@ -107,23 +104,21 @@ ExitCode create_backup(const Invocation& invocation, const BackupOptions& option
       const auto shares = divide_secret(secret, custodians, id);
       for (std::size_t i = 0; i < shares.size() && !invocation.dry_run; ++i) {
         const std::string file = "share-" + id + "-" + std::to_string(i + 1) + ".txt";
-        write_private((std::filesystem::path(options.shares_folder) / file).string(), shares[i]);
+        write_durable_file((std::filesystem::path(options.shares_folder) / file).string(), shares[i].reveal());
       }
     }
   } catch (const CallError& error) {
     throw failure_of(error, "cannot back up the token");
   }
-  if (!invocation.dry_run) write_private(options.file, text);
+  if (!invocation.dry_run) write_durable_file(options.file, text);
   const json bundle = bundle_head(text);
   Report report = report_of("backup.create", bundle);
-  report.data.set("file", options.file);
-  std::size_t keys = 0;
+  report.data.set("file", options.file).set("warning", warning.empty() ? Value() : Value(warning));
   for (const auto& object : bundle["objects"]) report.rows.push_back(row_of(object, "saved"));
-  for (const auto& object : bundle["left_out"]) {
-    report.rows.push_back(row_of(object, "left out"));
-    if (!object["why"].get<std::string>().starts_with("it is the KEK")) ++keys;
-  }
+  for (const auto& object : bundle["left_out"]) report.rows.push_back(row_of(object, "left out"));
   present(invocation, report);
+  if (!warning.empty() && invocation.format != OutputFormat::kTable) note(invocation, warning);  // the table has it
+  const std::size_t keys = keys_left_out(bundle);
   if (keys == 0) return ExitCode::kOk;
   note(invocation, std::to_string(keys) + " key(s) cannot leave the token and are not in the backup");
   return options.require_all ? ExitCode::kPartial : ExitCode::kOk;
@@ -132,11 +127,13 @@ ExitCode create_backup(const Invocation& invocation, const BackupOptions& option
 std::unique_ptr<BackupKek> kek_for(const Invocation& invocation, const Session& session, const BackupOptions& options,
                                    const json& head) {
   if (!options.shares.empty()) {
-    std::vector<std::string> texts;
-    for (const auto& file : options.shares) texts.push_back(read_file(invocation, file, 4096, "a share"));
-    const Secret secret = join_secret(texts, head["id"].get<std::string>());
-    for (auto& text : texts) wipe(text.data(), text.size());
-    return std::make_unique<BackupKek>(session, secret);
+    std::vector<Secret> texts;
+    for (const auto& file : options.shares) {
+      std::string text = read_file(invocation, file, 4096, "a share");
+      texts.emplace_back(text);
+      wipe(text.data(), text.size());
+    }
+    return std::make_unique<BackupKek>(session, join_secret(texts, head["id"].get<std::string>()));
   }
   if (!options.kek.empty()) return std::make_unique<BackupKek>(session, options.kek);
   if (head["kek"].is_string()) return std::make_unique<BackupKek>(session, head["kek"].get<std::string>());
@@ -184,6 +181,16 @@ ExitCode verify_backup(const Invocation& invocation, const BackupOptions& option
   return ExitCode::kOk;
 }
 
+std::string state_of(Presence presence, bool dry_run) {
+  switch (presence) {
+    case Presence::kMissing: return dry_run ? "missing" : "restored";
+    case Presence::kSame: return "was there";
+    case Presence::kOther: return "differs";
+    case Presence::kUnproven: return "unproven";
+  }
+  return {};
+}
+
 ExitCode restore_backup(const Invocation& invocation, const BackupOptions& options) {
   const std::string text = read_file(invocation, options.file, kLargestBundle, "a backup");
   const json head = bundle_head(text);
@@ -194,14 +201,24 @@ ExitCode restore_backup(const Invocation& invocation, const BackupOptions& optio
     const auto kek = kek_for(invocation, session, options, head);
     const json bundle = opened_bundle(text, *kek, public_key_in(invocation, options));
     Report report = report_of("backup.restore", bundle);
-    for (const auto& object : bundle["objects"]) {
-      const bool there = is_on_token(session, object);
-      if (!there && !invocation.dry_run) made.push_back(restore_object(session, *kek, object, true));
-      report.rows.push_back(row_of(object, there ? "was there" : invocation.dry_run ? "missing" : "restored"));
+    // Before anything is made: what this run restores is nothing that was there.
+    const auto matches = match_bundle(session, *kek, bundle["objects"]);
+    std::size_t doubtful = 0;
+    for (std::size_t i = 0; i < matches.size(); ++i) {
+      const json& object = bundle["objects"][i];
+      const auto presence = matches[i].presence;
+      std::string why = matches[i].why;
+      if (presence == Presence::kMissing && !invocation.dry_run)
+        made.push_back(restore_object(session, *kek, object, true, &why));
+      doubtful += presence == Presence::kOther || presence == Presence::kUnproven || !why.empty() ? 1 : 0;
+      report.rows.push_back(row_of(object, state_of(presence, invocation.dry_run)));
+      if (!why.empty()) report.rows.back().set("why", why);
     }
     for (const auto& object : bundle["left_out"]) report.rows.push_back(row_of(object, "left out"));
     present(invocation, report);
-    return ExitCode::kOk;
+    if (doubtful == 0) return ExitCode::kOk;
+    note(invocation, std::to_string(doubtful) + " object(s) of the token are not as they are in the backup");
+    return ExitCode::kPartial;
   } catch (const CallError& error) {
     for (const auto object : made) session.module()->C_DestroyObject(session.handle(), object);
     throw failure_of(error, "cannot restore the backup; what was restored is taken back");
@@ -223,14 +240,18 @@ void add_opening(CLI::App& app, BackupOptions& options) {
 
 }  // namespace
 
-std::size_t write_backup(const Session& session, TokenAccess& access, const std::string& kek, const std::string& file) {
-  const std::string text = create_bundle(session, BackupKek(session, kek), head_of(access, kek));
-  write_private(file, text);
-  std::size_t keys = 0;
-  const json bundle = bundle_head(text);
-  for (const auto& object : bundle["left_out"])
-    keys += object["why"].get<std::string>().starts_with("it is the KEK") ? 0 : 1;
-  return keys;
+void write_backup(const Invocation& invocation, const Session& session, TokenAccess& access,
+                  const BackupRequest& request) {
+  const BackupKek kek(session, request.kek);
+  const auto signer = request.sign_with.empty() ? nullptr : std::make_unique<BundleSigner>(session, request.sign_with);
+  const std::string text = create_bundle(session, kek, head_of(access, request.kek), signer.get());
+  write_durable_file(request.file, text);
+  note(invocation, "backup: " + request.file);
+  note(invocation, kek_warning(kek, request.kek));
+  const auto left_out = keys_left_out(bundle_head(text));
+  if (left_out > 0)
+    note(invocation,
+         std::to_string(left_out) + " object(s), among them keys that cannot leave the token, are not in the backup");
 }
 
 void add_backup_commands(CLI::App& root, Invocation& invocation) {

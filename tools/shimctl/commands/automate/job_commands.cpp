@@ -7,6 +7,7 @@
 #include "tools/shimctl/automate/step.h"
 #include "tools/shimctl/commands/subcommand.h"
 #include "tools/shimctl/failure.h"
+#include "tools/shimctl/output/confirm.h"
 #include "tools/shimctl/output/present.h"
 
 namespace p11shim {
@@ -28,10 +29,6 @@ struct JobOptions {
   std::string journal;
 };
 
-std::string path_of(const std::string& journal) { return journal.empty() ? Journal::default_path() : journal; }
-
-bool is_open(const JobRecord& job) { return job.state != "done" && job.state != "rolled-back"; }
-
 Value job_value(const JobRecord& job) {
   Value value;
   value.set("id", job.id).set("kind", job.kind).set("name", job.name).set("state", job.state);
@@ -45,8 +42,7 @@ ExitCode show_job(const Invocation& invocation, Journal& journal, const std::str
   Report report{.name = "job.result"};
   report.data = job_value(*job);
   present(invocation, report);
-  if (job->state == "done" || job->state == "rolled-back") return ExitCode::kOk;
-  return ExitCode::kPartial;
+  return job->is_open() ? ExitCode::kPartial : ExitCode::kOk;
 }
 
 std::vector<json> intents_of(const Plan& plan) {
@@ -65,12 +61,13 @@ ExitCode apply_batch(const Invocation& invocation, const BatchOptions& options) 
   const auto intents = intents_of(plan);
   if (invocation.dry_run) return show_intents(invocation, "batch.plan", plan.name, intents);
   Interruption interruption;
+  Journal journal(journal_path(options.journal));
+  journal.lock();
   TokenAccess access(invocation);
-  return run_new_job(invocation, access,
+  return run_new_job(invocation, journal, access,
                      {.kind = "batch",
                       .name = plan.name.empty() ? options.file : plan.name,
                       .plan_sha256 = plan.text_sha256,
-                      .journal = options.journal,
                       .roll_back = options.roll_back},
                      intents, interruption);
 }
@@ -81,7 +78,7 @@ std::string chosen_job(Journal& journal, const std::string& id) {
   std::string open;
   std::size_t count = 0;
   for (const auto& job : journal.jobs()) {
-    if (!is_open(job)) continue;
+    if (!job.is_open()) continue;
     open = job.id;
     ++count;
   }
@@ -93,7 +90,7 @@ std::string chosen_job(Journal& journal, const std::string& id) {
 
 ExitCode resume_batch(const Invocation& invocation, const BatchOptions& options) {
   Interruption interruption;
-  Journal journal(path_of(options.journal));
+  Journal journal(journal_path(options.journal));
   journal.lock();
   const std::string job = chosen_job(journal, options.job);
   TokenAccess access(invocation);
@@ -103,16 +100,18 @@ ExitCode resume_batch(const Invocation& invocation, const BatchOptions& options)
 
 ExitCode roll_back_batch(const Invocation& invocation, const BatchOptions& options) {
   Interruption interruption;
-  Journal journal(path_of(options.journal));
+  Journal journal(journal_path(options.journal));
   journal.lock();
   const std::string job = chosen_job(journal, options.job);
   TokenAccess access(invocation);
-  JobRunner(invocation, journal, access, interruption).roll_back(job);
-  return show_job(invocation, journal, job);
+  const auto gone = JobRunner(invocation, journal, access, interruption).roll_back(job);
+  const ExitCode code = show_job(invocation, journal, job);
+  for (const auto& step : gone) note(invocation, "could not be taken back, its key is not there any more: " + step);
+  return gone.empty() ? code : ExitCode::kPartial;
 }
 
 ExitCode list_jobs(const Invocation& invocation, const JobOptions& options) {
-  Journal journal(path_of(options.journal));
+  Journal journal(journal_path(options.journal));
   const auto jobs = journal.jobs();
   Report report{.name = "job.list", .rows_key = "jobs", .if_empty = "no jobs"};
   report.columns = {{"JOB", "id"},
@@ -137,7 +136,7 @@ JobRecord named_job(Journal& journal, const std::string& id) {
 }
 
 ExitCode job_status(const Invocation& invocation, const JobOptions& options) {
-  Journal journal(path_of(options.journal));
+  Journal journal(journal_path(options.journal));
   Report report{.name = "job.status", .rows_key = "steps"};
   report.data = job_value(named_job(journal, options.job));
   report.data.set("step_count", *report.data.find("steps"));
@@ -152,14 +151,39 @@ ExitCode job_status(const Invocation& invocation, const JobOptions& options) {
 }
 
 ExitCode cancel_job(const Invocation& invocation, const JobOptions& options) {
-  Journal journal(path_of(options.journal));
+  Journal journal(journal_path(options.journal));
   const JobRecord job = named_job(journal, options.job);
-  if (!is_open(job)) throw Failure(ExitCode::kUsage, "job " + job.id + " is over: it is " + job.state, "");
+  const std::string ways =
+      "shimctl batch resume " + job.id + " goes on, shimctl batch rollback " + job.id + " takes it back";
+  if (!job.is_open()) throw Failure(ExitCode::kUsage, "job " + job.id + " is over: it is " + job.state, "");
+  if (job.state != "running")
+    throw Failure(ExitCode::kUsage, "job " + job.id + " does not run: it is " + job.state, ways);
+  if (journal.try_lock())
+    throw Failure(ExitCode::kUsage, "job " + job.id + " does not run: the shimctl that ran it is gone", ways);
   if (!invocation.dry_run) journal.want_cancel(job.id, true);
   Report report{.name = "job.cancel"};
   report.data.set("id", job.id).set("cancel_wanted", true).set("state", job.state);
   present(invocation, report);
   return ExitCode::kOk;
+}
+
+// The way out if a token can be brought to neither end: it stays as it is.
+ExitCode abandon_job(const Invocation& invocation, const JobOptions& options) {
+  Journal journal(journal_path(options.journal));
+  journal.lock();
+  const JobRecord job = named_job(journal, options.job);
+  if (!job.is_open()) throw Failure(ExitCode::kUsage, "job " + job.id + " is over: it is " + job.state, "");
+  if (!invocation.dry_run) {
+    confirm(invocation, "leaves token " + in_quotes(job.token_label) + " as it is: what job " + job.id +
+                            " did is neither finished nor taken back any more");
+    journal.set_state(job.id, "abandoned", job.error);
+  }
+  const ExitCode code = show_job(invocation, journal, job.id);
+  for (const auto& step : journal.steps(job.id)) {
+    if (step.state == "doing" || step.state == "done")
+      note(invocation, (step.state == "done" ? "stays done: " : "may be half done: ") + step_text(step.intent));
+  }
+  return invocation.dry_run ? ExitCode::kOk : code;
 }
 
 void add_journal(CLI::App& app, std::string& journal) {
@@ -191,24 +215,37 @@ ExitCode show_intents(const Invocation& invocation, const std::string& schema, c
   return ExitCode::kOk;
 }
 
-ExitCode run_new_job(const Invocation& invocation, TokenAccess& access, const JobRequest& request,
+std::string journal_path(const std::string& option) { return option.empty() ? Journal::default_path() : option; }
+
+void refuse_open_jobs(Journal& journal, TokenAccess& access, const std::string& plan_sha256) {
+  const auto info = access.module().token_info(access.slot());
+  for (const auto& job : journal.jobs()) {
+    const bool same_token =
+        job.token_serial == padded_text(info.serialNumber) && job.token_label == padded_text(info.label);
+    if (!job.is_open() || !same_token) continue;
+    const bool back = job.state == "rolling-back";
+    const bool on = job.state == "committing";
+    std::string ways = back ? "" : "shimctl batch resume " + job.id;
+    if (!on) ways += (ways.empty() ? "" : ", or ") + ("shimctl batch rollback " + job.id);
+    if (job.kind == "rotate") ways += ", or shimctl rotate run --recover";
+    throw Failure(ExitCode::kPartial,
+                  {.what = job.plan_sha256 == plan_sha256 ? "this plan was begun before and is not finished"
+                                                          : "another job on this token is not finished",
+                   .why = "job " + job.id + " (" + job.kind + ", " + job.name + ") is " + job.state + " with " +
+                          std::to_string(job.steps_done) + " of " + std::to_string(job.steps) + " steps done",
+                   .fix = ways});
+  }
+}
+
+ExitCode run_new_job(const Invocation& invocation, Journal& journal, TokenAccess& access, const JobRequest& request,
                      const std::vector<json>& intents, Interruption& interruption) {
-  Journal journal(path_of(request.journal));
-  journal.lock();
+  refuse_open_jobs(journal, access, request.plan_sha256);
   const auto info = access.module().token_info(access.slot());
   const JobRecord record{.kind = request.kind,
                          .name = request.name,
                          .plan_sha256 = request.plan_sha256,
                          .token_label = padded_text(info.label),
                          .token_serial = padded_text(info.serialNumber)};
-  for (const auto& job : journal.jobs()) {
-    if (!is_open(job) || job.plan_sha256 != record.plan_sha256 || job.token_serial != record.token_serial) continue;
-    throw Failure(ExitCode::kPartial,
-                  {.what = "this plan was begun before and is not finished",
-                   .why = "job " + job.id + " is " + job.state + " with " + std::to_string(job.steps_done) + " of " +
-                          std::to_string(job.steps) + " steps done",
-                   .fix = "shimctl batch resume " + job.id + ", or shimctl batch rollback " + job.id});
-  }
   access.session(Session::Access::kReadWrite, Login::kUser);  // a wrong PIN makes no job
   const std::string id = journal.create(record, intents);
   JobRunner runner(invocation, journal, access, interruption);
@@ -216,12 +253,21 @@ ExitCode run_new_job(const Invocation& invocation, TokenAccess& access, const Jo
     runner.run(id);
   } catch (const Failure& failure) {
     FailureReason reason = failure.reason();
-    if (request.roll_back) {
-      runner.roll_back(id);
-      reason.what += "; everything was taken back";
-    } else {
-      reason.fix += std::string(reason.fix.empty() ? "" : "; ") + "shimctl batch resume " + id +
-                    " goes on, shimctl batch rollback " + id + " takes it back";
+    const auto add_fix = [&](const std::string& fix) { reason.fix += (reason.fix.empty() ? "" : "; ") + fix; };
+    const bool committing = journal.job(id)->state == "committing";
+    if (!request.roll_back || committing) {
+      add_fix("shimctl batch resume " + id + " goes on, shimctl " +
+              (committing ? "job abandon " + id + " gives it up" : "batch rollback " + id + " takes it back"));
+      throw Failure(failure.code(), reason);
+    }
+    try {
+      const auto gone = runner.roll_back(id);
+      reason.what += gone.empty() ? "; everything was taken back" : "; what is still there was taken back";
+      for (const auto& step : gone) reason.what += ", not: " + step;
+    } catch (const Failure& second) {
+      reason.what += "; and then " + second.reason().what;
+      if (!second.reason().why.empty()) reason.what += " (" + second.reason().why + ")";
+      add_fix(second.reason().fix);
     }
     throw Failure(failure.code(), reason);
   }
@@ -248,7 +294,9 @@ void add_job_commands(CLI::App& root, Invocation& invocation) {
   add_journal(*list.app, list.options->journal);
   const auto status = add_command(job, invocation, "status", "Show the steps of a job", &job_status);
   const auto cancel = add_command(job, invocation, "cancel", "Stop a running job after its current step", &cancel_job);
-  for (const auto& command : {status, cancel}) {
+  const auto abandon = add_command(job, invocation, "abandon",
+                                   "Give up a job that can neither be finished nor taken back", &abandon_job);
+  for (const auto& command : {status, cancel, abandon}) {
     command.app->add_option("job", command.options->job, "Its id")->required();
     add_journal(*command.app, command.options->journal);
   }

@@ -2,8 +2,10 @@
 
 #include <CLI/CLI.hpp>
 
+#include <array>
 #include <ctime>
 #include <filesystem>
+#include <set>
 
 #include "config/problem.h"
 #include "config/quantity.h"
@@ -28,6 +30,7 @@ struct RotateOptions {
   std::string max_age;
   std::string policy;
   std::string journal;
+  bool recover = false;
 };
 
 std::vector<RotationRule> rules_of(const RotateOptions& options) {
@@ -41,23 +44,28 @@ std::vector<RotationRule> rules_of(const RotateOptions& options) {
     if (!age) throw Failure(ExitCode::kUsage, in_quotes(options.max_age) + " is no time", "--max-age 90d");
     rule.max_age = *age;
   }
+  stage_size(rule, 1);  // throws if it is none
   return {rule};
 }
 
-KeyDates dates_in(const RotateOptions& options) {
-  return Journal(options.journal.empty() ? Journal::default_path() : options.journal).made_keys();
-}
+KeyDates dates_in(const RotateOptions& options) { return Journal(journal_path(options.journal)).made_keys(); }
 
 std::vector<RotatedKey> due_keys(const Session& session, const RotationRule& rule, const KeyDates& dates) {
   auto keys = keys_to_rotate(session, rule, dates);
-  std::erase_if(keys, [&](const RotatedKey& key) { return !is_due(key, rule) || key.label == rule.kek; });
+  std::erase_if(keys, [&](const RotatedKey& key) {
+    return !is_due(key, rule) || key.label == rule.kek || key.label == rule.sign_with;
+  });
   return keys;
 }
 
+// A key that several rules match is the first one's.
 std::vector<json> all_steps(const Session& session, const std::vector<RotationRule>& rules, const KeyDates& dates) {
   std::vector<json> steps;
+  std::set<std::string> taken;
   for (const auto& rule : rules) {
-    for (auto& step : rotation_steps(due_keys(session, rule, dates), rule)) steps.push_back(std::move(step));
+    auto keys = due_keys(session, rule, dates);
+    std::erase_if(keys, [&](const RotatedKey& key) { return !taken.insert(key.label).second; });
+    for (auto& step : rotation_steps(keys, rule)) steps.push_back(std::move(step));
   }
   return steps;
 }
@@ -94,15 +102,13 @@ void back_up(const Invocation& invocation, TokenAccess& access, const RotationRu
                     std::string(found.empty() ? "no key" : "more than one key") + " of the token can wrap a backup",
                     "--kek names it");
     }
-    kek = "handle:" + std::to_string(found.front());
+    // Named as it can be found again: a handle is not.
+    const auto attributes = session.read(found.front(), std::array{CKA_LABEL, CKA_ID});
+    const auto label = attributes.text(CKA_LABEL);
+    kek = label.empty() ? "id:" + hex(attributes.text(CKA_ID)) : label;
   }
   const auto file = fs::path(rule.backup) / backup_name(access.label());
-  const auto left_out = write_backup(session, access, kek, file.string());
-  note(invocation, "backup: " + file.string());
-  if (left_out > 0) {
-    note(invocation,
-         std::to_string(left_out) + " object(s), among them keys that cannot leave the token, are not in the backup");
-  }
+  write_backup(invocation, session, access, {.kek = kek, .sign_with = rule.sign_with, .file = file.string()});
 }
 
 ExitCode plan_rotation(const Invocation& invocation, const RotateOptions& options) {
@@ -112,25 +118,45 @@ ExitCode plan_rotation(const Invocation& invocation, const RotateOptions& option
   return show_intents(invocation, "rotate.plan", "rotation", all_steps(session, rules, dates_in(options)));
 }
 
+// What a crash or a signal left of a rotation is taken back, as if it had failed; or finished, if it is past that.
+void recover(const Invocation& invocation, Journal& journal, TokenAccess& access, Interruption& interruption) {
+  JobRunner runner(invocation, journal, access, interruption);
+  for (const auto& job : journal.jobs()) {
+    if (!job.is_open() || job.kind != "rotate" || !runner.is_about_token(job)) continue;
+    const bool finish = job.state == "committing";
+    note(invocation, "job " + job.id + ", a rotation that was interrupted, is " + (finish ? "finished" : "taken back"));
+    if (finish) {
+      runner.run(job.id);
+      continue;
+    }
+    for (const auto& step : runner.roll_back(job.id))
+      note(invocation, "could not be taken back, its key is not there any more: " + step);
+  }
+}
+
 ExitCode run_rotation(const Invocation& invocation, const RotateOptions& options) {
   if (invocation.dry_run) return plan_rotation(invocation, options);
   const auto rules = rules_of(options);
   Interruption interruption;
+  Journal journal(journal_path(options.journal));
+  journal.lock();
   TokenAccess access(invocation);
   const Session& session = access.session(Session::Access::kReadWrite, Login::kUser);
-  const auto dates = dates_in(options);
+  json identity = json::array();
+  for (const auto& rule : rules) identity.push_back(rule.pattern);
+  const std::string plan = hex(sha256_of("rotate" + identity.dump()));
+  if (options.recover) recover(invocation, journal, access, interruption);
+  refuse_open_jobs(journal, access, plan);  // before a backup is written
+  const auto dates = journal.made_keys();
   const auto steps = all_steps(session, rules, dates);
   if (steps.empty()) return show_intents(invocation, "rotate.plan", "rotation", steps);
   for (const auto& rule : rules) {
     if (!due_keys(session, rule, dates).empty()) back_up(invocation, access, rule);
   }
-  json identity = json::array();
-  for (const auto& rule : rules) identity.push_back(rule.pattern);
-  return run_new_job(invocation, access,
+  return run_new_job(invocation, journal, access,
                      {.kind = "rotate",
                       .name = "rotation of " + cell_text(Value(rules.front().pattern), CellStyle::kPrograms),
-                      .plan_sha256 = hex(sha256_of("rotate" + identity.dump())),
-                      .journal = options.journal,
+                      .plan_sha256 = plan,
                       .roll_back = true},
                      steps, interruption);
 }
@@ -170,7 +196,17 @@ void add_rule(CLI::App& app, RotateOptions& options) {
   app.add_option("--canary", options.rule.canary, "The first so many are also tried by --canary-command")
       ->option_text("N");
   app.add_option("--journal", options.journal, "Where jobs are written down")->option_text("FILE");
-  app.add_option("--canary-command", options.rule.canary_command, "Must succeed with the new key's label in $KEY")
+  app.add_option("--canary-command", options.rule.canary_command,
+                 "Must succeed with the new key's label in $KEY, once it is live")
+      ->option_text("COMMAND");
+  app.add_option("--try-command", options.rule.try_command,
+                 "Must succeed before a new key is live; $KEY is what it is called until then")
+      ->option_text("COMMAND");
+  app.add_option("--stage", options.rule.stage,
+                 "After the canaries, so many at a time, with a check after each: 10, 25%")
+      ->option_text("N[%]");
+  app.add_option("--stage-command", options.rule.stage_command,
+                 "Must succeed after each stage, with its labels in $KEYS")
       ->option_text("COMMAND");
 }
 
@@ -185,6 +221,9 @@ void add_rotate_commands(CLI::App& root, Invocation& invocation) {
   run.app->add_option("--backup", run.options->rule.backup, "Write a backup there first")->option_text("FOLDER");
   run.app->add_option("--kek", run.options->rule.kek, "The backup's; otherwise the only key that can wrap one")
       ->option_text("KEY");
+  run.app->add_option("--sign-with", run.options->rule.sign_with, "Sign the backup, with this private key of the token")
+      ->option_text("KEY");
+  run.app->add_flag("--recover", run.options->recover, "First take back a rotation that was interrupted");
   const auto status = add_command(rotate, invocation, "status", "Show ages and versions; exits with 1 if a key is due",
                                   &rotation_status);
   add_rule(*status.app, *status.options);

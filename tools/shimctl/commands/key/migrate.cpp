@@ -1,11 +1,9 @@
 #include "tools/shimctl/commands/key/migrate.h"
 
-#include <openssl/rand.h>
-
 #include <array>
 
 #include "config/problem.h"
-#include "tools/shimctl/automate/backup.h"
+#include "tools/shimctl/automate/bundle_object.h"
 #include "tools/shimctl/failure.h"
 #include "tools/shimctl/keys/hex.h"
 #include "tools/shimctl/keys/key_row.h"
@@ -38,15 +36,6 @@ TokenChoice choice_of(const std::string& text, const TokenChoice& otherwise) {
   if (!uri.pin_source.empty()) choice.pin_from = uri.pin_source;
   if (!uri.module_path.empty()) choice.module = uri.module_path;
   return choice;
-}
-
-Secret random_secret() {
-  std::array<char, 32> bytes{};
-  if (RAND_bytes(reinterpret_cast<unsigned char*>(bytes.data()), bytes.size()) != 1)
-    throw Failure(ExitCode::kNegative, "no random numbers for a transport key", "");
-  Secret secret(std::string_view(bytes.data(), bytes.size()));
-  wipe(bytes.data(), bytes.size());
-  return secret;
 }
 
 // The public half first: the private one is proved with it.
@@ -101,7 +90,9 @@ ExitCode migrate_key(const Invocation& invocation, const ChangeOptions& options)
       entry["attributes"][hexadecimal(CKA_LABEL, 8)] = hex(label);
       if (!options.id.empty()) entry["attributes"][hexadecimal(CKA_ID, 8)] = hex(id_or_random(options.id));
       if (invocation.dry_run) continue;
-      made.push_back(restore_object(to_session, there, entry, true));
+      std::string loss;
+      made.push_back(restore_object(to_session, there, entry, true, &loss));
+      if (!loss.empty()) note(invocation, in_quotes(label) + ": " + loss);
       report.rows.push_back(key_row(made.back(), to_session.read(made.back(), key_row_attributes())));
     }
   } catch (const CallError& error) {
