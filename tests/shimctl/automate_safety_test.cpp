@@ -225,6 +225,15 @@ TEST_P(AutomateSafetyTest, RestrictionsAreKept) {
   answered({"backup", "restore", path("bundle")});
   EXPECT_EQ(fingerprint("prod-aa"), print);
   restricted("");
+  if (GetParam() == Way::kProxied) return;  // it shows the tokens that were there at its start
+  ASSERT_EQ(shell("softhsm2-util --init-token --free --label second --pin 1234 --so-pin 5678"), 0) << err;
+  ASSERT_EQ(tool({"key", "copy", "prod-aa", "--to", "second"}), 0) << err;
+  ASSERT_EQ(bare({"--module", variables()["P11_MODULE"], "--token", "second", "--pin-from", "env:PIN", "key", "show",
+                  "prod-aa", "-o", "json"}),
+            0)
+      << err;
+  EXPECT_EQ(json::parse(out)["data"]["attributes"]["always_authenticate"], true);
+  EXPECT_EQ(json::parse(out)["data"]["attributes"]["copyable"], false);
 }
 
 TEST_P(AutomateSafetyTest, ARestoredKeyKeepsItsSizeWhenItIsRotated) {

@@ -70,7 +70,7 @@ to = "new"
 [[step]]
 action = "set"
 label = "new"
-attributes = "!sign id=0a1b"
+attributes = "!sign !extractable id=0a1b"
 public_attributes = "id=0a1b"
 [[step]]
 action = "delete"
@@ -158,7 +158,7 @@ TEST_P(AutomateTest, ATokenThatFillsUpStopsThePlan) {
 
 TEST_P(AutomateTest, KilledAtAnyCallItCanBeFinishedOrTakenBack) {
   if (GetParam() == Way::kProxied) GTEST_SKIP() << "the module that kills stands before the token itself";
-  ASSERT_EQ(tool({"key", "gen", "--type", "ec:P-256", "--label", "old"}), 0) << err;
+  ASSERT_EQ(tool({"key", "gen", "--type", "ec:P-256", "--label", "old", "--attr", "extractable"}), 0) << err;
   ASSERT_EQ(tool({"key", "gen-secret", "--label", "gone"}), 0) << err;
   const auto plan = write("plan.toml", kPlan);
   const auto before = keys();
@@ -195,6 +195,7 @@ TEST_P(AutomateTest, KilledAtAnyCallItCanBeFinishedOrTakenBack) {
         ASSERT_EQ(answered({"batch", "resume"})["state"], "done");
       }
       ASSERT_EQ(labels(), after) << "killed at call " << calls;
+      ASSERT_EQ(data({"key", "show", "new"})["attributes"]["extractable"], false) << "killed at call " << calls;
       ++resumed;
     }
   }
