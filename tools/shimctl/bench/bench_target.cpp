@@ -96,7 +96,7 @@ json where_time_went(const json& before, const json& after) {
   if (before.is_null() || after.is_null()) return nullptr;
   json rows = json::array();
   std::map<std::string, StatsRows> stages;
-  for (const char* stage : {"total", "hsm", "queue", "shim"}) {
+  for (const char* stage : {"total", "hsm", "queue"}) {
     stages[stage] = rows_since(read_rows(after, StatsSubject::kFunctions, stage),
                                read_rows(before, StatsSubject::kFunctions, stage));
   }

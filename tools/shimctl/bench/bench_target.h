@@ -42,7 +42,7 @@ class BenchTargets {
   std::vector<BenchTarget> targets_;
 };
 
-// What proxyd counted between two snapshots, by member and function: calls and mean times of each stage.
+// What proxyd counted between two snapshots, by member and function: calls and mean times of the stages it knows.
 // Null if it cannot be asked.
 nlohmann::json proxyd_snapshot(const std::string& control);
 nlohmann::json where_time_went(const nlohmann::json& before, const nlohmann::json& after);

@@ -1,5 +1,6 @@
 #include "tools/shimctl/bench/html_report.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -7,6 +8,7 @@
 
 #include "tools/shimctl/bench/result_table.h"
 #include "tools/shimctl/bench/statistics.h"
+#include "tools/shimctl/bench/stress_table.h"
 #include "tools/shimctl/bench/svg_plot.h"
 #include "tools/shimctl/output/quantity_text.h"
 
@@ -88,7 +90,10 @@ std::string throughput_html(const json& tests) {
   for (const auto& test : tests) {
     if (!test.contains("latency")) continue;
     const json& rate = test["rate"];
-    bars.push_back({name_of(test), rate["per_second"], rate["low"], rate["high"], rate_of(rate["per_second"]) + "/s"});
+    const double value = rate["per_second"];
+    const bool sure = !rate["low"].is_null();
+    bars.push_back({name_of(test), value, sure ? rate["low"].get<double>() : value,
+                    sure ? rate["high"].get<double>() : value, rate_of(value) + "/s"});
   }
   return bars.empty() ? "" : "<h2>Throughput</h2>" + bar_plot(bars);
 }
@@ -114,15 +119,22 @@ std::string plots_html(const json& test) {
           "</div>";
   std::vector<Line> percentiles{{"p50", {}}, {"p90", {}}, {"p99", {}}};
   for (const auto& slice : test["slices"]) {
-    if (slice["count"] == 0) continue;
+    if (slice["count"] == 0 || slice["median_ns"].is_null()) continue;
     const double time = slice["start_s"].get<double>() + slice["seconds"].get<double>() / 2;
+    // What a slice does not support interrupts its line; to join its neighbours would draw what nobody measured.
+    const std::uint64_t count = slice["count"];
     percentiles[0].points.emplace_back(time, slice["median_ns"].get<double>());
-    if (supports_percentile(slice["count"].get<std::uint64_t>(), 90))
-      percentiles[1].points.emplace_back(time, slice["p90_ns"].get<double>());
-    if (supports_percentile(slice["count"].get<std::uint64_t>(), 99))
-      percentiles[2].points.emplace_back(time, slice["p99_ns"].get<double>());
+    const auto add = [&](Line& line, const char* key, double percent) {
+      const bool shown = supports_percentile(count, percent) && !slice[key].is_null();
+      line.points.emplace_back(time, shown ? slice[key].get<double>() : std::nan(""));
+    };
+    add(percentiles[1], "p90_ns", 90);
+    add(percentiles[2], "p99_ns", 99);
   }
-  std::erase_if(percentiles, [](const Line& line) { return line.points.size() < 2; });
+  std::erase_if(percentiles, [](const Line& line) {
+    return std::count_if(line.points.begin(), line.points.end(),
+                         [](const auto& at) { return !std::isnan(at.second); }) < 2;
+  });
   return html + "<div class=\"over-time\">" +
          line_plot(percentiles, {.x = "seconds", .y = "latency", .log_y = true, .y_text = time_of}) + "</div>\n";
 }
@@ -133,12 +145,24 @@ std::string document_html(const json& document, const std::string& title) {
   if (data["complete"] != true)
     html += "<p class=\"warn\">The run was interrupted (" + html_text(plain(data["interrupted_by"])) +
             "): this is a part of it.</p>";
-  html += table_html(data["tests"]) + throughput_html(data["tests"]) +
-          "<h2>Latency: histogram, and percentiles over time</h2>";
+  html += table_html(data["tests"]) + throughput_html(data["tests"]);
+  if (data.contains("stress")) html += stress_html(data["stress"]);
+  html += "<h2>Latency: histogram, and percentiles over time</h2>";
   for (const auto& test : data["tests"]) {
     if (test.contains("latency") && test["count"] != 0) html += plots_html(test);
   }
   return html + environment_html(data);
+}
+
+// What the plot of medians does not show: what is missing, and what the rate and the tail say.
+std::string compared_html(const json& tests) {
+  std::string html = "<table><tr><th>test</th><th>verdict</th><th>ops/s, first</th><th>second</th><th>note</th></tr>\n";
+  for (const auto& test : tests) {
+    const auto rate = [&](const char* side) { return test.contains(side) ? rate_of(test[side]["rate"]) : "–"; };
+    html += "<tr>" + cell(plain(test["name"])) + cell(plain(test["verdict"])) + cell(rate("a")) + cell(rate("b")) +
+            cell(test["reason"].is_null() ? "" : plain(test["reason"])) + "</tr>\n";
+  }
+  return html + "</table>\n";
 }
 
 void add_ratio(std::vector<Bar>& ratios, const std::string& name, const json& comparison) {
@@ -172,6 +196,7 @@ std::string html_report(const std::vector<json>& documents, const json& comparis
         "<div class=\"comparison\">" +
         ratio_plot(ratios) + "</div>";
   }
+  if (!comparison.is_null()) html += compared_html(comparison["tests"]);
   for (std::size_t i = 0; i < documents.size(); ++i)
     html += document_html(documents[i], documents.size() == 1 ? "Results" : i == 0 ? "First" : "Second");
   return html + "</body></html>\n";

@@ -38,6 +38,7 @@ class Load {
     alone();
     warm_up();
     measure();
+    phase_.end = plan_.duration ? std::min(end_, begin_ + *plan_.duration) : end_;
     enter(LoadPhase::kStop);
     for (auto& thread : running) thread.join();
     result_.interrupted = stopped_();
@@ -146,6 +147,7 @@ class Load {
     while (!any_measured() && sleep_until(Clock::now() + kStep)) {
     }
     end_ = Clock::now();
+    if (tick_) tick_(begins_.size());
   }
 
   void collect() {
@@ -153,6 +155,7 @@ class Load {
     const std::size_t slices = plan_.duration ? begins_.size() : (begin_ == Clock::time_point{} ? 0 : plan_.slices);
     result_.errors.resize(lanes);
     result_.wrong.resize(lanes);
+    result_.ran.resize(lanes);
     for (std::size_t i = 0; i < slices; ++i) {
       LoadSlice slice{.lanes = std::vector<LaneRecord>(lanes)};
       place_in_time(slice, i, slices);
@@ -165,6 +168,8 @@ class Load {
       for (std::size_t lane = 0; lane < lanes; ++lane) {
         for (const auto& [rv, count] : thread->errors[lane]) result_.errors[lane][rv] += count;
         result_.wrong[lane] += thread->wrong[lane];
+        result_.ran[lane].count += thread->ran[lane].count;
+        result_.ran[lane].ns += thread->ran[lane].ns;
       }
       result_.checked += thread->checked;
       result_.not_begun += thread->not_begun;
@@ -193,9 +198,10 @@ class Load {
     for (int i = 0; i < kProbes && Clock::now() < end; ++i) {
       const auto begin = Clock::now();
       const CK_RV rv = operation.run();
-      if (rv != CKR_OK) continue;
-      times.push_back(1e9 * seconds(Clock::now() - begin));
-      operation.tidy();
+      const auto took = Clock::now() - begin;
+      result_.ran.front().add(static_cast<std::uint64_t>(nanoseconds(took).count()));
+      rv == CKR_OK ? operation.tidy() : operation.recover();
+      if (rv == CKR_OK) times.push_back(1e9 * seconds(took));
     }
     if (times.empty()) return;
     std::nth_element(times.begin(), times.begin() + static_cast<long>(times.size() / 2), times.end());

@@ -5,7 +5,8 @@
 // of the former ones, and two times are recorded: from its real beginning (what a loop that waits would
 // have seen) and from the intended one (what users see, the correction of coordinated omission).
 //
-// Failed and wrong operations are counted apart and are in no histogram. Checks and tidying are not timed.
+// Failed and wrong operations are counted apart and are in no histogram; the time that they took is the run's.
+// Checks and tidying are not timed.
 #pragma once
 
 #include <atomic>
@@ -43,7 +44,7 @@ struct LoadPlan {
 };
 
 // `operations[thread][n]`: each thread's own. `stopped` (asked a few times a second by the calling thread)
-// ends the run early. `tick` is told the slice that begins.
+// ends the run early. With a duration `tick` is told the slice that begins, and at the end how many began.
 LoadResult run_load(const LoadPlan& plan, const std::vector<std::vector<std::unique_ptr<Operation>>>& operations,
                     const std::function<bool()>& stopped, const std::function<void(std::size_t)>& tick = {});
 

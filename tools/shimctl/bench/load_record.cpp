@@ -18,6 +18,13 @@ constexpr std::array kPercentiles{50.0, 90.0, 95.0, 99.0, 99.9, 99.99};
 constexpr double kAlpha = 0.01;
 constexpr double kNoisy = 10;  // per cent of doubt
 
+json interval_json(const std::vector<Histogram>& slices, double percent) {
+  if (slices.size() < kFewestForInterval) return {nullptr, nullptr};
+  const Interval interval = bootstrap_percentile(slices, percent);
+  return {interval.low, interval.high};
+}
+
+// Of slices that have any.
 json latency_json(const std::vector<Histogram>& slices) {
   Histogram all;
   for (const auto& slice : slices) all.merge(slice);
@@ -28,35 +35,78 @@ json latency_json(const std::vector<Histogram>& slices) {
       unsupported.push_back(percent);
       continue;
     }
-    const Interval interval = bootstrap_percentile(slices, percent);
+    const json interval = interval_json(slices, percent);
     percentiles.push_back(
-        {{"percent", percent}, {"ns", all.percentile(percent)}, {"low_ns", interval.low}, {"high_ns", interval.high}});
+        {{"percent", percent}, {"ns", all.percentile(percent)}, {"low_ns", interval[0]}, {"high_ns", interval[1]}});
   }
   return {{"count", all.count()},       {"mean_ns", all.mean()},      {"min_ns", all.min()}, {"max_ns", all.max()},
           {"percentiles", percentiles}, {"unsupported", unsupported}, {"raw", all.raw()}};
 }
 
-double rate_of(const LaneRecord& lane, double seconds, const LoadPlan& plan) {
-  const auto count = static_cast<double>(lane.service.count());
-  if (plan.rate > 0 || !plan.weights.empty()) return seconds > 0 ? count / seconds : 0;
-  return lane.busy_ns > 0 ? 1e9 * count * plan.threads / static_cast<double>(lane.busy_ns) : 0;
+// In which the successes were: in the closed loop that of all that was tried, whatever became of it.
+double time_of(const LaneRecord& lane, double seconds, const LoadPlan& plan) {
+  if (plan.rate > 0 || !plan.weights.empty()) return seconds;
+  return static_cast<double>(lane.busy_ns) / 1e9 / plan.threads;
+}
+
+bool has_turn(const LoadPlan& plan, std::size_t slice, std::size_t lane) {
+  return plan.operation_of_slice.empty() || plan.operation_of_slice[slice] == lane;
+}
+
+struct Rate {
+  std::vector<double> counts;  // per slice
+  std::vector<double> times;
+  double per_second = 0;
+
+  json to_json() const {
+    if (counts.size() < kFewestForInterval) return {{"per_second", per_second}, {"low", nullptr}, {"high", nullptr}};
+    const Interval interval = bootstrap_ratio(counts, times);
+    return {{"per_second", per_second},
+            {"low", std::min(interval.low, per_second)},
+            {"high", std::max(interval.high, per_second)}};
+  }
+};
+
+Rate rate_of(const LoadResult& load, std::size_t lane, const LoadPlan& plan) {
+  Rate rate;
+  double count = 0;
+  double time = 0;
+  for (std::size_t i = 0; i < load.slices.size(); ++i) {
+    const LaneRecord& record = load.slices[i].lanes[lane];
+    const double seconds = time_of(record, load.slices[i].seconds, plan);
+    if (!has_turn(plan, i, lane) || seconds == 0) continue;
+    rate.counts.push_back(static_cast<double>(record.service.count()));
+    rate.times.push_back(seconds);
+    count += rate.counts.back();
+    time += seconds;
+  }
+  rate.per_second = time > 0 ? count / time : 0;
+  return rate;
 }
 
 json slices_json(const LoadResult& load, std::size_t lane, const LoadPlan& plan) {
   json slices = json::array();
-  for (const auto& slice : load.slices) {
+  for (std::size_t i = 0; i < load.slices.size(); ++i) {
+    const LoadSlice& slice = load.slices[i];
     const LaneRecord& record = slice.lanes[lane];
     const Histogram& times = plan.rate > 0 ? record.response : record.service;
-    if (times.count() == 0 && record.errors == 0) continue;
+    if (!has_turn(plan, i, lane)) continue;
+    const bool any = times.count() != 0;
+    const double time = time_of(record, slice.seconds, plan);
+    if (!plan.duration && !any && time == 0) continue;  // iterations that were not reached
+    const auto tail = [&](double percent) {
+      return supports_percentile(times.count(), percent) ? json(times.percentile(percent)) : json();
+    };
     slices.push_back({{"start_s", slice.start_s},
                       {"seconds", slice.seconds},
+                      {"busy_s", time},
                       {"count", times.count()},
                       {"errors", record.errors},
-                      {"rate", rate_of(record, slice.seconds, plan)},
-                      {"median_ns", fine_percentile(record.service, 50)},
-                      {"p90_ns", times.percentile(90)},
-                      {"p99_ns", times.percentile(99)},
-                      {"max_ns", times.max()}});
+                      {"rate", time > 0 ? static_cast<double>(times.count()) / time : 0},
+                      {"median_ns", any ? json(fine_percentile(record.service, 50)) : json()},
+                      {"p90_ns", tail(90)},
+                      {"p99_ns", tail(99)},
+                      {"max_ns", any ? json(times.max()) : json()}});
   }
   return slices;
 }
@@ -103,33 +153,28 @@ double fine_percentile(const Histogram& histogram, double percent) {
 void record_lane(json& test, const LoadResult& load, std::size_t lane, const LoadPlan& plan) {
   std::vector<Histogram> service;
   std::vector<Histogram> response;
-  std::vector<double> rates;
-  LaneRecord all;
+  std::uint64_t count = 0;
   double seconds = 0;
   for (const auto& slice : load.slices) {
     seconds += slice.seconds;
     const LaneRecord& record = slice.lanes[lane];
     if (record.service.count() == 0) continue;
-    all.merge(record);
+    count += record.service.count();
     service.push_back(record.service);
     response.push_back(record.response);
-    rates.push_back(rate_of(record, slice.seconds, plan));
   }
   std::uint64_t failed = 0;
   json errors = json::object();
-  for (const auto& [rv, count] : load.errors[lane]) {
-    errors[display(NameKind::ckr, rv)] = count;
-    failed += count;
+  for (const auto& [rv, times] : load.errors[lane]) {
+    errors[display(NameKind::ckr, rv)] = times;
+    failed += times;
   }
-  const Interval rate = bootstrap_mean(rates);
-  const double mean_rate = rate_of(all, seconds, plan);
-  test["count"] = all.service.count();
+  test["count"] = count;
   test["failed"] = failed;
   test["errors"] = std::move(errors);
   test["wrong"] = load.wrong[lane];
   test["seconds"] = seconds;
-  test["rate"] = {
-      {"per_second", mean_rate}, {"low", std::min(rate.low, mean_rate)}, {"high", std::max(rate.high, mean_rate)}};
+  test["rate"] = rate_of(load, lane, plan).to_json();
   test["latency"] = latency_json(service);
   test["response"] = plan.rate > 0 ? latency_json(response) : json();
   test["slices"] = slices_json(load, lane, plan);

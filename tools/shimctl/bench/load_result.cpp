@@ -46,6 +46,8 @@ void LoadResult::merge(const LoadResult& other) {
   for (std::size_t lane = 0; lane < errors.size(); ++lane) {
     for (const auto& [rv, count] : other.errors.at(lane)) errors[lane][rv] += count;
     wrong[lane] += other.wrong.at(lane);
+    ran[lane].count += other.ran.at(lane).count;
+    ran[lane].ns += other.ran.at(lane).ns;
   }
   checked += other.checked;
   if (first_wrong.empty()) first_wrong = other.first_wrong;
@@ -57,10 +59,10 @@ void LoadResult::merge(const LoadResult& other) {
 }
 
 json LoadResult::to_json() const {
-  json text{{"slices", json::array()}, {"threads", json::array()},  {"errors", json::array()},
-            {"wrong", wrong},          {"checked", checked},        {"first_wrong", first_wrong},
-            {"not_begun", not_begun},  {"warmup_s", warmup_s},      {"steady", steady},
-            {"gave_up", gave_up},      {"interrupted", interrupted}};
+  json text{{"slices", json::array()}, {"threads", json::array()},   {"errors", json::array()},
+            {"wrong", wrong},          {"checked", checked},         {"first_wrong", first_wrong},
+            {"not_begun", not_begun},  {"warmup_s", warmup_s},       {"steady", steady},
+            {"gave_up", gave_up},      {"interrupted", interrupted}, {"ran", json::array()}};
   for (const auto& slice : slices) {
     json lanes = json::array();
     for (const auto& lane : slice.lanes) lanes.push_back(lane_json(lane));
@@ -68,6 +70,7 @@ json LoadResult::to_json() const {
   }
   for (const auto& thread : threads)
     text["threads"].push_back({thread.count, thread.errors, thread.busy_ns, thread.sum_ns});
+  for (const auto& of_lane : ran) text["ran"].push_back({of_lane.count, of_lane.ns});
   for (const auto& of_lane : errors) {
     json counts = json::array();
     for (const auto& [rv, count] : of_lane) counts.push_back({rv, count});
@@ -90,6 +93,7 @@ LoadResult LoadResult::from_json(const json& text) {
     auto& of_lane = result.errors.emplace_back();
     for (const auto& entry : counts) of_lane[entry.at(0).get<CK_RV>()] = entry.at(1);
   }
+  for (const auto& of_lane : text.at("ran")) result.ran.push_back({.count = of_lane.at(0), .ns = of_lane.at(1)});
   result.wrong = text.at("wrong").get<std::vector<std::uint64_t>>();
   result.checked = text.at("checked");
   result.first_wrong = text.at("first_wrong");

@@ -34,11 +34,23 @@ struct ThreadSummary {
   std::uint64_t sum_ns = 0;
 };
 
+// Of all that a load ran, the warm-up included.
+struct RunTotals {
+  std::uint64_t count = 0;
+  std::uint64_t ns = 0;
+
+  void add(std::uint64_t took) {
+    ++count;
+    ns += took;
+  }
+};
+
 struct LoadResult {
   std::vector<LoadSlice> slices;
   std::vector<ThreadSummary> threads;
   std::vector<std::map<CK_RV, std::uint64_t>> errors;  // per operation
   std::vector<std::uint64_t> wrong;                    // results, per operation
+  std::vector<RunTotals> ran;                          // per operation
   std::uint64_t checked = 0;
   std::string first_wrong;
   std::uint64_t not_begun = 0;  // open loop: intended before the end, but no thread was free

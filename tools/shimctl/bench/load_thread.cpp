@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <cmath>
 
 namespace p11shim {
 
@@ -24,6 +25,7 @@ LoadThread::LoadThread(const LoadPlan& plan, unsigned number, const std::vector<
     : records(plan.slices, std::vector<LaneRecord>(operations.size())),
       errors(operations.size()),
       wrong(operations.size()),
+      ran(operations.size()),
       plan_(plan),
       number_(number),
       operations_(operations),
@@ -50,11 +52,13 @@ void LoadThread::run() {
 void LoadThread::prepare(int phase) {
   std::size_t turn = 0;
   while (phase_.now.load(std::memory_order_relaxed) == phase) {
-    auto& operation = *operations_[turn++ % operations_.size()];
+    const std::size_t lane = turn++ % operations_.size();
+    auto& operation = *operations_[lane];
     const auto begin = Clock::now();
     const CK_RV rv = operation.run();
     const auto took = nanoseconds(Clock::now() - begin);
-    if (rv == CKR_OK) operation.tidy();
+    rv == CKR_OK ? operation.tidy() : operation.recover();
+    ran[lane].add(took);
     add(seen_ns, took);
     add(seen_count, 1);
     if (rv != CKR_OK) add(seen_errors, 1);
@@ -79,22 +83,51 @@ void LoadThread::measure() {
   for (;;) {
     if (!plan_.duration && turns_ >= quota_) return;
     std::optional<Clock::time_point> intended;
-    if (plan_.rate > 0 && !wait_for_turn(intended.emplace())) return;
-    const int phase = phase_.now.load(std::memory_order_relaxed);
-    if (phase == LoadPhase::kStop) {
-      if (intended) ++not_begun;
+    const bool due = plan_.rate == 0 || wait_for_turn(intended.emplace());
+    const int phase = phase_.now.load(std::memory_order_acquire);
+    if (!due || phase == LoadPhase::kStop) {
+      if (intended) count_not_begun(*intended);
       return;
     }
     const std::size_t slice = slice_of(phase);
     const std::size_t lane = choose(slice);
     const auto end = once(slice, lane, intended);
-    const std::uint64_t busy = nanoseconds(end.of_operation - former);
-    records[slice][lane].busy_ns += busy;
-    summary.busy_ns += busy;
+    book(slice, lane, former, end.of_operation);
+    summary.busy_ns += nanoseconds(end.of_operation - former);
     former = end.of_tidying;
     ++turns_;
     measured.store(true, std::memory_order_relaxed);
   }
+}
+
+// What an operation took of later slices is theirs, so that a stall is seen in each slice that it covers. (Of two
+// sides in turns, the later slice is the other side's.)
+void LoadThread::book(std::size_t slice, std::size_t lane, Clock::time_point from, Clock::time_point to) {
+  const bool by_time = plan_.duration && plan_.operation_of_slice.empty();
+  if (by_time && phase_.now.load(std::memory_order_relaxed) != static_cast<int>(slice)) {
+    for (; slice + 1 < plan_.slices; ++slice) {
+      const auto boundary = phase_.begin + *plan_.duration * static_cast<std::int64_t>(slice + 1) /
+                                               static_cast<std::int64_t>(plan_.slices);
+      if (to <= boundary) break;
+      if (from >= boundary) continue;
+      records[slice][lane].busy_ns += nanoseconds(boundary - from);
+      from = boundary;
+    }
+  }
+  records[slice][lane].busy_ns += nanoseconds(to - from);
+}
+
+// Open loop, at the end: `intended`, and all that were due between it and the end.
+void LoadThread::count_not_begun(Clock::time_point intended) {
+  if (intended >= phase_.end) return;
+  const double left =
+      (std::chrono::duration<double>(phase_.end - phase_.begin).count() - next_turn_s_) * plan_.rate / plan_.threads;
+  not_begun = 1;
+  if (left > 0) {
+    not_begun += plan_.poisson ? 1 + std::poisson_distribution<std::uint64_t>(left)(random_)
+                               : static_cast<std::uint64_t>(std::ceil(left));
+  }
+  if (!plan_.duration) not_begun = std::min(not_begun, quota_ - turns_);
 }
 
 // False if the run ends before.
@@ -129,12 +162,14 @@ LoadThread::Ends LoadThread::once(std::size_t slice, std::size_t lane, std::opti
   const std::uint64_t took = nanoseconds(end - begin);
   add(seen_count, 1);
   add(seen_ns, took);
+  ran[lane].add(took);
   if (rv != CKR_OK) {
     ++errors[lane][rv];
     ++record.errors;
     ++summary.errors;
     add(seen_errors, 1);
-    return {end, end};
+    operation.recover();
+    return {end, Clock::now()};
   }
   const std::uint64_t wrong_before = wrong[lane];
   if (end >= next_check_ || checked == 0) check(operation, lane);

@@ -17,6 +17,7 @@ struct LoadPhase {
 
   std::atomic<int> now{kWait};                    // or the slice that runs
   std::chrono::steady_clock::time_point begin{};  // of the first slice; set before it
+  std::chrono::steady_clock::time_point end{};    // open loop: of what was due; set before kStop
 };
 
 class LoadThread {
@@ -43,6 +44,7 @@ class LoadThread {
   std::string first_wrong;
   std::uint64_t not_begun = 0;
   ThreadSummary summary;
+  std::vector<RunTotals> ran;  // per operation
 
  private:
   void prepare(int phase);
@@ -50,6 +52,8 @@ class LoadThread {
   std::size_t slice_of(int phase) const;
   std::size_t choose(std::size_t slice);
   bool wait_for_turn(Clock::time_point& intended);
+  void count_not_begun(Clock::time_point intended);
+  void book(std::size_t slice, std::size_t lane, Clock::time_point from, Clock::time_point to);
   // What lies between the two is in no figure: the check, what is given back, our own books.
   struct Ends {
     Clock::time_point of_operation;

@@ -5,6 +5,7 @@
 #include <random>
 
 #include "config/quantity.h"
+#include "tools/shimctl/bench/time_split.h"
 #include "tools/shimctl/failure.h"
 #include "tools/shimctl/token/pin_source.h"
 
@@ -237,6 +238,7 @@ std::vector<json> Measurement::measure(const BenchTest& test, std::size_t data_s
     if (targets.size() == 2) one["side"] = targets[lane].name;
     record(one, stage, lane);
     one["where"] = stage.where[lane];
+    one["operation_time"] = time_split(one["where"], test.action, stage.result.ran[lane], stage.result.checked);
     records.push_back(std::move(one));
   }
   if (targets.size() == 2) {
@@ -276,11 +278,23 @@ std::vector<json> Measurement::mix(const std::vector<MixPart>& parts) {
   for (const auto& part : parts) what["mix"].push_back({part.test->name, part.weight});
   stage.result = run(stage, std::move(what));
   std::vector<json> records;
+  json shown = json::array();  // what an earlier part calls, too
   for (std::size_t i = 0; i < parts.size(); ++i) {
     json one = head_of(*parts[i].test, settings_.data_sizes.front());
     record(one, stage, i);
     one["weight"] = parts[i].weight;
-    one["where"] = stage.where[0];
+    one["where"] = nullptr;
+    one["operation_time"] = nullptr;
+    if (stage.where[0].is_array()) {
+      one["where"] = json::array();
+      for (const auto& row : stage.where[0]) {
+        const bool calls = calls_function(parts[i].test->action, row["function"].get<std::string>());
+        if (calls && std::find(shown.begin(), shown.end(), row) == shown.end()) one["where"].push_back(row);
+      }
+      shown.insert(shown.end(), one["where"].begin(), one["where"].end());
+      one["operation_time"] =
+          time_split(one["where"], parts[i].test->action, stage.result.ran[i], stage.result.checked);
+    }
     records.push_back(std::move(one));
   }
   return records;

@@ -51,7 +51,7 @@ class Measurement {
   // As process `number` (from 1) of several: what the first one asks for, at the same time as it does.
   void assist(const nlohmann::json& wanted, Channel& parent, unsigned number);
 
-  // For long runs: slices of this length, and somebody who is told of each.
+  // For long runs: slices of this length, and somebody who is told when each begins, and at the end.
   void watch(std::chrono::nanoseconds interval, Tick tick);
 
  private:

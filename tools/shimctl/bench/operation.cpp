@@ -64,7 +64,7 @@ std::unique_ptr<Operation> make_operation(const OperationPlace& place) {
     auto operation = make(place);
     const CK_RV rv = operation->run();
     if (cannot(rv)) throw TestSkipped("the token refuses: " + display(NameKind::ckr, rv));
-    if (rv == CKR_OK) operation->tidy();
+    rv == CKR_OK ? operation->tidy() : operation->recover();
     return operation;
   } catch (const CallError& error) {
     if (cannot(error.rv())) throw TestSkipped(error.what());

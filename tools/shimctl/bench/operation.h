@@ -20,6 +20,8 @@ class Operation {
   virtual CK_RV run() = 0;
   // Gives back what run() made. After each successful run.
   virtual void tidy() {}
+  // After a failed one: what it began must not stand in the way of the next.
+  virtual void recover() {}
   // Whether what the last run() answered is right; otherwise what is wrong. Before tidy().
   virtual std::string check() = 0;
 };

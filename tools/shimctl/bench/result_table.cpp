@@ -34,7 +34,7 @@ std::string name_of(const json& test) {
 
 std::string doubt_text(const json& rate) {
   const double value = rate["per_second"].get<double>();
-  if (value <= 0) return "-";
+  if (value <= 0 || rate["low"].is_null()) return "-";
   return "±" + percent_text(50 * (rate["high"].get<double>() - rate["low"].get<double>()) / value);
 }
 

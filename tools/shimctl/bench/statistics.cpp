@@ -151,15 +151,20 @@ Interval bootstrap_percentile(std::span<const Histogram> slices, double percent)
   return middle_95(drawn);
 }
 
-Interval bootstrap_mean(std::span<const double> values) {
-  if (values.empty()) return {};
+Interval bootstrap_ratio(std::span<const double> above, std::span<const double> below) {
+  if (above.empty()) return {};
   std::minstd_rand random(1);
-  std::uniform_int_distribution<std::size_t> pick(0, values.size() - 1);
+  std::uniform_int_distribution<std::size_t> pick(0, above.size() - 1);
   std::vector<double> drawn;
   for (int i = 0; i < 5 * kResamples; ++i) {
     double sum = 0;
-    for (std::size_t j = 0; j < values.size(); ++j) sum += values[pick(random)];
-    drawn.push_back(sum / static_cast<double>(values.size()));
+    double of = 0;
+    for (std::size_t j = 0; j < above.size(); ++j) {
+      const std::size_t slice = pick(random);
+      sum += above[slice];
+      of += below[slice];
+    }
+    drawn.push_back(of > 0 ? sum / of : 0);
   }
   return middle_95(drawn);
 }
@@ -196,6 +201,44 @@ Trend trend_of(std::span<const double> x, std::span<const double> y) {
   const double error = std::sqrt(squares / degrees / spread);
   if (error == 0) return {.slope = line.slope, .p = line.slope == 0 ? 1.0 : 0.0};
   return {.slope = line.slope, .p = student_p(line.slope / error, degrees)};
+}
+
+Uncertainty uncertainty_of_ratio(std::span<const double> above, std::span<const double> below) {
+  const std::size_t half = above.size() / 2;
+  const auto ratio = [](std::span<const double> up, std::span<const double> down) {
+    const double sum = std::accumulate(up.begin(), up.end(), 0.0);
+    const double of = std::accumulate(down.begin(), down.end(), 0.0);
+    return of > 0 ? sum / of : 0;
+  };
+  const double all = ratio(above, below);
+  if (half < 2 || all <= 0) return {.squared_error = HUGE_VAL};
+  const double first = ratio(above.first(half), below.first(half));
+  const double second = ratio(above.subspan(half), below.subspan(half));
+  // A half without anything is as far off as can be.
+  const double drifted = first > 0 && second > 0 ? std::abs(std::log(first / second)) / 2 : 1;
+  std::vector<double> rests;
+  const double mean = mean_of(above);
+  for (std::size_t i = 0; i < above.size(); ++i) rests.push_back((above[i] - all * below[i]) / mean);
+  const double spread = deviation_of(rests);
+  const double again = repetition(rests);
+  const auto n = static_cast<double>(rests.size());
+  return {.squared_error = spread * spread / n * again + drifted * drifted, .degrees = std::max(1.0, (n - 1) / again)};
+}
+
+Uncertainty uncertainty_of_interval(const Interval& interval, std::span<const double> values) {
+  if (interval.low <= 0 || values.size() < kFewestForInterval) return {.squared_error = HUGE_VAL};
+  const double again = repetition(values);
+  const double drifted = drift(values);
+  // No finer than a histogram's bucket.
+  const double error = std::max(std::log(interval.high / interval.low) / (2 * 1.96), 1.0 / 64);
+  return {.squared_error = error * error * again + drifted * drifted,
+          .degrees = std::max(1.0, (static_cast<double>(values.size()) - 1) / again)};
+}
+
+Difference difference_of(double value, const Uncertainty& a, const Uncertainty& b, double alpha) {
+  const double error = std::sqrt(a.squared_error + b.squared_error);
+  if (!std::isfinite(error)) return {.value = value, .half_width = HUGE_VAL, .p = 1};
+  return judged(value, error, std::max(2.0, a.degrees + b.degrees), alpha);
 }
 
 double student_p(double t, double degrees) { return incomplete_beta(degrees / 2, 0.5, degrees / (degrees + t * t)); }

@@ -24,9 +24,11 @@ struct Interval {
 // Whether `count` samples have at least ten beyond this percentile.
 bool supports_percentile(std::uint64_t count, double percent);
 
+// What fewer slices would say of their own spread is no interval.
+inline constexpr std::size_t kFewestForInterval = 8;
 // 95 % bootstrap intervals; slices are drawn with replacement. Deterministic.
 Interval bootstrap_percentile(std::span<const Histogram> slices, double percent);
-Interval bootstrap_mean(std::span<const double> values);
+Interval bootstrap_ratio(std::span<const double> above, std::span<const double> below);  // of their sums
 
 struct Fit {
   double fixed = 0;
@@ -59,5 +61,17 @@ struct Difference {
 Difference paired_difference(std::span<const double> values, double alpha);
 // Two runs one after the other: what their own drift is worth is part of the uncertainty.
 Difference separate_difference(std::span<const double> a, std::span<const double> b, double alpha);
+
+// What a figure of one run, in logarithms, is uncertain by.
+struct Uncertainty {
+  double squared_error = 0;
+  double degrees = 1;
+};
+// Of the ratio of two sums, slice by slice; nothing is left out here, because a sum hides nothing.
+Uncertainty uncertainty_of_ratio(std::span<const double> above, std::span<const double> below);
+// Of a percentile with a 95 % interval. `values` are slices' logarithms, which show how the run drifted.
+Uncertainty uncertainty_of_interval(const Interval& interval, std::span<const double> values);
+// Of two figures that differ by `value`.
+Difference difference_of(double value, const Uncertainty& a, const Uncertainty& b, double alpha);
 
 }  // namespace p11shim

@@ -127,6 +127,7 @@ std::string line_plot(const std::vector<Line>& lines, const PlotAxes& axes) {
   double y_high = -HUGE_VAL;
   for (const auto& line : lines) {
     for (const auto& [x, y] : line.points) {
+      if (std::isnan(y)) continue;
       x_low = std::min(x_low, x);
       x_high = std::max(x_high, x);
       y_low = std::min(y_low, y);
@@ -150,15 +151,25 @@ std::string line_plot(const std::vector<Line>& lines, const PlotAxes& axes) {
   for (std::size_t i = 0; i < lines.size(); ++i) {
     const char* colour = kColours[i % kColours.size()];
     std::string path;
+    const auto draw = [&] {
+      if (path.empty()) return;
+      if (path.find(' ') + 1 == path.size()) path += path;  // one point alone is drawn as a dot
+      svg += std::string("<polyline fill=\"none\" stroke-width=\"1.6\" stroke-linecap=\"round\" stroke=\"") + colour +
+             "\" points=\"" + path + "\"/>";
+      path.clear();
+    };
     double former = kHeight - kBottom;
     for (const auto& [x, y] : lines[i].points) {
+      if (std::isnan(y)) {
+        draw();
+        continue;
+      }
       const std::string at = point(x_scale.at(x)) + "," + point(y_scale.at(y)) + " ";
       if (axes.steps) path += point(x_scale.at(x)) + "," + point(former) + " ";
       path += at;
       former = y_scale.at(y);
     }
-    svg +=
-        std::string("<polyline fill=\"none\" stroke-width=\"1.6\" stroke=\"") + colour + "\" points=\"" + path + "\"/>";
+    draw();
     svg += std::string("<text x=\"") + point(kWidth - kRight) + "\" y=\"" +
            point(kTop + 4 + 14.0 * static_cast<double>(i)) + "\" text-anchor=\"end\" style=\"fill:" + colour + "\">" +
            html_text(lines[i].name) + "</text>";

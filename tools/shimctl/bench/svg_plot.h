@@ -23,7 +23,7 @@ std::string bar_plot(const std::vector<Bar>& bars);
 
 struct Line {
   std::string name;
-  std::vector<std::pair<double, double>> points;
+  std::vector<std::pair<double, double>> points;  // NaN interrupts it
 };
 struct PlotAxes {
   std::string x;

@@ -2,13 +2,19 @@
 
 #include <unistd.h>
 
+#include <cerrno>
+#include <cmath>
 #include <csignal>
 #include <cstring>
+#include <filesystem>
 
+#include "config/problem.h"
 #include "tools/shimctl/bench/environment.h"
 #include "tools/shimctl/bench/html_report.h"
 #include "tools/shimctl/bench/result_table.h"
+#include "tools/shimctl/bench/stress_table.h"
 #include "tools/shimctl/crypto/byte_stream.h"
+#include "tools/shimctl/failure.h"
 #include "tools/shimctl/output/present.h"
 #include "tools/shimctl/output/quantity_text.h"
 #include "tools/shimctl/output/terminal.h"
@@ -41,19 +47,33 @@ void write_where(std::ostream& out, const json& tests) {
                {"FUNCTION"},
                {"CALLS", Align::kRight},
                {"SHIM+WAY", Align::kRight},
+               {"PROXYD", Align::kRight},
                {"QUEUE", Align::kRight},
                {"HSM", Align::kRight}});
+  bool unknown = false;
+  const auto time = [](double ns) {
+    return duration_text(static_cast<std::uint64_t>(std::llround(std::max(0.0, ns))));
+  };
   for (const auto& test : tests) {
     if (!test.contains("where") || !test["where"].is_array()) continue;
+    const json& whole = test["operation_time"];
+    unknown = unknown || whole.is_null();
+    if (!whole.is_null()) {
+      table.add_row({test["name"], "", "the whole operation", whole["operations"].dump(), time(whole["shim_ns"]),
+                     time(whole["proxyd_ns"]), time(whole["queue_ns"]), time(whole["hsm_ns"])});
+    }
     for (const auto& row : test["where"]) {
-      const auto time = [&](const char* key) { return duration_text(row[key].get<std::uint64_t>()); };
-      table.add_row({test["name"], row["member"], row["function"], row["calls"].dump(), time("shim_ns"),
-                     time("queue_ns"), time("hsm_ns")});
+      const double queue = row["queue_ns"];
+      const double hsm = row["hsm_ns"];
+      table.add_row({test["name"], row["member"], row["function"], row["calls"].dump(), "-",
+                     time(row["total_ns"].get<double>() - queue - hsm), time(queue), time(hsm)});
     }
   }
   if (table.empty()) return;
   out << '\n';
   table.write(out);
+  if (unknown)
+    out << "what the shim and the way took is not known where proxyd served more, or other calls, than the bench's\n";
 }
 
 void write_fits(std::ostream& out, const json& fits) {
@@ -67,6 +87,22 @@ void write_fits(std::ostream& out, const json& fits) {
 }
 
 }  // namespace
+
+void check_outputs(const BenchOutput& output) {
+  for (const std::string& path : {output.save, output.report, output.prometheus}) {
+    if (path.empty() || path == "-") continue;
+    std::error_code error;
+    const auto status = std::filesystem::status(path, error);
+    const bool special = std::filesystem::exists(status) && !std::filesystem::is_regular_file(status);
+    const auto folder = std::filesystem::path(path).parent_path();
+    // A file is replaced by a new one, a device is written to.
+    const std::string written = special ? path : folder.empty() ? "." : folder.string();
+    int reason = std::filesystem::is_directory(status) ? EISDIR : 0;
+    if (reason == 0 && ::access(written.c_str(), special ? W_OK : W_OK | X_OK) != 0) reason = errno;
+    if (reason != 0)
+      throw Failure(ExitCode::kUsage, in_quotes(path) + " cannot be written: " + ::strerrordesc_np(reason), "");
+  }
+}
 
 BenchDocument::BenchDocument(const std::string& kind, const BenchSettings& settings,
                              std::vector<BenchTarget>& targets) {
@@ -107,7 +143,8 @@ void BenchDocument::say(const Invocation& invocation) const {
     }
     if (!test["open_loop"].is_null() && test["open_loop"]["not_begun"] != 0) {
       note(invocation,
-           name + ": operations that were due before the end had not begun; take more threads, or a lower rate");
+           name + ": " + test["open_loop"]["not_begun"].dump() +
+               " operations that were due before the end had not begun; take more threads, or a lower rate");
     }
   }
   if (!unsteady.empty())
@@ -122,6 +159,8 @@ void BenchDocument::write_stdout(const Invocation& invocation, const BenchOutput
   if (invocation.format == OutputFormat::kTable) {
     const std::size_t width = terminal_columns();
     write_test_table(invocation.out, tests_, {.emphasis = wants_colour(STDOUT_FILENO), .width = width});
+    if (data_.contains("stress"))
+      write_stress(invocation.out, data_["stress"], {.emphasis = wants_colour(STDOUT_FILENO), .width = width});
     write_where(invocation.out, tests_);
     write_fits(invocation.out, data_["fits"]);
     if (!output.histogram) return;

@@ -18,6 +18,9 @@ struct BenchOutput {
   bool histogram = false;
 };
 
+// Throws Failure (kUsage) if one of the files could not be written: that is better known before hours of measuring.
+void check_outputs(const BenchOutput& output);
+
 class BenchDocument {
  public:
   // `kind`: run, stress, mix, suite, sweep, capacity.

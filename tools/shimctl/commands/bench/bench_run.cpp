@@ -91,6 +91,7 @@ BenchSettings settings_of(const BenchRunOptions& options) {
     for (const auto& size : split(list)) settings.data_sizes.push_back(parse_bytes(size));
   }
   check(settings);
+  check_outputs(options.output);
   return settings;
 }
 

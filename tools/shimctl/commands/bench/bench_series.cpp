@@ -55,6 +55,7 @@ Sweep parse_sweep(const std::string& text) {
 }  // namespace
 
 ExitCode bench_suite(const Invocation& invocation, const BenchRunOptions& options) {
+  check_outputs(options.output);
   const auto runs = read_suite_file(options.file);
   std::vector<BenchSettings> settings;
   check_connections(invocation, options.settings);

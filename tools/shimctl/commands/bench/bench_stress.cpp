@@ -43,7 +43,7 @@ json trend_json(const json& intervals, const char* key) {
   std::vector<double> times;
   std::vector<double> values;
   for (const auto& interval : intervals) {
-    if (interval[key].is_null()) return nullptr;
+    if (interval[key].is_null()) continue;  // nothing succeeded, or nobody measures it
     times.push_back(interval["start_s"].get<double>());
     values.push_back(interval[key].get<double>());
   }
@@ -74,7 +74,7 @@ ExitCode bench_stress(const Invocation& invocation, const BenchRunOptions& optio
   BenchTargets targets(invocation, "", interruption.signals(), settings.connections);
   const BenchTest& test = stressed_test(settings, targets.all().front().session());
   BenchDocument document("stress", settings, targets.all());
-  std::vector<ResourceUse> uses;  // at the begin of each interval, and at the end
+  std::vector<ResourceUse> uses;  // when each interval begins, and at the end
   Progress progress(invocation, "stress", static_cast<std::uint64_t>(*settings.duration / interval), "intervals");
   Measurement measurement(invocation, settings, targets, interruption);
   measurement.watch(interval, [&](std::size_t) {
@@ -82,7 +82,6 @@ ExitCode bench_stress(const Invocation& invocation, const BenchRunOptions& optio
     progress.advance(uses.size() > 1 ? 1 : 0);
   });
   auto records = measurement.measure(test, settings.data_sizes.front());
-  uses.push_back(resource_use());
   json& record = records.front();
   json intervals = json::array();
   if (record.contains("slices")) {
@@ -93,6 +92,7 @@ ExitCode bench_stress(const Invocation& invocation, const BenchRunOptions& optio
   }
   json trends{{"rate", trend_json(intervals, "rate")},
               {"median_ns", trend_json(intervals, "median_ns")},
+              {"cpu", trend_json(intervals, "cpu")},
               {"rss_bytes", trend_json(intervals, "rss_bytes")},
               {"temperature", trend_json(intervals, "temperature")}};
   for (const auto& [name, trend] : trends.items()) {
