@@ -105,7 +105,7 @@ void add_comparisons(CLI::App& bench, Invocation& invocation) {
   compare.app->add_option("after", compare.options->after, "Another one")->required();
   compare.app
       ->add_option("--fail-on-regress", compare.options->fail_on_regress,
-                   "Exit with 1 if a test became slower by more than this: 10%")
+                   "Exit with 1 if a test became slower by more than this (10%), fails more, or is missing")
       ->option_text("SHARE");
   compare.app->add_option("--alpha", compare.options->alpha, "How often chance may be called a change")
       ->capture_default_str()

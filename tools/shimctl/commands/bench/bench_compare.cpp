@@ -7,6 +7,7 @@
 #include "config/problem.h"
 #include "tools/shimctl/bench/comparison.h"
 #include "tools/shimctl/bench/html_report.h"
+#include "tools/shimctl/commands/bench/bench_document.h"
 #include "tools/shimctl/crypto/byte_stream.h"
 #include "tools/shimctl/failure.h"
 #include "tools/shimctl/output/present.h"
@@ -74,15 +75,14 @@ ExitCode bench_compare(const Invocation& invocation, const BenchCompareOptions& 
   const bool judged = !options.fail_on_regress.empty();
   const double tolerance = judged ? parse_share(options.fail_on_regress) : kTolerance;
   if (!(options.alpha > 0 && options.alpha < 0.5)) throw Failure(ExitCode::kUsage, "--alpha is between 0 and 0.5", "");
+  check_outputs({.report = options.report});
   const json before = read_bench_report(options.before);
   const json after = read_bench_report(options.after);
   json data = compare_reports(before, after, options.alpha, tolerance);
   bool regressed = false;
   bool unclear = false;
   for (const auto& test : data["tests"]) {
-    if (test["ratio"].is_null()) continue;
-    regressed = regressed || !test["reason"].is_null() ||
-                (test["verdict"] == "slower" && test["ratio"].get<double>() > 1 + tolerance);
+    regressed = regressed || test["regressed"] == true;
     unclear = unclear || test["verdict"] == "noisy";
   }
   data["fail_on_regress"] = judged ? json(tolerance) : json();
@@ -97,8 +97,16 @@ ExitCode bench_compare(const Invocation& invocation, const BenchCompareOptions& 
   if (data["complete"] != true) note(invocation, "one of the reports is of an interrupted run");
   for (const auto& difference : data["environment_differences"])
     note(invocation, "the reports were made with different " + difference["what"].get<std::string>());
+  for (const auto& difference : data["settings_differences"]) {
+    note(invocation, "the reports were made with different settings: " + difference["what"].get<std::string>() + " " +
+                         difference["a"].dump() + " and " + difference["b"].dump());
+  }
   if (!options.report.empty()) write_file(options.report, html_report({before, after}, data));
   if (regressed && judged) return ExitCode::kNegative;
+  if (judged && data["compared"] == 0) {
+    note(invocation, "nothing was measured in both reports: nothing can be said");
+    return ExitCode::kPartial;
+  }
   if (unclear && judged) {
     note(invocation, "too noisy to say that nothing regressed; measure longer, or on a quieter machine");
     return ExitCode::kPartial;
@@ -109,6 +117,7 @@ ExitCode bench_compare(const Invocation& invocation, const BenchCompareOptions& 
 ExitCode bench_report(const Invocation& invocation, const BenchReportOptions& options) {
   if (options.files.empty() || options.files.size() > 2)
     throw Failure(ExitCode::kUsage, "one report, or two to compare", "shimctl bench report a.json --out a.html");
+  check_outputs({.report = options.out});
   std::vector<json> documents;
   for (const auto& file : options.files) documents.push_back(read_bench_report(file));
   const json comparison =
