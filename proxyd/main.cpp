@@ -12,6 +12,7 @@
 #include "proxyd/daemon/logging.h"
 #include "proxyd/daemon/process.h"
 #include "proxyd/daemon/running.h"
+#include "proxyd/daemon/token_check.h"
 #include "proxyd/daemon/version.h"
 
 namespace {
@@ -44,8 +45,13 @@ int check(const std::string& file) {
   if (config) {
     good &= tell(resolve_accounts(*config));
     good &= tell(check_machine(*config));
-    for (const std::string& problem : problems_of_running(config->control.unix_path))
-      std::cerr << "warning: " << problem << " (says the proxyd that is running)\n";
+    if (const auto told = problems_of_running(config->control.unix_path)) {
+      for (const std::string& problem : *told)
+        std::cerr << "warning: " << problem << " (says the proxyd that is running)\n";
+    } else if (good) {
+      for (const std::string& problem : problems_of_tokens(*config, find_worker_program()))
+        std::cerr << "warning: " << problem << '\n';
+    }
     std::cout << describe(*config);
   }
   std::cout << (good ? "The configuration is good.\n" : "The configuration has errors.\n");
@@ -80,7 +86,7 @@ int main(int argc, char** argv) {
   bool only_check = false;
   bool dev = false;
   app.add_option("-c,--config", file, "configuration file")->capture_default_str();
-  app.add_flag("--check", only_check, "check the configuration and say what it means; run nothing");
+  app.add_flag("--check", only_check, "check the configuration and say what it means; serve nothing");
   app.add_flag("--dev", dev, "run on two fresh SoftHSM tokens in a private directory");
   app.set_version_flag("--version", std::string("proxyd ") + kVersion);
   app.footer(kExamples);

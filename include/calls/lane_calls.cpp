@@ -10,6 +10,8 @@ void write_load_order(Out& out, const LoadOrder& order) {
   out.str(order.library_parameters);
   out.uint(order.flags);
   out.boolean(order.null_arguments);
+  out.array(order.counters.size());
+  for (const CK_ATTRIBUTE_TYPE type : order.counters) out.uint(type);
 }
 
 bool read_load_order(In& in, LoadOrder& order) {
@@ -17,6 +19,9 @@ bool read_load_order(In& in, LoadOrder& order) {
   order.library_parameters = in.str(kMaxText);
   order.flags = in.uint();
   order.null_arguments = in.boolean();
+  order.counters.clear();
+  for (std::size_t left = in.array(limits::kMaxAttributes); left != 0 && in.ok(); --left)
+    order.counters.push_back(in.uint());
   return in.done();
 }
 
@@ -64,6 +69,7 @@ void write_description(Out& out, const Description& description) {
   out.uint(description.key_type);
   out.bin(description.id);
   out.bin(description.label);
+  out.boolean(description.counted);
   out.boolean(description.proof);
   out.bin(description.content);
   out.bin(description.hints);
@@ -79,6 +85,7 @@ bool read_description(In& in, Description& description) {
   description.key_type = in.uint();
   description.id = in.bin();
   description.label = in.bin();
+  description.counted = in.boolean();
   description.proof = in.boolean();
   description.content = in.bin();
   description.hints = in.bin();

@@ -19,10 +19,11 @@ enum class LaneCall : std::uint32_t {
 };
 
 struct LoadOrder {
-  std::string path;                // of the module
-  std::string library_parameters;  // NSS: LibraryParameters in its larger CK_C_INITIALIZE_ARGS; empty = none
-  CK_FLAGS flags = 0;              // of CK_C_INITIALIZE_ARGS
-  bool null_arguments = false;     // C_Initialize(NULL): for modules that refuse any
+  std::string path;                         // of the module
+  std::string library_parameters;           // NSS: LibraryParameters in its larger CK_C_INITIALIZE_ARGS; empty = none
+  CK_FLAGS flags = 0;                       // of CK_C_INITIALIZE_ARGS
+  bool null_arguments = false;              // C_Initialize(NULL): for modules that refuse any
+  std::vector<CK_ATTRIBUTE_TYPE> counters;  // which say that each use of a key is counted
 };
 
 struct LoadedModule {
@@ -49,6 +50,7 @@ struct Description {
   CK_KEY_TYPE key_type = 0;
   std::span<const std::uint8_t> id;
   std::span<const std::uint8_t> label;
+  bool counted = false;                   // each use changes it, or uses it up: it has an attribute that says so
   bool proof = false;                     // `content` proves what the object is
   std::span<const std::uint8_t> content;  // its immutable public attributes; empty for session objects
   std::span<const std::uint8_t> hints;    // other attributes that tell objects without proof apart

@@ -9,8 +9,9 @@ void ClientCall::init_token() {
   step_ = &ClientCall::init_token;
   pool_ = visible_pool(request_.handles[0]);
   if (pool_ == nullptr) return finish(CKR_SLOT_ID_INVALID);
-  if (!may_administer() || pool_->balanced()) return finish(CKR_FUNCTION_REJECTED);
+  if (!may_administer()) return finish(CKR_FUNCTION_REJECTED);
   if (services_.applications.in_use(*pool_)) return finish(CKR_SESSION_EXISTS);
+  if (pool_->balanced()) return init_pool_tokens();
   place_ = &pool_->member.public_place();
   pool_->member.backend().renew_if_stale();  // it checks the SO's PIN
   if (!worker_ready(place_->worker)) return;
@@ -18,6 +19,20 @@ void ClientCall::init_token() {
   pool_->member.so().stop("the token is initialised");
   place_->read_only.close_all(
       guarded([this] { place_->read_write.close_all(guarded([this] { go(&ClientCall::init_token_forward); })); }));
+}
+
+// On every member. It goes on when its caller has gone; nobody opens a session meanwhile.
+void ClientCall::init_pool_tokens() {
+  if (pool_->initialising) return pool_->changed.add(*this);
+  for (const auto& each : pool_->members) {  // who is on its way is waited for before anything is begun
+    Worker& worker = each->member.backend().worker();
+    if (each->health.wanted != Wanted::maint && worker.state() != Worker::State::backoff && !worker.require(*this))
+      return;
+  }
+  Buffer body;
+  body.mark_secret();
+  body.append(request_.body.data(), request_.body.size());
+  init_tokens(*pool_, std::move(body), guarded([this](CK_RV rv) { finish(rv); }));
 }
 
 void ClientCall::init_token_forward() {

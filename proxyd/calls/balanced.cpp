@@ -5,6 +5,7 @@
 #include "pkcs11/names.h"
 #include "proxyd/balance/faults.h"
 #include "proxyd/calls/client_call.h"
+#include "proxyd/calls/sealed_creation.h"
 
 namespace p11shim {
 
@@ -18,7 +19,11 @@ void ClientCall::forward_balanced() {
   const bool lost = continues_or_ends && session_->take_lost(policy.operation);
   if (lost && goes_on() && policy.operation != Operation::any) return finish(CKR_DEVICE_ERROR);
   if (attempts_.on != nullptr && place_ != nullptr) return run_on(*place_);
+  if (hedge_ != nullptr) return;  // it goes on when that one has answered
   if (writes_to_copies()) return go(&ClientCall::write_copies);
+  if (policy.objects == Objects::creates && pool_->config.balance.replicate_nonextractable &&
+      makes_sealed_key(request_))
+    return go(&ClientCall::create_sealed);
   if (goes_on()) {
     if (Hold* hold = session_->hold_with(policy.operation)) return run_on(*hold->place);
     if (session_->replay_of(policy.operation) != nullptr) return go(&ClientCall::replay);
@@ -78,18 +83,7 @@ Place* ClientCall::choose_member() {
   const std::uint64_t now = services_.runtime.now_ms();
   for (const bool again : {false, true}) {
     if (again && std::exchange(attempts_.tried, 0) == 0) break;
-    attempts_.candidates.clear();
-    for (const auto& each : pool_->members) {
-      Place* place = pool_->place_of(*each, logged_in());
-      if (place == nullptr || each->health.wanted != Wanted::ready ||
-          (attempts_.only != nullptr && attempts_.only != &each->member))
-        continue;
-      if ((attempts_.tried & each->bit()) != 0 || each->is_full() || !has_all(*place) ||
-          !each->health.breaker.admits(now))
-        continue;
-      attempts_.candidates.push_back({each->number, each->health.cost(now), each->health.outstanding, each->weight,
-                                      each->member.config().priority});
-    }
+    find_candidates(now);
     if (attempts_.candidates.empty()) continue;
     Membership& chosen = *pool_->numbered(pool_->placement.choose(attempts_.candidates));
     return pool_->place_of(chosen, logged_in());
@@ -97,18 +91,20 @@ Place* ClientCall::choose_member() {
   return wait_for_member(now), nullptr;
 }
 
-// A module may make the nonces of messages by counting. Two members that count for one key make the same nonces: all of one key
-// is encrypted on the same member, and on no other when that one is away.
-const Member* ClientCall::counts_nonces_on() const {
-  if ((info_->policy.operation & Operation::message_encrypt) == Operation::none || goes_on() ||
-      request_.handles.size() < 2)
-    return nullptr;
-  const TokenObject* key = pool_->objects.find(request_.handles[1]);
-  const Membership* first = nullptr;
-  for (const auto& each : pool_->members)
-    if (key != nullptr && (key->members & each->bit()) != 0 && (first == nullptr || each->number < first->number))
-      first = each.get();
-  return first != nullptr ? &first->member : nullptr;
+// Members that can take it now and were not tried.
+void ClientCall::find_candidates(std::uint64_t now) {
+  attempts_.candidates.clear();
+  for (const auto& each : pool_->members) {
+    Place* place = pool_->place_of(*each, logged_in());
+    if (place == nullptr || each->health.wanted != Wanted::ready ||
+        (attempts_.only != nullptr && attempts_.only != &each->member))
+      continue;
+    if ((attempts_.tried & each->bit()) != 0 || each->is_full() || !has_all(*place) ||
+        !each->health.breaker.admits(now))
+      continue;
+    attempts_.candidates.push_back(
+        {each->number, each->health.cost(now), each->health.outstanding, each->weight, each->member.config().priority});
+  }
 }
 
 // Where this call must run, whatever the health of that member: where its session objects are, or its other operations.
@@ -177,10 +173,12 @@ void ClientCall::begin_attempt() {
     services_.deadlines.arm(
         attempt_deadline_,
         services_.runtime.now_ms() + static_cast<std::uint64_t>(pool_->config.balance.attempt_timeout.count()));
+  arm_hedge();
 }
 
 Membership* ClientCall::end_attempt() {
   attempt_deadline_.disarm();
+  hedge_deadline_.disarm();
   Membership* on = std::exchange(attempts_.on, nullptr);
   if (on == nullptr) return nullptr;
   --on->health.outstanding;
@@ -196,6 +194,7 @@ void ClientCall::attempt_succeeded() {
   const double took_ms = static_cast<double>(uv_hrtime() - attempts_.began_ns) / 1e6;
   on->health.took(now, took_ms);
   on->health.breaker.succeeded(now, static_cast<std::uint64_t>(took_ms), attempts_.trial);
+  if (may_hedge()) on->times.took(kind(), static_cast<std::uint64_t>(took_ms * 1000));
   for (const Attempts::Suspect& suspect : attempts_.suspects)
     if (suspect.member != on)
       suspect.member->health.breaker.failed(now, "it answered " + display(NameKind::ckr, suspect.rv), false);
@@ -267,14 +266,13 @@ bool ClientCall::resolve_again() {
 // Whether this call, which did not succeed on place_, may be tried on another member.
 // `restarts`: its worker does, so that the same member will do as well.
 bool ClientCall::may_try_elsewhere(Reached reached, bool restarts) {
+  if (hedge_ != nullptr) return true;  // it is being tried there
   // A call that brings its Init along is a whole operation, or the begin of one.
   const Recourse what = session_ == nullptr  ? Recourse::none
                         : request_.init != 0 ? Recourse::repeat
                                              : recourse(*info_, reached);
   if (what == Recourse::none || attempts_.count >= pool_->config.balance.max_attempts) return false;
-  if (request_.has_mechanism && is_stateful(request_.mechanism)) return false;
-  for (std::size_t i = 1; i < request_.handles.size(); ++i)
-    if ((request_.handles[i] & kSessionObjectBit) != 0) return false;
+  if (!may_be_repeated()) return false;
   if (what == Recourse::replay) {
     const ReplayRecord* record = session_->replay_of(info_->policy.operation);
     if (record == nullptr || !record->replayable) return false;

@@ -96,6 +96,7 @@ bool ClientCall::begin(Application& application, std::span<const std::uint8_t> f
   search_is_over_ = false;
   values_.clear();
   attempts_.begin();
+  hedge_ = nullptr;
   reply_.handles.clear();
   reply_.init_rv = CKR_OK;
   scratch_.clear();
@@ -175,6 +176,8 @@ void ClientCall::finish(CK_RV rv, std::span<const std::uint8_t> body) {
   stop_waiting();
   disarm();
   attempt_deadline_.disarm();
+  hedge_deadline_.disarm();
+  hedge_ = nullptr;  // it ends by itself
   attempt_abandoned();
   end_creation(false);
   settle_lease();

@@ -21,6 +21,8 @@
 
 namespace p11shim {
 
+class LooseAttempt;
+
 class ClientCall final : public LaneJob, public Waiter, public Deadline {
  public:
   // Where the reply goes. `reply`'s views are valid during the call only.
@@ -99,6 +101,8 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   void for_each_needed(Fn fn) const;
   [[nodiscard]] bool has_all(Place& place) const;
   Place* choose_member();
+  void find_candidates(std::uint64_t now);
+  [[nodiscard]] bool may_be_repeated() const;
   Place* bound_place();
   [[nodiscard]] const Member* counts_nonces_on() const;
   void wait_for_member(std::uint64_t now);
@@ -116,6 +120,15 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   bool resolve_again();
   bool may_try_elsewhere(Reached reached, bool restarts = false);
   void leave_place();
+
+  // hedging.cpp: a second attempt of a call that takes long
+  [[nodiscard]] UsualTimes::Kind kind() const;
+  [[nodiscard]] bool may_hedge() const;
+  void arm_hedge();
+  void hedge();
+  void hedge_won(LooseAttempt& hedge, Reply& reply);
+  void hedge_failed();
+  void let_go_of_attempt();
 
   // replay.cpp
   void record_operation(const Reply& reply);
@@ -136,6 +149,7 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   bool writes_to_copies();
   void write_copies();
   bool begin_creation();
+  void create_sealed();
   void end_creation(bool known);
   void created_in_pool(Reply& reply);
   void copy_created(const std::vector<std::uint64_t>& handles);
@@ -207,6 +221,7 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   void logged_in(LoginState state, LoginDomain& domain);
   void init_token();
   void init_token_forward();
+  void init_pool_tokens();
   void token_initialized();
   void init_pin();
   void set_pin();
@@ -247,6 +262,8 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   Place* moved_to_ = nullptr;  // where it runs, if not where the first object that it names would have it
   Attempts attempts_;
   AttemptDeadline attempt_deadline_{[this] { attempt_expired(); }};
+  AttemptDeadline hedge_deadline_{[this] { hedge(); }};
+  LooseAttempt* hedge_ = nullptr;         // a second attempt that is under way
   MemberId member_statistics_{};          // of the member of the last attempt
   Membership* creates_on_ = nullptr;      // a creation is under way there
   std::uint64_t creation_ = 0;            // its number

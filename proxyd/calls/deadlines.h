@@ -1,4 +1,5 @@
-// Ends calls whose time is over. Coarse on purpose: a deadline is a safety net, not a clock.
+// Ends calls whose time is over. Coarse on purpose: a deadline is a safety net, not a clock. What follows the usual time of a call
+// (hedging) has a list of its own, with a shorter tick.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +29,10 @@ class Deadline {
 
 class Deadlines {
  public:
-  explicit Deadlines(uv_loop_t& loop) : loop_(loop), timer_(loop, [this] { tick(); }) { timer_.unref(); }
+  explicit Deadlines(uv_loop_t& loop, std::chrono::milliseconds tick_every = std::chrono::milliseconds(50))
+      : loop_(loop), tick_every_(tick_every), timer_(loop, [this] { tick(); }) {
+    timer_.unref();
+  }
 
   void arm(Deadline& deadline, std::uint64_t at_ms) {
     deadline.at_ms_ = at_ms;
@@ -37,12 +41,11 @@ class Deadlines {
     deadline.next_ = first_;
     if (first_ != nullptr) first_->previous_ = &deadline;
     first_ = &deadline;
-    if (!timer_.active()) timer_.start(kTick, kTick);
+    if (!timer_.active()) timer_.start(tick_every_, tick_every_);
   }
 
  private:
   friend class Deadline;
-  static constexpr std::chrono::milliseconds kTick{50};
 
   void tick() {
     if (first_ == nullptr) return timer_.stop();  // idle means idle
@@ -58,6 +61,7 @@ class Deadlines {
   }
 
   uv_loop_t& loop_;
+  const std::chrono::milliseconds tick_every_;
   Timer timer_;
   Deadline* first_ = nullptr;
 };

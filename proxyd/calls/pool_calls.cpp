@@ -100,23 +100,23 @@ void ClientCall::wait_for_first_member() {
 
 // All members at once, or one after the other: docs/pools.md.
 void ClientCall::log_in_to_pool(LoginState wanted, Buffer pin, Buffer user_name) {
-  if (!user_name.empty()) return finish(CKR_FUNCTION_REJECTED);
   if (wanted == LoginState::so) {
     TokenState& state = application_->token(*pool_);
     if (!may_administer()) return finish(CKR_FUNCTION_REJECTED);
     if (state.sessions != state.read_write_sessions) return finish(CKR_SESSION_READ_ONLY_EXISTS);
-    return log_in_so(*pool_, std::move(pin), [this, pool = pool_, is_wanted = still_active()](CK_RV rv) {
-      const bool wants_it = is_wanted();
-      TokenState* now = wants_it ? &application_->token(*pool) : nullptr;
-      const bool may = wants_it && now->login == LoginState::none && now->sessions != 0;
-      if (rv == CKR_OK && !may) log_out_so(*pool, [] {});
-      if (!wants_it) return;
-      if (rv != CKR_OK) return finish(rv);
-      if (!may) return finish(CKR_USER_ANOTHER_ALREADY_LOGGED_IN);
-      now->login = LoginState::so;
-      now->private_handles.clear();
-      finish(CKR_OK);
-    });
+    return log_in_so(*pool_, std::move(pin), std::move(user_name),
+                     [this, pool = pool_, is_wanted = still_active()](CK_RV rv) {
+                       const bool wants_it = is_wanted();
+                       TokenState* now = wants_it ? &application_->token(*pool) : nullptr;
+                       const bool may = wants_it && now->login == LoginState::none && now->sessions != 0;
+                       if (rv == CKR_OK && !may) log_out_so(*pool, [] {});
+                       if (!wants_it) return;
+                       if (rv != CKR_OK) return finish(rv);
+                       if (!may) return finish(CKR_USER_ANOTHER_ALREADY_LOGGED_IN);
+                       now->login = LoginState::so;
+                       now->private_handles.clear();
+                       finish(CKR_OK);
+                     });
   }
   auto is_wanted = [this, alive = std::weak_ptr<char>(alive_), serial = serial_] {
     return !alive.expired() && active_ && serial == serial_;
@@ -141,7 +141,7 @@ void ClientCall::log_in_to_pool(LoginState wanted, Buffer pin, Buffer user_name)
     if (!application_->peer) return finish(CKR_FUNCTION_REJECTED);  // nobody attests who it is
     return pool_->login.log_in_with_own_pin(std::move(answered));
   }
-  pool_->login.log_in(std::move(pin), std::move(is_wanted), std::move(answered));
+  pool_->login.log_in(std::move(pin), std::move(user_name), std::move(is_wanted), std::move(answered));
 }
 
 }  // namespace p11shim

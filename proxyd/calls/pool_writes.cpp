@@ -3,6 +3,7 @@
 
 #include "calls/templates.h"
 #include "proxyd/calls/client_call.h"
+#include "proxyd/calls/sealed_creation.h"
 #include "proxyd/tokens/copy_write.h"
 #include "proxyd/tokens/replication.h"
 
@@ -99,6 +100,40 @@ void ClientCall::write_copies() {
       application_->token(*pool_).private_handles.erase(request_.handles[1]);
     finish(rv);
   }));
+}
+
+// A key that is not to be extractable, on all members at once: sealed_creation.h.
+void ClientCall::create_sealed() {
+  step_ = &ClientCall::create_sealed;
+  if (!enter_session()) return;
+  if (!session_->read_write) return finish(CKR_SESSION_READ_ONLY);
+  place_ = choose_member();
+  if (place_ == nullptr || !begin_creation()) return;
+  SealedCreation::Order order;
+  order.on = place_;
+  order.call = request_.call;
+  order.logged_in = logged_in();
+  for (std::size_t i = 1; i < request_.handles.size(); ++i) {
+    std::uint64_t real = CK_INVALID_HANDLE;
+    resolve(*place_, request_.handles[i], real);
+    order.objects.push_back(real);
+  }
+  if (!sealed_body(request_, order.body)) return finish(CKR_ARGUMENTS_BAD);
+  SealedCreation::run(*pool_, std::move(order),
+                      guarded([this](CK_RV rv, const std::vector<std::uint64_t>& handles, const Buffer& body) {
+                        end_creation(true);
+                        if (rv != CKR_OK) return finish(rv);
+                        for (const std::uint64_t handle : handles) {
+                          const TokenObject* object = pool_->objects.find(handle);
+                          if (object != nullptr && object->is_private)
+                            application_->token(*pool_).private_handles.insert(handle);
+                          note_key(object, nullptr);
+                          reply_.handles.add(handle);
+                        }
+                        scratch_.clear();
+                        scratch_.append(body.data(), body.size());
+                        finish(CKR_OK, scratch_.bytes());
+                      }));
 }
 
 // Written down before it is sent to the member that place_ is on: whatever happens then, it is known that something may be

@@ -65,9 +65,7 @@ void ClientCall::record_operation(const Reply& reply) {
   if (policy.effect == Effect::starts || request_.init != 0) {
     ReplayRecord& record = session_->replays.emplace_back();
     record.operation = policy.operation;
-    record.replayable = !is_stateful(request_.mechanism);
-    for (std::size_t i = 1; i < request_.handles.size(); ++i)
-      record.replayable &= (request_.handles[i] & kSessionObjectBit) == 0;
+    record.replayable = may_be_repeated() && counts_nonces_on() == nullptr;
     record.calls.push_back(recorded_init(request_, reply));
   }
   if (policy.effect != Effect::continues || reply.rv != CKR_OK) return;  // a length query

@@ -15,6 +15,7 @@ struct Services {
   Registry& registry;
   AuditLog& audit;
   Deadlines& deadlines;
+  Deadlines& hedges;
   Generations& generations;
   LimitsConfig limits;  // changed by a reload
 };

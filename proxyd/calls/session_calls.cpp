@@ -8,6 +8,7 @@ void ClientCall::open_session() {
   pool_ = visible_pool(request_.handles[0]);
   if (pool_ == nullptr) return finish(CKR_SLOT_ID_INVALID);
   if (pool_->absent()) return finish(CKR_TOKEN_NOT_PRESENT);
+  if (pool_->initialising) return pool_->changed.add(*this);
   In in(request_.body);
   const CK_FLAGS flags = in.uint();
   if (!in.done()) return finish(CKR_ARGUMENTS_BAD);

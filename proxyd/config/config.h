@@ -120,9 +120,10 @@ struct ModuleConfig {
   Environment environment;         // of its workers
   std::string sha256;              // lower-case hexadecimal; empty: not checked
   bool thread_safe = true;
-  CK_FLAGS flags = CKF_OS_LOCKING_OK;  // of CK_C_INITIALIZE_ARGS
-  bool check_owner = true;             // refuse files that others than root and proxyd can change
-  std::vector<uid_t> allow_owner;      // more owners to trust
+  CK_FLAGS flags = CKF_OS_LOCKING_OK;       // of CK_C_INITIALIZE_ARGS
+  std::vector<CK_ATTRIBUTE_TYPE> counters;  // attributes that say that each use of a key is counted
+  bool check_owner = true;                  // refuse files that others than root and proxyd can change
+  std::vector<uid_t> allow_owner;           // more owners to trust
 
   // tokens = "*": each of its tokens and uninitialised slots becomes a member and a pool of its own, of the
   // same label, by these options.
@@ -198,6 +199,12 @@ enum class Replication : std::uint8_t {
   wrap,            // keys as well, under a wrapping key
 };
 
+// Whether a call that takes longer than usual is made on a second member as well.
+enum class Hedge : std::uint8_t {
+  off,
+  p95,  // when it takes longer than 95 % of such calls on that member did
+};
+
 // When an object is destroyed for the application.
 enum class Destroy : std::uint8_t {
   journaled,  // when a member has done it; who cannot be reached does it later
@@ -227,9 +234,12 @@ struct BalanceConfig {
   std::uint64_t replay_limit = std::uint64_t{1} << 20;  // input of one operation that is kept for another member
   BreakerConfig breaker;
   RetryBudgetConfig retry_budget;
+  Hedge hedge = Hedge::off;
   ProbeConfig probe;
   Replication replication = Replication::none;
-  std::string wrapping_key;      // its label
+  std::string wrapping_key;  // its label
+  bool replicate_nonextractable =
+      false;                     // keys that are not to be extractable are made so that they can be copied once
   std::uint32_t min_copies = 1;  // with fewer a creation is undone
   Destroy destroy = Destroy::journaled;
 };

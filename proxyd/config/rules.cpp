@@ -277,6 +277,8 @@ class Rules {
             "members have)");
     if (balance.replication != Replication::wrap && !balance.wrapping_key.empty())
       error(path + ".wrapping_key", "\"wrapping_key\" needs replication = \"wrap\"");
+    if (balance.replication != Replication::wrap && balance.replicate_nonextractable)
+      error(path + ".replicate_nonextractable", "\"replicate_nonextractable\" needs replication = \"wrap\"");
     if (balance.min_copies > 1 && balance.replication == Replication::none)
       error(path + ".min_copies", "\"min_copies\" is " + std::to_string(balance.min_copies) +
                                       " (expected 1: nothing is copied with replication = \"none\")");

@@ -1,6 +1,9 @@
 #include "proxyd/config/schema.h"
 
 #include <algorithm>
+#include <charconv>
+
+#include "pkcs11/names.h"
 
 namespace p11shim {
 namespace {
@@ -56,6 +59,17 @@ std::string CommandKind::show(const std::vector<std::string>& command) {
   if (command.empty()) return "[]";
   return '[' + in_quotes(command.front()) + (command.size() > 1 ? ", …]" : "]");
 }
+
+std::optional<CK_ATTRIBUTE_TYPE> AttributeKind::parse(const std::string& text) {
+  if (const auto named = cka_value(text)) return *named;
+  CK_ATTRIBUTE_TYPE number = 0;
+  const char* end = text.data() + text.size();
+  if (!text.starts_with("0x") || text.size() == 2) return std::nullopt;
+  const auto [stop, error] = std::from_chars(text.data() + 2, end, number, 16);
+  return error == std::errc() && stop == end ? std::optional(number) : std::nullopt;
+}
+
+std::string AttributeKind::show(CK_ATTRIBUTE_TYPE type) { return in_quotes(display(NameKind::cka, type)); }
 
 std::optional<std::string> Sha256Kind::parse(const std::string& text) {
   if (!text.empty() && text.size() != 64) return std::nullopt;

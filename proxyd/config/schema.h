@@ -33,6 +33,14 @@ struct Sha256Kind {
   static std::string show(const std::string& text) { return in_quotes(text); }
 };
 
+// "CKA_KEYS_REMAINING", or a vendor's "0x80000200".
+struct AttributeKind {
+  using From = std::string;
+  static std::string expected() { return "the name or hexadecimal number of an attribute"; }
+  static std::optional<CK_ATTRIBUTE_TYPE> parse(const std::string& text);
+  static std::string show(CK_ATTRIBUTE_TYPE type);
+};
+
 namespace schema {
 
 using std::chrono::hours;
@@ -138,6 +146,7 @@ inline constexpr auto kModule = std::tuple{
     config_field("sha256", &ModuleConfig::sha256, Sha256Kind{}),
     config_field("thread_safe", &ModuleConfig::thread_safe, FlagKind{}),
     config_field("flags", &ModuleConfig::flags, InitializeFlagsKind{}),
+    config_field("counters", &ModuleConfig::counters, ListKind<AttributeKind>{{}, "attributes"}),
     config_field("check_owner", &ModuleConfig::check_owner, FlagKind{}),
     config_field("allow_owner", &ModuleConfig::allow_owner,
                  ListKind<WholeNumberKind>{{0, std::numeric_limits<uid_t>::max() - 1}, "numeric user ids"}),
@@ -179,6 +188,7 @@ inline constexpr ChoiceKind<ProbeCall, 4> kProbeCall{{{{"none", ProbeCall::none}
                                                        {"C_Sign", ProbeCall::sign}}}};
 inline constexpr ChoiceKind<Replication, 3> kReplication{
     {{{"none", Replication::none}, {"public", Replication::public_objects}, {"wrap", Replication::wrap}}}};
+inline constexpr ChoiceKind<Hedge, 2> kHedge{{{{"off", Hedge::off}, {"p95", Hedge::p95}}}};
 inline constexpr ChoiceKind<Destroy, 2> kDestroy{{{{"journaled", Destroy::journaled}, {"all", Destroy::all}}}};
 inline constexpr DurationKind kPause{milliseconds(10), hours(24)};
 
@@ -219,9 +229,11 @@ inline constexpr auto kBalance = std::tuple{
     config_field("breaker", &BalanceConfig::breaker, TableKind<BreakerFields>{kBreaker, "{ failures = 5 }"}),
     config_field("retry_budget", &BalanceConfig::retry_budget,
                  TableKind<RetryBudgetFields>{kRetryBudget, "{ percent = 20, per_second = 10 }"}),
+    config_field("hedge", &BalanceConfig::hedge, kHedge),
     config_field("probe", &BalanceConfig::probe, TableKind<ProbeFields>{kProbe, "{ interval = \"2s\" }"}),
     config_field("replication", &BalanceConfig::replication, kReplication),
     config_field("wrapping_key", &BalanceConfig::wrapping_key, TextKind{255, "a key's label"}),
+    config_field("replicate_nonextractable", &BalanceConfig::replicate_nonextractable, FlagKind{}),
     config_field("min_copies", &BalanceConfig::min_copies, WholeNumberKind{1, kMostMembers}),
     config_field("destroy", &BalanceConfig::destroy, kDestroy),
 };

@@ -21,6 +21,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kHousekeeping{1000};
 constexpr std::chrono::milliseconds kPoolCare{100};
+constexpr std::chrono::milliseconds kHedgeTick{1};
 constexpr unsigned kLooksPerTurn = 32;
 constexpr std::chrono::milliseconds kDrainTime{60'000};  // systemd's own limit is longer
 
@@ -52,6 +53,7 @@ Daemon::Daemon(uv_loop_t& loop, spdlog::logger& log, Config config, const std::s
                ok ? log.info("audit: {}", message) : log.error("audit: {}", message);
              }),
       deadlines_(loop),
+      hedges_(loop, kHedgeTick),
       applications_(runtime_, registry_, config_.limits.max_applications),
       catalog_(
           runtime_, config_, state_,
@@ -60,7 +62,8 @@ Daemon::Daemon(uv_loop_t& loop, spdlog::logger& log, Config config, const std::s
             applications_.login_lost(member, user), generations_.all_moved();
           },
           [this](RealSessions& sessions, Bound pin) { return applications_.reclaim(sessions, pin); }),
-      services_{runtime_, catalog_, applications_, registry_, audit_, deadlines_, generations_, config_.limits},
+      services_{runtime_,   catalog_, applications_, registry_,     audit_,
+                deadlines_, hedges_,  generations_,  config_.limits},
       listener_(services_, config_),
       watchdog_(loop, [] { notify_watchdog(); }),
       housekeeping_(loop, [this] { housekeeping(); }),

@@ -64,6 +64,7 @@ class Daemon {
   Registry registry_;
   AuditLog audit_;
   Deadlines deadlines_;
+  Deadlines hedges_;
   Generations generations_;
   Applications applications_;
   TokenCatalog catalog_;

@@ -33,13 +33,13 @@ std::string ask(int socket, const std::string& path, std::string_view line) {
 
 }  // namespace
 
-std::vector<std::string> problems_of_running(const std::string& control) {
-  std::vector<std::string> problems;
+std::optional<std::vector<std::string>> problems_of_running(const std::string& control) {
   const int socket = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (socket < 0) return problems;
+  if (socket < 0) return std::nullopt;
   const auto answer = nlohmann::json::parse(ask(socket, control, "{\"command\":\"pools\"}\n"), nullptr, false);
   ::close(socket);
-  if (!answer.is_object() || answer.value("ok", false) == false || !answer.contains("result")) return problems;
+  if (!answer.is_object() || answer.value("ok", false) == false || !answer.contains("result")) return std::nullopt;
+  std::vector<std::string> problems;
   for (const auto& pool : answer["result"].value("pools", nlohmann::json::array()))
     for (const auto& problem : pool.value("problems", nlohmann::json::array()))
       if (problem.is_string()) problems.push_back("pool " + pool.value("pool", "") + ": " + problem.get<std::string>());

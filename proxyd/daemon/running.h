@@ -2,12 +2,14 @@
 // modules knows the tokens.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace p11shim {
 
-// Problems, each one line: "pool signing: member a and member b have different firmware…". None if nobody answers at `control`.
-std::vector<std::string> problems_of_running(const std::string& control);
+// Problems, each one line: "pool signing: member a and member b have different firmware…". Nothing if nobody answers at
+// `control`.
+std::optional<std::vector<std::string>> problems_of_running(const std::string& control);
 
 }  // namespace p11shim

@@ -202,9 +202,7 @@ void LoginDomain::log_in_again(Order& order) {
   // One worker is logged in as one user; nobody rides on another's login.
   if (!same_user(order)) return finish(CKR_USER_TOO_MANY_TYPES);
   const bool guessing = shared_ != nullptr && mismatches_ >= kSharedMismatches;
-  if (!guessing && comparable() && !is_null(order.pin) && order.user_name.empty() &&
-      kept_.matches(pin_bytes(order.pin)))
-    return finish(CKR_OK);
+  if (!guessing && comparable() && !is_null(order.pin) && kept_.matches(pin_bytes(order.pin))) return finish(CKR_OK);
   if (shared_ != nullptr) return finish(++mismatches_ < kSharedMismatches ? CKR_PIN_INCORRECT : CKR_PIN_LOCKED);
   check();
 }
@@ -223,7 +221,7 @@ void LoginDomain::check() {
     }
     // What is kept serves those who are logged in already: it is replaced only by a PIN that is as good.
     const Order& first = orders_.front();
-    if (rv == CKR_OK && !is_null(first.pin) && first.user_name.empty()) keep(first);
+    if (rv == CKR_OK && !is_null(first.pin)) keep(first);
     finish(rv);
   });
 }
@@ -260,7 +258,7 @@ void LoginDomain::log_out_last() {
 }
 
 void LoginDomain::keep(const Order& order) {
-  if (order.use_own_pin || is_null(order.pin) || !order.user_name.empty()) return kept_.wipe_and_release();
+  if (order.use_own_pin || is_null(order.pin)) return kept_.wipe_and_release();
   if (!kept_.keep(pin_bytes(order.pin), runtime_.now_ms()))
     runtime_.log.warn("worker {}: no memory can be locked for its PIN; it cannot be logged in again if it dies",
                       spec_.name);
@@ -322,8 +320,9 @@ void LoginDomain::send_login(Worker& worker, CK_SESSION_HANDLE session, const Ke
                              std::function<void(CK_RV)> done) {
   Buffer body = login_body(user_);
   pin.hand_to(body);
+  body.append(user_name_.data(), user_name_.size());
   const std::uint64_t handle = session;
-  OwnCall::start(worker, kLogin, {&handle, 1}, std::move(body),
+  OwnCall::start(worker, user_name_.empty() ? kLogin : kLoginUser, {&handle, 1}, std::move(body),
                  [done = std::move(done)](Reply* reply) { done(reply != nullptr ? reply->rv : CKR_DEVICE_ERROR); });
 }
 

@@ -52,7 +52,7 @@ Description UnprovenKey::described(const ByteString* proof) const {
 }
 
 bool may_be_proven(const Description& description) {
-  if (!description.has_key_type || is_stateful_key(description.key_type)) return false;
+  if (!description.has_key_type || description.counted || is_stateful_key(description.key_type)) return false;
   return description.object_class == CKO_PRIVATE_KEY || description.object_class == CKO_SECRET_KEY;
 }
 

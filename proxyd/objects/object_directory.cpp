@@ -7,6 +7,8 @@
 #include <cstring>
 #include <memory>
 
+#include "proxyd/balance/faults.h"
+
 namespace p11shim {
 namespace {
 
@@ -156,6 +158,9 @@ TokenObject& ObjectDirectory::update(TokenObject& object, const Description& des
   object.has_key_type = description.has_key_type;
   object.proven |= description.proof;
   object.key_type = description.key_type;
+  const bool is_public = description.object_class == CKO_PUBLIC_KEY;
+  object.counted =
+      description.counted || (description.has_key_type && !is_public && is_stateful_key(description.key_type));
   object.id.assign(description.id.begin(), description.id.end());
   object.label.assign(description.label.begin(), description.label.end());
   return object;

@@ -28,6 +28,7 @@ struct TokenObject {
   std::vector<std::uint8_t> id;
   std::string label;
   std::uint64_t members = 0;                                       // of its pool, as bits: where it was seen
+  bool counted = false;                                            // each use of it changes it
   bool proven = false;                                             // its identity is the same on every member
   std::vector<std::pair<std::uint32_t, Identity>> features_there;  // by member, where they differ from `features`
 

@@ -80,6 +80,8 @@ struct Registry::MemberStats {
   std::array<std::unique_ptr<FunctionStats>, kFunctions> functions;
   std::unordered_map<CK_MECHANISM_TYPE, MechanismStats> mechanisms;
   MechanismStats other_mechanisms;
+  std::uint64_t hedges = 0;
+  std::uint64_t hedges_won = 0;
 
   FunctionStats& function(std::uint32_t number) {
     auto& stats = functions.at(number);
@@ -103,6 +105,8 @@ struct Registry::MemberStats {
     if (other_mechanisms.codes.calls() != 0) mechanisms_json["other"] = other_mechanisms.snapshot(detail);
     return {{"pool", pool},
             {"member", member},
+            {"hedges", hedges},
+            {"hedges_won", hedges_won},
             {"functions", std::move(functions_json)},
             {"mechanisms", std::move(mechanisms_json)}};
   }
@@ -146,6 +150,9 @@ void Registry::record(const Sample& sample) {
   client.codes.count(sample.rv);
   if (sample.times.total != kNotMeasured) client.total_ns += sample.times.total;
 }
+
+void Registry::hedged(MemberId member) { ++members_.at(static_cast<std::size_t>(member))->hedges; }
+void Registry::hedge_won(MemberId member) { ++members_.at(static_cast<std::size_t>(member))->hedges_won; }
 
 nlohmann::json Registry::snapshot(Detail detail) const {
   auto members = nlohmann::json::array();

@@ -63,6 +63,10 @@ class Registry {
   // `sample.function` must be below kFunctions, and both ids must come from this registry.
   void record(const Sample& sample);
 
+  // A call was made on this member too because it took long elsewhere; its answer was the first.
+  void hedged(MemberId member);
+  void hedge_won(MemberId member);
+
   enum class Detail : std::uint8_t { kSummary, kRaw };  // kRaw adds every histogram's buckets
   nlohmann::json snapshot(Detail detail = Detail::kSummary) const;
 

@@ -28,6 +28,7 @@ void Debts::trust(const Place& from, const Place& to) {
 }
 
 void Debts::add_copies(JournalChange& change, const TokenObject& object, const Membership& made_on) const {
+  if (object.counted) return;  // two that are used up apart are not the same key
   for (const auto& each : pool_.members)
     if (each.get() != &made_on) add_copy(change, object, *each);
 }

@@ -43,6 +43,13 @@ void Errand::make(Place& place, Buffer tmpl, Made made) {
   errand->resume();
 }
 
+void Errand::make_key(Place& place, std::uint32_t call, std::vector<std::uint64_t> objects, Buffer body, MadeKey made) {
+  auto* errand = new Errand(place, call, std::move(objects), std::move(body), {});
+  errand->read_write_ = true;
+  errand->made_key_ = std::move(made);
+  errand->resume();
+}
+
 void Errand::resume() {
   if (place_.worker.state() == Worker::State::backoff) return finish(nullptr);
   if (bound_ && generation_ != place_.worker.generation()) return finish(nullptr);
@@ -59,9 +66,9 @@ void Errand::resume() {
 
 void Errand::answered(RealSession& session, Reply* reply) {
   if (reply == nullptr) return finish(nullptr);  // the worker is gone, and the session with it
-  if (made_ && reply->rv == CKR_OK && reply->handles.size() == 1) {
+  if ((made_ || made_key_) && reply->rv == CKR_OK && !reply->handles.empty()) {
     object_ = std::make_shared<SessionObject>();
-    object_->real = reply->handles[0];
+    object_->real = reply->handles[reply->handles.size() - 1];
     object_->place = &place_.objects;
     object_->creator = &session;  // it is closed no more while the object lives
     ++session.owned_objects;
@@ -83,8 +90,10 @@ void Errand::answered(RealSession& session, Reply* reply) {
 void Errand::finish(Reply* reply) {
   const Done done = std::move(done_);
   const Made made = std::move(made_);
+  const MadeKey made_key = std::move(made_key_);
   std::shared_ptr<SessionObject> object = std::move(object_);
   delete this;
+  if (made_key) return made_key(reply, std::move(object));
   made ? made(std::move(object)) : done(reply);
 }
 

@@ -5,6 +5,7 @@
 
 #include "proxyd/balance/health.h"
 #include "proxyd/balance/history.h"
+#include "proxyd/balance/usual_times.h"
 #include "proxyd/tokens/capabilities.h"
 #include "proxyd/tokens/creations.h"
 #include "proxyd/tokens/member.h"
@@ -37,6 +38,7 @@ struct Membership {
   Survey public_objects;
   Survey user_objects;
   Capabilities capabilities;
+  UsualTimes times;  // where calls are hedged
   MemberId statistics{};
 
   History history{"starting", "ready"};
@@ -44,7 +46,10 @@ struct Membership {
   // The pool's login: see PoolLogin.
   bool logged_in = false;
   bool joining = false;
-  std::string quarantine;  // why it is not shown the PIN; empty: it may be
+  std::string quarantine;     // why it is not shown the PIN; empty: it may be
+  bool refuses_name = false;  // it has no named users, or not this one (C_LoginUser): until everybody has logged out
+
+  std::optional<std::size_t> wrapping_keys;  // of that label, when it was last known: see Pool::problems
 
   std::string distrust;  // why it serves nothing: it shows what was destroyed; empty: it does not
   Creations creations;

@@ -112,8 +112,30 @@ void ObjectCopy::read() {
   call(*order_.from, kReadTemplate, {order_.real}, false, std::move(all), [self = shared_from_this()](Reply* reply) {
     if (!self->good(reply, *self->order_.from, "its attributes cannot be read")) return;
     self->template_ = secret_copy(reply->body);
+    if (self->order_.seals) self->seal();
     self->order_.is_key ? self->unwrap() : self->create();
   });
+}
+
+// The template of the copy, as the application wanted the key.
+void ObjectCopy::seal() {
+  Arena arena;
+  arena.mark_secret();
+  CK_ATTRIBUTE_PTR attributes = nullptr;
+  CK_ULONG count = 0;
+  In in(template_.bytes());
+  decode_template(in, arena, attributes, count);
+  CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
+  std::vector<CK_ATTRIBUTE> sealed;
+  for (CK_ULONG i = 0; in.ok() && i < count; ++i)
+    if (attributes[i].type != CKA_TOKEN && attributes[i].type != CKA_EXTRACTABLE) sealed.push_back(attributes[i]);
+  sealed.push_back({CKA_TOKEN, &yes, sizeof yes});
+  sealed.push_back({CKA_EXTRACTABLE, &no, sizeof no});
+  Buffer tmpl;
+  tmpl.mark_secret();
+  Out out(tmpl);
+  encode_template(out, sealed.data(), sealed.size());
+  template_ = std::move(tmpl);
 }
 
 void ObjectCopy::create() {

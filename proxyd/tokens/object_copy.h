@@ -29,6 +29,7 @@ class ObjectCopy final : public std::enable_shared_from_this<ObjectCopy> {
     std::uint64_t real = 0;  // there
     Place* to = nullptr;
     bool is_key = false;  // a private or secret one
+    bool seals = false;   // of a session object: the copy is a token object, and not extractable
   };
 
   static void run(Pool& pool, Order order, Done done);
@@ -52,6 +53,7 @@ class ObjectCopy final : public std::enable_shared_from_this<ObjectCopy> {
             std::function<void(Reply*)> done);
   void read();
   void create();
+  void seal();
   void wrap();
   void unwrap();
   // The round trip: a fresh key is wrapped on one, unwrapped on the other and wrapped there again, which must give the same.

@@ -37,6 +37,16 @@ Description normalised(const Description& description, ByteString& memory) {
   return normal;
 }
 
+// The strictest, or the widest. Who states no largest size says nothing of sizes.
+void combine_sizes(CK_MECHANISM_INFO& mine, const CK_MECHANISM_INFO& its, bool strictest) {
+  if (its.ulMaxKeySize == 0) return;
+  const bool says_nothing = mine.ulMaxKeySize == 0;
+  const auto [lower, higher] = std::minmax(mine.ulMinKeySize, its.ulMinKeySize);
+  const auto [smaller, larger] = std::minmax(mine.ulMaxKeySize, its.ulMaxKeySize);
+  mine.ulMinKeySize = says_nothing ? its.ulMinKeySize : strictest ? higher : lower;
+  mine.ulMaxKeySize = says_nothing ? its.ulMaxKeySize : strictest ? smaller : larger;
+}
+
 }  // namespace
 
 Pool::Pool(Runtime& runtime, PoolConfig pool_config, CK_SLOT_ID virtual_slot, const std::vector<Member*>& its_members,
@@ -111,7 +121,7 @@ void Pool::bind(Place& place, const Description& description, bool created) {
 // What this pool compares of it.
 Description Pool::compared(const Description& description, ByteString& memory) const {
   Description seen = normalised(description, memory);
-  const bool stateful = seen.has_key_type && is_stateful_key(seen.key_type);
+  const bool stateful = seen.counted || (seen.has_key_type && is_stateful_key(seen.key_type));
   if (stateful) seen.proof = false;
   if (config.balance.clones && !seen.proof && !stateful) {  // the operator's word
     static constexpr std::uint8_t kClone[] = "clone";
@@ -204,14 +214,16 @@ Capabilities::Mechanisms Pool::mechanisms() const {
         continue;
       }
       CK_MECHANISM_INFO& mine = known->second;
-      mine.ulMinKeySize =
-          everybody ? std::max(mine.ulMinKeySize, info.ulMinKeySize) : std::min(mine.ulMinKeySize, info.ulMinKeySize);
-      mine.ulMaxKeySize =
-          everybody ? std::min(mine.ulMaxKeySize, info.ulMaxKeySize) : std::max(mine.ulMaxKeySize, info.ulMaxKeySize);
+      combine_sizes(mine, info, everybody);
       mine.flags = everybody ? mine.flags & info.flags : mine.flags | info.flags;
     }
     first = false;
   }
+  // What one takes and the other does not leaves nothing that all take.
+  std::erase_if(all, [this](const auto& entry) {
+    return config.balance.mechanisms == Mechanisms::intersection && entry.second.ulMaxKeySize != 0 &&
+           entry.second.ulMinKeySize > entry.second.ulMaxKeySize;
+  });
   return all;
 }
 

@@ -29,6 +29,7 @@ class Pool {
   [[nodiscard]] const HandleKey& handle_key() const { return state_.handle_key(); }
   [[nodiscard]] StateDirectory& state() { return state_; }
   [[nodiscard]] Runtime& runtime() { return runtime_; }
+  [[nodiscard]] std::weak_ptr<const char> alive() const { return alive_; }
 
   // Makes a described token object known, and which real handle it has there; or withholds it (debts.h). `created`: just now,
   // through this pool.
@@ -89,6 +90,7 @@ class Pool {
   Member& member;  // the first; the only one unless balanced
   ObjectDirectory objects;
   std::uint64_t sessions = 0;  // virtual ones, of all applications
+  bool initialising = false;   // C_InitToken is under way: nobody opens a session, nothing is done on its own account
   MemberId statistics{};       // of the first member, in the registry
 
   std::vector<std::unique_ptr<Membership>> members;
@@ -101,6 +103,7 @@ class Pool {
  private:
   Description compared(const Description& description, ByteString& memory) const;
   [[nodiscard]] std::size_t number_of_member(const Place& place) const;
+  void add_wrapping_key_problems(std::vector<std::string>& all);
   void note_health(Membership& membership);
   void remember_wish(const Membership& membership);
   void restore_wishes();

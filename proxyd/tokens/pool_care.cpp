@@ -141,7 +141,7 @@ void Pool::restore_wishes() {
 }
 
 void Pool::tend(std::uint64_t now_ms) {
-  if (!balanced() || now_ms - tended_ms_ < kTendEveryMs) return;
+  if (!balanced() || initialising || now_ms - tended_ms_ < kTendEveryMs) return;
   tended_ms_ = now_ms;
   for (const auto& each : members) note_health(*each);
   if (sessions == 0 && changed.empty() && !debts.any() && why_nobody_serves().empty()) return;

@@ -20,6 +20,11 @@ Buffer copy_of(const Buffer& pin) {
   return copy;
 }
 
+// It has no named users, or not this one: no PIN was wrong.
+bool refuses_user(CK_RV rv) {
+  return rv == CKR_FUNCTION_NOT_SUPPORTED || rv == CKR_USER_TYPE_INVALID || rv == CKR_ARGUMENTS_BAD;
+}
+
 bool is_useless(LoginDomain& domain) { return domain.worker().state() == Worker::State::backoff; }
 
 }  // namespace
@@ -30,15 +35,16 @@ struct PoolLogin::Attempt {
   std::size_t next = 0;
   bool own_pin = false;
   Buffer pin;
+  Buffer user_name;
   Wanted wanted;
   Done done;
   CK_RV rv = CKR_DEVICE_ERROR;
 };
 
-void PoolLogin::log_in(Buffer pin, Wanted wanted, Done done) {
+void PoolLogin::log_in(Buffer pin, Buffer user_name, Wanted wanted, Done done) {
   auto attempt = std::make_shared<Attempt>();
   for (const auto& each : pool_.members)
-    if (each->health.wanted != p11shim::Wanted::maint && !pool_.state().is_refused(hash(*each, pin)))
+    if (each->health.wanted != p11shim::Wanted::maint && !pool_.state().is_refused(hash(*each, pin, user_name)))
       attempt->members.push_back(each.get());
   const auto rank = [&](const Membership* each) {
     const bool healthy =
@@ -48,6 +54,7 @@ void PoolLogin::log_in(Buffer pin, Wanted wanted, Done done) {
   std::ranges::stable_sort(attempt->members, {}, rank);
   if (attempt->members.empty()) return done(CKR_PIN_INCORRECT);
   attempt->pin = std::move(pin);
+  attempt->user_name = std::move(user_name);
   attempt->wanted = std::move(wanted);
   attempt->done = std::move(done);
   try_next(attempt);
@@ -66,15 +73,20 @@ void PoolLogin::log_in_with_own_pin(Done done) {
 void PoolLogin::try_next(const std::shared_ptr<Attempt>& attempt) {
   if (attempt->next == attempt->members.size()) return attempt->done(attempt->rv);
   Membership& asked = *attempt->members[attempt->next++];
-  const Identity pin_hash = attempt->own_pin ? Identity{} : hash(asked, attempt->pin);
+  const Identity pin_hash = attempt->own_pin ? Identity{} : hash(asked, attempt->pin, attempt->user_name);
   auto answered = [this, attempt, &asked, pin_hash](CK_RV rv) {
     attempt->rv = rv;
     if (blame_of(rv) != Blame::nobody || (attempt->own_pin && rv != CKR_OK)) return try_next(attempt);
-    if (rv == CKR_OK) accepted(asked, pin_hash);
+    if (!attempt->user_name.empty() && refuses_user(rv)) return try_next(attempt);
+    if (rv == CKR_OK) {
+      user_name_.clear();
+      user_name_.append(attempt->user_name.data(), attempt->user_name.size());
+      accepted(asked, pin_hash);
+    }
     attempt->done(rv);
   };
   if (attempt->own_pin) return asked.member.user().log_in_with_own_pin(std::move(answered));
-  asked.member.user().log_in(copy_of(attempt->pin), {}, attempt->wanted, std::move(answered));
+  asked.member.user().log_in(copy_of(attempt->pin), copy_of(attempt->user_name), attempt->wanted, std::move(answered));
 }
 
 void PoolLogin::accepted(Membership& by, const Identity& pin_hash) {
@@ -84,6 +96,7 @@ void PoolLogin::accepted(Membership& by, const Identity& pin_hash) {
   if (!by.quarantine.empty()) {
     pool_.state().forget_refused(pin_hash);
     by.quarantine.clear();
+    by.refuses_name = false;
   }
   by.user_objects.begin();
   tend();
@@ -91,6 +104,9 @@ void PoolLogin::accepted(Membership& by, const Identity& pin_hash) {
 
 void PoolLogin::leave(std::function<void()> done) {
   if (applications_ != 0 && --applications_ != 0) return done();
+  user_name_.clear();
+  for (const auto& each : pool_.members)
+    if (std::exchange(each->refuses_name, false)) each->quarantine.clear();
   auto left = std::make_shared<std::size_t>(1);
   const auto one_done = [left, done = std::move(done)] {
     if (--*left == 0) done();
@@ -114,7 +130,7 @@ void PoolLogin::tend() {
 
 void PoolLogin::join(Membership& membership) {
   LoginDomain& domain = membership.member.user();
-  if (is_useless(domain)) return;
+  if (is_useless(domain) || membership.refuses_name) return;
   if (membership.member.config().login == LoginMode::daemon) {
     if (!membership.quarantine.empty()) return;
     membership.joining = true;
@@ -122,13 +138,13 @@ void PoolLogin::join(Membership& membership) {
   }
   Buffer pin = kept_pin();
   if (pin.empty()) return;
-  const Identity pin_hash = hash(membership, pin);
+  const Identity pin_hash = hash(membership, pin, user_name_);
   if (pool_.state().is_refused(pin_hash)) {
     if (membership.quarantine.empty()) membership.quarantine = "it refused the PIN that other members accept";
     return;
   }
   membership.joining = true;
-  domain.log_in(std::move(pin), {}, nullptr,
+  domain.log_in(std::move(pin), copy_of(user_name_), nullptr,
                 [this, &membership, pin_hash](CK_RV rv) { joined(membership, rv, pin_hash, false); });
 }
 
@@ -144,6 +160,11 @@ void PoolLogin::joined(Membership& membership, CK_RV rv, const Identity& pin_has
   if (LoginDomain::refuses_pin(rv)) {
     if (own_pin) membership.quarantine = "it refused proxyd's PIN: " + display(NameKind::ckr, rv);
     else quarantine(membership, pin_hash, rv);
+  } else if (!user_name_.empty() && refuses_user(rv) && membership.quarantine.empty()) {
+    membership.refuses_name = true;
+    membership.quarantine = "it has not the named user whom other members accept: " + display(NameKind::ckr, rv);
+    pool_.runtime().log.warn("pool {}: member {} is not used by those who are logged in: {}", pool_.config.name,
+                             membership.member.name(), membership.quarantine);
   }
   pool_.changed.resume_all();
 }
@@ -159,7 +180,7 @@ bool PoolLogin::lost(Membership& membership) {
   membership.logged_in = false;
   Buffer pin = kept_pin();
   if (const CK_RV rv = membership.member.user().own_pin_refused(); rv != CKR_OK && !pin.empty())
-    quarantine(membership, hash(membership, pin), rv);
+    quarantine(membership, hash(membership, pin, user_name_), rv);
   const bool others =
       std::any_of(pool_.members.begin(), pool_.members.end(), [](const auto& each) { return each->logged_in; });
   if (others || !pin.empty()) return true;
@@ -169,8 +190,9 @@ bool PoolLogin::lost(Membership& membership) {
 
 void PoolLogin::clear_quarantine(Membership& membership) {
   membership.quarantine.clear();
+  membership.refuses_name = false;
   const Buffer pin = kept_pin();
-  if (!pin.empty()) pool_.state().forget_refused(hash(membership, pin));
+  if (!pin.empty()) pool_.state().forget_refused(hash(membership, pin, user_name_));
 }
 
 Buffer PoolLogin::kept_pin() const {
@@ -180,13 +202,14 @@ Buffer PoolLogin::kept_pin() const {
   return pin;
 }
 
-// Of (member, PIN), by a key that only this proxyd has.
-Identity PoolLogin::hash(const Membership& membership, const Buffer& pin) const {
+// Of (member, PIN, user's name), by a key that only this proxyd has.
+Identity PoolLogin::hash(const Membership& membership, const Buffer& pin, const Buffer& user_name) const {
   Buffer message;
   message.mark_secret();
   const std::string who = "refused PIN\n" + membership.member.name() + "\n";
   message.append(who.data(), who.size());
   message.append(pin.data(), pin.size());
+  message.append(user_name.data(), user_name.size());
   Identity digest{};
   const HandleKey& key = pool_.handle_key();
   HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), message.data(), message.size(), digest.data(), nullptr);

@@ -25,8 +25,8 @@ class PoolLogin {
   using Wanted = std::function<bool()>;
   explicit PoolLogin(Pool& pool) : pool_(pool) {}
 
-  // `pin` as in LoginDomain::log_in.
-  void log_in(Buffer pin, Wanted wanted, Done done);
+  // `pin` and `user_name` as in LoginDomain::log_in.
+  void log_in(Buffer pin, Buffer user_name, Wanted wanted, Done done);
   void log_in_with_own_pin(Done done);
   // A forked child starts as logged in as its parent is.
   void share() { ++applications_; }
@@ -50,10 +50,11 @@ class PoolLogin {
   void quarantine(Membership& membership, const Identity& pin_hash, CK_RV rv);
   // A copy of the PIN that some member keeps; empty: none does.
   Buffer kept_pin() const;
-  Identity hash(const Membership& membership, const Buffer& pin) const;
+  Identity hash(const Membership& membership, const Buffer& pin, const Buffer& user_name) const;
 
   Pool& pool_;
   std::uint32_t applications_ = 0;
+  Buffer user_name_;  // of those who are logged in, encoded; empty: none was given
 };
 
 }  // namespace p11shim

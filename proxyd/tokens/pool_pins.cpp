@@ -4,6 +4,7 @@
 
 #include "calls/table.h"
 #include "pkcs11/names.h"
+#include "proxyd/loop/handles.h"
 #include "proxyd/tokens/errand.h"
 #include "proxyd/tokens/pool.h"
 
@@ -72,7 +73,147 @@ bool is_there(const Membership& membership, PinDomain domain) {
   return place_in(membership.member, domain).worker.state() == Worker::State::ready;
 }
 
+// C_InitToken of one member: no worker that knows the token is left, and no session. Owns itself.
+class TokenInit final : private Waiter {
+ public:
+  static void start(Membership& membership, Buffer body, PinDone done) {
+    membership.member.backend().renew_if_stale();  // it checks the SO's PIN
+    (new TokenInit(membership, std::move(body), std::move(done)))->resume();
+  }
+
+ private:
+  TokenInit(Membership& membership, Buffer body, PinDone done)
+      : membership_(membership),
+        member_(membership.member),
+        body_(std::move(body)),
+        done_(std::move(done)),
+        timer_(worker().runtime().loop, [this] { resume(); }) {}
+  Worker& worker() { return member_.backend().worker(); }
+
+  void resume() override {
+    if (worker().state() == Worker::State::backoff) return finish(worker().failure().rv);
+    if (!worker().require(*this)) return;
+    // Its objects are still being listed: no other listing begins meanwhile.
+    if (membership_.public_objects.running()) return timer_.start(kLookAgain);
+    member_.user().stop("the token is initialised");
+    member_.so().stop("the token is initialised");
+    Place& place = member_.public_place();
+    place.read_only.close_all([this, &place] { place.read_write.close_all([this] { send(); }); });
+  }
+  void send() {
+    const std::uint64_t slot = member_.slot_in(worker());
+    OwnCall::start(worker(), number_of<&CK_FUNCTION_LIST_3_0::C_InitToken>(), {&slot, 1}, std::move(body_),
+                   [this, slot](Reply* reply) {
+                     if (reply == nullptr || reply->rv != CKR_OK)
+                       return finish(reply == nullptr ? CKR_DEVICE_ERROR : reply->rv);
+                     member_.public_place().objects.forget_token_objects();
+                     member_.public_place().token_changed();
+                     member_.backend().refresh_slots(false, [this, slot](CK_RV) { identify(slot); });
+                   });
+  }
+  // The token has another serial number now.
+  void identify(CK_SLOT_ID slot) {
+    for (const SlotEntry& entry : worker().slots())
+      if (entry.slot == slot && entry.token_rv == CKR_OK)
+        member_.identify_by({unpadded(entry.token.label), unpadded(entry.token.serialNumber), std::nullopt});
+    finish(CKR_OK);
+  }
+  void finish(CK_RV rv) {
+    const PinDone done = std::move(done_);
+    delete this;
+    done(rv);
+  }
+
+  static constexpr std::chrono::milliseconds kLookAgain{10};
+  Membership& membership_;
+  Member& member_;
+  Buffer body_;
+  PinDone done_;
+  Timer timer_;
+};
+
+// The application's C_InitToken as this member gets it.
+Buffer init_body(const Buffer& body, const Member& member) {
+  In in(body.bytes());
+  in.skip();
+  Buffer own;
+  own.mark_secret();
+  own.append(body.data(), body.size() - in.remaining());
+  const std::string& kept = member.config().token_label;
+  if (kept.empty()) {
+    own.append(body.data() + own.size(), in.remaining());
+    return own;
+  }
+  std::string label = kept;
+  label.resize(sizeof CK_TOKEN_INFO::label, ' ');
+  Out(own).bin(label.data(), label.size());
+  return own;
+}
+
+// What the configuration calls a token by may be another one now.
+void tell_identity(Pool& pool, const Member& member) {
+  const MemberConfig& config = member.config();
+  if (!config.token_label.empty()) return;
+  pool.runtime().log.warn(
+      "pool {}: the token of member {} was initialised and has the serial number \"{}\" now: its configuration ({}) "
+      "may "
+      "not find it at the next start",
+      pool.config.name, member.name(), member.identity().serial, config.slot ? "slot" : "token_serial");
+}
+
+// All objects of all members are gone; should one come back it was destroyed.
+void forget_objects(Pool& pool) {
+  JournalChange change;
+  std::vector<std::uint64_t> handles;
+  pool.objects.for_each([&](const TokenObject& object) {
+    handles.push_back(object.handle);
+    change.limits.emplace_back(object.identity, 0);
+  });
+  for (const auto& [number, debt] : pool.debts.journal().debts())
+    if (debt.pool == pool.config.name) change.remove.push_back(number);
+  if (!pool.debts.journal().apply(std::move(change)))
+    pool.runtime().log.error("pool {}: {}", pool.config.name, pool.debts.journal().problem());
+  for (const std::uint64_t handle : handles) pool.note_destroyed(handle);
+}
+
 }  // namespace
+
+void init_tokens(Pool& pool, Buffer body, PinDone done) {
+  const auto round = std::make_shared<Round>();
+  round->pool = &pool;
+  round->what = "C_InitToken";
+  for (const auto& each : pool.members) {
+    const Worker::State state = each->member.backend().worker().state();
+    const bool is_away = each->health.wanted == Wanted::maint || each->health.breaker.state() == Breaker::State::open ||
+                         state == Worker::State::backoff || state == Worker::State::pausing;
+    if (is_away) {
+      pool.runtime().log.warn(
+          "pool {}: C_InitToken refused: member {} cannot be reached, and tokens are initialised on all members or on "
+          "none",
+          pool.config.name, each->member.name());
+      return done(CKR_DEVICE_ERROR);
+    }
+    round->members.push_back(&each->member);
+  }
+  pool.initialising = true;
+  round->step = [&pool, kept = std::make_shared<Buffer>(std::move(body))](Member& member, PinDone answered) {
+    TokenInit::start(pool.of(member.public_place()), init_body(*kept, member),
+                     [&pool, &member, answered = std::move(answered)](CK_RV rv) {
+                       if (rv == CKR_OK) {
+                         pool.objects.forget_member(pool.of(member.public_place()).number);
+                         tell_identity(pool, member);
+                       }
+                       answered(rv);
+                     });
+  };
+  round->end = [&pool, done = std::move(done)](CK_RV rv, const auto&) {
+    if (rv == CKR_OK) forget_objects(pool);
+    pool.initialising = false;
+    pool.changed.resume_all();
+    done(rv);
+  };
+  round->go();
+}
 
 void change_pins(Pool& pool, PinDomain domain, std::uint32_t call, Buffer body, PinDone done) {
   const auto round = std::make_shared<Round>();
@@ -104,13 +245,14 @@ void change_pins(Pool& pool, PinDomain domain, std::uint32_t call, Buffer body, 
   round->go();
 }
 
-void log_in_so(Pool& pool, Buffer pin, PinDone done) {
+void log_in_so(Pool& pool, Buffer pin, Buffer user_name, PinDone done) {
   const auto round = std::make_shared<Round>();
   round->pool = &pool;
   round->what = "the login of the security officer";
   for (const auto& each : pool.members) round->members.push_back(&each->member);
-  round->step = [kept = std::make_shared<Buffer>(std::move(pin))](Member& member, PinDone answered) {
-    member.so().log_in(copy_of(*kept), {}, nullptr, std::move(answered));
+  round->step = [kept = std::make_shared<Buffer>(std::move(pin)),
+                 name = std::make_shared<Buffer>(std::move(user_name))](Member& member, PinDone answered) {
+    member.so().log_in(copy_of(*kept), copy_of(*name), nullptr, std::move(answered));
   };
   round->end = [done = std::move(done)](CK_RV rv, const std::vector<Member*>& logged_in) {
     if (rv != CKR_OK)

@@ -3,78 +3,48 @@
 
 #include <algorithm>
 
-#include "pkcs11/names.h"
 #include "proxyd/tokens/pool.h"
+#include "proxyd/tokens/token_problems.h"
 
 namespace p11shim {
-namespace {
-
-std::string version_text(const CK_VERSION& version) {
-  const std::string minor = std::to_string(version.minor);
-  return std::to_string(version.major) + "." + (minor.size() == 1 ? "0" : "") + minor;
-}
-
-std::string pin_rules(const CK_TOKEN_INFO& token) {
-  std::string text = std::to_string(token.ulMinPinLen) + " to " + std::to_string(token.ulMaxPinLen) + " bytes";
-  if ((token.flags & CKF_LOGIN_REQUIRED) == 0) text += ", no login required";
-  if ((token.flags & CKF_PROTECTED_AUTHENTICATION_PATH) != 0) text += ", typed in at the device";
-  return text;
-}
-
-template <std::size_t N>
-bool same(const CK_UTF8CHAR (&a)[N], const CK_UTF8CHAR (&b)[N]) {
-  return std::equal(std::begin(a), std::end(a), std::begin(b));
-}
-
-}  // namespace
 
 std::vector<std::string> Pool::problems() {
-  std::vector<std::string> all;
-  if (!balanced()) return all;
-  struct Seen {
-    std::string name;
-    const CK_TOKEN_INFO* token;
-  };
-  std::vector<Seen> tokens;
-  for (const auto& each : members) {
-    if (each->member.backend().worker().state() != Worker::State::ready) continue;
-    const std::string name = "member " + each->member.name();
-    const SlotEntry* entry = each->member.entry();
-    if (entry == nullptr)
-      all.push_back(name + " has no such token: its module shows none of this label, serial number or slot");
-    else if (entry->token_rv != CKR_OK)
-      all.push_back(name + " has no token now: C_GetTokenInfo: " + display(NameKind::ckr, entry->token_rv));
-    else if ((entry->token.flags & CKF_TOKEN_INITIALIZED) == 0)
-      all.push_back(name + " has a token that is not initialised");
-    else tokens.push_back({name, &entry->token});
-  }
-  for (std::size_t i = 1; i < tokens.size(); ++i) {
-    const CK_TOKEN_INFO& first = *tokens[0].token;
-    const CK_TOKEN_INFO& token = *tokens[i].token;
-    const std::string both = tokens[0].name + " and " + tokens[i].name;
-    const bool same_product = same(first.manufacturerID, token.manufacturerID) && same(first.model, token.model);
-    const auto firmware = version_text(first.firmwareVersion) + " and " + version_text(token.firmwareVersion);
-    const bool other_firmware = first.firmwareVersion.major != token.firmwareVersion.major ||
-                                first.firmwareVersion.minor != token.firmwareVersion.minor;
-    if (same_product && other_firmware) all.push_back(both + " have different firmware: " + firmware);
-    if (pin_rules(first) != pin_rules(token))
-      all.push_back(both + " have different PIN rules: " + pin_rules(first) + "; " + pin_rules(token));
-    for (std::size_t j = 0; j < i; ++j) {
-      const CK_TOKEN_INFO& other = *tokens[j].token;
-      const bool one = same(other.manufacturerID, token.manufacturerID) && same(other.model, token.model) &&
-                       same(other.serialNumber, token.serialNumber) && same(other.label, token.label) &&
-                       !unpadded(token.serialNumber).empty();
-      if (one)
-        all.push_back(tokens[j].name + " and " + tokens[i].name + " show the same serial number " +
-                      unpadded(token.serialNumber) +
-                      ": they are copies of one token, or one token twice, which gives no safety");
-    }
-  }
+  if (!balanced()) return {};
+  std::vector<SeenToken> seen;
+  for (const auto& each : members)
+    if (each->member.backend().worker().state() == Worker::State::ready)
+      seen.push_back({each->member.name(), each->member.entry()});
+  std::vector<std::string> all = token_problems(seen);
+  add_wrapping_key_problems(all);
   if (const std::string why = why_nobody_serves(); !why.empty())
     all.push_back("no member can serve (" + why +
                   (config.balance.removable ? "): its token is gone"
                                             : "): calls wait for their deadline, then fail with CKR_DEVICE_ERROR"));
   return all;
+}
+
+// Who has the key that keys are copied under. What a member showed last counts while nobody is logged in there.
+void Pool::add_wrapping_key_problems(std::vector<std::string>& all) {
+  if (config.balance.replication != Replication::wrap) return;
+  const std::string key = "key \"" + config.balance.wrapping_key + "\" (wrapping_key)";
+  std::string unknown;
+  for (const auto& each : members) {
+    Place* place = place_of(*each, each->logged_in);
+    if (place != nullptr && !each->survey_of(*place).incomplete()) {
+      std::size_t count = 0;
+      objects.for_each([&](const TokenObject& object) {
+        count += object.object_class == CKO_SECRET_KEY && object.label == config.balance.wrapping_key &&
+                 place->objects.real_of(object.handle) != 0;
+      });
+      if (count != 0 || each->logged_in) each->wrapping_keys = count;
+    }
+    if (!each->wrapping_keys) unknown += (unknown.empty() ? "" : ", ") + each->member.name();
+    else if (*each->wrapping_keys != 1)
+      all.push_back("member " + each->member.name() + " has " + (*each->wrapping_keys == 0 ? "no " : "several of ") +
+                    key + ": no key can be copied to it or from it");
+  }
+  if (!unknown.empty())
+    all.push_back("whether " + unknown + " have the " + key + " is known when an application has logged in");
 }
 
 // Empty: some member can, or is on its way.

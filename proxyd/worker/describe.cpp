@@ -1,5 +1,6 @@
 #include "proxyd/worker/describe.h"
 
+#include <algorithm>
 #include <array>
 #include <vector>
 
@@ -162,6 +163,9 @@ void Describer::describe_one(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
   const std::size_t content_count = types.size();
   if (is_key) types.insert(types.end(), kKeyHints.begin(), kKeyHints.end());
   types.push_back(kUniqueId);
+  const std::size_t shown_count = types.size();
+  const auto counters = module_.counters();
+  if (is_key && !value_is_content) types.insert(types.end(), counters.begin(), counters.end());
 
   ObjectAttributes more(types);
   more.read(module_.functions(), session, object);
@@ -170,7 +174,13 @@ void Describer::describe_one(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
   Out content_out(content);
   Out hints_out(hints);
   put(content_out, more, std::span(types).first(content_count));
-  put(hints_out, more, std::span(types).subspan(content_count));
+  put(hints_out, more, std::span(types).first(shown_count).subspan(content_count));
+  for (const CK_ATTRIBUTE_TYPE type : std::span(types).subspan(shown_count)) {
+    const auto value = more[type];
+    // A module may show a limit that is not set as a number that says so.
+    description.counted |=
+        !value.empty() && !std::ranges::all_of(value, [](std::uint8_t byte) { return byte == 0xff; });
+  }
   description.content = content.bytes();
   description.hints = hints.bytes();
   description.proof = !more[CKA_MODULUS].empty() || !more[CKA_EC_POINT].empty() || !more[CKA_PUBLIC_KEY_INFO].empty() ||

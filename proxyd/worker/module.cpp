@@ -62,6 +62,7 @@ CK_RV Module::load(const LoadOrder& order, LoadedModule& loaded) {
   initialized_ = true;
   shield(functions_);
   if (functions_.C_GetInfo != nullptr) functions_.C_GetInfo(&loaded.info);
+  counters_.insert(counters_.end(), order.counters.begin(), order.counters.end());
   published_.store(&functions_, std::memory_order_release);
   return CKR_OK;
 }

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <atomic>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "calls/lane_calls.h"
 
@@ -22,6 +24,8 @@ class Module {
   // All functions of 3.0; those that the module lacks are null, and all are before a successful load. Any thread may ask:
   // what orders the lanes behind the load is a message through proxyd.
   [[nodiscard]] const CK_FUNCTION_LIST_3_0& functions() const { return *published_.load(std::memory_order_acquire); }
+  // Of keys: attributes that say that each use is counted.
+  [[nodiscard]] std::span<const CK_ATTRIBUTE_TYPE> counters() const { return counters_; }
 
  private:
   bool find_functions(void* library, LoadedModule& loaded);
@@ -31,6 +35,7 @@ class Module {
   CK_FUNCTION_LIST_3_0 functions_{};
   std::atomic<const CK_FUNCTION_LIST_3_0*> published_{&kNone};
   bool initialized_ = false;
+  std::vector<CK_ATTRIBUTE_TYPE> counters_{CKA_KEYS_REMAINING};  // constant after the load
 };
 
 }  // namespace p11shim

@@ -59,6 +59,14 @@ void LaneLink::withdraw(LaneJob& job, std::function<void()> late) {
   late_ = std::move(late);
 }
 
+void LaneLink::hand_over(LaneJob& from, LaneJob& to) {
+  if (job_ != &from) return;
+  from.lane_ = nullptr;
+  job_ = &to;
+  to.lane_ = this;
+  to.sent_ns_ = from.sent_ns_;
+}
+
 LaneJob* LaneLink::release_job() {
   LaneJob* job = std::exchange(job_, nullptr);
   if (job != nullptr) job->lane_ = nullptr;

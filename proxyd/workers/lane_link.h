@@ -34,6 +34,9 @@ class LaneLink final : public RingWaiter {
   // The job gets no answer any more; the lane is stuck until the worker answers. `late` is then called instead.
   void withdraw(LaneJob& job, std::function<void()> late);
 
+  // The answer to what was sent for `from` is told to `to`.
+  void hand_over(LaneJob& from, LaneJob& to);
+
   [[nodiscard]] bool idle() const { return job_ == nullptr && !stuck_; }
   [[nodiscard]] bool stuck() const { return stuck_; }
   [[nodiscard]] LaneJob* job() const { return job_; }

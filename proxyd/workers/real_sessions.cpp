@@ -27,8 +27,8 @@ RealSessions::Lease RealSessions::borrow(Waiter& waiter, const void* application
     while (free_.empty() && coming() == 0 && take_back(Bound::doubt)) {
     }
   if (free_.empty()) {
-    const bool grows = may_grow(application);
-    waiting_.add(waiter, turn_of(application));  // first: the worker may turn out to be dead at once
+    const bool grows = closed_.empty() && may_grow(application);  // not while all are being closed
+    waiting_.add(waiter, turn_of(application));                   // first: the worker may turn out to be dead at once
     if (grows) open();
     else if (exhausted()) take_back(Bound::search);
     return {Outcome::waiting};

@@ -85,7 +85,8 @@ bool Worker::spawn() {
 }
 
 void Worker::load(const std::string& path) {
-  LoadOrder order{path, spec_.module.library_parameters, spec_.module.flags, !spec_.module.thread_safe};
+  LoadOrder order{path, spec_.module.library_parameters, spec_.module.flags, !spec_.module.thread_safe,
+                  spec_.module.counters};
   Buffer body;
   Out out(body);
   write_load_order(out, order);
@@ -251,6 +252,12 @@ void Worker::withdraw(LaneJob& job, std::function<void()> late) {
   if (stuck > spec_.options.max_stuck_lanes || stuck == lanes_.size()) return lost("too many lanes are stuck");
   if (!renewing_.empty() && busy_lanes() == 0) return stop(std::exchange(renewing_, {}));
   dispatch();
+}
+
+void Worker::hand_over(LaneJob& from, LaneJob& to) {
+  to.worker_ = this;
+  to.queued_ns_ = from.queued_ns_;
+  from.lane_->hand_over(from, to);
 }
 
 void Worker::lane_idle(LaneLink&) {

@@ -74,6 +74,9 @@ class Worker final : private Waiter {
   // The job is forgotten: taken from the queue, or its lane is set aside until `late` is called.
   void withdraw(LaneJob& job, std::function<void()> late);
 
+  // The answer to a job that is on a lane is told to another job.
+  void hand_over(LaneJob& from, LaneJob& to);
+
   [[nodiscard]] State state() const { return state_; }
   [[nodiscard]] const WorkerFailure& failure() const { return failure_; }
   [[nodiscard]] std::uint64_t generation() const { return generation_; }  // differs for every process started

@@ -39,6 +39,14 @@ TestApplication::~TestApplication() {
   ::dlclose(library_);
 }
 
+const CK_FUNCTION_LIST_3_0& TestApplication::v3() const {
+  const auto get = reinterpret_cast<CK_C_GetInterface>(::dlsym(library_, "C_GetInterface"));
+  CK_VERSION version{3, 0};
+  CK_INTERFACE* interface = nullptr;
+  EXPECT_EQ(get(nullptr, &version, &interface, 0), CKR_OK);
+  return *static_cast<const CK_FUNCTION_LIST_3_0*>(interface->pFunctionList);
+}
+
 std::vector<CK_SLOT_ID> TestApplication::slots() const {
   std::vector<CK_SLOT_ID> slots(64);
   CK_ULONG count = slots.size();

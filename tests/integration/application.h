@@ -21,6 +21,9 @@ class TestApplication {
 
   CK_FUNCTION_LIST* operator->() const { return functions_; }
 
+  // The functions of 3.0.
+  [[nodiscard]] const CK_FUNCTION_LIST_3_0& v3() const;
+
   [[nodiscard]] std::vector<CK_SLOT_ID> slots() const;
   [[nodiscard]] CK_SESSION_HANDLE open(bool read_write = true, CK_SLOT_ID slot = 0) const;
   CK_RV log_in(CK_SESSION_HANDLE session, std::string pin, CK_USER_TYPE user = CKU_USER) const;

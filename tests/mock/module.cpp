@@ -132,9 +132,9 @@ CK_RV MockModule::C_GetTokenInfo(CK_SLOT_ID slot, CK_TOKEN_INFO* info) {
   pad(info->label, "mock-" + std::to_string(*index));
   pad(info->manufacturerID, "Mock manufacturer");
   pad(info->model, "Mock model");
-  const std::string serial = "MOCK000" + std::to_string(*index);
+  const std::string serial = rules_->serial + std::to_string(*index);
   std::memset(info->serialNumber, ' ', sizeof info->serialNumber);
-  std::memcpy(info->serialNumber, serial.data(), serial.size());
+  std::memcpy(info->serialNumber, serial.data(), std::min(serial.size(), sizeof info->serialNumber));
   info->flags = CKF_RNG | CKF_TOKEN_INITIALIZED | CKF_USER_PIN_INITIALIZED;
   if (rules_->login) info->flags |= CKF_LOGIN_REQUIRED;
   if (rules_->protected_path) info->flags |= CKF_PROTECTED_AUTHENTICATION_PATH;
@@ -142,14 +142,14 @@ CK_RV MockModule::C_GetTokenInfo(CK_SLOT_ID slot, CK_TOKEN_INFO* info) {
   info->ulMaxRwSessionCount = info->ulMaxSessionCount;
   info->ulSessionCount = count_sessions(*index, 0);
   info->ulRwSessionCount = count_sessions(*index, CKF_RW_SESSION);
-  info->ulMinPinLen = 4;
+  info->ulMinPinLen = rules_->least_pin;
   info->ulMaxPinLen = 255;
   info->ulTotalPublicMemory = CK_UNAVAILABLE_INFORMATION;
   info->ulFreePublicMemory = CK_UNAVAILABLE_INFORMATION;
   info->ulTotalPrivateMemory = 1 << 20;
   info->ulFreePrivateMemory = 1 << 19;
   info->hardwareVersion = {5, 6};
-  info->firmwareVersion = {7, 8};
+  info->firmwareVersion = rules_->firmware;
   std::memcpy(info->utcTime, "2026010203040500", sizeof info->utcTime);
   return CKR_OK;
 }

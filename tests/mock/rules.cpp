@@ -129,13 +129,19 @@ void add_to_rule(Rule& rule, const std::string& text) {
   else refuse(text);
 }
 
+CK_VERSION version(const std::string& text) {
+  const auto parts = split(text, '.');
+  if (parts.size() != 2) refuse(text);
+  return {static_cast<CK_BYTE>(number(parts[0])), static_cast<CK_BYTE>(number(parts[1]))};
+}
+
 void add_to_module(Rules& rules, const std::string& text) {
   const auto [key, value] = word(text);
-  if (key == "version") {
-    const auto parts = split(value, '.');
-    if (parts.size() != 2) refuse(text);
-    rules.version = {static_cast<CK_BYTE>(number(parts[0])), static_cast<CK_BYTE>(number(parts[1]))};
-  } else if (key == "sessions") rules.sessions = number(value);
+  if (key == "version") rules.version = version(value);
+  else if (key == "firmware") rules.firmware = version(value);
+  else if (key == "serial") rules.serial = value;
+  else if (key == "least_pin") rules.least_pin = number(value);
+  else if (key == "sessions") rules.sessions = number(value);
   else if (key == "record") rules.record = value;
   else if (text == "handles=wide") rules.wide_handles = true;
   else if (text == "slots=wide") rules.wide_slots = true;

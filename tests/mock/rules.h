@@ -18,6 +18,7 @@
 //     written for it
 //   module version=2.20 sessions=4 record=/path handles=wide slots=wide login=no protected
 //   module objects=out-of-sight                  (fault module only) the same in processes that run already, not in later ones
+//   module firmware=7.9 serial=OTHER least_pin=6     what its tokens say of themselves
 //   module objects=lost                          (fault module too) none is found, all handles are invalid
 //   attribute CKA_LABEL invalid | sensitive | unavailable | value=68656c6c6f
 //
@@ -78,6 +79,9 @@ struct Rules {
   std::map<CK_ATTRIBUTE_TYPE, AttributeRule> attributes;
 
   CK_VERSION version{3, 0};
+  CK_VERSION firmware{7, 8};
+  std::string serial = "MOCK000";  // the slot's number follows
+  CK_ULONG least_pin = 4;
   CK_ULONG sessions = UINT32_MAX;
   std::string record;
   bool wide_handles = false;

@@ -15,9 +15,11 @@
 #include "tools/shimctl/commands/option_text.h"
 #include "tools/shimctl/commands/stats_rows.h"
 #include "tools/shimctl/control_client.h"
+#include "tools/shimctl/output/member_text.h"
 #include "tools/shimctl/output/present.h"
 #include "tools/shimctl/output/quantity_text.h"
 #include "tools/shimctl/output/terminal.h"
+#include "tools/shimctl/output/terminal_text.h"
 #include "tools/shimctl/output/value_json.h"
 
 namespace p11shim {
@@ -123,6 +125,16 @@ json to_json(const StatsRows& rows, double seconds) {
   return {{"seconds", seconds}, {"rows", entries}};
 }
 
+// Calls that were made on a second member because they took long on the first.
+void write_hedges(std::ostream& out, const json& snapshot) {
+  for (const auto& member : snapshot.value("members", json::array())) {
+    const auto made = member.value("hedges", std::uint64_t{0});
+    if (made == 0) continue;
+    out << "\nhedges on " << terminal_text(member_text(member.value("pool", ""), member.value("member", ""))) << ": "
+        << made << ", faster in " << member.value("hedges_won", std::uint64_t{0}) << '\n';
+  }
+}
+
 json ask(ControlClient& client, bool raw) { return client.ask("stats", {{"raw", raw}}); }
 
 ExitCode watch(const Invocation& invocation, const Options& options) {
@@ -166,8 +178,10 @@ ExitCode run(const Invocation& invocation, const Options& options) {
     present(invocation, {.name = "stats", .data = value_of(ask(client, options.raw))});
     return ExitCode::kOk;
   }
-  write_rows(invocation.out, read_rows(ask(client, true), options.subject, options.stage),
+  const json snapshot = ask(client, true);
+  write_rows(invocation.out, read_rows(snapshot, options.subject, options.stage),
              {.subject = options.subject, .emphasis = wants_colour(STDOUT_FILENO)});
+  if (options.subject == StatsSubject::kFunctions) write_hedges(invocation.out, snapshot);
   return ExitCode::kOk;
 }
 

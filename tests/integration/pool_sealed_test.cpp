@@ -1,0 +1,144 @@
+// Keys that are not to be extractable, on all members (replicate_nonextractable).
+#include "pool_writes.h"
+
+namespace p11shim {
+namespace {
+
+class PoolSealed : public PoolWrites {
+ protected:
+  static std::string options(const std::string& more = {}) {
+    return kQuick + std::string("replication = \"wrap\"\nwrapping_key = \"wrap\"\nreplicate_nonextractable = true\n"
+                                "strategy = \"round-robin\"\n") +
+           more;
+  }
+  static bool flag_of(TestApplication& application, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
+                      CK_ATTRIBUTE_TYPE type) {
+    CK_BBOOL value = 2;
+    CK_ATTRIBUTE query{type, &value, sizeof value};
+    EXPECT_EQ(application->C_GetAttributeValue(session, object, &query, 1), CKR_OK);
+    EXPECT_LT(value, 2);
+    return value == CK_TRUE;
+  }
+  // What the standard lets a copy say, and nothing better.
+  static void expect_sealed(TestApplication& application, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key) {
+    EXPECT_TRUE(flag_of(application, session, key, CKA_TOKEN));
+    EXPECT_FALSE(flag_of(application, session, key, CKA_EXTRACTABLE));
+    EXPECT_FALSE(flag_of(application, session, key, CKA_LOCAL));
+    EXPECT_FALSE(flag_of(application, session, key, CKA_NEVER_EXTRACTABLE));
+  }
+  static CK_RV generate_pair(TestApplication& application, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE& public_key,
+                             CK_OBJECT_HANDLE& private_key) {
+    CK_MECHANISM mechanism{CKM_EC_KEY_PAIR_GEN, nullptr, 0};
+    CK_BYTE curve[] = {0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07}, id[] = {9};
+    char label[] = "pair";
+    CK_ATTRIBUTE public_template[] = {{CKA_EC_PARAMS, curve, sizeof curve},
+                                      flag(CKA_TOKEN, kYes),
+                                      flag(CKA_PRIVATE, kNo),
+                                      flag(CKA_VERIFY, kYes),
+                                      {CKA_ID, id, 1},
+                                      {CKA_LABEL, label, 4}};
+    CK_ATTRIBUTE private_template[] = {flag(CKA_TOKEN, kYes), flag(CKA_PRIVATE, kYes), flag(CKA_SIGN, kYes),
+                                       {CKA_ID, id, 1},       {CKA_LABEL, label, 4}};
+    return application->C_GenerateKeyPair(session, &mechanism, public_template, std::size(public_template),
+                                          private_template, std::size(private_template), &public_key, &private_key);
+  }
+};
+
+TEST_F(PoolSealed, KeysThatAreNotExtractableAreMadeOnAllMembers) {
+  PoolMembers members(3);
+  add_wrapping_key(members, 3);
+  PrivateProxyd proxyd(members.config(options("min_copies = 3\n")));
+  proxyd.start();
+  {
+    TestApplication application(proxyd);
+    CK_SESSION_HANDLE session = 0;
+    ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
+    CK_OBJECT_HANDLE key = 0, public_key = 0, private_key = 0;
+    ASSERT_EQ(generate(application, session, "sealed", key, CK_FALSE), CKR_OK) << proxyd.log();
+    EXPECT_EQ(application.find(session, CKO_SECRET_KEY, "sealed"), std::vector{key});
+    expect_sealed(application, session, key);
+    for (int i = 0; i < 6; ++i) EXPECT_EQ(application.encrypt(session, key), CKR_OK);
+    // A pair of which nothing is said.
+    ASSERT_EQ(generate_pair(application, session, public_key, private_key), CKR_OK) << proxyd.log();
+    expect_sealed(application, session, private_key);
+    CK_MECHANISM ecdsa{CKM_ECDSA, nullptr, 0};
+    CK_BYTE digest[32] = {1}, signature[64];
+    for (int i = 0; i < 6; ++i) {
+      CK_ULONG size = sizeof signature;
+      ASSERT_EQ(application->C_SignInit(session, &ecdsa, private_key), CKR_OK);
+      ASSERT_EQ(application->C_Sign(session, digest, sizeof digest, signature, &size), CKR_OK);
+      ASSERT_EQ(application->C_VerifyInit(session, &ecdsa, public_key), CKR_OK);
+      EXPECT_EQ(application->C_Verify(session, digest, sizeof digest, signature, size), CKR_OK);
+    }
+    // A key that may leave its member is made as ever.
+    CK_OBJECT_HANDLE extractable = 0;
+    ASSERT_EQ(generate(application, session, "extractable", extractable), CKR_OK);
+    EXPECT_TRUE(flag_of(application, session, extractable, CKA_EXTRACTABLE));
+    // Session keys stay session keys, and nothing of proxyd's own is left.
+    application.generate_aes(session, false, "passing");
+    EXPECT_EQ(application.find(session, CKO_SECRET_KEY).size(), 5u);  // wrap, aes, sealed, extractable, passing
+    // A session that may not write makes none.
+    const auto read_only = application.open(false);
+    CK_OBJECT_HANDLE none = 0;
+    EXPECT_EQ(generate(application, read_only, "no", none, CK_FALSE), CKR_SESSION_READ_ONLY);
+    // Destroyed everywhere.
+    EXPECT_EQ(application->C_DestroyObject(session, private_key), CKR_OK);
+  }
+  proxyd.stop();
+  for (const std::size_t member : {0, 1, 2}) {
+    EXPECT_EQ(labels_on(members, member, CKO_SECRET_KEY),
+              (std::multiset<std::string>{"aes", "extractable", "sealed", "wrap"}))
+        << member;
+    EXPECT_EQ(labels_on(members, member, CKO_PRIVATE_KEY), (std::multiset<std::string>{"ec"})) << member;
+    EXPECT_EQ(labels_on(members, member, CKO_PUBLIC_KEY), (std::multiset<std::string>{"ec", "pair"})) << member;
+  }
+}
+
+TEST_F(PoolSealed, WithoutEnoughMembersNothingIsMade) {
+  PoolMembers members(2);
+  add_wrapping_key(members, 2);
+  PrivateProxyd proxyd(members.config(options("min_copies = 2\n")));
+  proxyd.start();
+  {
+    TestApplication application(proxyd);
+    CK_SESSION_HANDLE session = 0;
+    ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
+    CK_OBJECT_HANDLE key = 0, public_key = 0, private_key = 0;
+    members.rules(1).set("C_UnwrapKey rv=CKR_DEVICE_ERROR\nC_WrapKey rv=CKR_DEVICE_ERROR");
+    EXPECT_EQ(generate(application, session, "undone", key, CK_FALSE), CKR_DEVICE_ERROR);
+    EXPECT_EQ(generate_pair(application, session, public_key, private_key), CKR_DEVICE_ERROR);
+    members.rules(1).set("");
+    EXPECT_TRUE(eventually([&] { return nobody_owes(proxyd); })) << sync(proxyd).dump();
+    EXPECT_TRUE(application.find(session, CKO_SECRET_KEY, "undone").empty());
+    // What the module refuses is its answer.
+    members.rules(0).set("C_GenerateKey rv=CKR_MECHANISM_INVALID");
+    members.rules(1).set("C_GenerateKey rv=CKR_MECHANISM_INVALID");
+    EXPECT_EQ(generate(application, session, "refused", key, CK_FALSE), CKR_MECHANISM_INVALID);
+  }
+  proxyd.stop();
+  for (const std::size_t member : {0, 1}) {
+    EXPECT_EQ(labels_on(members, member, CKO_SECRET_KEY), (std::multiset<std::string>{"aes", "wrap"})) << member;
+    EXPECT_EQ(labels_on(members, member, CKO_PRIVATE_KEY), (std::multiset<std::string>{"ec"})) << member;
+    EXPECT_EQ(labels_on(members, member, CKO_PUBLIC_KEY), (std::multiset<std::string>{"ec"})) << member;
+  }
+}
+
+TEST_F(PoolSealed, WithFewerThanAllTheLogNamesTheMember) {
+  PoolMembers members(2);
+  add_wrapping_key(members, 2);
+  PrivateProxyd proxyd(members.config(options()));
+  proxyd.start();
+  TestApplication application(proxyd);
+  CK_SESSION_HANDLE session = 0;
+  ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
+  take_away(proxyd, members, 1);
+  CK_OBJECT_HANDLE key = 0;
+  ASSERT_EQ(generate(application, session, "alone", key, CK_FALSE), CKR_OK) << proxyd.log();
+  EXPECT_NE(proxyd.log().find("member hsm1 has no copy of a key that is not extractable"), std::string::npos);
+  members.rules(1).set("");
+  EXPECT_TRUE(eventually([&] { return all_serve(proxyd) && nobody_owes(proxyd); })) << sync(proxyd).dump();
+  EXPECT_EQ(application.encrypt(session, key), CKR_OK);
+}
+
+}  // namespace
+}  // namespace p11shim
