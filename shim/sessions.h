@@ -80,7 +80,8 @@ class Sessions {
     std::unordered_map<Operation, CK_MECHANISM_TYPE> messages;
     SessionOperations operations;
   };
-  [[nodiscard]] auto find_open(CK_SESSION_HANDLE handle) {
+  using Entries = std::unordered_map<CK_SESSION_HANDLE, Entry>;
+  [[nodiscard]] Entries::iterator find_open(CK_SESSION_HANDLE handle) {
     const auto found = sessions_.find(handle);
     return found != sessions_.end() && found->second.is_kept ? sessions_.end() : found;
   }
@@ -91,7 +92,7 @@ class Sessions {
   std::atomic<std::uint64_t> changes_{0};
   mutable std::mutex mutex_;
   std::condition_variable sent_;
-  std::unordered_map<CK_SESSION_HANDLE, Entry> sessions_;
+  Entries sessions_;
   std::unordered_map<CK_SLOT_ID, std::size_t> open_;  // how many, by slot
   KnownInits known_;
   std::vector<CK_SESSION_HANDLE> kept_;  // the application's handles of those that are kept
