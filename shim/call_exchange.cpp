@@ -27,6 +27,7 @@ void CallExchange::begin(milliseconds deadline) {
   request_.deadline_ms = static_cast<std::uint32_t>(deadline.count());
   request_.has_mechanism = false;
   request_.init = 0;
+  request_.ends = false;
   request_.handles.clear();
   init_failed_ = false;
   names_wire_ = false;
@@ -141,6 +142,7 @@ bool CallExchange::perform() {
   if (lead_.call != 0) {
     request_.init = lead_.call;
     request_.init_body = lead_.body.bytes();
+    request_.ends = lead_.ends;
     request_.has_mechanism = lead_.operation != Operation::find;
     request_.mechanism = lead_.mechanism;
     for (const std::uint64_t object : lead_.objects) request_.handles.add(object);
@@ -158,7 +160,8 @@ bool CallExchange::perform() {
   if (result == Transfer::unsent && application_.connect(*this, true) && (bulk_sent_ == 0 || put_request_in_line()))
     result = transfer();
   if (result == Transfer::done && read_reply(answer_.bytes().subspan(kLengthPrefix), reply_) &&
-      reply_.id == request_.id && (reply_.init_rv == CKR_OK || request_.init != 0)) {
+      reply_.id == request_.id && (reply_.init_rv == CKR_OK || request_.init != 0) &&
+      (!reply_.ended || (request_.ends && reply_.rv == CKR_OK))) {
     init_failed_ = reply_.init_rv != CKR_OK;
     if (init_failed_) failure_ = reply_.init_rv;
     return !init_failed_;

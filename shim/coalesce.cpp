@@ -1,29 +1,22 @@
 #include "shim/coalesce.h"
 
 namespace p11shim {
-namespace {
-
-std::uint64_t hash_of(std::uint64_t init, std::uint32_t call, bool has_input, CK_ULONG size) {
-  return Signature().add(init).add(call).add(has_input).add(size).value();
-}
-
-}  // namespace
 
 std::optional<CK_ULONG> Coalescing::known_length(CK_SESSION_HANDLE session, Operation operation, const Query& query) {
   return application_.sessions().with(
       session, [&](SessionOperations& operations, KnownInits& known, const OpenSession&) -> std::optional<CK_ULONG> {
         const WaitingInit& init = operations.waiting;
-        if (init.call == 0 || init.operation != operation) return std::nullopt;
-        return known.length(hash_of(init.signature, query.call, query.has_input, query.size));
+        if (query.message == 0 || init.call == 0 || init.operation != operation) return std::nullopt;
+        return known.length(query.hash(init.signature));
       });
 }
 
 void Coalescing::learn(CK_SESSION_HANDLE session, const Query& query, CK_ULONG length) {
   const WaitingInit& lead = exchange_.lead();
   application_.sessions().with(session, [&](SessionOperations& operations, KnownInits& known, const OpenSession&) {
-    if (lead.call == 0 && !operations.is_fresh) return;
+    if (query.message == 0 || (lead.call == 0 && !operations.is_fresh)) return;
     const std::uint64_t init = lead.call != 0 ? lead.signature : operations.signature;
-    known.add_length(hash_of(init, query.call, query.has_input, query.size), length);
+    known.add_length(query.hash(init), length);
   });
 }
 
@@ -47,12 +40,18 @@ void Coalescing::send(CK_SESSION_HANDLE session, bool also_search) {
     exchange_.end(true);
   }
   application_.sessions().with(session, [&](SessionOperations& operations, KnownInits& known, const OpenSession&) {
-    if (rv == CKR_OK) return operation_began(operations, init.operation, init.mechanism, init.signature);
+    if (rv == CKR_OK) {
+      operation_began(operations, init.operation, init.mechanism, init.signature);
+      if (init.is_over) operations.messages = 2;  // as good as: it had to begin twice
+      return;
+    }
     known.forget(init.signature);
     operations.lost = init.operation;
     operations.lost_rv = rv;
+    operations.lost_is_over = init.is_over;
     operations.in_doubt = operations.in_doubt | init.operation;
   });
+  if (rv != CKR_OK) application_.sessions().message_ended(session, init.operation);
   application_.sessions().sent(session);
 }
 
@@ -129,7 +128,9 @@ bool Coalescing::defer(std::uint32_t call, Operation operation, const CK_MECHANI
         Signature signature;
         signature.add(call).add(session.slot);
         for (std::size_t i = 1; i < request.handles.size(); ++i) signature.add(request.handles[i]);
-        sign_mechanism(signature, mechanism, exchange_.body().bytes());
+        if ((operation & kMessageOperations) == Operation::none)
+          sign_mechanism(signature, mechanism, exchange_.body().bytes());
+        else signature.add(exchange_.body().bytes().data(), exchange_.body().size());
         signature_ = signature.value();
         epoch_ = known.epoch();
         if (!known.contains(signature_)) return false;
@@ -179,7 +180,10 @@ void Coalescing::went_on(CK_SESSION_HANDLE session, const Policy& policy, CK_RV 
       operation_began(operations, lead.operation, lead.mechanism, lead.signature);
     }
     operation_went_on(operations, policy.operation, policy.effect, rv, is_query);
+    if ((policy.operation & kMessageOperations) != Operation::none && operations.began == policy.operation)
+      count_messages(operations, known, policy, rv, is_query);
   });
+  if (lead.call != 0 && exchange_.init_failed()) application_.sessions().message_ended(session, lead.operation);
 }
 
 void Coalescing::doubt(CK_SESSION_HANDLE session) {

@@ -89,6 +89,18 @@ inline constexpr bool
     kAnswersLengthQuery<p11shim::Call<Number, Text, Member, PolicyValue, Session, InBytes, OutBytes>> =
         PolicyValue.effect == Effect::ends && (PolicyValue.operation & kSizedByInput) == PolicyValue.operation;
 
+// A whole message of the message functions.
+template <class Call>
+inline constexpr bool kIsMessage = Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_EncryptMessage>() ||
+                                   Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_DecryptMessage>() ||
+                                   Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_SignMessage>() ||
+                                   Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_VerifyMessage>();
+template <class Call>
+inline constexpr bool kAnswersMessageLength = Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_EncryptMessage>() ||
+                                              Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_SignMessage>();
+template <class Call>
+inline constexpr bool kUsesMessages = (Call::policy.operation & kMessageOperations) == Call::policy.operation;
+
 template <class Call, class... C>
 bool asks_for_length(C... arguments) {
   if constexpr (sizeof...(C) < 2) {
@@ -157,9 +169,15 @@ class Coalescing {
         if (gather(first, Call::number, std::get<1>(std::tuple(arguments...)), std::get<2>(std::tuple(arguments...))))
           return CKR_OK;
       send_gathered(first);
-      if constexpr (kAnswersLengthQuery<Call>)
+      if constexpr (kAnswersLengthQuery<Call> || kAnswersMessageLength<Call>)
         if (asks_for_length<Call>(arguments...) && answer_length<Call>(arguments...)) return CKR_OK;
+      if constexpr (kUsesMessages<Call> && Call::policy.effect == Effect::ends)
+        if (end_messages(first, Call::policy.operation)) return CKR_OK;
       if (const auto lost = take(first, Call::policy.operation)) return lost;
+      if constexpr (kIsMessage<Call>)
+        plan_message(first, Call::policy.operation, !asks_for_length<Call>(arguments...),
+                     std::get<1>(std::tuple(arguments...)), std::get<2>(std::tuple(arguments...)));
+      else if constexpr (kUsesMessages<Call>) plan_message(first, Call::policy.operation, false, nullptr, 0);
     } else if constexpr (kIgnoresSearch<Call>) {
       send(first, false);
       if constexpr (kReadsAttributes<Call>) want_attributes(arguments...);
@@ -202,9 +220,9 @@ class Coalescing {
         began(first, Call::policy.operation, rv, false);
       } else {
         const bool is_query = asks_for_length<Call>(arguments...);
-        if constexpr (kAnswersLengthQuery<Call>)
+        if constexpr (kAnswersLengthQuery<Call> || kAnswersMessageLength<Call>)
           if (is_query && rv == CKR_OK)
-            learn(first, query_of<Call>(arguments...), *std::get<4>(std::tuple(arguments...)));
+            learn(first, query_of<Call>(arguments...), *std::get<sizeof...(C) - 1>(std::tuple(arguments...)));
         went_on(first, Call::policy, rv, is_query);
         if constexpr (kIsPart<Call>)
           if (rv == CKR_OK) may_gather(first, Call::number, Call::policy.operation);
@@ -255,18 +273,36 @@ class Coalescing {
     std::uint32_t call;
     bool has_input;
     CK_ULONG size;
+    std::uint64_t message = 0;  // everything else that C_…Message is told; 0: nothing can be said of such a query
+
+    [[nodiscard]] std::uint64_t hash(std::uint64_t init) const {
+      return Signature().add(init).add(call).add(has_input).add(size).add(message).value();
+    }
   };
   template <class Call, class... C>
-  static Query query_of(C... arguments) {
+  Query query_of(C... arguments) {
     const std::tuple all(arguments...);
-    return {Call::number, std::get<1>(all) != nullptr, std::get<2>(all)};
+    if constexpr (kAnswersMessageLength<Call>) {
+      constexpr std::size_t input = sizeof...(C) - 4;
+      const std::uint64_t shape =
+          message_shape(std::get<0>(all), Call::policy.operation, std::get<1>(all), std::get<2>(all));
+      // What stands before the input, if anything, is AAD.
+      const std::uint64_t message =
+          shape == 0
+              ? 0
+              : Signature().add(shape).add(std::get<input - 2>(all) != nullptr).add(std::get<input - 1>(all)).value() |
+                    1;
+      return {Call::number, std::get<input>(all) != nullptr, std::get<input + 1>(all), message};
+    } else {
+      return {Call::number, std::get<1>(all) != nullptr, std::get<2>(all), 1};
+    }
   }
 
   template <class Call, class... C>
   bool answer_length(C... arguments) {
     const std::tuple all(arguments...);
     const auto length = known_length(std::get<0>(all), Call::policy.operation, query_of<Call>(arguments...));
-    if (length) *std::get<4>(all) = *length;
+    if (length) *std::get<sizeof...(C) - 1>(all) = *length;
     return length.has_value();
   }
 
@@ -286,6 +322,12 @@ class Coalescing {
   void close_kept();
   void close_kept_with(CK_SESSION_HANDLE last);
   void note_session_objects(CK_SESSION_HANDLE session);
+
+  // coalesce_messages.cpp
+  void plan_message(CK_SESSION_HANDLE session, Operation operation, bool whole, const void* parameter, CK_ULONG size);
+  bool end_messages(CK_SESSION_HANDLE session, Operation operation);
+  void count_messages(SessionOperations& operations, KnownInits& known, const Policy& policy, CK_RV rv, bool is_query);
+  std::uint64_t message_shape(CK_SESSION_HANDLE session, Operation operation, const void* parameter, CK_ULONG size);
 
   // coalesce_updates.cpp
   bool gather(CK_SESSION_HANDLE session, std::uint32_t call, const CK_BYTE* part, CK_ULONG size);

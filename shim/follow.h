@@ -7,9 +7,6 @@
 
 namespace p11shim {
 
-inline constexpr Operation kMessageOperations =
-    Operation::message_encrypt | Operation::message_decrypt | Operation::message_sign | Operation::message_verify;
-
 template <class Call>
 constexpr bool is_message_call(Effect effect) {
   return Call::policy.effect == effect && (Call::policy.operation & ~kMessageOperations) == Operation::none &&

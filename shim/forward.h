@@ -49,7 +49,9 @@ CK_RV forward(C... arguments) noexcept {
     exchange->begin(Call::policy.slow ? std::chrono::milliseconds(0) : application->config().deadline);
     encode_call<Call>(*exchange, message_mechanism<Call>(application->sessions(), arguments...), arguments...);
     CK_RV rv = CKR_OK;
-    if (!coalesces || !coalescing.wait<Call>(arguments...)) {
+    if (coalesces && coalescing.wait<Call>(arguments...)) {
+      follow<Call>(application->sessions(), CKR_OK, arguments...);
+    } else {
       if (application->connect(*exchange)) {
         rv = complete_call<Call>(*exchange, arguments...);
         follow<Call>(application->sessions(), rv, arguments...);

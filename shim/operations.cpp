@@ -44,12 +44,15 @@ void WaitingInit::swap(WaitingInit& other) noexcept {
   objects.swap(other.objects);
   body.swap(other.body);
   std::swap(signature, other.signature);
+  std::swap(is_over, other.is_over);
+  std::swap(ends, other.ends);
 }
 
 void WaitingInit::clear() {
   call = 0;
   mechanism = 0;
   signature = 0;
+  is_over = ends = false;
   operation = Operation::none;
   objects.clear();
   body.clear();
@@ -89,6 +92,7 @@ void operation_began(SessionOperations& operations, Operation operation, CK_MECH
   operations.is_fresh = true;
   operations.signature = signature;
   operations.lost = Operation::none;
+  operations.messages = 0;
 }
 
 void operation_went_on(SessionOperations& operations, Operation operation, Effect effect, CK_RV rv, bool is_query) {
@@ -97,6 +101,24 @@ void operation_went_on(SessionOperations& operations, Operation operation, Effec
   if (effect == Effect::ends || rv != CKR_OK) operations.gathers = 0;
   if (effect == Effect::ends || rv != CKR_OK) operations.active = operations.active & ~operation;
   if (rv != CKR_OK && rv != CKR_SIGNATURE_INVALID) operations.in_doubt = operations.in_doubt | operation;
+}
+
+void message_is_over(SessionOperations& operations, KnownInits& known, WaitingInit& init) {
+  operations.active = operations.active & ~init.operation;
+  drop_waiting(operations, known);
+  operations.waiting.swap(init);
+  operations.waiting.is_over = true;
+  ++known.waiting;
+}
+
+bool end_messages(SessionOperations& operations, KnownInits& known, Operation operation) {
+  if (operations.lost == operation && operations.lost_is_over) {
+    operations.lost = Operation::none;
+    return true;
+  }
+  if (operations.waiting.operation != operation || !operations.waiting.is_over) return false;
+  drop_waiting(operations, known);
+  return true;
 }
 
 bool hashes_all(CK_MECHANISM_TYPE mechanism) {
@@ -146,11 +168,20 @@ bool hashes_all(CK_MECHANISM_TYPE mechanism) {
 
 void KnownInits::add(std::uint64_t signature, bool names_session_object) {
   if (inits_.size() >= kMost) inits_.clear();
-  inits_[signature] = names_session_object;
+  inits_[signature].names_session_object = names_session_object;
+}
+
+void KnownInits::note_one_message(std::uint64_t signature, bool was_one) {
+  if (const auto found = inits_.find(signature); found != inits_.end()) found->second.is_one_message = was_one;
+}
+
+bool KnownInits::is_one_message(std::uint64_t signature) const {
+  const auto found = inits_.find(signature);
+  return found != inits_.end() && found->second.is_one_message;
 }
 
 void KnownInits::forget_session_objects() {
-  std::erase_if(inits_, [](const auto& known) { return known.second; });
+  std::erase_if(inits_, [](const auto& known) { return known.second.names_session_object; });
 }
 
 void KnownInits::forget_all() {
@@ -173,6 +204,40 @@ Signature& Signature::add(const void* bytes, std::size_t size) {
   const auto* byte = static_cast<const std::uint8_t*>(bytes);
   for (const auto* const end = byte + size; byte != end; ++byte) hash_ = (hash_ ^ *byte) * 1099511628211ull;
   return *this;
+}
+
+bool stands_alone(Operation operation, CK_MECHANISM_TYPE mechanism, const void* parameter, CK_ULONG size) {
+  if ((operation & (Operation::message_sign | Operation::message_verify)) != Operation::none)
+    return parameter == nullptr && size == 0;
+  if (parameter == nullptr) return false;
+  switch (mechanism) {
+    case CKM_AES_GCM:
+      return size == sizeof(CK_GCM_MESSAGE_PARAMS) &&
+             static_cast<const CK_GCM_MESSAGE_PARAMS*>(parameter)->ivGenerator == CKG_NO_GENERATE;
+    case CKM_AES_CCM:
+      return size == sizeof(CK_CCM_MESSAGE_PARAMS) &&
+             static_cast<const CK_CCM_MESSAGE_PARAMS*>(parameter)->nonceGenerator == CKG_NO_GENERATE;
+    case CKM_CHACHA20_POLY1305:
+    case CKM_SALSA20_POLY1305: return size == sizeof(CK_SALSA20_CHACHA20_POLY1305_MSG_PARAMS);
+    default: return false;
+  }
+}
+
+void sign_message_parameter(Signature& signature, CK_MECHANISM_TYPE mechanism, const void* parameter, CK_ULONG size) {
+  signature.add(mechanism).add(parameter != nullptr).add(size);
+  if (parameter == nullptr) return;
+  if (mechanism == CKM_AES_GCM) {
+    const auto& gcm = *static_cast<const CK_GCM_MESSAGE_PARAMS*>(parameter);
+    signature.add(gcm.pIv != nullptr).add(gcm.ulIvLen).add(gcm.ulIvFixedBits);
+    signature.add(gcm.pTag != nullptr).add(gcm.ulTagBits);
+  } else if (mechanism == CKM_AES_CCM) {
+    const auto& ccm = *static_cast<const CK_CCM_MESSAGE_PARAMS*>(parameter);
+    signature.add(ccm.ulDataLen).add(ccm.pNonce != nullptr).add(ccm.ulNonceLen).add(ccm.ulNonceFixedBits);
+    signature.add(ccm.pMAC != nullptr).add(ccm.ulMACLen);
+  } else {
+    const auto& poly = *static_cast<const CK_SALSA20_CHACHA20_POLY1305_MSG_PARAMS*>(parameter);
+    signature.add(poly.pNonce != nullptr).add(poly.ulNonceLen).add(poly.pTag != nullptr);
+  }
 }
 
 void sign_mechanism(Signature& signature, const CK_MECHANISM& mechanism, std::span<const std::uint8_t> encoded) {

@@ -21,6 +21,8 @@ struct WaitingInit {
   std::vector<std::uint64_t> objects;  // its handles behind the session's
   Buffer body;
   std::uint64_t signature = 0;
+  bool is_over = false;  // of a message operation: it has been executed and ended, but the application has not ended it
+  bool ends = false;     // taken along, the operation is to be ended by the same message
 
   [[nodiscard]] bool names_session_object() const;
   void swap(WaitingInit& other) noexcept;
@@ -39,6 +41,8 @@ struct SessionOperations {
   Buffer gathered;                       // parts that have not been sent
   Operation lost = Operation::none;      // its Init, sent late, failed:
   CK_RV lost_rv = CKR_OK;                // with this, which the operation's next call is told
+  bool lost_is_over = false;             // it had been executed and ended before
+  unsigned messages = 0;                 // calls of the message operation that began last
   // A search that came as one message is active for the application while has_found; its Init waits until it is sent.
   bool has_found = false;
   std::vector<std::uint64_t> found;  // from found_next on not handed out yet
@@ -61,6 +65,9 @@ class KnownInits {
   void forget_session_objects();
   void forget_all();
   [[nodiscard]] bool contains(std::uint64_t signature) const { return inits_.contains(signature); }
+  // Whether the last message operation that began with this Init was one message.
+  void note_one_message(std::uint64_t signature, bool was_one);
+  [[nodiscard]] bool is_one_message(std::uint64_t signature) const;
   // Counts the calls of forget_all(): an Init that was under way during one proves nothing.
   [[nodiscard]] std::uint64_t epoch() const { return epoch_; }
 
@@ -68,7 +75,11 @@ class KnownInits {
   [[nodiscard]] std::optional<CK_ULONG> length(std::uint64_t query) const;
 
  private:
-  std::unordered_map<std::uint64_t, bool> inits_;  // signature → names a session object
+  struct Known {
+    bool names_session_object = false;
+    bool is_one_message = false;
+  };
+  std::unordered_map<std::uint64_t, Known> inits_;  // by signature
   std::unordered_map<std::uint64_t, CK_ULONG> lengths_;
   std::uint64_t epoch_ = 0;
 };
@@ -84,6 +95,11 @@ void operation_began(SessionOperations& operations, Operation operation, CK_MECH
                      std::uint64_t signature);
 // A call that goes on with `operation`, or ends it, gave `rv`. `is_query`: it asked for a length.
 void operation_went_on(SessionOperations& operations, Operation operation, Effect effect, CK_RV rv, bool is_query);
+// The call before has also ended its message operation in the module. For the application it is active: the Init that the call
+// brought along waits again.
+void message_is_over(SessionOperations& operations, KnownInits& known, WaitingInit& init);
+// The application ends its message operation. True: it is over in the module already.
+bool end_messages(SessionOperations& operations, KnownInits& known, Operation operation);
 
 // The mechanism hashes everything that it is given and looks at it no further, whatever the sizes of the parts.
 bool hashes_all(CK_MECHANISM_TYPE mechanism);
@@ -98,6 +114,11 @@ class Signature {
  private:
   std::uint64_t hash_ = 14695981039346656037ull;  // FNV-1a
 };
+
+// The module may take each message by itself: what C_…Message is given says everything, also the IV.
+bool stands_alone(Operation operation, CK_MECHANISM_TYPE mechanism, const void* parameter, CK_ULONG size);
+// Adds what, in the parameter of such a message, may decide how long its result is.
+void sign_message_parameter(Signature& signature, CK_MECHANISM_TYPE mechanism, const void* parameter, CK_ULONG size);
 
 // Adds what decides whether an Init with this mechanism succeeds: all of it (`encoded`) but the contents of an IV, nonce
 // or AAD, whose lengths count.

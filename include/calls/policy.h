@@ -73,11 +73,14 @@ constexpr Operation operator&(Operation a, Operation b) {
 }
 constexpr Operation operator~(Operation a) { return static_cast<Operation>(~static_cast<std::uint16_t>(a)); }
 
-// Operations whose C_…Init may travel together with the call that uses it. Not those of the message functions, whose
-// parameters are described by the Init that went before them.
+// Those of the message functions (3.0 §5.9, 5.11, 5.14, 5.16).
+inline constexpr Operation kMessageOperations =
+    Operation::message_encrypt | Operation::message_decrypt | Operation::message_sign | Operation::message_verify;
+
+// Operations whose C_…Init may travel together with the call that uses it.
 inline constexpr Operation kLedOperations = Operation::encrypt | Operation::decrypt | Operation::digest |
                                             Operation::sign | Operation::verify | Operation::sign_recover |
-                                            Operation::verify_recover;
+                                            Operation::verify_recover | kMessageOperations;
 
 // Whether a call may be sent with that Init in front of it, as one step (Request::init). C_FindObjects with its Init is a
 // whole search.
@@ -87,6 +90,11 @@ constexpr bool may_lead(const Policy& init, const Policy& call) {
   return init.effect == Effect::starts && (call.effect == Effect::continues || call.effect == Effect::ends) &&
          (init.operation & kLedOperations) == init.operation && init.operation == call.operation &&
          call.objects == Objects::none;
+}
+
+// Whether a call that brought its Init along may also end the operation, if it succeeds (Request::ends).
+constexpr bool may_end(const Policy& call) {
+  return call.effect == Effect::continues && (call.operation & kMessageOperations) == call.operation;
 }
 
 // Whether the data of a call may be used where both sides can change it: what is given to an operation is a string of bytes to

@@ -180,9 +180,10 @@ void write_request_head(Buffer& to, const Request& request) {
   if (request.has_mechanism) frame.out.uint(request.mechanism);
   else frame.out.nil();
   if (request.init != 0) {
-    frame.out.array(2);
+    frame.out.array(request.ends ? 3 : 2);
     frame.out.uint(request.init);
     frame.out.bin(request.init_body);
+    if (request.ends) frame.out.boolean(true);
   } else {
     frame.out.nil();
   }
@@ -205,11 +206,13 @@ bool read_request(std::span<const std::uint8_t> frame, Request& request) {
   request.mechanism = request.has_mechanism ? in.uint() : 0;
   request.init = 0;
   request.init_body = {};
+  request.ends = false;
   if (!in.nil_if()) {
-    in.array_of(2);
+    const std::size_t parts = in.array(3);
     request.init = static_cast<std::uint32_t>(in.uint_max(UINT32_MAX));
     request.init_body = in.bin();
-    if (request.init == 0) in.fail();
+    if (parts == 3) request.ends = in.boolean();
+    if (parts < 2 || request.init == 0) in.fail();
   }
   request.wanted = take_optional(in);
   request.handles.read(in, limits::kMaxRequestHandles);
@@ -220,7 +223,7 @@ bool read_request(std::span<const std::uint8_t> frame, Request& request) {
 }
 
 void write_reply_head(Buffer& to, const Reply& reply) {
-  FrameWriter frame(to, MessageKind::reply, kReplyFields);
+  FrameWriter frame(to, MessageKind::reply, kReplyFields + (reply.ended ? 1 : 0));
   frame.out.uint(reply.id);
   frame.out.uint(reply.rv);
   frame.out.uint(reply.init_rv);
@@ -229,12 +232,15 @@ void write_reply_head(Buffer& to, const Reply& reply) {
   reply.handles.write(frame.out);
   put_optional(frame.out, reply.annex);
   put_optional(frame.out, reply.values);
+  if (reply.ended) frame.out.boolean(true);
   bin_header(to, reply.body.size());
   frame.finish(reply.body.size());
 }
 
 bool read_reply(std::span<const std::uint8_t> frame, Reply& reply) {
-  In in = open(frame, MessageKind::reply, kReplyFields);
+  In in(frame);
+  const std::size_t fields = in.array(kReplyFields + 1);
+  if (fields < kReplyFields || in.uint() != static_cast<std::uint64_t>(MessageKind::reply)) in.fail();
   reply.id = in.uint();
   reply.rv = in.uint();
   reply.init_rv = in.uint();
@@ -243,6 +249,7 @@ bool read_reply(std::span<const std::uint8_t> frame, Reply& reply) {
   reply.handles.read(in, limits::kMaxHandles);
   reply.annex = take_optional(in);
   reply.values = take_optional(in);
+  reply.ended = fields > kReplyFields && in.boolean();
   reply.body = in.bin();
   return in.done();
 }

@@ -44,6 +44,7 @@ struct Request {
   // the session are then the Init's: the call itself has none.
   std::uint32_t init = 0;
   std::span<const std::uint8_t> init_body;
+  bool ends = false;  // and the operation's C_Message…Final last, if the call has succeeded
   // Types of attributes whose values the sender would like along with the objects that the call names or finds; they may
   // come or not (calls/values.h). Empty = none.
   std::span<const std::uint8_t> wanted;
@@ -62,6 +63,7 @@ struct Reply {
   std::span<const std::uint8_t> body;
   std::span<const std::uint8_t> annex;   // lane → proxyd only: descriptions of objects new to this worker
   std::span<const std::uint8_t> values;  // of attributes that were wanted (calls/values.h)
+  bool ended = false;                    // the operation was ended, as asked for with Request::ends
 };
 
 // First message of each connection, from the shim.

@@ -48,11 +48,9 @@ Recourse recourse(const CallInfo& call, Reached reached) {
   if (policy.where == Where::shim) return Recourse::none;
   const bool goes_on = policy.effect == Effect::continues || policy.effect == Effect::ends;
   if (goes_on) {
-    constexpr Operation kMessages =
-        Operation::message_encrypt | Operation::message_decrypt | Operation::message_sign | Operation::message_verify;
     // A module may make the nonces of messages by itself; C_SessionCancel and searches have nothing to go on with.
-    const bool replayable =
-        policy.operation != Operation::any && (policy.operation & (kMessages | Operation::find)) == Operation::none;
+    const bool replayable = policy.operation != Operation::any &&
+                            (policy.operation & (kMessageOperations | Operation::find)) == Operation::none;
     return replayable ? Recourse::replay : Recourse::none;
   }
   if (reached == Reached::nothing) return Recourse::repeat;

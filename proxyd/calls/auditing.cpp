@@ -6,8 +6,6 @@ namespace p11shim {
 namespace {
 
 using List = CK_FUNCTION_LIST_3_0;
-constexpr Operation kMessages =
-    Operation::message_encrypt | Operation::message_decrypt | Operation::message_sign | Operation::message_verify;
 constexpr int kDeepest = 32;
 
 bool has(Operation all, Operation some) { return (all & some) != Operation::none; }
@@ -111,6 +109,13 @@ void ClientCall::audit_led(OperationRecord own) {
   });
   const bool goes_on = !is_refused && (own.rv == CKR_OK || own.rv == CKR_BUFFER_TOO_SMALL) &&
                        session_->hold_with(own.operation) != nullptr;
+  if (has(own.operation, kMessageOperations)) {
+    write_record(services_.audit, *application_, pool_, own, false);
+    own.function = request_.init;
+    own.bytes_in = own.bytes_out = 0;
+    if (goes_on) session_->records.push_back(std::move(own));
+    return;
+  }
   if (goes_on) session_->records.push_back(std::move(own));
   else write_record(services_.audit, *application_, pool_, own, false);
 }
@@ -135,7 +140,7 @@ void ClientCall::audit(CK_RV rv, std::span<const std::uint8_t> reply_body) {
     if (begins) return write(record, true), true;  // replaced or cancelled by its Init
     const bool goes_on = session_->hold_with(record.operation) != nullptr ||
                          (has(record.operation, Operation::find) && session_->search_detached);
-    if (has(policy.operation, kMessages) && !cancels) {
+    if (has(policy.operation, kMessageOperations) && !cancels) {
       if (!own.mechanism) own.mechanism = record.mechanism;
       if (!own.key) own.key = record.key;
       return !goes_on;

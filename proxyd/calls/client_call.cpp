@@ -74,6 +74,7 @@ bool ClientCall::begin(Application& application, std::span<const std::uint8_t> f
   if (request_.init != 0) {
     const CallInfo* init = call_info(request_.init);
     if (init == nullptr || !may_lead(init->policy, info_->policy)) return false;
+    if (request_.ends && !may_end(info_->policy)) return false;
   }
   if (!names_its_mechanism(request_)) return false;
 
@@ -99,6 +100,7 @@ bool ClientCall::begin(Application& application, std::span<const std::uint8_t> f
   hedge_ = nullptr;
   reply_.handles.clear();
   reply_.init_rv = CKR_OK;
+  reply_.ended = false;
   scratch_.clear();
   in_line_.clear();
   uses_area_ = area_ != nullptr && carries_bulk(info_->policy);

@@ -226,6 +226,7 @@ void ClientCall::submit(Place& place) {
   forwarded_.mechanism = request_.mechanism;
   forwarded_.init = request_.init;
   forwarded_.init_body = request_.init_body;
+  forwarded_.ends = request_.ends;
   forwarded_.wanted = request_.wanted;
   forwarded_.body = state_refused_ ? scratch_.bytes() : request_.body;
   head_.clear();
@@ -285,6 +286,7 @@ void ClientCall::on_reply(Reply& reply) {
   if (attempts_.replaying) return replayed(reply);
   if (moves_to_login(reply.rv)) return;
   search_is_over_ = is_whole_search() && In(reply.body).boolean();
+  reply_.ended = request_.ends && reply.ended;
   track_operations(reply);
   if (pool_->balanced()) record_operation(reply);
   if (request_.call == number_of<&List::C_GetOperationState>()) remember_state(reply);
@@ -325,14 +327,18 @@ void ClientCall::track_operations(const Reply& reply) {
     session_->search_detached = false;
   Hold* hold = session_->hold_in(*place_);
   const bool restores = request_.call == kSetOperationState && reply.rv == CKR_OK;
-  const bool starts =
-      (request_.init != 0 && !search_is_over_) || (policy.effect == Effect::starts && reply.rv == CKR_OK);
+  const bool is_over = search_is_over_ || reply_.ended;
+  const bool starts = (request_.init != 0 && !is_over) || (policy.effect == Effect::starts && reply.rv == CKR_OK);
   if (hold == nullptr && (starts || restores)) {
     session_->holds.push_back({lease_, place_, Operation::none, Operation::none, services_.runtime.now_ms()});
     lease_ = nullptr;
     hold = &session_->holds.back();
   }
   if (hold == nullptr) return;
+  if (reply_.ended) {
+    hold->active = hold->active & ~policy.operation;
+    hold->in_doubt = hold->in_doubt & ~policy.operation;
+  }
   hold->since_ms = services_.runtime.now_ms();
   if (restores) hold->in_doubt = Operation::any;
   if (starts) {

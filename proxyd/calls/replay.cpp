@@ -116,6 +116,7 @@ void ClientCall::send_recorded(const RecordedCall& call) {
   forwarded_.has_mechanism = call.has_mechanism;
   forwarded_.mechanism = call.mechanism;
   forwarded_.init = 0;
+  forwarded_.ends = false;
   forwarded_.area = 0;
   forwarded_.init_body = {};
   forwarded_.body = call.body.bytes();

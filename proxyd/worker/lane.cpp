@@ -46,6 +46,7 @@ void Lane::run() {
     reply_.rv = CKR_GENERAL_ERROR;
     reply_.init_rv = CKR_OK;
     reply_.hsm_us = 0;
+    reply_.ended = false;
     if (!(execute() ? send(reply_) : refuse())) return;
     clear();
   }
@@ -165,7 +166,8 @@ bool Lane::execute() {
 bool Lane::may_be_led() const {
   if (request_.init == 0) return true;
   const CallInfo* init = call_info(request_.init);
-  return init != nullptr && may_lead(init->policy, call_info(request_.call)->policy);
+  const Policy& policy = call_info(request_.call)->policy;
+  return init != nullptr && may_lead(init->policy, policy) && (!request_.ends || may_end(policy));
 }
 
 // False: the request names an area that does not exist, or takes none.
@@ -216,6 +218,7 @@ bool Lane::execute_function(const CallInfo& info) {
   reply_.hsm_us += microseconds(served.duration);
   if (served.rv != CKR_OK) return true;
   if (request_.call == kGetAttributeValue && object != 0) read_wanted(session, {&object, 1});
+  if (request_.ends) end_messages(info.policy.operation);
 
   switch (info.policy.objects) {
     case Objects::lists: find_all(); break;
@@ -275,6 +278,19 @@ bool Lane::search_in_one_step() {
   Out(body_).boolean(is_over);
   if (is_over) read_wanted(session, returned_objects());
   return true;
+}
+
+// If it cannot be ended here, the application's own C_Message…Final will be told why.
+void Lane::end_messages(Operation operation) {
+  const CK_FUNCTION_LIST_3_0& module = module_.functions();
+  const auto end = operation == Operation::message_encrypt   ? module.C_MessageEncryptFinal
+                   : operation == Operation::message_decrypt ? module.C_MessageDecryptFinal
+                   : operation == Operation::message_sign    ? module.C_MessageSignFinal
+                                                             : module.C_MessageVerifyFinal;
+  if (end == nullptr) return;
+  const auto start = std::chrono::steady_clock::now();
+  reply_.ended = end(request_.handles[0]) == CKR_OK;
+  reply_.hsm_us += microseconds(std::chrono::steady_clock::now() - start);
 }
 
 void Lane::read_wanted(std::uint64_t session, std::span<const std::uint64_t> objects) {

@@ -54,6 +54,7 @@ class Lane {
   void read_template();
   void find_all();
   bool search_in_one_step();
+  void end_messages(Operation operation);
   void read_wanted(std::uint64_t session, std::span<const std::uint64_t> objects);
   std::span<const std::uint64_t> returned_objects() const { return {returned_.data(), returned_.size()}; }
   void describe_returned(CK_SESSION_HANDLE session, Describer::Which which);

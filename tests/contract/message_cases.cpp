@@ -168,11 +168,120 @@ void messages_signed(Application& app) {
   app.finalize();
 }
 
+// Again and again, as applications do it, so that what was seen before may be relied upon.
+void messages_again(Application& app) {
+  const auto session = app.start_crypto();
+  const auto key = app.create(session, aes());
+  Mechanism gcm(CKM_AES_GCM);
+  for (CK_BYTE i = 0; i < 4; ++i) {
+    MessageParameter parameter = MessageParameter::gcm(pattern(12, i), 0, CKG_NO_GENERATE);
+    app.message_encrypt_init(session, &gcm, key);
+    if (i != 1) app.encrypt_message(session, &parameter, "header", pattern(20), Room::query());
+    const Outcome sealed = app.encrypt_message(session, &parameter, "header", pattern(20 + i / 2), Room::of(64));
+    app.message_encrypt_final(session);
+    app.message_decrypt_init(session, &gcm, key);
+    MessageParameter given = MessageParameter::gcm(pattern(12, i), 0, CKG_NO_GENERATE, parameter.tag());
+    app.decrypt_message(session, &given, i == 2 ? "other header" : "header", sealed.bytes, Room::of(i == 3 ? 5 : 64));
+    app.message_decrypt_final(session);
+  }
+  app.finalize();
+}
+
+// The number of messages of an operation changes, and what comes between them.
+void messages_of_changing_operations(Application& app) {
+  const auto session = app.start_crypto();
+  const auto key = app.create(session, aes());
+  const auto other = app.create(session, aes());
+  Mechanism gcm(CKM_AES_GCM), cbc(CKM_AES_CBC, Bytes(16));
+  CK_BYTE next = 0;
+  const auto encrypt = [&](CK_GENERATOR_FUNCTION generator = CKG_NO_GENERATE) {
+    MessageParameter parameter =
+        MessageParameter::gcm(pattern(12, next++), generator == CKG_NO_GENERATE ? 0 : 32, generator);
+    app.encrypt_message(session, &parameter, "header", pattern(20), Room::of(64));
+  };
+  for (const int messages : {1, 1, 2, 2, 1, 1, 0, 1, 3}) {
+    app.message_encrypt_init(session, &gcm, key);
+    for (int i = 0; i < messages; ++i) encrypt();
+    app.message_encrypt_final(session);
+    app.message_encrypt_final(session);
+  }
+  const auto one = [&](auto between) {
+    for (int i = 0; i < 2; ++i) {
+      app.message_encrypt_init(session, &gcm, key);
+      encrypt();
+      app.message_encrypt_final(session);
+    }
+    app.message_encrypt_init(session, &gcm, key);
+    encrypt();
+    between();
+    encrypt();
+    app.message_encrypt_final(session);
+  };
+  one([&] { app.generate_random(session, Room::of(8)); });
+  one([&] { app.message_encrypt_init(session, &gcm, other); });
+  one([&] { app.message_encrypt_init(session, nullptr, key); });
+  one([&] { app.message_decrypt_init(session, &gcm, other), app.message_decrypt_final(session); });
+  one([&] { app.encrypt_init(session, &cbc, other), app.encrypt(session, pattern(16), Room::of(16)); });
+  one([&] { app.session_cancel(session, CKF_MESSAGE_ENCRYPT); });
+  one([&] { app.session_cancel(session, CKF_SIGN); });
+  one([&] { app.destroy_object(session, other); });
+  one([&] { encrypt(CKG_GENERATE_COUNTER), encrypt(CKG_GENERATE_COUNTER); });
+  one([&] {
+    MessageParameter parameter = MessageParameter::gcm(pattern(12), 0, CKG_NO_GENERATE);
+    app.encrypt_message_begin(session, &parameter, "header");
+    app.encrypt_message_next(session, &parameter, pattern(16), Room::of(64), CKF_END_OF_MESSAGE);
+  });
+  one([&] { app.encrypt_message(session, nullptr, "", pattern(20), Room::of(64)); });
+  one([&] { app.logout(session); });
+  one([&] { app.destroy_object(session, key); });
+  app.finalize();
+}
+
+void messages_counting_iv_again(Application& app) {
+  const auto session = app.start_crypto();
+  const auto key = app.create(session, aes());
+  Mechanism gcm(CKM_AES_GCM);
+  for (int i = 0; i < 4; ++i) {
+    MessageParameter parameter = MessageParameter::gcm(pattern(12), 32, CKG_GENERATE_COUNTER);
+    app.message_encrypt_init(session, &gcm, key);
+    for (int k = 0; k <= i / 2; ++k) app.encrypt_message(session, &parameter, "", pattern(20), Room::of(64));
+    app.message_encrypt_final(session);
+  }
+  app.finalize();
+}
+
+void messages_signed_again(Application& app) {
+  const auto session = app.start_crypto();
+  const auto key = app.create(session, generic());
+  Mechanism hmac(CKM_SHA256_HMAC);
+  for (const int messages : {1, 1, 1, 2, 1}) {
+    app.message_sign_init(session, &hmac, key);
+    app.sign_message(session, nullptr, "data", Room::query());
+    Bytes signature(32);
+    for (int i = 0; i < messages; ++i) signature = app.sign_message(session, nullptr, "data", Room::of(32)).bytes;
+    app.message_sign_final(session);
+    app.message_verify_init(session, &hmac, key);
+    for (int i = 0; i < messages; ++i) app.verify_message(session, nullptr, i == 0 ? "data" : "other", signature);
+    app.message_verify_final(session);
+  }
+  app.finalize();
+}
+
 constexpr Case kCases[] = {
-    P11_CASE(gcm_messages_given_iv), P11_CASE(gcm_messages_counting_iv), P11_CASE(gcm_messages_random_iv),
-    P11_CASE(gcm_messages_in_parts), P11_CASE(gcm_messages_lengths),     P11_CASE(chacha20_messages),
-    P11_CASE(ccm_messages),          P11_CASE(message_states),           P11_CASE(message_bad_parameters),
+    P11_CASE(gcm_messages_given_iv),
+    P11_CASE(gcm_messages_counting_iv),
+    P11_CASE(gcm_messages_random_iv),
+    P11_CASE(gcm_messages_in_parts),
+    P11_CASE(gcm_messages_lengths),
+    P11_CASE(chacha20_messages),
+    P11_CASE(ccm_messages),
+    P11_CASE(message_states),
+    P11_CASE(message_bad_parameters),
     P11_CASE(messages_signed),
+    P11_CASE(messages_again),
+    P11_CASE(messages_of_changing_operations),
+    P11_CASE(messages_counting_iv_again),
+    P11_CASE(messages_signed_again),
 };
 
 }  // namespace

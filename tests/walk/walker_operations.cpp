@@ -195,8 +195,13 @@ void Walker::message(Choice& choice) {
   Mechanism gcm(CKM_AES_GCM);
   const Session session = any_session(choice);
   if (app_.message_encrypt_init(session, &gcm, key->handle) != CKR_OK) return;
-  MessageParameter parameter = MessageParameter::gcm(pattern(12), 0, CKG_NO_GENERATE);
-  app_.encrypt_message(session, &parameter, "aad", data(choice), room(choice, 80'000));
+  for (std::uint64_t left = choice.one_in(4) ? choice.below(4) : 1; left != 0; --left) {
+    const bool counts = choice.one_in(4);
+    MessageParameter parameter =
+        MessageParameter::gcm(pattern(12), counts ? 32 : 0, counts ? CKG_GENERATE_COUNTER : CKG_NO_GENERATE);
+    app_.encrypt_message(session, &parameter, "aad", data(choice), room(choice, 80'000));
+    if (choice.one_in(6)) step(choice);
+  }
   app_.message_encrypt_final(session);
 }
 

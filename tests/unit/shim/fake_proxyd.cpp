@@ -189,6 +189,7 @@ void FakeProxyd::serve(Connection& connection) {
     for (const std::uint64_t handle : given->handles) reply.handles.add(handle);
     reply.body = given->body;
     reply.values = given->values;
+    reply.ended = given->ended;
     Buffer out;
     write_reply_head(out, reply);
     out.append(given->body.data(), given->body.size());

@@ -29,6 +29,7 @@ class FakeProxyd {
     std::vector<std::uint64_t> handles;
     std::vector<std::uint8_t> body;
     std::vector<std::uint8_t> values = {};
+    bool ended = false;
     std::uint64_t id_offset = 0;    // of the reply's id: anything but 0 is wrong
     bool is_last = false;           // the connection is closed after it
     std::vector<std::uint8_t> raw;  // if not empty, these bytes are sent instead of a reply

@@ -130,6 +130,33 @@ TEST(Message, AnInitTravelsInFrontOfItsCall) {
   EXPECT_TRUE(received.init_body.empty());
 }
 
+TEST(Message, AnOperationMayBeEndedWithItsOnlyMessage) {
+  Request request = some_request(kBody);
+  const std::vector<std::uint8_t> init(20, 0xcd);
+  request.init = 83;
+  request.init_body = init;
+  request.ends = true;
+  Buffer buffer;
+  write_request_head(buffer, request);
+  Request received;
+  ASSERT_TRUE(read_request(frame_of(buffer, kBody), received));
+  EXPECT_TRUE(received.ends);
+  EXPECT_EQ(received.init_body.size(), init.size());
+  ASSERT_TRUE(read_request(request_frame(), received));
+  EXPECT_FALSE(received.ends);
+  Reply reply;
+  reply.ended = true;
+  reply.body = kBody;
+  Buffer answer;
+  write_reply_head(answer, reply);
+  Reply taken;
+  ASSERT_TRUE(read_reply(frame_of(answer, kBody), taken));
+  EXPECT_TRUE(taken.ended);
+  EXPECT_EQ(taken.body.size(), kBody.size());
+  ASSERT_TRUE(read_reply(reply_frame(), taken));
+  EXPECT_FALSE(taken.ended);
+}
+
 TEST(Message, RequestWithoutMechanismAndTraceSaysSo) {
   Request sent;
   Buffer buffer;
