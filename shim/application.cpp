@@ -103,7 +103,7 @@ void Application::say_goodbye(Socket& socket) noexcept {
 void Application::close_inherited() noexcept {
   if (Application* parent = parent_.exchange(nullptr)) parent->close_inherited();
   for (auto* exchange = exchanges_.load(std::memory_order_acquire); exchange != nullptr; exchange = exchange->next)
-    exchange->socket().close_inherited();
+    exchange->close_inherited();
 }
 
 }  // namespace p11shim

@@ -16,8 +16,9 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kGrace = std::chrono::seconds(5);  // proxyd keeps the deadline; this is for one that does not
 constexpr milliseconds kWithoutDeadline = std::chrono::minutes(10);  // key generation, whose limit only proxyd knows
-constexpr unsigned kCallsBeforeRings = 8;                            // on a connection: a short life needs none
-constexpr std::size_t kKeptMemory = std::size_t{2} << 20;            // bytes for each buffer of an idle exchange
+constexpr milliseconds kLongestDoze{20};                   // the socket tells when proxyd is gone, the ring does not
+constexpr unsigned kCallsBeforeRings = 8;                  // on a connection: a short life needs none
+constexpr std::size_t kKeptMemory = std::size_t{2} << 20;  // bytes for each buffer of an idle exchange
 
 }  // namespace
 
@@ -82,6 +83,9 @@ void CallExchange::open_rings() {
   if (!answered || size != Rings::size_of(1) || !rings_.map(memory, 1)) rings_.unmap();
   if (memory >= 0) ::close(memory);
   rings_connection_ = socket_.connection();  // also without: they are asked for once
+  if (!rings_.is_mapped() || bell_attempts_ == 0) return;
+  rings_.ring_for_requests(keep_descriptor(ask_for(&write_bell_request, MessageKind::bell_answer)));
+  if (!socket_.is_open()) --bell_attempts_;
 }
 
 // proxyd may have none to give: then everything goes on as before.
@@ -170,15 +174,17 @@ bool CallExchange::perform() {
   return false;
 }
 
-int CallExchange::ask_for_generations() {
+int CallExchange::ask_for_generations() { return ask_for(&write_generations_request, MessageKind::generations_answer); }
+
+// A descriptor, or -1.
+int CallExchange::ask_for(void (*write)(Buffer&), MessageKind answer) {
   const milliseconds patience = application_.config().connect_timeout;
   int descriptor = -1;
-  head_.clear();
-  write_generations_request(head_);
-  const bool is_answered = socket_.send(head_.bytes(), {}, patience) == Transfer::done &&
+  Buffer question;
+  write(question);
+  const bool is_answered = socket_.send(question.bytes(), {}, patience) == Transfer::done &&
                            socket_.receive(answer_, patience, descriptor) == Transfer::done;
-  if (!is_answered || message_kind(answer_.bytes().subspan(kLengthPrefix)) != MessageKind::generations_answer)
-    socket_.close();
+  if (!is_answered || message_kind(answer_.bytes().subspan(kLengthPrefix)) != answer) socket_.close();
   answer_.clear();
   return descriptor;
 }
@@ -224,9 +230,11 @@ CK_RV CallExchange::perform_part(CK_SESSION_HANDLE session, std::uint32_t call, 
 Transfer CallExchange::transfer() {
   in_flight_ = true;
   const bool looks = looks_in_ring();
+  RingPair pair = rings();
+  if (pair) pair.replies.open();
   Transfer result = send_request();
   if (result == Transfer::done) result = receive_reply(looks);
-  else if (looks) rings().replies.close();
+  else if (pair) pair.replies.close();
   // What proxyd never took was not executed.
   if (sent_in_ring_ && (result == Transfer::broken || result == Transfer::unsent))
     result = rings().requests.take_back() ? Transfer::unsent : Transfer::broken;
@@ -244,11 +252,8 @@ bool CallExchange::looks_in_ring() {
   if (!pair) return false;
   const std::uint32_t own = this_core();
   pair.requests.tell_cores(own, 0);
-  if (!application_.has_one_caller() || share_core(own, pair.replies.core()) ||
-      share_core(own, pair.replies.core_beyond()) || !spin_.wants())
-    return false;
-  pair.replies.open();
-  return true;
+  return application_.has_one_caller() && !share_core(own, pair.replies.core()) &&
+         !share_core(own, pair.replies.core_beyond()) && spin_.wants();
 }
 
 Transfer CallExchange::send_request() {
@@ -258,14 +263,14 @@ Transfer CallExchange::send_request() {
 }
 
 Transfer CallExchange::receive_reply(bool looks) {
-  if (looks) {
-    Ring replies = rings().replies;
-    spin_.look_now([&replies] { return replies.look() != Ring::Look::nothing; });
+  if (Ring replies = rings().replies) {
+    if (looks) spin_.look_now([&replies] { return replies.look() != Ring::Look::nothing; });
+    if (replies.look() == Ring::Look::nothing) replies.doze(kLongestDoze);
     if (!replies.close()) {
       answer_.clear();
       return replies.take(answer_) ? Transfer::done : Transfer::broken;
     }
-  } else if (!rings() && socket_.is_local() && application_.has_one_caller()) {
+  } else if (socket_.is_local() && application_.has_one_caller()) {
     spin_.look([this] { return socket_.has_something(); });
   }
   return socket_.receive(answer_, patience_);

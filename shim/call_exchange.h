@@ -50,6 +50,11 @@ class CallExchange final : public Exchange {
   // Parts that were gathered, as a call of their own; before begin().
   CK_RV perform_part(CK_SESSION_HANDLE session, std::uint32_t call, std::span<const std::uint8_t> part);
 
+  // In a forked child.
+  void close_inherited() {
+    socket_.close_inherited();
+    rings_.close_bells();
+  }
   [[nodiscard]] Socket& socket() { return socket_; }
   [[nodiscard]] const Dialer::Line& line() const { return line_; }
   void connected(const Dialer::Line& line) { line_ = line; }
@@ -62,6 +67,7 @@ class CallExchange final : public Exchange {
   void open_area();
   void open_rings_if_worth_it();
   void open_rings();
+  int ask_for(void (*write)(Buffer&), MessageKind answer);
   bool put_request_in_line();
   void clear_area(bool secret_answer);
   Transfer transfer();
@@ -93,6 +99,7 @@ class CallExchange final : public Exchange {
   unsigned calls_ = 0;
   std::uint64_t rings_connection_ = 0;  // on which proxyd gave them
   int rings_attempts_ = 3;              // as with areas
+  int bell_attempts_ = 3;
   bool sent_in_ring_ = false;
   Spin spin_;
   bool in_flight_ = false;  // a request was sent whose reply has not been read to its end

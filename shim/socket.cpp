@@ -23,7 +23,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr int kFirstDescriptor = 3;          // 0, 1 and 2 have a meaning of their own, also when they are closed
+constexpr int kFirstDescriptor = 3;
 constexpr std::size_t kFirstRead = 8 << 10;  // bytes; most replies fit
 
 struct Address {
@@ -115,15 +115,16 @@ ssize_t receive_descriptor(int socket, void* place, std::size_t size, int& descr
   return got;
 }
 
-int open_socket(int family) {
-  const int descriptor = ::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+int open_socket(int family) { return keep_descriptor(::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0)); }
+
+}  // namespace
+
+int keep_descriptor(int descriptor) {
   if (descriptor < 0 || descriptor >= kFirstDescriptor) return descriptor;
   const int moved = fcntl(descriptor, F_DUPFD_CLOEXEC, kFirstDescriptor);
   ::close(descriptor);
   return moved;
 }
-
-}  // namespace
 
 int Socket::connect(const ShimEndpoint& endpoint, milliseconds limit) {
   close();

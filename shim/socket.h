@@ -12,6 +12,9 @@
 
 namespace p11shim {
 
+// 0, 1 and 2 have a meaning of their own, also when they are closed: the same descriptor, which is taken over, with another number.
+int keep_descriptor(int descriptor);
+
 // How far a message got.
 enum class Transfer {
   done,

@@ -171,6 +171,10 @@ bool read_rings_answer(std::span<const std::uint8_t> frame, std::uint64_t& size)
   return in.done();
 }
 
+void write_bell_request(Buffer& to) { FrameWriter(to, MessageKind::bell_request, 1).finish(); }
+
+void write_bell_answer(Buffer& to) { FrameWriter(to, MessageKind::bell_answer, 1).finish(); }
+
 void write_request_head(Buffer& to, const Request& request) {
   FrameWriter frame(to, MessageKind::request, kRequestFields + (request.area != 0 ? 1 : 0));
   frame.out.uint(request.id);

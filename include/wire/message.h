@@ -28,6 +28,8 @@ enum class MessageKind : std::uint8_t {
   generations_answer = 10,
   rings_request = 11,
   rings_answer = 12,
+  bell_request = 13,
+  bell_answer = 14,
 };
 
 using Id128 = std::array<std::uint8_t, 16>;
@@ -100,6 +102,8 @@ bool read_area_answer(std::span<const std::uint8_t> frame, std::uint64_t& size);
 void write_rings_request(Buffer& to);
 void write_rings_answer(Buffer& to, std::uint64_t size);  // 0: no rings
 bool read_rings_answer(std::span<const std::uint8_t> frame, std::uint64_t& size);
+void write_bell_request(Buffer& to);
+void write_bell_answer(Buffer& to);
 void write_generations_request(Buffer& to);
 void write_generations_answer(Buffer& to);
 void write_request_head(Buffer& to, const Request& request);

@@ -1,14 +1,18 @@
 #include "wire/ring.h"
 
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
+#include <utility>
 
 #include "wire/message.h"
 
@@ -17,20 +21,35 @@ namespace {
 
 constexpr std::size_t kWord = sizeof(std::uint64_t);
 
+// Between processes, so not a private one.
+long futex(std::atomic<std::uint32_t>& word, int operation, std::uint32_t value, const timespec* limit) {
+  return ::syscall(SYS_futex, &word, operation, value, limit, nullptr, 0);
+}
+
 }  // namespace
 
 void Ring::open() { change(kClosed, kOpen); }
 
 Ring::Look Ring::look() const {
   switch (memory_->state.load(std::memory_order_acquire)) {
+    case kAsleep:
     case kOpen: return Look::nothing;
     case kFull: return Look::message;
     default: return Look::elsewhere;
   }
 }
 
+void Ring::doze(std::chrono::milliseconds longest) {
+  if (!change(kOpen, kAsleep)) return;
+  timespec limit{};
+  limit.tv_sec = static_cast<std::time_t>(longest.count() / 1000);
+  limit.tv_nsec = static_cast<long>(longest.count() % 1000) * 1'000'000;
+  futex(memory_->state, FUTEX_WAIT, kAsleep, longest.count() != 0 ? &limit : nullptr);
+  wake_up();
+}
+
 bool Ring::close() {
-  if (change(kOpen, kClosed)) return true;
+  if (change(kOpen, kClosed) || change(kAsleep, kClosed)) return true;
   return look() != Look::message;
 }
 
@@ -50,20 +69,37 @@ bool Ring::take(Buffer& to) {
 }
 
 bool Ring::put(std::span<const std::uint8_t> head, std::span<const std::uint8_t> body) {
-  if (memory_->state.load(std::memory_order_acquire) != kOpen) return false;
+  const std::uint32_t state = memory_->state.load(std::memory_order_acquire);
+  if (state != kOpen && state != kAsleep) return false;
   const std::size_t size = head.size() + body.size();
   if (size > kRoom) {
-    change(kOpen, kClosed);
+    change_and_wake(kClosed);
     return false;
   }
   auto* place = reinterpret_cast<std::uint8_t*>(memory_->words);
   std::memcpy(place, head.data(), head.size());
   if (!body.empty()) std::memcpy(place + head.size(), body.data(), body.size());
   memory_->size.store(static_cast<std::uint32_t>(size), std::memory_order_relaxed);
-  if (change(kOpen, kFull)) return true;
+  if (change_and_wake(kFull)) return true;
   wipe_message(size);
   return false;
 }
+
+// Whoever is awake may fall asleep between two looks at it, and the other way round; one who keeps doing so gets the stream.
+bool Ring::change_and_wake(State to) {
+  for (int attempt = 0; attempt < 4; ++attempt) {
+    if (change(kOpen, to)) return true;
+    if (!change(kAsleep, to)) continue;
+    constexpr std::uint64_t kOne = 1;
+    // Neither fails in a way that matters: a bell that cannot be rung is ringing.
+    [[maybe_unused]] const long woken =
+        bell_ < 0 ? futex(memory_->state, FUTEX_WAKE, 1, nullptr) : ::write(bell_, &kOne, sizeof kOne);
+    return true;
+  }
+  return false;
+}
+
+void Ring::give_up() { change_and_wake(kClosed); }
 
 bool Ring::take_back() {
   if (!change(kFull, kClosed)) return false;
@@ -112,6 +148,12 @@ bool Rings::map(int descriptor, std::size_t pairs) {
 void Rings::unmap() {
   if (memory_ != nullptr) ::munmap(memory_, size_of(pairs_));
   memory_ = nullptr;
+  close_bells();
+}
+
+void Rings::close_bells() {
+  for (int* bell : {&request_bell_, &reply_bell_})
+    if (const int descriptor = std::exchange(*bell, -1); descriptor >= 0) ::close(descriptor);
 }
 
 std::uint32_t this_core() {

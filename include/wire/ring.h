@@ -1,16 +1,18 @@
 // A place in memory that two processes share, for small messages in one direction. It holds one message, since only one can be
-// under way between the two ends of a connection or lane. Nobody is woken by it: the receiver opens it while it is awake and
-// looks for a message; the sender finds out, in one step that nothing can come between, whether the message is taken from there
-// or has to travel over the stream, which wakes whoever sleeps. So no message is lost and none overtakes another.
+// under way between the two ends of a connection or lane. The receiver opens it while it is awake and looks for a message, and may
+// leave it open when it falls asleep: then it waits on a futex, or sleeps elsewhere and has a bell (an eventfd). The sender finds
+// out, in one step that nothing can come between, whether the message is taken from there, whether somebody has to be woken,
+// or whether it has to travel over the stream. So no message is lost and none overtakes another.
 //
-//   receiver: closed → open, open → closed (it goes to sleep), full → closed (it took the message)
-//   sender:   open → full (a message), open → closed (one that comes over the stream)
+//   receiver: closed → open, open → closed (only the stream wakes it), open ↔ asleep, full → closed (it took the message)
+//   sender:   open, asleep → full (a message), open, asleep → closed (one that comes over the stream)
 //
 // The other side may write anything anywhere at any time: a message is copied before it is looked at, its size is read once and
 // bounded, and a state that makes no sense costs the connection its messages and nobody else anything.
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -37,7 +39,8 @@ class Ring {
   static constexpr std::size_t kRoom = RingMemory::kRoom;  // bytes: the longest frame, with its length prefix
 
   Ring() = default;  // of nothing
-  explicit Ring(RingMemory& memory) : memory_(&memory) {}
+  // `bell`: the receiver's, for its sender; -1: it waits on a futex.
+  explicit Ring(RingMemory& memory, int bell = -1) : memory_(&memory), bell_(bell) {}
   explicit operator bool() const { return memory_ != nullptr; }
 
   // For the receiver. While the ring is open, it looks.
@@ -50,6 +53,11 @@ class Ring {
   [[nodiscard]] Look look() const;
   // False: it is not closed, since it holds a message.
   bool close();
+  // Sleeps until the ring holds a message, is closed by the sender, or `longest` is over (0: until then), or less. It stays open.
+  void doze(std::chrono::milliseconds longest);
+  // The two ends of a sleep elsewhere; the bell ends it. False: there is a message, or one comes over the stream.
+  bool fall_asleep() { return change(kOpen, kAsleep); }
+  void wake_up() { change(kAsleep, kOpen); }
   // Moves the message to `to`, which is empty. False: it is no frame.
   bool take(Buffer& to);
 
@@ -58,6 +66,8 @@ class Ring {
   bool put(std::span<const std::uint8_t> head, std::span<const std::uint8_t> body);
   // Of a receiver that is gone. True: the message was still there, so it never took it.
   bool take_back();
+  // The stream is about to end: whoever waits here should look there.
+  void give_up();
 
   // Who is where: the sender tells, the receiver asks.
   void tell_cores(std::uint32_t core, std::uint32_t beyond);
@@ -65,14 +75,16 @@ class Ring {
   [[nodiscard]] std::uint32_t core_beyond() const { return memory_->beyond.load(std::memory_order_relaxed); }
 
  private:
-  enum State : std::uint32_t { kClosed, kOpen, kFull };
+  enum State : std::uint32_t { kClosed, kOpen, kFull, kAsleep };
   bool change(State from, State to) {
     std::uint32_t expected = from;
     return memory_->state.compare_exchange_strong(expected, to, std::memory_order_acq_rel, std::memory_order_acquire);
   }
+  bool change_and_wake(State to);
   void wipe_message(std::size_t size);
 
   RingMemory* memory_ = nullptr;
+  int bell_ = -1;
 };
 
 // Both directions.
@@ -98,16 +110,23 @@ class Rings {
   // child does not have the mapping, nor does a dump.
   bool map(int descriptor, std::size_t pairs);
   void unmap();
+  // The bell of whoever receives requests, or replies: an eventfd, taken over. Also in a forked child.
+  void ring_for_requests(int bell) { request_bell_ = bell; }
+  void ring_for_replies(int bell) { reply_bell_ = bell; }
+  void close_bells();
   [[nodiscard]] bool is_mapped() const { return memory_ != nullptr; }
   // All of it, requests and replies in turn: what the other side can write to.
   [[nodiscard]] std::span<RingMemory> memory() const { return {memory_, is_mapped() ? 2 * pairs_ : 0}; }
   [[nodiscard]] RingPair pair(std::size_t index) const {
-    return is_mapped() ? RingPair{Ring(memory_[2 * index]), Ring(memory_[2 * index + 1])} : RingPair{};
+    if (!is_mapped()) return {};
+    return {Ring(memory_[2 * index], request_bell_), Ring(memory_[2 * index + 1], reply_bell_)};
   }
 
  private:
   RingMemory* memory_ = nullptr;
   std::size_t pairs_ = 0;
+  int request_bell_ = -1;
+  int reply_bell_ = -1;
 };
 
 // The core that this thread runs on, from 1 on; 0: unknown.

@@ -102,6 +102,10 @@ bool Connection::take_frame(std::span<const std::uint8_t> frame) {
       if (!give_rings()) return false;
       input_.consume(frame_size_);
       return true;
+    case MessageKind::bell_request:
+      if (!give_bell()) return false;
+      input_.consume(frame_size_);
+      return true;
     case MessageKind::generations_request:
       if (frame_size_ != kLengthPrefix + 2) return false;
       give_generations();
@@ -202,6 +206,21 @@ bool Connection::give_rings() {
   return true;
 }
 
+// Once per connection that has rings.
+bool Connection::give_bell() {
+  if (!rings_.is_mapped() || bell_ != nullptr || frame_size_ != kLengthPrefix + 2) return false;
+  if (!services_.runtime.rings.remove(*this)) return false;  // a request in the ring was not due yet
+  bell_ = Bell::make(services_.runtime.loop, services_.runtime.rings);
+  has_bell_ = bell_ != nullptr;
+  output_.clear();
+  write_bell_answer(output_);
+  const int descriptor = bell_ != nullptr ? bell_->descriptor() : -1;
+  if (!send_with_descriptor(socket_, output_.data(), output_.size(), descriptor)) close(nullptr);
+  output_.clear();
+  await_request();
+  return true;
+}
+
 // A request is in the ring. One that is behind other bytes, or comes while another one is under way, is out of order.
 void Connection::on_ring() {
   ++services_.runtime.events;
@@ -231,24 +250,24 @@ bool Connection::answer_in_ring(const Reply& reply) {
 
 void Connection::send_reply(const Reply& reply) {
   output_.clear();
-  if (call_.malformed()) {
-    close("a request's arguments are malformed");
-  } else if (!closing_) {
-    write_reply_head(output_, reply);
-    if (!answer_in_ring(reply) && !send_parts({socket_, socket_}, output_, reply.body, unsent_)) close(nullptr);
-  }
-  output_.mark_secret();
-  output_.clear();
   // The request was answered: its bytes, which may be secrets, go now.
   if (input_.size() <= frame_size_) input_.clear();
   else input_.consume(frame_size_);
   // What the module still does to the area must not meet a later call's data.
   last_reply_ |= call_.area_is_lost();
+  if (call_.malformed()) {
+    close("a request's arguments are malformed");
+  } else if (!closing_) {
+    if (input_.empty()) await_request();  // before whoever is answered can call again
+    write_reply_head(output_, reply);
+    if (!answer_in_ring(reply) && !send_parts({socket_, socket_}, output_, reply.body, unsent_)) close(nullptr);
+  }
+  output_.mark_secret();
+  output_.clear();
   if (closing_ || ((draining_ || last_reply_) && unsent_.empty())) return close(nullptr);
   poll_.watch(unsent_.empty() ? UV_READABLE : UV_WRITABLE);
   // Another frame may be in the buffer already; the loop that took this one goes on, or nobody does.
   if (!reading_ && !input_.empty()) next_frame();
-  if (!call_.active() && input_.empty()) await_request();
 }
 
 void Connection::trim_if_idle(std::uint64_t now_ms) {

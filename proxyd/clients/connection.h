@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "proxyd/calls/client_call.h"
+#include "proxyd/loop/bell.h"
 
 namespace p11shim {
 
@@ -42,6 +43,7 @@ class Connection final : public RingWaiter {
   bool take_hello(std::span<const std::uint8_t> frame);
   bool give_area();
   bool give_rings();
+  bool give_bell();
   void on_ring() override;
   void give_generations();
   void send_reply(const Reply& reply);
@@ -63,6 +65,7 @@ class Connection final : public RingWaiter {
   std::uint64_t area_number_ = 0;
   bool may_have_rings_ = false;
   Rings rings_;
+  std::unique_ptr<Bell> bell_;
   Ring replies_;
   bool ends_for_good_ = false;  // it said goodbye, or nonsense
   bool reading_ = false;        // frames are being taken from the buffer: no recursion

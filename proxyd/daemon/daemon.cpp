@@ -23,6 +23,7 @@ constexpr std::chrono::milliseconds kHousekeeping{1000};
 constexpr std::chrono::milliseconds kPoolCare{100};
 constexpr std::chrono::milliseconds kHedgeTick{1};
 constexpr unsigned kLooksPerTurn = 32;
+constexpr unsigned kTakesPerTurn = 16;                   // of messages from rings, before the streams have their turn
 constexpr std::chrono::milliseconds kDrainTime{60'000};  // systemd's own limit is longer
 
 AuditClasses audit_classes(const AuditConfig& config) { return AuditClasses(std::span(config.classes)); }
@@ -101,7 +102,9 @@ int Daemon::run(std::function<void(const Daemon&)> ready) {
   });
   uv_prepare_start(before_sleep_.get(), [](uv_prepare_t* prepare) {
     auto* daemon = static_cast<Daemon*>(prepare->data);
-    if (daemon == nullptr || daemon->stays_awake_ || daemon->runtime_.rings.sleep()) return;
+    if (daemon == nullptr || daemon->stays_awake_) return;
+    daemon->audit_.flush();  // of messages that were taken since the turn
+    if (daemon->runtime_.rings.sleep()) return;
     uv_idle_start(daemon->no_sleep_.get(), [](uv_idle_t*) {});
   });
   uv_unref(reinterpret_cast<uv_handle_t*>(after_turn_.get()));
@@ -138,9 +141,11 @@ void Daemon::run_loop() {
   while (!ended_ && uv_run(&loop_, UV_RUN_ONCE) != 0) {
     uv_idle_stop(no_sleep_.get());
     runtime_.rings.wake();
-    while (!ended_ && (runtime_.rings.take() ||
-                       (may_look() && (runtime_.calls == 0 ? between_calls : in_a_call).look(something_comes))))
-      turn_without_sleep();
+    for (unsigned taken = 1;
+         !ended_ && (runtime_.rings.take() ||
+                     (may_look() && (runtime_.calls == 0 ? between_calls : in_a_call).look(something_comes)));
+         ++taken)
+      if (taken % kTakesPerTurn == 0) turn_without_sleep();
   }
 }
 

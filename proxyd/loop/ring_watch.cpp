@@ -48,8 +48,10 @@ bool RingWatch::sleep() {
   bool is_quiet = true;
   for (std::size_t i = waiting_.size(); i-- > 0;) {
     RingWaiter& waiter = *waiting_[i];
+    const bool is_idle = ++waiter.sleeps_ > kLongest;
+    if (waiter.has_bell_ && !is_idle && waiter.incoming_.fall_asleep()) continue;
     if (!waiter.incoming_.close()) is_quiet = false;
-    else if (++waiter.sleeps_ > kLongest) drop(waiter);
+    else if (is_idle) drop(waiter);
   }
   return is_quiet;
 }
@@ -57,7 +59,15 @@ bool RingWatch::sleep() {
 void RingWatch::wake() {
   if (awake_) return;
   awake_ = true;
-  for (RingWaiter* waiter : waiting_) waiter->incoming_.open();
+  for (RingWaiter* waiter : waiting_) {
+    waiter->incoming_.wake_up();
+    waiter->incoming_.open();
+  }
+}
+
+bool RingWatch::has_message() const {
+  return std::any_of(waiting_.begin(), waiting_.end(),
+                     [](const RingWaiter* waiter) { return waiter->incoming_.look() == Ring::Look::message; });
 }
 
 }  // namespace p11shim

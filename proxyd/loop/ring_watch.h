@@ -1,5 +1,5 @@
 // The rings from which the loop expects messages. They are open while the loop is awake, which looks at all of them once per
-// turn, and closed while it sleeps: what comes then, comes over a stream and wakes it.
+// turn. While it sleeps, those stay open whose senders have a bell to wake it; what comes from others then, comes over a stream.
 #pragma once
 
 #include <cstddef>
@@ -23,7 +23,8 @@ class RingWaiter {
   // A message is in the ring, to be taken; nobody waits for another one yet.
   virtual void on_ring() = 0;
 
-  Ring incoming_;  // of nothing at first
+  Ring incoming_;          // of nothing at first
+  bool has_bell_ = false;  // its sender has one
 
  private:
   static constexpr std::size_t kNowhere = SIZE_MAX;
@@ -48,6 +49,7 @@ class RingWatch {
   // The loop does something again.
   void wake();
   [[nodiscard]] bool is_empty() const { return waiting_.empty(); }
+  [[nodiscard]] bool has_message() const;
 
   std::uint32_t client_core = 0;  // where the application ran that called last, from 1 on; 0: unknown
   std::uint32_t lane_core = 0;    // and the lane that answered last

@@ -52,21 +52,25 @@ void Lane::run() {
   }
 }
 
-// True: the next one is here.
+// True: the next one is here. The ring was opened before the reply to the last one: what has not come there wakes us all the
+// same and comes through the pipe, as does proxyd's leaving.
 bool Lane::look_for_request() {
-  if (waiting_.awake.load(std::memory_order_relaxed) != 1) return false;
   Ring& ring = rings_.requests;
+  const bool is_alone = waiting_.awake.load(std::memory_order_relaxed) == 1;
   if (!ring) {
-    spin_.look([this] {
-      pollfd readable{in_, POLLIN, 0};
-      return ::poll(&readable, 1, 0) != 0;
-    });
+    if (is_alone)
+      spin_.look([this] {
+        pollfd readable{in_, POLLIN, 0};
+        return ::poll(&readable, 1, 0) != 0;
+      });
     return false;
   }
   const std::uint32_t own = this_core();
-  if (share_core(own, ring.core()) || share_core(own, ring.core_beyond()) || !spin_.wants()) return false;
-  ring.open();
-  spin_.look_now([&ring] { return ring.look() != Ring::Look::nothing; });
+  const bool spins = is_alone && !share_core(own, ring.core()) && !share_core(own, ring.core_beyond()) && spin_.wants();
+  if (spins) spin_.look_now([&ring] { return ring.look() != Ring::Look::nothing; });
+  waiting_.awake.fetch_sub(1, std::memory_order_relaxed);
+  while (!waiting_.is_over.load() && ring.look() == Ring::Look::nothing) ring.doze(std::chrono::milliseconds(0));
+  waiting_.awake.fetch_add(1, std::memory_order_relaxed);
   frame_.mark_secret();
   return !ring.close() && ring.take(frame_);
 }
@@ -107,6 +111,7 @@ bool Lane::refuse() {
 
 bool Lane::send_frame() {
   if (rings_.replies) {
+    rings_.requests.open();  // before the next one can come
     rings_.replies.tell_cores(this_core(), 0);
     if (rings_.replies.put(head_.bytes(), body_.bytes())) return true;
   }

@@ -18,6 +18,13 @@ namespace p11shim {
 struct LaneWaiting {
   std::chrono::microseconds longest{0};
   std::atomic<int> awake{0};
+  std::atomic<bool> is_over = false;  // proxyd is gone: what is left to read is the end of the pipe
+
+  // For signal handlers, too.
+  void leave(const Rings& rings) {
+    is_over.store(true);
+    for (std::size_t i = 0; i < rings.memory().size() / 2; ++i) rings.pair(i).requests.give_up();
+  }
 };
 
 class Lane {

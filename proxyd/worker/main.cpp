@@ -1,7 +1,8 @@
 // proxyd-worker: holds one vendor module for one login domain, and nothing else. proxyd starts it with a socket
-// for areas as file descriptor 3, two pipes per lane from 4 on, and memory for rings behind them; it takes orders from nobody else and leaves when proxyd closes them. What it is told, secrets
+// for areas as file descriptor 3, two pipes per lane from 4 on, and memory for rings and a bell behind them; it takes orders from nobody else and leaves when proxyd closes them. What it is told, secrets
 // included, arrives over them; argv holds the number of lanes and how long they may look
 // for a request before they sleep.
+#include <fcntl.h>
 #include <malloc.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -38,6 +39,8 @@ int number(std::string_view text, int most) {
   return error == std::errc() && end == text.data() + text.size() && value <= most ? value : -1;
 }
 
+bool is_open(int fd) { return ::fcntl(fd, F_GETFD) >= 0; }
+
 bool is_pipe(int fd) {
   struct stat status {};
   return ::fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode);
@@ -45,7 +48,14 @@ bool is_pipe(int fd) {
 
 // proxyd is no more. Its pipes are closed: lanes leave when their calls have returned, since modules that are killed while they
 // write may lose the whole token. Those that do not return end here.
-void proxyd_died(int) { ::alarm(kLastCallSeconds); }
+// Lanes that doze in front of a ring are told, too.
+LaneWaiting* waiting_lanes = nullptr;
+const Rings* waiting_rings = nullptr;
+
+void proxyd_died(int) {
+  ::alarm(kLastCallSeconds);
+  if (waiting_lanes != nullptr) waiting_lanes->leave(*waiting_rings);
+}
 
 // No core dump and no debugger may show what passes through; die with proxyd; leave Ctrl-C in a terminal to proxyd.
 void confine() {
@@ -81,8 +91,12 @@ int main(int argc, char** argv) {
   Describer describer(*module);
   Areas areas;
   LaneWaiting waiting{std::chrono::microseconds(spin_us)};
-  Rings rings;  // behind the pipes, if proxyd gave any
-  rings.map(kFirstPipe + 2 * count, static_cast<std::size_t>(count));
+  Rings rings;  // behind the pipes, if proxyd gave any, and its bell behind them
+  const int ring_memory = kFirstPipe + 2 * count;
+  if (rings.map(ring_memory, static_cast<std::size_t>(count)) && is_open(ring_memory + 1))
+    rings.ring_for_replies(ring_memory + 1);
+  waiting_rings = &rings;
+  waiting_lanes = &waiting;
   std::thread area_listener([&] { areas.follow(kAreaSocket); });
   {
     std::vector<std::thread> threads;

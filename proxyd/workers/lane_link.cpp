@@ -28,10 +28,12 @@ LaneLink::LaneLink(uv_loop_t& loop, Stream stream, Shared shared, Events events)
       }) {
   readable_.watch(UV_READABLE);
   incoming_ = shared_.rings.replies;
+  has_bell_ = shared_.bell != nullptr;
 }
 
 LaneLink::~LaneLink() {
   shared_.watch.remove(*this);
+  if (shared_.rings) shared_.rings.requests.give_up();
   readable_.watch(0);
   writable_.watch(0);
   ::close(stream_.in);

@@ -5,7 +5,7 @@
 #include <functional>
 #include <optional>
 
-#include "proxyd/loop/handles.h"
+#include "proxyd/loop/bell.h"
 #include "proxyd/loop/ring_watch.h"
 #include "proxyd/loop/socket_io.h"
 #include "proxyd/workers/lane_job.h"
@@ -23,6 +23,7 @@ class LaneLink final : public RingWaiter {
     RingWatch& watch;
     RingPair rings;                 // of nothing: there are none
     std::shared_ptr<Rings> memory;  // that they are in; lives until the last link of its worker is gone
+    std::shared_ptr<Bell> bell;     // that the worker rings; all its lanes do
   };
   // Takes the two pipes.
   LaneLink(uv_loop_t& loop, Stream stream, Shared shared, Events events);

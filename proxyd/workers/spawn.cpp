@@ -68,10 +68,10 @@ void close_all(const std::vector<Stream>& streams) {
 }  // namespace
 
 HandlePtr<uv_process_t> spawn_worker(Runtime& runtime, const Environment& environment, std::size_t lanes,
-                                     std::vector<Stream>& streams, int rings, int& areas, std::string& error,
+                                     std::vector<Stream>& streams, SharedRings rings, int& areas, std::string& error,
                                      WorkerExited exited) {
   std::vector<Stream> theirs;
-  std::vector<uv_stdio_container_t> descriptors(kFirstPipe + 2 * lanes + 2);
+  std::vector<uv_stdio_container_t> descriptors(kFirstPipe + 2 * lanes + 3);
   for (uv_stdio_container_t& descriptor : descriptors) descriptor.flags = UV_IGNORE;
   for (int fd : {1, 2}) {
     descriptors[fd].flags = UV_INHERIT_FD;
@@ -90,7 +90,7 @@ HandlePtr<uv_process_t> spawn_worker(Runtime& runtime, const Environment& enviro
     pipes[0].data.fd = worker.in;
     pipes[1].data.fd = worker.out;
   }
-  const int last[] = {rings, runtime.state_lock};
+  const int last[] = {rings.memory, rings.bell, runtime.state_lock};
   for (std::size_t i = 0; i < std::size(last); ++i) {
     if (last[i] < 0) continue;
     descriptors[kFirstPipe + 2 * lanes + i].flags = UV_INHERIT_FD;

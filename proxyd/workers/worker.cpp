@@ -67,8 +67,9 @@ bool Worker::spawn() {
   // Without it everything goes through the pipes.
   const auto memory = std::make_shared<Rings>();
   const int rings = runtime_.lane_rings ? Rings::create(count) : -1;
-  memory->map(rings, count);
-  process_ = spawn_worker(runtime_, spec_.environment, count, streams, rings, areas, error,
+  const std::shared_ptr<Bell> bell = memory->map(rings, count) ? Bell::make(runtime_.loop, runtime_.rings) : nullptr;
+  const SharedRings shared{rings, bell != nullptr ? bell->descriptor() : -1};
+  process_ = spawn_worker(runtime_, spec_.environment, count, streams, shared, areas, error,
                           [this](std::int64_t status, int signal) { process_exited(status, signal); });
   if (rings >= 0) ::close(rings);
   if (process_ == nullptr) {
@@ -77,10 +78,10 @@ bool Worker::spawn() {
   }
   areas_.open(areas);
   for (const Stream& stream : streams)
-    lanes_.push_back(std::make_unique<LaneLink>(runtime_.loop, stream,
-                                                LaneLink::Shared{runtime_.rings, memory->pair(lanes_.size()), memory},
-                                                LaneLink::Events{[this](LaneLink& lane) { lane_idle(lane); },
-                                                                 [this](LaneLink&) { lost("it closed a lane"); }}));
+    lanes_.push_back(std::make_unique<LaneLink>(
+        runtime_.loop, stream, LaneLink::Shared{runtime_.rings, memory->pair(lanes_.size()), memory, bell},
+        LaneLink::Events{[this](LaneLink& lane) { lane_idle(lane); },
+                         [this](LaneLink&) { lost("it closed a lane"); }}));
   return true;
 }
 

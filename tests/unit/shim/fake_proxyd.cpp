@@ -161,6 +161,12 @@ void FakeProxyd::serve(Connection& connection) {
       give_page(descriptor);
       continue;
     }
+    if (message_kind(frame.bytes()) == MessageKind::bell_request) {
+      Buffer answer;
+      write_bell_answer(answer);
+      send_all(descriptor, answer.bytes());
+      continue;
+    }
     if (message_kind(frame.bytes()) == MessageKind::rings_request) {
       give_rings(descriptor, memory);
       continue;

@@ -3,6 +3,7 @@
 #include "wire/ring.h"
 
 #include <gtest/gtest.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -64,6 +65,67 @@ TEST_F(RingTest, TakesAMessageOnlyWhileItIsOpen) {
   EXPECT_EQ(theirs_.pair(0).requests.look(), Ring::Look::elsewhere) << "pairs are apart";
 }
 
+TEST_F(RingTest, WakesAReceiverThatDozes) {
+  const Bytes message = frame(100);
+  std::thread sender([&] {
+    for (int i = 0; i < 1000; ++i)
+      while (!sender_.put(message, {})) std::this_thread::yield();
+  });
+  for (int i = 0; i < 1000; ++i) {
+    receiver_.open();
+    while (receiver_.look() == Ring::Look::nothing) receiver_.doze(std::chrono::milliseconds(0));
+    ASSERT_EQ(receiver_.look(), Ring::Look::message);
+    ASSERT_EQ(taken(), message);
+  }
+  sender.join();
+}
+
+TEST_F(RingTest, SomebodyWhoDozesIsToldToLookAtTheStream) {
+  receiver_.open();
+  std::thread sender([&] { EXPECT_FALSE(sender_.put(frame(Ring::kRoom + 1), {})); });
+  while (receiver_.look() == Ring::Look::nothing) receiver_.doze(std::chrono::milliseconds(0));
+  sender.join();
+  EXPECT_EQ(receiver_.look(), Ring::Look::elsewhere);
+  receiver_.open();
+  std::thread leaving([&] { sender_.give_up(); });
+  while (receiver_.look() == Ring::Look::nothing) receiver_.doze(std::chrono::milliseconds(0));
+  leaving.join();
+  EXPECT_EQ(receiver_.look(), Ring::Look::elsewhere);
+}
+
+TEST_F(RingTest, ADozeEnds) {
+  receiver_.open();
+  receiver_.doze(std::chrono::milliseconds(1));
+  EXPECT_EQ(receiver_.look(), Ring::Look::nothing);
+  EXPECT_TRUE(sender_.put(frame(9), {})) << "it is open as before";
+  receiver_.doze(std::chrono::milliseconds(0));
+  EXPECT_EQ(taken(), frame(9));
+  receiver_.doze(std::chrono::milliseconds(0));
+  EXPECT_EQ(receiver_.look(), Ring::Look::elsewhere) << "closed, so there is nothing to wait for";
+}
+
+TEST_F(RingTest, RingsTheBellOfAReceiverThatSleepsElsewhere) {
+  const int bell = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  theirs_.ring_for_requests(bell);
+  sender_ = theirs_.pair(1).requests;
+  std::uint64_t rings = 0;
+  receiver_.open();
+  EXPECT_TRUE(sender_.put(frame(9), {}));
+  EXPECT_LT(::read(bell, &rings, sizeof rings), 0) << "it was awake";
+  EXPECT_FALSE(receiver_.fall_asleep());
+  taken();
+  receiver_.open();
+  EXPECT_TRUE(receiver_.fall_asleep());
+  EXPECT_TRUE(sender_.put(frame(9), {}));
+  EXPECT_EQ(::read(bell, &rings, sizeof rings), 8);
+  EXPECT_EQ(taken(), frame(9));
+  receiver_.open();
+  EXPECT_TRUE(receiver_.fall_asleep());
+  receiver_.wake_up();
+  EXPECT_TRUE(sender_.put(frame(9), {}));
+  EXPECT_LT(::read(bell, &rings, sizeof rings), 0);
+}
+
 TEST_F(RingTest, TakesMessagesOfEachSizeThatFits) {
   for (std::size_t size = kLengthPrefix + 1; size <= Ring::kRoom; ++size) {
     receiver_.open();
@@ -119,7 +181,7 @@ TEST_F(RingTest, SizesThatMakeNoSenseAreNoMessage) {
 }
 
 TEST_F(RingTest, StatesThatMakeNoSenseAreClosed) {
-  for (const std::uint32_t state : {3u, 77u, UINT32_MAX}) {
+  for (const std::uint32_t state : {4u, 77u, UINT32_MAX}) {
     receiver_.open();
     raw().state = state;
     EXPECT_EQ(receiver_.look(), Ring::Look::elsewhere);

@@ -8,6 +8,8 @@
 #include <functional>
 #include <memory>
 
+#include "proxyd/loop/bell.h"
+
 namespace p11shim {
 namespace {
 
@@ -15,6 +17,7 @@ constexpr std::uint8_t kFrame[] = {1, 0, 0, 0, 0x90};
 
 struct Guest final : RingWaiter {
   explicit Guest(Ring ring) { incoming_ = ring; }
+  void rings() { has_bell_ = true; }
   void on_ring() override {
     Buffer to;
     EXPECT_TRUE(incoming_.take(to));
@@ -66,6 +69,33 @@ TEST_F(RingWatchTest, ClosesThemWhileTheLoopSleeps) {
   EXPECT_FALSE(watch_.sleep()) << "messages have come";
   EXPECT_TRUE(watch_.take());
   EXPECT_EQ(guests_[0]->messages + guests_[1]->messages, 2);
+}
+
+TEST_F(RingWatchTest, LeavesThemOpenWhoseSendersRing) {
+  uv_loop_t loop;
+  uv_loop_init(&loop);
+  auto bell = Bell::make(loop, watch_);
+  ASSERT_NE(bell, nullptr);
+  memory_.ring_for_requests(::dup(bell->descriptor()));
+  guests_[0]->rings();
+  watch_.add(*guests_[0]);
+  watch_.add(*guests_[1]);
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_TRUE(watch_.sleep());
+    EXPECT_FALSE(put(1));
+    EXPECT_TRUE(put(0));
+    EXPECT_FALSE(watch_.take() && guests_[0]->messages != i + 1);
+    uv_run(&loop, UV_RUN_NOWAIT);  // rung
+    watch_.wake();
+    watch_.take();
+    EXPECT_EQ(guests_[0]->messages, i + 1);
+    watch_.add(*guests_[0]);
+  }
+  EXPECT_EQ(uv_run(&loop, UV_RUN_NOWAIT), 1);
+  bell.reset();
+  while (uv_run(&loop, UV_RUN_NOWAIT) != 0) {
+  }
+  uv_loop_close(&loop);
 }
 
 TEST_F(RingWatchTest, ForgetsThoseThatSayNothingForLong) {
