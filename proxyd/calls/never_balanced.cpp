@@ -37,8 +37,8 @@ const Member* ClientCall::counts_nonces_on() const {
   if (goes_on() || request_.handles.size() < 2) return nullptr;
   const Policy& policy = info_->policy;
   const bool is_message = (policy.operation & Operation::message_encrypt) != Operation::none;
-  const bool encrypts = (policy.operation & Operation::encrypt) != Operation::none ||
-                        request_.call == number_of<&List::C_WrapKey>();
+  const bool encrypts =
+      (policy.operation & Operation::encrypt) != Operation::none || request_.call == number_of<&List::C_WrapKey>();
   const bool is_gcm = request_.has_mechanism && request_.mechanism == CKM_AES_GCM;
   if (!is_message &&
       !(encrypts && is_gcm && leaves_nonce_to_module(request_.init != 0 ? request_.init_body : request_.body)))

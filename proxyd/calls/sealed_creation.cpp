@@ -101,11 +101,9 @@ bool sealed_body(const Request& request, Buffer& body) {
 
 void SealedCreation::run(Pool& pool, Order order, Done done) {
   const auto creation = std::make_shared<SealedCreation>(pool, std::move(order), std::move(done));
-  Errand::make_key(*creation->order_.on, creation->order_.call, creation->order_.objects,
-                   std::move(creation->order_.body),
-                   [creation](Reply* reply, std::shared_ptr<SessionObject> object) {
-                     creation->made(reply, std::move(object));
-                   });
+  Errand::make_key(
+      *creation->order_.on, creation->order_.call, creation->order_.objects, std::move(creation->order_.body),
+      [creation](Reply* reply, std::shared_ptr<SessionObject> object) { creation->made(reply, std::move(object)); });
 }
 
 void SealedCreation::made(Reply* reply, std::shared_ptr<SessionObject> object) {
@@ -169,8 +167,9 @@ void SealedCreation::seal_next(std::size_t index) {
   Place* to = pool_.place_of(membership, order_.logged_in);
   const auto go_on = [self = shared_from_this(), index] { self->seal_next(index + 1); };
   const auto without = [this, &membership](const std::string& why) {
-    pool_.runtime().log.warn("pool {}: member {} has no copy of a key that is not extractable, and cannot get one later: {}",
-                             pool_.config.name, membership.member.name(), why);
+    pool_.runtime().log.warn(
+        "pool {}: member {} has no copy of a key that is not extractable, and cannot get one later: {}",
+        pool_.config.name, membership.member.name(), why);
   };
   const bool reachable = to != nullptr && membership.health.breaker.state() != Breaker::State::open &&
                          !membership.survey_of(*to).incomplete();
@@ -226,7 +225,9 @@ void SealedCreation::undo() {
   order.logged_in = order_.logged_in;
   order.first = order_.on;
   handles_.pop_back();
-  CopyWrite::start(pool_, std::move(order), [self = shared_from_this()](CK_RV) { self->handles_.empty() ? self->end(CKR_DEVICE_ERROR) : self->undo(); });
+  CopyWrite::start(pool_, std::move(order), [self = shared_from_this()](CK_RV) {
+    self->handles_.empty() ? self->end(CKR_DEVICE_ERROR) : self->undo();
+  });
 }
 
 void SealedCreation::end(CK_RV rv) {

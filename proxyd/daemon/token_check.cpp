@@ -20,9 +20,7 @@ struct Looked {
   std::unique_ptr<Worker> worker;
 };
 
-bool has_answered(const Looked& looked) {
-  return looked.worker->state() != Worker::State::starting;
-}
+bool has_answered(const Looked& looked) { return looked.worker->state() != Worker::State::starting; }
 
 std::vector<std::string> problems_of(const std::vector<Looked>& members) {
   std::vector<std::string> problems;
@@ -30,12 +28,13 @@ std::vector<std::string> problems_of(const std::vector<Looked>& members) {
   for (const Looked& each : members) {
     if (each.worker->state() != Worker::State::ready) {
       const std::string& why = each.worker->failure().reason;
-      problems.push_back("member " + each.member + ": its token cannot be seen: " +
-                         (why.empty() ? "its module does not get ready" : why));
+      problems.push_back("member " + each.member +
+                         ": its token cannot be seen: " + (why.empty() ? "its module does not get ready" : why));
       continue;
     }
     const auto& slots = each.worker->slots();
-    const auto found = std::ranges::find_if(slots, [&](const SlotEntry& entry) { return each.identity.matches(entry); });
+    const auto found =
+        std::ranges::find_if(slots, [&](const SlotEntry& entry) { return each.identity.matches(entry); });
     seen.push_back({each.member, found == slots.end() ? nullptr : &*found});
   }
   const auto more = token_problems(seen);

@@ -26,16 +26,17 @@ class MockMembers {
     for (std::size_t i = 0; i < members_.size(); ++i) {
       const std::string number = std::to_string(i);
       text += "[[module]]\nname = \"m" + number + "\"\npath = \"" + build_dir() +
-              "/tests/libp11mock.so\"\ncheck_owner = false\n" + module_options + "\nenvironment = { P11MOCK_CONTROL = \"" +
-              members_[i]->rules.path().string() + "\" }\n[[member]]\nname = \"mock" + number + "\"\nmodule = \"m" +
-              number + "\"\ntoken_label = \"mock-0\"\nrestart_backoff = { min = \"1ms\", max = \"20ms\" }\n" +
-              member_options + "\n";
+              "/tests/libp11mock.so\"\ncheck_owner = false\n" + module_options +
+              "\nenvironment = { P11MOCK_CONTROL = \"" + members_[i]->rules.path().string() +
+              "\" }\n[[member]]\nname = \"mock" + number + "\"\nmodule = \"m" + number +
+              "\"\ntoken_label = \"mock-0\"\nrestart_backoff = { min = \"1ms\", max = \"20ms\" }\n" + member_options +
+              "\n";
       names += (i == 0 ? "\"mock" : ", \"mock") + number + "\"";
     }
     return text + "[[pool]]\nname = \"pool\"\nslot = 0\nmembers = [" + names + "]\n" + pool_options + "\n";
   }
 
- std::string module_options;  // of each member's module
+  std::string module_options;  // of each member's module
 
  private:
   struct Member {

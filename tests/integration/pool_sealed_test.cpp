@@ -7,8 +7,10 @@ namespace {
 class PoolSealed : public PoolWrites {
  protected:
   static std::string options(const std::string& more = {}) {
-    return kQuick + std::string("replication = \"wrap\"\nwrapping_key = \"wrap\"\nreplicate_nonextractable = true\n"
-                                "strategy = \"round-robin\"\n") +
+    return kQuick +
+           std::string(
+               "replication = \"wrap\"\nwrapping_key = \"wrap\"\nreplicate_nonextractable = true\n"
+               "strategy = \"round-robin\"\n") +
            more;
   }
   static bool flag_of(TestApplication& application, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
@@ -37,8 +39,8 @@ class PoolSealed : public PoolWrites {
                                       flag(CKA_VERIFY, kYes),
                                       {CKA_ID, id, 1},
                                       {CKA_LABEL, label, 4}};
-    CK_ATTRIBUTE private_template[] = {flag(CKA_TOKEN, kYes), flag(CKA_PRIVATE, kYes), flag(CKA_SIGN, kYes),
-                                       {CKA_ID, id, 1},       {CKA_LABEL, label, 4}};
+    CK_ATTRIBUTE private_template[] = {
+        flag(CKA_TOKEN, kYes), flag(CKA_PRIVATE, kYes), flag(CKA_SIGN, kYes), {CKA_ID, id, 1}, {CKA_LABEL, label, 4}};
     return application->C_GenerateKeyPair(session, &mechanism, public_template, std::size(public_template),
                                           private_template, std::size(private_template), &public_key, &private_key);
   }

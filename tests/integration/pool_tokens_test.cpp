@@ -15,16 +15,15 @@ std::string checked(const PrivateProxyd& proxyd) {
   return check.err;
 }
 std::string shown(const PrivateProxyd& proxyd) {
-  Process show({build_dir() + "/bin/shimctl", "--control", (proxyd.path() / "control.sock").string(), "pool", "show",
-                "pool"});
+  Process show(
+      {build_dir() + "/bin/shimctl", "--control", (proxyd.path() / "control.sock").string(), "pool", "show", "pool"});
   EXPECT_EQ(show.wait(), 0) << show.err;
   return show.out;
 }
 bool says(const std::string& text, const std::string& line) { return text.find(line) != std::string::npos; }
 bool is_told_everywhere(const PrivateProxyd& proxyd, const std::string& line) {
   const bool told = eventually([&] { return says(proxyd.log(), "pool pool: " + line); }) &&
-                    says(shown(proxyd), "PROBLEM: " + line) &&
-                    says(checked(proxyd), "warning: pool pool: " + line);
+                    says(shown(proxyd), "PROBLEM: " + line) && says(checked(proxyd), "warning: pool pool: " + line);
   if (!told) ADD_FAILURE() << line << "\nlog: " << proxyd.log() << "\nshow: " << shown(proxyd) << checked(proxyd);
   return told;
 }
@@ -48,7 +47,8 @@ TEST(PoolTokens, OtherFirmwareAndPinRulesAreNamed) {
 
 TEST(PoolTokens, OneTokenTwiceIsNamed) {
   MockMembers members(2);
-  for (const std::size_t member : {0, 1}) members.rules(member).set("module serial=ONE # the same in " + std::to_string(member));
+  for (const std::size_t member : {0, 1})
+    members.rules(member).set("module serial=ONE # the same in " + std::to_string(member));
   PrivateProxyd proxyd(members.config());
   const std::string twice = "member mock0 and member mock1 show the same serial number ONE0";
   EXPECT_TRUE(says(checked(proxyd), "warning: pool pool: " + twice));
@@ -94,13 +94,13 @@ TEST_F(PoolWrappingKeys, AMissingOneIsNamed) {
   PoolMembers members(2);
   ASSERT_NO_FATAL_FAILURE(add_wrapping_key(members, 1));
   PrivateProxyd proxyd(members.config(kQuick + std::string("replication = \"wrap\"\nwrapping_key = \"wrap\"\n")));
-  EXPECT_TRUE(says(checked(proxyd), "warning: pool pool: whether its members have the key \"wrap\" (wrapping_key) is "
-                                    "not known without a PIN"));
+  EXPECT_TRUE(says(checked(proxyd),
+                   "warning: pool pool: whether its members have the key \"wrap\" (wrapping_key) is "
+                   "not known without a PIN"));
   proxyd.start();
   EXPECT_TRUE(is_told_everywhere(
       proxyd, "whether hsm0, hsm1 have the key \"wrap\" (wrapping_key) is known when an application has logged in"));
-  const std::string missing =
-      "member hsm1 has no key \"wrap\" (wrapping_key): no key can be copied to it or from it";
+  const std::string missing = "member hsm1 has no key \"wrap\" (wrapping_key): no key can be copied to it or from it";
   {
     TestApplication application(proxyd);
     CK_SESSION_HANDLE session = 0;

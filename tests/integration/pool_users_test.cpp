@@ -212,8 +212,9 @@ TEST_F(PoolMechanisms, AreThoseOfAllOrOfAny) {
   MixedMembers members;
   std::string apart = members.config();
   apart.resize(apart.find("[[pool]]"));
-  apart += "[[pool]]\nname = \"soft\"\nslot = 1\nmembers = [\"soft\"]\n[[pool]]\nname = \"nss\"\nslot = "
-           "2\nmembers = [\"nss\"]\n";
+  apart +=
+      "[[pool]]\nname = \"soft\"\nslot = 1\nmembers = [\"soft\"]\n[[pool]]\nname = \"nss\"\nslot = "
+      "2\nmembers = [\"nss\"]\n";
   MechanismInfos soft, nss;
   {
     PrivateProxyd proxyd(apart);
