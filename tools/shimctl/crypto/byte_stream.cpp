@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <filesystem>
 #include <system_error>
 
 #include "config/problem.h"
@@ -73,7 +74,7 @@ std::string InputStream::all(std::size_t limit, const std::string& what) {
   return bytes;
 }
 
-OutputStream::OutputStream(const std::string& path) : path_(path), descriptor_(STDOUT_FILENO) {
+OutputStream::OutputStream(const std::string& path, Care care) : path_(path), care_(care), descriptor_(STDOUT_FILENO) {
   if (is_standard(path)) return;
   struct stat status {};
   if (::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {  // a device or a pipe
@@ -82,11 +83,12 @@ OutputStream::OutputStream(const std::string& path) : path_(path), descriptor_(S
     return;
   }
   temporary_ = path + ".XXXXXX";
-  descriptor_ = ::mkostemp(temporary_.data(), O_CLOEXEC);
+  descriptor_ = ::mkostemp(temporary_.data(), O_CLOEXEC);  // 0600
   if (descriptor_ < 0) {
     temporary_.clear();
     fail(errno);
   }
+  if (care_ == Care::kDurable) return;
   const mode_t mask = ::umask(0);
   ::umask(mask);
   ::fchmod(descriptor_, 0666 & ~mask);
@@ -115,14 +117,34 @@ void OutputStream::write(std::string_view bytes) {
 
 void OutputStream::finish() {
   if (temporary_.empty()) return;
+  if (care_ == Care::kDurable && ::fsync(descriptor_) != 0) fail(errno);
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail(errno);
   temporary_.clear();
+  if (care_ == Care::kDurable) sync_folder();
 }
 
-void write_file(const std::string& path, std::string_view bytes) {
-  OutputStream out(path);
+// Of the file's name.
+void OutputStream::sync_folder() const {
+  const auto parent = std::filesystem::path(path_).parent_path();
+  const int folder = ::open(parent.empty() ? "." : parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const int error = folder < 0 || ::fsync(folder) != 0 ? errno : 0;
+  if (folder >= 0) ::close(folder);
+  if (error != 0) fail(error);
+}
+
+namespace {
+
+void write_whole(OutputStream&& out, std::string_view bytes) {
   out.write(bytes);
   out.finish();
+}
+
+}  // namespace
+
+void write_file(const std::string& path, std::string_view bytes) { write_whole(OutputStream(path), bytes); }
+
+void write_durable_file(const std::string& path, std::string_view bytes) {
+  write_whole(OutputStream(path, OutputStream::Care::kDurable), bytes);
 }
 
 std::string read_file(const Invocation& invocation, const std::string& path, std::size_t limit,

@@ -34,9 +34,13 @@ class InputStream {
 
 class OutputStream {
  public:
+  enum class Care : std::uint8_t {
+    kUsual,
+    kDurable,  // for its owner's eyes only, and there after a loss of power once finish() has returned
+  };
   // "-" or nothing: standard output. A file appears under its name when finish() is called, complete, or not
   // at all.
-  explicit OutputStream(const std::string& path);
+  explicit OutputStream(const std::string& path, Care care = Care::kUsual);
   ~OutputStream();
   OutputStream(const OutputStream&) = delete;
   OutputStream& operator=(const OutputStream&) = delete;
@@ -48,13 +52,18 @@ class OutputStream {
  private:
   [[noreturn]] void fail(int error) const;
 
+  void sync_folder() const;
+
   std::string path_;
+  const Care care_;
   std::string temporary_;
   std::uint64_t size_ = 0;
   int descriptor_;
 };
 
 void write_file(const std::string& path, std::string_view bytes);
+// What it is about may be destroyed then.
+void write_durable_file(const std::string& path, std::string_view bytes);
 std::string read_file(const Invocation& invocation, const std::string& path, std::size_t limit,
                       const std::string& what);
 

@@ -8,7 +8,6 @@
 #include "config/problem.h"
 #include "tools/shimctl/automate/bundle_match.h"
 #include "tools/shimctl/automate/bundle_object.h"
-#include "tools/shimctl/automate/durable_file.h"
 #include "tools/shimctl/commands/subcommand.h"
 #include "tools/shimctl/crypto/byte_stream.h"
 #include "tools/shimctl/failure.h"
