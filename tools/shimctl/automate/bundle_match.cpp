@@ -1,7 +1,9 @@
 #include "tools/shimctl/automate/bundle_match.h"
 
 #include <array>
+#include <map>
 #include <set>
+#include <utility>
 
 #include "pkcs11/names.h"
 #include "tools/shimctl/automate/bundle_object.h"
@@ -113,11 +115,15 @@ bool is_half_of(const json& a, const json& b) { return a["id"] == b["id"] && a["
 std::vector<BundleMatch> match_bundle(const Session& session, const BackupKek& kek, const json& objects) {
   std::vector<BundleMatch> matches(objects.size());
   Handles claimed;
+  // To compare takes operations of the token: once for each pair.
+  std::map<std::pair<std::size_t, CK_OBJECT_HANDLE>, BundleMatch> known;
   for (const auto wanted : {Presence::kSame, Presence::kUnproven, Presence::kOther}) {
     for (std::size_t i = 0; i < objects.size(); ++i) {
       if (matches[i].presence != Presence::kMissing) continue;
       for (const auto there : called_so(session, objects[i], claimed)) {
-        const auto match = compare(session, kek, there, objects[i]);
+        const auto [pair, is_new] = known.try_emplace({i, there});
+        if (is_new) pair->second = compare(session, kek, there, objects[i]);
+        const BundleMatch& match = pair->second;
         if (match.presence != wanted) continue;
         if (wanted != Presence::kOther) claimed.insert(there);
         matches[i] = match;

@@ -49,6 +49,8 @@ ExitCode exit_code_of(CK_RV rv) {
   return found == std::end(kAdvice) ? ExitCode::kPkcs11 : found->code;
 }
 
+bool blames_parameters(CK_RV rv) { return rv == CKR_ARGUMENTS_BAD || rv == CKR_MECHANISM_PARAM_INVALID; }
+
 Failure failure_of(const CallError& error, const std::string& what) {
   const auto* found = std::find_if(std::begin(kAdvice), std::end(kAdvice),
                                    [&](const Advice& advice) { return advice.rv == error.rv(); });

@@ -138,8 +138,7 @@ void check_form(const Invocation& invocation, const CipherOptions& options) {
 
 // Modules take OAEP with few hashes (SoftHSM: with SHA-1 only), and some say no more than that an argument is bad.
 Failure refusal(const CallError& error, const CipherMode& mode, const Calls& calls, const CipherOptions& options) {
-  const bool parameters = error.rv() == CKR_ARGUMENTS_BAD || error.rv() == CKR_MECHANISM_PARAM_INVALID;
-  if (!parameters || mode.type() != CKM_RSA_PKCS_OAEP) {
+  if (!blames_parameters(error.rv()) || mode.type() != CKM_RSA_PKCS_OAEP) {
     return failure_of(error, std::string("cannot ") + calls.permission + " with " + in_quotes(options.key));
   }
   return Failure(ExitCode::kPkcs11, {.what = "the token does not take OAEP with " + options.hash,

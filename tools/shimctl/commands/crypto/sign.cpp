@@ -67,8 +67,8 @@ void check_padding(const Session& session, CK_OBJECT_HANDLE key, const SignOptio
 
 // Modules take PSS with some hashes only, and some say no more than that an argument is bad.
 Failure refusal(const CallError& error, const char* what, const SignOptions& options) {
-  const bool parameters = error.rv() == CKR_ARGUMENTS_BAD || error.rv() == CKR_MECHANISM_PARAM_INVALID;
-  if (!parameters || options.padding != "pss") return failure_of(error, what + in_quotes(options.key));
+  if (!blames_parameters(error.rv()) || options.padding != "pss")
+    return failure_of(error, what + in_quotes(options.key));
   return Failure(ExitCode::kPkcs11,
                  {.what = "the token does not take PSS with " + options.hash +
                           (options.salt_length ? " and a salt of this length" : ""),
