@@ -81,4 +81,9 @@ bool is_stateful_key(CK_KEY_TYPE type) {
   }
 }
 
+bool makes_stateful_key(CK_MECHANISM_TYPE mechanism) {
+  return mechanism == CKM_HSS_KEY_PAIR_GEN || mechanism == CKM_XMSS_KEY_PAIR_GEN ||
+         mechanism == CKM_XMSSMT_KEY_PAIR_GEN;
+}
+
 }  // namespace p11shim

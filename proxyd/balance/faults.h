@@ -43,6 +43,8 @@ Recourse recourse(const CallInfo& call, Reached reached);
 bool is_stateful(CK_MECHANISM_TYPE mechanism);
 // Keys of this type are never taken for one with a key of another member, whatever proves it.
 bool is_stateful_key(CK_KEY_TYPE type);
+// Makes a key that uses up a part of itself with each signature: there is no second one of it.
+bool makes_stateful_key(CK_MECHANISM_TYPE mechanism);
 
 // The tables of docs/pools.md.
 std::string fault_table();

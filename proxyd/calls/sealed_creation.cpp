@@ -8,6 +8,7 @@
 #include "calls/templates.h"
 #include "pkcs11/names.h"
 #include "proxyd/applications/applications.h"
+#include "proxyd/balance/faults.h"
 #include "proxyd/tokens/copy_write.h"
 #include "proxyd/tokens/errand.h"
 #include "proxyd/tokens/object_copy.h"
@@ -17,7 +18,6 @@ namespace p11shim {
 namespace {
 
 using List = CK_FUNCTION_LIST_3_0;
-constexpr CK_BBOOL kYes = CK_TRUE, kNo = CK_FALSE;
 
 // Arguments before the template of the key; the last one is that template.
 std::optional<std::size_t> arguments_before_key(std::uint32_t call) {
@@ -54,12 +54,6 @@ struct KeyTemplate {
   }
 };
 
-// Uses up a part of itself with each signature: there is no second one of it.
-bool makes_stateful_key(CK_MECHANISM_TYPE mechanism) {
-  return mechanism == CKM_HSS_KEY_PAIR_GEN || mechanism == CKM_XMSS_KEY_PAIR_GEN ||
-         mechanism == CKM_XMSSMT_KEY_PAIR_GEN;
-}
-
 }  // namespace
 
 bool makes_sealed_key(const Request& request) {
@@ -88,14 +82,8 @@ bool sealed_body(const Request& request, Buffer& body) {
   body.append(request.body.data(), request.body.size() - in.remaining());
   const KeyTemplate key(in);
   if (!in.done()) return false;
-  std::vector<CK_ATTRIBUTE> attributes;
-  for (CK_ULONG i = 0; i < key.count; ++i)
-    if (key.attributes[i].type != CKA_TOKEN && key.attributes[i].type != CKA_EXTRACTABLE)
-      attributes.push_back(key.attributes[i]);
-  attributes.push_back({CKA_TOKEN, const_cast<CK_BBOOL*>(&kNo), sizeof kNo});
-  attributes.push_back({CKA_EXTRACTABLE, const_cast<CK_BBOOL*>(&kYes), sizeof kYes});
   Out out(body);
-  encode_template(out, attributes.data(), attributes.size());
+  encode_key_template(out, key.attributes, key.count, false, true);
   return true;
 }
 

@@ -50,6 +50,16 @@ Buffer trial_template(bool generate) {
 
 }  // namespace
 
+void encode_key_template(Out& out, const CK_ATTRIBUTE* attributes, CK_ULONG count, bool on_token, bool extractable) {
+  CK_BBOOL lives_there = on_token ? CK_TRUE : CK_FALSE, may_leave = extractable ? CK_TRUE : CK_FALSE;
+  std::vector<CK_ATTRIBUTE> all;
+  for (CK_ULONG i = 0; i < count; ++i)
+    if (attributes[i].type != CKA_TOKEN && attributes[i].type != CKA_EXTRACTABLE) all.push_back(attributes[i]);
+  all.push_back({CKA_TOKEN, &lives_there, sizeof lives_there});
+  all.push_back({CKA_EXTRACTABLE, &may_leave, sizeof may_leave});
+  encode_template(out, all.data(), all.size());
+}
+
 void ObjectCopy::run(Pool& pool, Order order, Done done) {
   const auto copy = std::make_shared<ObjectCopy>(pool, order, std::move(done));
   if (!order.is_key) return copy->read();
@@ -92,17 +102,13 @@ bool ObjectCopy::good(const Reply* reply, const Place& at, const char* what) {
 
 // The one key of that name there.
 bool ObjectCopy::find_wrapping_key(Place& at, std::uint64_t& real) {
-  std::size_t count = 0;
-  pool_.objects.for_each([&](const TokenObject& object) {
-    if (object.object_class != CKO_SECRET_KEY || object.label != pool_.config.balance.wrapping_key) return;
-    const std::uint64_t found = at.objects.real_of(object.handle);
-    if (found == 0) return;
-    real = found;
-    ++count;
-  });
-  if (count == 1) return true;
-  finish(Outcome::hindered, "member " + at.member->name() + " has " + (count == 0 ? "no key" : "several keys") + " \"" +
-                                pool_.config.balance.wrapping_key + "\" (wrapping_key)");
+  const auto keys = pool_.wrapping_keys_on(at);
+  if (keys.size() == 1) {
+    real = keys.front();
+    return true;
+  }
+  finish(Outcome::hindered, "member " + at.member->name() + " has " + (keys.empty() ? "no key" : "several keys") +
+                                " \"" + pool_.config.balance.wrapping_key + "\" (wrapping_key)");
   return false;
 }
 
@@ -125,16 +131,10 @@ void ObjectCopy::seal() {
   CK_ULONG count = 0;
   In in(template_.bytes());
   decode_template(in, arena, attributes, count);
-  CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
-  std::vector<CK_ATTRIBUTE> sealed;
-  for (CK_ULONG i = 0; in.ok() && i < count; ++i)
-    if (attributes[i].type != CKA_TOKEN && attributes[i].type != CKA_EXTRACTABLE) sealed.push_back(attributes[i]);
-  sealed.push_back({CKA_TOKEN, &yes, sizeof yes});
-  sealed.push_back({CKA_EXTRACTABLE, &no, sizeof no});
   Buffer tmpl;
   tmpl.mark_secret();
   Out out(tmpl);
-  encode_template(out, sealed.data(), sealed.size());
+  encode_key_template(out, attributes, in.ok() ? count : 0, true, false);
   template_ = std::move(tmpl);
 }
 

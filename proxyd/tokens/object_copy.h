@@ -13,6 +13,9 @@ namespace p11shim {
 
 class Pool;
 
+// A key's template as it is, but for where the key lives and whether it may leave.
+void encode_key_template(Out& out, const CK_ATTRIBUTE* attributes, CK_ULONG count, bool on_token, bool extractable);
+
 class ObjectCopy final : public std::enable_shared_from_this<ObjectCopy> {
  public:
   enum class Outcome : std::uint8_t {

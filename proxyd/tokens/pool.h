@@ -42,6 +42,8 @@ class Pool {
   void note_changed(Place& place, TokenObject& object, const Description& now);
   // It is gone, from this pool.
   void note_destroyed(std::uint64_t handle);
+  // The keys there that bear the name of `wrapping_key`.
+  [[nodiscard]] std::vector<std::uint64_t> wrapping_keys_on(const Place& place) const;
   [[nodiscard]] Origin origin(const Place& place, std::string& memory) const;
 
   // Where an application that is logged in, or not, works on this member; null while it cannot.

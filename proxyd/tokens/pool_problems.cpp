@@ -23,6 +23,15 @@ std::vector<std::string> Pool::problems() {
   return all;
 }
 
+std::vector<std::uint64_t> Pool::wrapping_keys_on(const Place& place) const {
+  std::vector<std::uint64_t> keys;
+  objects.for_each([&](const TokenObject& object) {
+    if (object.object_class != CKO_SECRET_KEY || object.label != config.balance.wrapping_key) return;
+    if (const std::uint64_t real = place.objects.real_of(object.handle); real != 0) keys.push_back(real);
+  });
+  return keys;
+}
+
 // Who has the key that keys are copied under. What a member showed last counts while nobody is logged in there.
 void Pool::add_wrapping_key_problems(std::vector<std::string>& all) {
   if (config.balance.replication != Replication::wrap) return;
@@ -31,11 +40,7 @@ void Pool::add_wrapping_key_problems(std::vector<std::string>& all) {
   for (const auto& each : members) {
     Place* place = place_of(*each, each->logged_in);
     if (place != nullptr && !each->survey_of(*place).incomplete()) {
-      std::size_t count = 0;
-      objects.for_each([&](const TokenObject& object) {
-        count += object.object_class == CKO_SECRET_KEY && object.label == config.balance.wrapping_key &&
-                 place->objects.real_of(object.handle) != 0;
-      });
+      const std::size_t count = wrapping_keys_on(*place).size();
       if (count != 0 || each->logged_in) each->wrapping_keys = count;
     }
     if (!each->wrapping_keys) unknown += (unknown.empty() ? "" : ", ") + each->member.name();
