@@ -50,31 +50,10 @@ TEST_F(PoolWrites, KeysAreCopiedUnderTheWrappingKey) {
   EXPECT_EQ(application.find(session, CKO_SECRET_KEY, "copied"), std::vector{key});
   for (int i = 0; i < 4; ++i) EXPECT_EQ(application.encrypt(session, key), CKR_OK);
   // A key pair too, which signs on both members.
-  CK_MECHANISM mechanism{CKM_EC_KEY_PAIR_GEN, nullptr, 0};
-  CK_BYTE curve[] = {0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07}, id[] = {9};
-  char label[] = "pair";
-  CK_ATTRIBUTE public_template[] = {{CKA_EC_PARAMS, curve, sizeof curve},
-                                    flag(CKA_TOKEN, kYes),
-                                    flag(CKA_PRIVATE, kNo),
-                                    flag(CKA_VERIFY, kYes),
-                                    {CKA_ID, id, 1},
-                                    {CKA_LABEL, label, 4}};
-  CK_ATTRIBUTE private_template[] = {flag(CKA_TOKEN, kYes),       flag(CKA_PRIVATE, kYes), flag(CKA_SIGN, kYes),
-                                     flag(CKA_EXTRACTABLE, kYes), {CKA_ID, id, 1},         {CKA_LABEL, label, 4}};
   CK_OBJECT_HANDLE public_key = 0, private_key = 0;
-  ASSERT_EQ(application->C_GenerateKeyPair(session, &mechanism, public_template, std::size(public_template),
-                                           private_template, std::size(private_template), &public_key, &private_key),
-            CKR_OK)
+  ASSERT_EQ(generate_pair(application, session, public_key, private_key, {flag(CKA_EXTRACTABLE, kYes)}), CKR_OK)
       << proxyd.log();
-  CK_MECHANISM ecdsa{CKM_ECDSA, nullptr, 0};
-  CK_BYTE digest[32] = {1}, signature[64];
-  for (int i = 0; i < 4; ++i) {
-    CK_ULONG size = sizeof signature;
-    ASSERT_EQ(application->C_SignInit(session, &ecdsa, private_key), CKR_OK);
-    ASSERT_EQ(application->C_Sign(session, digest, sizeof digest, signature, &size), CKR_OK);
-    ASSERT_EQ(application->C_VerifyInit(session, &ecdsa, public_key), CKR_OK);
-    EXPECT_EQ(application->C_Verify(session, digest, sizeof digest, signature, size), CKR_OK);
-  }
+  ASSERT_NO_FATAL_FAILURE(sign_and_verify(application, session, public_key, private_key, 4));
   // With fewer members than asked for nothing is made; nor of a key that may not leave its member.
   CK_OBJECT_HANDLE none = 0;
   EXPECT_EQ(generate(application, session, "not extractable", none, CK_FALSE), CKR_DEVICE_ERROR);

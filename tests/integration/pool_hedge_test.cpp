@@ -30,13 +30,7 @@ class PoolHedge : public ::testing::Test {
     application = std::make_unique<TestApplication>(*proxyd);
     session = application->open();
     ASSERT_EQ(application->log_in(session, compare::kUserPin), CKR_OK);
-    ASSERT_TRUE(eventually([&] {
-      const auto pools = proxyd->ask("{\"command\":\"pools\"}");
-      std::size_t ready = 0;
-      for (const auto& member : pools["result"]["pools"][0]["members"])
-        ready += member["logged_in"] == true && member["state"] == "up";
-      return ready == 2;
-    }));
+    ASSERT_TRUE(eventually([&] { return members_up(*proxyd) == 2; }));
     private_key = application->one(session, CKO_PRIVATE_KEY, "ec");
     public_key = application->one(session, CKO_PUBLIC_KEY, "ec");
     for (int i = 0; i < 48; ++i) ASSERT_EQ(sign(), CKR_OK);

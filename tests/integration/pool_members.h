@@ -105,6 +105,15 @@ inline nlohmann::json member_status(const PrivateProxyd& proxyd, const std::stri
   return {};
 }
 
+// How many members of the first pool are up and logged in.
+inline std::size_t members_up(const PrivateProxyd& proxyd) {
+  const auto pools = proxyd.ask("{\"command\":\"pools\"}");
+  std::size_t count = 0;
+  for (const auto& member : pools["result"]["pools"][0]["members"])
+    count += member["logged_in"] == true && member["state"] == "up";
+  return count;
+}
+
 inline pid_t member_worker(const PrivateProxyd& proxyd, const std::string& name, const std::string& domain = "user") {
   const auto member = member_status(proxyd, name);
   if (member.contains("workers"))

@@ -35,13 +35,7 @@ class PoolPlacement : public ::testing::Test {
     application = std::make_unique<TestApplication>(*proxyd);
     session = application->open();
     ASSERT_EQ(application->log_in(session, kMockPin), CKR_OK);
-    ASSERT_TRUE(eventually([&] {
-      const auto pools = proxyd->ask("{\"command\":\"pools\"}");
-      std::size_t ready = 0;
-      for (const auto& member : pools["result"]["pools"][0]["members"])
-        ready += member["logged_in"] == true && member["state"] == "up";
-      return ready == 2;
-    }));
+    ASSERT_TRUE(eventually([&] { return members_up(*proxyd) == 2; }));
   }
   void tell(std::size_t member, const std::string& more) {
     members.set(member, rules + members.rules(member).record_directive() + more);

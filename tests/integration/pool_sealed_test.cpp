@@ -28,22 +28,6 @@ class PoolSealed : public PoolWrites {
     EXPECT_FALSE(flag_of(application, session, key, CKA_LOCAL));
     EXPECT_FALSE(flag_of(application, session, key, CKA_NEVER_EXTRACTABLE));
   }
-  static CK_RV generate_pair(TestApplication& application, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE& public_key,
-                             CK_OBJECT_HANDLE& private_key) {
-    CK_MECHANISM mechanism{CKM_EC_KEY_PAIR_GEN, nullptr, 0};
-    CK_BYTE curve[] = {0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07}, id[] = {9};
-    char label[] = "pair";
-    CK_ATTRIBUTE public_template[] = {{CKA_EC_PARAMS, curve, sizeof curve},
-                                      flag(CKA_TOKEN, kYes),
-                                      flag(CKA_PRIVATE, kNo),
-                                      flag(CKA_VERIFY, kYes),
-                                      {CKA_ID, id, 1},
-                                      {CKA_LABEL, label, 4}};
-    CK_ATTRIBUTE private_template[] = {
-        flag(CKA_TOKEN, kYes), flag(CKA_PRIVATE, kYes), flag(CKA_SIGN, kYes), {CKA_ID, id, 1}, {CKA_LABEL, label, 4}};
-    return application->C_GenerateKeyPair(session, &mechanism, public_template, std::size(public_template),
-                                          private_template, std::size(private_template), &public_key, &private_key);
-  }
 };
 
 TEST_F(PoolSealed, KeysThatAreNotExtractableAreMadeOnAllMembers) {
@@ -63,15 +47,7 @@ TEST_F(PoolSealed, KeysThatAreNotExtractableAreMadeOnAllMembers) {
     // A pair of which nothing is said.
     ASSERT_EQ(generate_pair(application, session, public_key, private_key), CKR_OK) << proxyd.log();
     expect_sealed(application, session, private_key);
-    CK_MECHANISM ecdsa{CKM_ECDSA, nullptr, 0};
-    CK_BYTE digest[32] = {1}, signature[64];
-    for (int i = 0; i < 6; ++i) {
-      CK_ULONG size = sizeof signature;
-      ASSERT_EQ(application->C_SignInit(session, &ecdsa, private_key), CKR_OK);
-      ASSERT_EQ(application->C_Sign(session, digest, sizeof digest, signature, &size), CKR_OK);
-      ASSERT_EQ(application->C_VerifyInit(session, &ecdsa, public_key), CKR_OK);
-      EXPECT_EQ(application->C_Verify(session, digest, sizeof digest, signature, size), CKR_OK);
-    }
+    ASSERT_NO_FATAL_FAILURE(sign_and_verify(application, session, public_key, private_key, 6));
     // A key that may leave its member is made as ever.
     CK_OBJECT_HANDLE extractable = 0;
     ASSERT_EQ(generate(application, session, "extractable", extractable), CKR_OK);

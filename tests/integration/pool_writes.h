@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include <set>
+#include <vector>
 
 #include "pool_members.h"
 #include "tests/shimctl/schema.h"
@@ -58,6 +59,37 @@ class PoolWrites : public ::testing::Test {
                            {CKA_VALUE_LEN, &size, sizeof size},
                            {CKA_LABEL, label.data(), label.size()}};
     return application->C_GenerateKey(session, &mechanism, tmpl, std::size(tmpl), &key);
+  }
+  // An EC key pair "pair"; of the private half nothing is said but this.
+  static CK_RV generate_pair(TestApplication& application, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE& public_key,
+                             CK_OBJECT_HANDLE& private_key, std::vector<CK_ATTRIBUTE> more = {}) {
+    CK_MECHANISM mechanism{CKM_EC_KEY_PAIR_GEN, nullptr, 0};
+    CK_BYTE curve[] = {0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07}, id[] = {9};
+    char label[] = "pair";
+    CK_ATTRIBUTE public_template[] = {{CKA_EC_PARAMS, curve, sizeof curve},
+                                      flag(CKA_TOKEN, kYes),
+                                      flag(CKA_PRIVATE, kNo),
+                                      flag(CKA_VERIFY, kYes),
+                                      {CKA_ID, id, 1},
+                                      {CKA_LABEL, label, 4}};
+    std::vector<CK_ATTRIBUTE> private_template{
+        flag(CKA_TOKEN, kYes), flag(CKA_PRIVATE, kYes), flag(CKA_SIGN, kYes), {CKA_ID, id, 1}, {CKA_LABEL, label, 4}};
+    private_template.insert(private_template.end(), more.begin(), more.end());
+    return application->C_GenerateKeyPair(session, &mechanism, public_template, std::size(public_template),
+                                          private_template.data(), private_template.size(), &public_key, &private_key);
+  }
+  // So many times, wherever the pool has it done.
+  static void sign_and_verify(TestApplication& application, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE public_key,
+                              CK_OBJECT_HANDLE private_key, int times) {
+    CK_MECHANISM ecdsa{CKM_ECDSA, nullptr, 0};
+    CK_BYTE digest[32] = {1}, signature[64];
+    for (int i = 0; i < times; ++i) {
+      CK_ULONG size = sizeof signature;
+      ASSERT_EQ(application->C_SignInit(session, &ecdsa, private_key), CKR_OK);
+      ASSERT_EQ(application->C_Sign(session, digest, sizeof digest, signature, &size), CKR_OK);
+      ASSERT_EQ(application->C_VerifyInit(session, &ecdsa, public_key), CKR_OK);
+      EXPECT_EQ(application->C_Verify(session, digest, sizeof digest, signature, size), CKR_OK);
+    }
   }
   // Labels of all objects of a class on one member, asked directly.
   static std::multiset<std::string> labels_on(PoolMembers& members, std::size_t member, CK_OBJECT_CLASS object_class) {

@@ -2,10 +2,10 @@
 #include <fstream>
 #include <set>
 
+#include "automate_fixture.h"
 #include "mock/control_file.h"
 #include "schema.h"
 #include "tests/places.h"
-#include "toolbox.h"
 
 namespace p11shim {
 namespace {
@@ -13,26 +13,8 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-class AutomateSafetyTest : public ToolboxTest {
+class AutomateSafetyTest : public AutomateFixture {
  protected:
-  AutomateSafetyTest() { ::setenv("SHIMCTL_JOURNAL", path("jobs.db").c_str(), 1); }
-  ~AutomateSafetyTest() override { ::unsetenv("SHIMCTL_JOURNAL"); }
-
-  json answered(Words words, int expected = 0) {
-    words.insert(words.end(), {"-o", "json"});
-    EXPECT_EQ(tool(words), expected) << err;
-    const json envelope = json::parse(out, nullptr, false);
-    EXPECT_EQ(schema_error(envelope), "") << out;
-    return envelope.is_object() ? envelope["data"] : json();
-  }
-  std::multiset<std::string> labels() {
-    std::multiset<std::string> found;
-    const json listed = data({"key", "list"});
-    for (const auto& key : listed["keys"])
-      found.insert(key["class"].get<std::string>() + " " + key["label"].get<std::string>());
-    return found;
-  }
-  std::string fingerprint(const std::string& label) { return data({"key", "show", label})["spki_sha256"].dump(); }
   json attribute(const std::string& label, const char* name) {
     return data({"key", "show", label})["attributes"][name];
   }

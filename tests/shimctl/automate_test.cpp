@@ -4,10 +4,10 @@
 #include <map>
 #include <set>
 
+#include "automate_fixture.h"
 #include "mock/control_file.h"
 #include "schema.h"
 #include "tests/places.h"
-#include "toolbox.h"
 
 namespace p11shim {
 namespace {
@@ -15,19 +15,8 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-class AutomateTest : public ToolboxTest {
+class AutomateTest : public AutomateFixture {
  protected:
-  AutomateTest() { ::setenv("SHIMCTL_JOURNAL", path("jobs.db").c_str(), 1); }
-  ~AutomateTest() override { ::unsetenv("SHIMCTL_JOURNAL"); }
-
-  json answered(Words words, int expected = 0) {
-    words.insert(words.end(), {"-o", "json"});
-    EXPECT_EQ(tool(words), expected) << err;
-    const json envelope = json::parse(out, nullptr, false);
-    EXPECT_EQ(schema_error(envelope), "") << out;
-    return envelope.is_object() ? envelope["data"] : json();
-  }
-
   // Every key with all that tells it from others.
   std::set<std::string> keys() {
     std::set<std::string> found;
@@ -38,14 +27,6 @@ class AutomateTest : public ToolboxTest {
     }
     return found;
   }
-  std::multiset<std::string> labels() {
-    std::multiset<std::string> found;
-    const json listed = data({"key", "list"});
-    for (const auto& key : listed["keys"])
-      found.insert(key["class"].get<std::string>() + " " + key["label"].get<std::string>());
-    return found;
-  }
-  std::string fingerprint(const std::string& label) { return data({"key", "show", label})["spki_sha256"].dump(); }
 };
 INSTANTIATE_TEST_SUITE_P(Ways, AutomateTest, testing::Values(Way::kDirect, Way::kProxied), name_of);
 
