@@ -230,10 +230,11 @@ void Survey::take(const Reply& reply, std::uint64_t whole_below, const std::shar
   round->reals.assign(reply.handles.begin(), reply.handles.end());
   round->whole_below = whole_below;
   absorb(reply.annex, *round);
+  std::unordered_set<std::uint64_t> waiting;
+  for (const UnprovenKey& key : round->unproven) waiting.insert(key.plain.object);
   for (const std::uint64_t real : round->reals) {
-    const bool waits = std::any_of(round->unproven.begin(), round->unproven.end(),
-                                   [&](const UnprovenKey& key) { return key.plain.object == real; });
-    if (!waits && place_.objects.handle_of(real) == 0 && place_.objects.session_object(real) == nullptr)
+    if (!waiting.contains(real) && place_.objects.handle_of(real) == 0 &&
+        place_.objects.session_object(real) == nullptr)
       round->unknown.push_back(real);
   }
   describe_unknown(round);
@@ -289,7 +290,15 @@ void Survey::describe_unknown(const std::shared_ptr<Round>& round) {
   });
 }
 
+// What is known at once, of a key that cannot be checked or while no session can be had, takes no stack, however many they are.
 void Survey::prove_next(const std::shared_ptr<Round>& round) {
+  round->goes_on = true;
+  if (std::exchange(round->proving, true)) return;
+  while (std::exchange(round->goes_on, false)) prove_one(round);
+  round->proving = false;
+}
+
+void Survey::prove_one(const std::shared_ptr<Round>& round) {
   if (round->stamp != stamp()) return round->done({});
   std::vector<PublicKey> publics;
   for (; round->next != round->unproven.size(); ++round->next) {

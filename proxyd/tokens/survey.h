@@ -75,6 +75,8 @@ class Survey final : private Waiter {
     std::vector<std::uint64_t> unknown;  // not described yet
     std::vector<UnprovenKey> unproven;   // from `next` on
     std::size_t next = 0;
+    bool proving = false;  // prove_next() is at work on the stack,
+    bool goes_on = false;  // and has more to do
     bool created = false;
     bool lists_all = false;
     std::vector<std::uint64_t> unreadable;
@@ -103,6 +105,7 @@ class Survey final : private Waiter {
   void absorb(std::span<const std::uint8_t> annex, Round& round);
   void describe_unknown(const std::shared_ptr<Round>& round);
   void prove_next(const std::shared_ptr<Round>& round);
+  void prove_one(const std::shared_ptr<Round>& round);
   void note_public(const Description& description);
 
   Pool& pool_;

@@ -79,7 +79,7 @@ CK_RV MockModule::C_Initialize(CK_VOID_PTR) {
   if (initialized_) return CKR_CRYPTOKI_ALREADY_INITIALIZED;
   initialized_ = true;
   for (CK_SLOT_ID slot = 0; slot < kSlots; ++slot) {
-    for (Attributes& attributes : initial_objects(slot)) {
+    for (Attributes& attributes : initial_objects(slot, rules_->keys)) {
       objects_[next_handle()] = MockObject{slot, 0, std::move(attributes)};
     }
   }

@@ -19,6 +19,7 @@
 //   module version=2.20 sessions=4 record=/path handles=wide slots=wide login=no protected
 //   module objects=out-of-sight                  (fault module only) the same in processes that run already, not in later ones
 //   module firmware=7.9 serial=OTHER least_pin=6     what its tokens say of themselves
+//   module keys=4000                             so many secret keys more, of a type that nothing proves
 //   module objects=lost                          (fault module too) none is found, all handles are invalid
 //   attribute CKA_LABEL invalid | sensitive | unavailable | value=68656c6c6f
 //
@@ -83,6 +84,7 @@ struct Rules {
   std::string serial = "MOCK000";  // the slot's number follows
   CK_ULONG least_pin = 4;
   CK_ULONG sessions = UINT32_MAX;
+  CK_ULONG keys = 0;
   std::string record;
   bool wide_handles = false;
   bool wide_slots = false;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <string>
 #include <string_view>
 
 namespace p11shim {
@@ -89,7 +90,7 @@ bool MockObject::hides(CK_ATTRIBUTE_TYPE type) const {
   return secret && is_key && (is(CKA_SENSITIVE) || !is(CKA_EXTRACTABLE));
 }
 
-std::vector<Attributes> initial_objects(CK_SLOT_ID slot) {
+std::vector<Attributes> initial_objects(CK_SLOT_ID slot, CK_ULONG keys) {
   const Bytes modulus = pattern(256, slot, 0x11);
 
   Attributes rsa_public = key(CKO_PUBLIC_KEY, CKK_RSA, "rsa", 1);
@@ -124,7 +125,10 @@ std::vector<Attributes> initial_objects(CK_SLOT_ID slot) {
   data[CKA_APPLICATION] = text("mock");
   data[CKA_VALUE] = text("public data");
 
-  return {rsa_public, rsa_private, ec_public, ec_private, aes, certificate, data};
+  std::vector<Attributes> all{rsa_public, rsa_private, ec_public, ec_private, aes, certificate, data};
+  for (CK_ULONG i = 0; slot == 0 && i < keys; ++i)
+    all.push_back(key(CKO_SECRET_KEY, CKK_SHA512_HMAC, "key " + std::to_string(i), 5));
+  return all;
 }
 
 }  // namespace p11shim

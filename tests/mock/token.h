@@ -27,7 +27,8 @@ Bytes ulong_bytes(CK_ULONG value);
 Attributes to_attributes(const CK_ATTRIBUTE* attributes, CK_ULONG count);
 
 // A key pair of either kind, an AES key, a certificate and a data object; values differ between slots.
-std::vector<Attributes> initial_objects(CK_SLOT_ID slot);
+// Of the first token so many secret keys more.
+std::vector<Attributes> initial_objects(CK_SLOT_ID slot, CK_ULONG keys);
 
 inline constexpr char kMockUserPin[] = "1234";
 inline constexpr char kMockSoPin[] = "so-1234";
