@@ -54,6 +54,7 @@ struct LimitsConfig {
   std::uint32_t max_sessions_per_application = 100'000;  // virtual ones
   std::uint32_t max_applications = 10'000;
   std::uint32_t spin = 0;                              // microseconds of looking before sleeping; 0: none
+  bool courteous = true;                               // proxyd and workers do not interrupt those who wake them
   bool rings = true;                                   // small messages through shared memory, where that is possible
   std::chrono::milliseconds deadline{30'000};          // of a call whose application sets none
   std::chrono::milliseconds keygen_deadline{300'000};  // of one that makes a key

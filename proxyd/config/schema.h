@@ -80,6 +80,7 @@ inline constexpr auto kLimits = std::tuple{
         .live(),
     config_field("max_applications", &LimitsConfig::max_applications, WholeNumberKind{1, 1'000'000}).live(),
     config_field("spin", &LimitsConfig::spin, WholeNumberKind{0, 1000}),
+    config_field("courteous", &LimitsConfig::courteous, FlagKind{}),
     config_field("rings", &LimitsConfig::rings, FlagKind{}),
     config_field("deadline", &LimitsConfig::deadline, DurationKind{milliseconds(100), hours(24)}).live(),
     config_field("keygen_deadline", &LimitsConfig::keygen_deadline, DurationKind{milliseconds(100), hours(24)}).live(),

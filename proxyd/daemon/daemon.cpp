@@ -15,6 +15,7 @@
 #include "proxyd/daemon/logging.h"
 #include "proxyd/daemon/own_pin.h"
 #include "proxyd/daemon/systemd.h"
+#include "proxyd/loop/courtesy.h"
 
 namespace p11shim {
 namespace {
@@ -79,6 +80,7 @@ Daemon::Daemon(uv_loop_t& loop, spdlog::logger& log, Config config, const std::s
       no_sleep_(new uv_idle_t),
       started_ms_(uv_now(&loop)) {
   if (has_two_processors()) runtime_.spin_us = config_.limits.spin;
+  runtime_.courteous = config_.limits.courteous;
   runtime_.lane_rings = config_.limits.rings;
   runtime_.state_lock = state_.lock();
   uv_check_init(&loop, after_turn_.get());
@@ -127,6 +129,8 @@ int Daemon::run(std::function<void(const Daemon&)> ready) {
 // Between two calls of somebody who calls all the time, and while such a call runs, it may be worth not to sleep. With several calls
 // at a time there is always something to do, and the processors belong to those who do it.
 void Daemon::run_loop() {
+  Courtesy courtesy;
+  if (runtime_.courteous) courtesy.begin();
   const std::chrono::microseconds longest(runtime_.spin_us);
   Spin between_calls(longest), in_a_call(longest);
   unsigned looks = 0;
@@ -141,6 +145,7 @@ void Daemon::run_loop() {
   while (!ended_ && uv_run(&loop_, UV_RUN_ONCE) != 0) {
     uv_idle_stop(no_sleep_.get());
     runtime_.rings.wake();
+    courtesy.look(runtime_.now_ms());
     for (unsigned taken = 1;
          !ended_ && (runtime_.rings.take() ||
                      (may_look() && (runtime_.calls == 0 ? between_calls : in_a_call).look(something_comes)));

@@ -1,9 +1,10 @@
 // proxyd-worker: holds one vendor module for one login domain, and nothing else. proxyd starts it with a socket
 // for areas as file descriptor 3, two pipes per lane from 4 on, and memory for rings and a bell behind them; it takes orders from nobody else and leaves when proxyd closes them. What it is told, secrets
-// included, arrives over them; argv holds the number of lanes and how long they may look
-// for a request before they sleep.
+// included, arrives over them; argv holds the number of lanes, how long they may look
+// for a request before they sleep, and whether they interrupt those who wake them.
 #include <fcntl.h>
 #include <malloc.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -77,16 +78,24 @@ void confine() {
   ::mallopt(M_TRIM_THRESHOLD, kKeptMemory);
 }
 
+// Lanes need not interrupt those who wake them. A policy that somebody chose stays.
+void be_courteous() {
+  const sched_param none{};
+  if (::sched_getscheduler(0) == SCHED_OTHER) ::sched_setscheduler(0, SCHED_BATCH, &none);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  const int count = argc == 3 ? number(argv[1], kMostLanes) : -1;
-  const int spin_us = argc == 3 ? number(argv[2], kLongestSpin) : -1;
-  if (count < 1 || spin_us < 0 || !is_pipe(kFirstPipe)) {
+  const int count = argc == 4 ? number(argv[1], kMostLanes) : -1;
+  const int spin_us = argc == 4 ? number(argv[2], kLongestSpin) : -1;
+  const int is_courteous = argc == 4 ? number(argv[3], 1) : -1;
+  if (count < 1 || spin_us < 0 || is_courteous < 0 || !is_pipe(kFirstPipe)) {
     std::fputs("proxyd-worker is started by proxyd; there is nothing to run by hand.\n", stderr);
     return 2;
   }
   confine();
+  if (is_courteous == 1) be_courteous();
   auto module = std::make_unique<Module>();
   Describer describer(*module);
   Areas areas;

@@ -23,6 +23,7 @@ struct Runtime {
   std::uint64_t events = 0;   // how often a peer had something to say
   bool lane_rings = false;    // small messages to and from workers through shared memory
   int state_lock = -1;        // every worker holds it too while it lives
+  bool courteous = false;     // the loop and workers do not interrupt those who wake them
   RingWatch rings;
   std::mt19937_64 random{std::random_device{}()};  // for jitter, nothing else
 

@@ -104,7 +104,8 @@ HandlePtr<uv_process_t> spawn_worker(Runtime& runtime, const Environment& enviro
   std::string path = runtime.worker_path;
   std::string count = std::to_string(lanes);
   std::string spin = std::to_string(runtime.spin_us);
-  char* argv[] = {path.data(), count.data(), spin.data(), nullptr};
+  std::string courteous = runtime.courteous ? "1" : "0";
+  char* argv[] = {path.data(), count.data(), spin.data(), courteous.data(), nullptr};
 
   uv_process_options_t options{};
   options.file = path.c_str();

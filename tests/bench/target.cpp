@@ -16,7 +16,7 @@ constexpr char kP11KitClient[] = "/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-clien
 constexpr char kP11Kit[] = "/usr/bin/p11-kit";
 constexpr char kCamlCrushClient[] = "/usr/lib/x86_64-linux-gnu/caml-crush/libp11clientunix.so";
 constexpr char kCamlCrush[] = "/usr/bin/pkcs11proxyd";
-constexpr unsigned kSpin = 50;
+constexpr unsigned kSpin = 250;
 
 // Each target has sockets of its own: one may be started twice, for speed and for memory.
 std::string fresh_socket(const BenchPaths& paths, const std::string& name) {
