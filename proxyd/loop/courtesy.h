@@ -17,11 +17,11 @@ struct ProcessorWaits {
 // The decision.
 class CourtesyRule {
  public:
-  static constexpr std::uint64_t kPeriod = 50;             // ms between two looks
-  static constexpr std::uint64_t kLongestWait = 150'000;   // ns, in the mean
-  static constexpr std::uint64_t kFewest = 10;             // waits that a mean needs
-  static constexpr std::uint64_t kFirstPause = 1'000;      // ms without it; doubled each time
-  static constexpr std::uint64_t kLongestPause = 60'000;   // ms
+  static constexpr std::uint64_t kPeriod = 50;            // ms between two looks
+  static constexpr std::uint64_t kLongestWait = 150'000;  // ns, in the mean
+  static constexpr std::uint64_t kFewest = 10;            // waits that a mean needs
+  static constexpr std::uint64_t kFirstPause = 1'000;     // ms without it; doubled each time
+  static constexpr std::uint64_t kLongestPause = 60'000;  // ms
 
   [[nodiscard]] bool is_due(std::uint64_t now_ms) const { return now_ms - looked_ms_ >= kPeriod; }
   // Whether to be courteous from now on.

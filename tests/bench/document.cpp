@@ -104,6 +104,9 @@ json report_document(const Results& results, const std::string& module) {
              {"start_p11_kit_ns", number_or_null(facts.start_p11_kit_ns)},
              {"round_trips", facts.round_trips},
              {"remote_time_ns", facts.remote_time_ns},
+             {"added_ns", facts.added_ns},
+             {"inside_ns", facts.inside_ns},
+             {"added_over_peer", facts.added_over_peer},
              {"unavailable", facts.unavailable}};
   figures["proxyd_cpu_per_call"] = json::array();
   for (const auto& [idle, ns] : facts.cpu_per_call)

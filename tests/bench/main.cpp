@@ -19,6 +19,7 @@
 #include "measures.h"
 #include "network.h"
 #include "report.h"
+#include "stopwatch.h"
 #include "system_calls.h"
 #include "target.h"
 #include "token.h"
@@ -117,6 +118,7 @@ class Bench {
   void run() {
     start_targets();
     if (has("shim")) measure_scale();
+    if (has("shim")) measure_search();
     measure_start();
     measure_workloads();
     measure_data_paths();
@@ -170,6 +172,12 @@ class Bench {
     Target::direct(paths_).client().ask("prepare 8");
     measure_network(paths_, plan_.network_round, plan_.network_rounds, facts);
     ::setenv("SOFTHSM2_CONF", configuration.c_str(), 1);
+  }
+
+  void measure_search() {
+    std::cout << "measuring: a search" << std::endl;
+    const bool with_peer = has("p11-kit") && !results_.facts().unavailable.contains("p11-kit");
+    measure_added(paths_, "find-and-read", 2 * plan_.network_round, plan_.network_rounds, with_peer, results_.facts());
   }
 
   void measure_start() {

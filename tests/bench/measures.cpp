@@ -19,6 +19,9 @@ constexpr const char* kLocal[] = {"session-info", "mechanism-info", "token-info"
 // The cheapest call that must go all the way to the module and back.
 constexpr char kRoundTrip[] = "random-32";
 
+// One key among many by its label, and what it is.
+constexpr char kSearch[] = "find-and-read";
+
 template <class... Values>
 std::string format(const char* pattern, Values... values) {
   char text[200];
@@ -96,6 +99,20 @@ Measure added(const char* workload, Placement placement, double limit) {
             return Outcome{format("%.2f x (%.1f us, p11-kit %.1f us, the module itself %.1f us)", ratio,
                                   (*ours - *direct) / 1e3, (*theirs - *direct) / 1e3, *direct / 1e3),
                            ratio <= limit, ratio};
+          }};
+}
+
+// The same where the module takes so long that its own noise would hide it: counted by a stopwatch around the module.
+Measure added_around(const char* workload, double limit) {
+  const std::string name = workload;
+  return {"added time, 1 thread, one core, " + name, format("<= %.2f x p11-kit's", limit),
+          [name, limit](const Results& results) -> std::optional<Outcome> {
+            const Facts& facts = results.facts();
+            const auto ratio = facts.added_over_peer.find(name);
+            if (ratio == facts.added_over_peer.end()) return std::nullopt;
+            return Outcome{format("%.2f x (%.1f us, the module itself %.1f us)", ratio->second,
+                                  facts.added_ns.at(name) / 1e3, facts.inside_ns.at(name) / 1e3),
+                           ratio->second <= limit, ratio->second};
           }};
 }
 
@@ -210,10 +227,10 @@ std::vector<Measure> all_measures() {
       small_calls(),
       of_peer("aes-ecb-64k", kOneCore, 0.5),
       of_peer("aes-ecb-1m", kOneCore, 0.33),
-      added("find-and-read", kOneCore, 0.25),
+      added_around(kSearch, 0.25),
   };
   for (const char* workload : kLocal) measures.push_back(local(workload));
-  for (const char* workload : {"ecdsa-logical", "find-and-read", kRoundTrip}) measures.push_back(network(workload));
+  for (const char* workload : {"ecdsa-logical", kSearch, kRoundTrip}) measures.push_back(network(workload));
   for (const unsigned threads : {kManyThreads, kMoreThreads}) {
     measures.push_back(of_direct("rsa-2048", threads, 0.97, true));
     measures.push_back(of_direct("ecdsa-p256", threads, 0.75, true));
@@ -245,7 +262,7 @@ bool decides(const Cell& cell) {
   if (cell.threads != 1) return false;
   if (is_one_of({kRoundTrip, "ecdsa-logical"})) return true;
   return cell.placement == Placement::kOneCore &&
-         (is_one_of({"aes-ecb-64k", "aes-ecb-1m", "find-and-read"}) ||
+         (is_one_of({"aes-ecb-64k", "aes-ecb-1m"}) ||
           std::any_of(std::begin(kLocal), std::end(kLocal), [&](const char* name) { return cell.workload == name; }));
 }
 

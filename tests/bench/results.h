@@ -30,7 +30,9 @@ struct Facts {
   std::optional<double> first_use_ns;         // of a key, in a fresh application: ecdsa-logical
   std::map<unsigned, double> cpu_per_call;    // of proxyd, in nanoseconds, by idle applications beside the active ones
   std::map<std::string, double> round_trips;  // over the network, by workload
-  std::map<std::string, double> remote_time_ns;    // the same operations' time
+  std::map<std::string, double> remote_time_ns;  // the same operations' time, less the module's own
+  // Per operation, one thread on one core: what we add, what the module takes, and ours over what p11-kit adds.
+  std::map<std::string, double> added_ns, inside_ns, added_over_peer;
   std::map<std::string, std::string> unavailable;  // peers, and why
   std::optional<double> start_shim_ns;             // C_Initialize to an open session
   std::optional<double> start_p11_kit_ns;
