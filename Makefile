@@ -26,7 +26,7 @@ test-release: deps
 
 bench: deps
 	scripts/build.sh release programs p11shim-bench
-	build/bin/p11shim-bench
+	scripts/bench.sh
 	scripts/bench_shimctl.sh
 
 # How long shimctl's information commands take: seconds.
