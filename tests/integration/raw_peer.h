@@ -124,6 +124,12 @@ class RawPeer {
     write_rings_request(out);
     return ask_for_memory(out);
   }
+  // What wakes proxyd when a request is in the ring.
+  int ask_for_bell() {
+    Buffer out;
+    write_bell_request(out);
+    return ask_for_memory(out);
+  }
   int ask_for_memory(const Buffer& question) {
     send(question);
     pollfd readable{socket_, POLLIN, 0};

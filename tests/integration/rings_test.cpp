@@ -1,5 +1,6 @@
 // Small messages through shared memory, with everybody looking for them before sleeping: calls come out right, whoever dies or
 // comes back, and what a hostile application can do with it.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -7,6 +8,7 @@
 #include <atomic>
 #include <csignal>
 #include <fstream>
+#include <future>
 #include <thread>
 
 #include "application.h"
@@ -219,6 +221,43 @@ TEST_P(HostileRings, AnythingMayBeWrittenThereAtAnyTime) {
   }
   call_often();
   EXPECT_TRUE(proxyd.alive());
+}
+
+// The bell is one for both sides: who has it can make it block, and read what proxyd is told of. Nobody else waits for that.
+TEST_P(HostileRings, ABellThatIsReadAwayKeepsNobodyWaiting) {
+  RawPeer peer(proxyd);
+  begin(peer, 52);
+  const int memory = peer.ask_for_rings();
+  const int bell = peer.ask_for_bell();
+  ASSERT_GE(bell, 0);
+  ::close(memory);
+  ASSERT_EQ(::fcntl(bell, F_SETFL, 0), 0);
+  std::atomic<bool> goes_on{true};
+  const auto ring = [bell] {
+    constexpr std::uint64_t kOne = 1;
+    return ::write(bell, &kOne, sizeof kOne) == sizeof kOne;
+  };
+  std::thread ringer([&] {
+    while (goes_on && ring()) {
+    }
+  });
+  std::thread reader([&] {
+    std::uint64_t count = 0;
+    while (goes_on && ::read(bell, &count, sizeof count) == sizeof count) {
+    }
+  });
+  auto bystander = std::async(std::launch::async, [this, &goes_on] {
+    for (int i = 0; i < 50 && goes_on; ++i) call_often();
+  });
+  const bool answered = bystander.wait_for(kPatience) == std::future_status::ready;
+  EXPECT_TRUE(answered);
+  goes_on = false;
+  if (!answered) proxyd.signal(SIGKILL);  // or the call under way lasts for ever
+  ringer.join();
+  EXPECT_TRUE(ring());  // for a reader that waits
+  reader.join();
+  bystander.wait();
+  ::close(bell);
 }
 
 INSTANTIATE_TEST_SUITE_P(Spin, HostileRings, testing::Values(0, 200));

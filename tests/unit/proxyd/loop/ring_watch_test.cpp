@@ -2,7 +2,9 @@
 // changes who waits.
 #include "proxyd/loop/ring_watch.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include <functional>
@@ -92,6 +94,37 @@ TEST_F(RingWatchTest, LeavesThemOpenWhoseSendersRing) {
     watch_.add(*guests_[0]);
   }
   EXPECT_EQ(uv_run(&loop, UV_RUN_NOWAIT), 1);
+  bell.reset();
+  while (uv_run(&loop, UV_RUN_NOWAIT) != 0) {
+  }
+  uv_loop_close(&loop);
+}
+
+// The other side may do to the eventfd what it likes: nothing is read from it, and the loop is told only when it is rung.
+TEST_F(RingWatchTest, ABellTellsTheLoopOfEachRingAndOfNothingElse) {
+  uv_loop_t loop;
+  uv_loop_init(&loop);
+  auto bell = Bell::make(loop, watch_);
+  ASSERT_NE(bell, nullptr);
+  const int theirs = ::dup(bell->descriptor());
+  ASSERT_EQ(::fcntl(theirs, F_SETFL, 0), 0);
+  const auto told = [&loop] {
+    epoll_event event{};
+    return ::epoll_wait(uv_backend_fd(&loop), &event, 1, 0);
+  };
+  std::uint64_t count = 1;
+  ASSERT_EQ(::write(theirs, &count, sizeof count), 8);
+  for (int i = 0; i < 3; ++i) uv_run(&loop, UV_RUN_NOWAIT);  // the first ring is told of once more
+  EXPECT_EQ(told(), 0) << "it was not read, and still the loop may sleep";
+  ASSERT_EQ(::write(theirs, &count, sizeof count), 8);
+  EXPECT_EQ(told(), 1);
+  EXPECT_EQ(told(), 0);
+  ASSERT_EQ(::read(theirs, &count, sizeof count), 8);
+  EXPECT_EQ(count, 2u) << "nobody has read it";
+  EXPECT_EQ(told(), 0);
+  ASSERT_EQ(::write(theirs, &count, sizeof count), 8);
+  EXPECT_EQ(told(), 1);
+  ::close(theirs);
   bell.reset();
   while (uv_run(&loop, UV_RUN_NOWAIT) != 0) {
   }
