@@ -22,10 +22,6 @@ constexpr auto kFindObjectsInit = number_of<&CK_FUNCTION_LIST_3_0::C_FindObjects
 constexpr auto kGetAttributeValue = number_of<&CK_FUNCTION_LIST_3_0::C_GetAttributeValue>();
 constexpr CK_ULONG kUsualSlots = 256;  // modules with more are asked again
 
-bool carries_secrets(const Policy& policy) {
-  return policy.audit == AuditClass::admin || policy.audit == AuditClass::auth || policy.objects == Objects::uses;
-}
-
 std::uint32_t microseconds(std::chrono::nanoseconds duration) {
   const auto value = std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
   return static_cast<std::uint32_t>(std::min<long long>(value, UINT32_MAX));
@@ -47,9 +43,16 @@ void Lane::run() {
     reply_.init_rv = CKR_OK;
     reply_.hsm_us = 0;
     reply_.ended = false;
+    mark_secrets();
     if (!(execute() ? send(reply_) : refuse())) return;
     clear();
   }
+}
+
+// PINs and plaintexts come in, plaintexts, keys and random numbers go out: nothing of a call stays behind.
+void Lane::mark_secrets() {
+  arena_.mark_secret();
+  for (Buffer* buffer : {&head_, &body_, &values_}) buffer->mark_secret();
 }
 
 // True: the next one is here. The ring was opened before the reply to the last one: what has not come there wakes us all the
@@ -116,7 +119,6 @@ bool Lane::send_frame() {
     if (rings_.replies.put(head_.bytes(), body_.bytes())) return true;
   }
   if (body_.size() <= kSmallBody) {
-    head_.mark_secret();
     head_.append(body_.data(), body_.size());
     body_.clear();
   }
@@ -198,9 +200,6 @@ Served Lane::serve_one(std::uint32_t call, std::span<const std::uint8_t> body, B
 
 bool Lane::execute_function(const CallInfo& info) {
   if (!open_area(info.policy)) return false;
-  if (request_.init != 0 || carries_secrets(info.policy)) {
-    arena_.mark_secret();
-  }
   const std::uint64_t session = request_.handles.empty() ? 0 : request_.handles[0];
   const std::uint64_t object = request_.handles.size() > 1 ? request_.handles[1] : 0;
   if (request_.init != 0) {
@@ -208,6 +207,7 @@ bool Lane::execute_function(const CallInfo& info) {
     if (!init.well_formed) return false;
     // What an Init returns beside its code has no place in this reply: nobody sends those in front of another call.
     body_.clear();
+    body_.mark_secret();
     reply_.handles.clear();
     reply_.init_rv = init.rv;
     reply_.rv = CKR_OK;
@@ -325,7 +325,6 @@ void Lane::load() {
 
 // What an object is made from, or some of it, for another member.
 void Lane::read_template() {
-  body_.mark_secret();
   std::vector<CK_ATTRIBUTE_TYPE> types;
   In in(request_.body);
   for (std::size_t left = in.array(limits::kMaxAttributes); left != 0 && in.ok(); --left) types.push_back(in.uint());

@@ -65,6 +65,7 @@ class Lane {
   void read_wanted(std::uint64_t session, std::span<const std::uint64_t> objects);
   std::span<const std::uint64_t> returned_objects() const { return {returned_.data(), returned_.size()}; }
   void describe_returned(CK_SESSION_HANDLE session, Describer::Which which);
+  void mark_secrets();
   void clear();
 
   const int in_;

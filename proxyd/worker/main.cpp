@@ -3,6 +3,7 @@
 // included, arrives over them; argv holds the number of lanes, how long they may look
 // for a request before they sleep, and whether they interrupt those who wake them.
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <malloc.h>
 #include <sched.h>
 #include <sys/prctl.h>
@@ -27,6 +28,7 @@ using namespace p11shim;
 
 constexpr int kAreaSocket = 3;
 constexpr int kFirstPipe = 4;
+constexpr int kBehindPipes = 3;  // memory for rings, a bell, the state directory's lock
 constexpr int kMostLanes = 1024;
 constexpr int kLongestSpin = 1000;  // microseconds
 constexpr int kKeptMemory = 8 << 20;
@@ -45,6 +47,13 @@ bool is_open(int fd) { return ::fcntl(fd, F_GETFD) >= 0; }
 bool is_pipe(int fd) {
   struct stat status {};
   return ::fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode);
+}
+
+// What proxyd gave, up to `end`, is not for the programs that a module may execute: PINs pass there, and the state directory's
+// lock. Nor is what proxyd itself was started with.
+void keep_descriptors(int end) {
+  if (::close_range(kAreaSocket, ~0U, CLOSE_RANGE_CLOEXEC) == 0) return;
+  for (int fd = kAreaSocket; fd < end; ++fd) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
 // proxyd is no more. Its pipes are closed: lanes leave when their calls have returned, since modules that are killed while they
@@ -94,6 +103,8 @@ int main(int argc, char** argv) {
     std::fputs("proxyd-worker is started by proxyd; there is nothing to run by hand.\n", stderr);
     return 2;
   }
+  const int ring_memory = kFirstPipe + 2 * count;
+  keep_descriptors(ring_memory + kBehindPipes);
   confine();
   if (is_courteous == 1) be_courteous();
   auto module = std::make_unique<Module>();
@@ -101,12 +112,15 @@ int main(int argc, char** argv) {
   Areas areas;
   LaneWaiting waiting{std::chrono::microseconds(spin_us)};
   Rings rings;  // behind the pipes, if proxyd gave any, and its bell behind them
-  const int ring_memory = kFirstPipe + 2 * count;
   if (rings.map(ring_memory, static_cast<std::size_t>(count)) && is_open(ring_memory + 1))
     rings.ring_for_replies(ring_memory + 1);
   waiting_rings = &rings;
   waiting_lanes = &waiting;
-  std::thread area_listener([&] { areas.follow(kAreaSocket); });
+  // Its end is proxyd's, or our own shutdown below. PR_SET_PDEATHSIG does not tell of a proxyd that died before it was set.
+  std::thread area_listener([&] {
+    areas.follow(kAreaSocket);
+    waiting.leave(rings);
+  });
   {
     std::vector<std::thread> threads;
     for (int i = 0; i < count; ++i)

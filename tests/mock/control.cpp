@@ -147,6 +147,7 @@ Verdict Control::judge(Function function) {
     if (rule.concurrency > 0) verdict.places.emplace_back(state_file(path_), i, rule.concurrency);
     if (rule.latency.shape != Latency::Shape::kNone) std::this_thread::sleep_for(drawn(rule.latency));
     if (!rule.hang.empty()) wait_for(rule.hang);
+    if (!rule.run.empty() && std::system(rule.run.c_str()) != 0) std::abort();
     die(rule.crash);
     if (!verdict.rv) verdict.rv = rule.rv;
     verdict.fill |= rule.fill;

@@ -121,6 +121,7 @@ void add_to_rule(Rule& rule, const std::string& text) {
   else if (key == "latency") rule.latency = latency(value);
   else if (key == "concurrency") rule.concurrency = static_cast<unsigned>(number(value));
   else if (key == "hang") rule.hang = value;
+  else if (key == "run") rule.run = value;
   else if (key == "crash") rule.crash = crash(value);
   else if (key == "missing") rule.missing = true;
   else if (key == "fill") rule.fill = true;
@@ -143,6 +144,7 @@ void add_to_module(Rules& rules, const std::string& text) {
   else if (key == "least_pin") rules.least_pin = number(value);
   else if (key == "sessions") rules.sessions = number(value);
   else if (key == "keys") rules.keys = number(value);
+  else if (key == "user") rules.user = number(value);
   else if (key == "record") rules.record = value;
   else if (text == "handles=wide") rules.wide_handles = true;
   else if (text == "slots=wide") rules.wide_slots = true;

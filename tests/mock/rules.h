@@ -11,6 +11,7 @@
 //     processes hang=/path                               the call waits until this file exists crash=segv |
 //     abort | exit | kill              the process dies in the call missing                                  the
 //     function list has NULL here
+//     run=/path                                this program is executed in the call, and waited for
 //   and in the mock alone
 //     fill                                     outputs are written although rv is an error
 //     length=20                                outputs of variable length have 20 bytes
@@ -20,6 +21,7 @@
 //   module objects=out-of-sight                  (fault module only) the same in processes that run already, not in later ones
 //   module firmware=7.9 serial=OTHER least_pin=6     what its tokens say of themselves
 //   module keys=4000                             so many secret keys more, of a type that nothing proves
+//   module user=0x80000001                           C_Login takes this user type, too
 //   module objects=lost                          (fault module too) none is found, all handles are invalid
 //   attribute CKA_LABEL invalid | sensitive | unavailable | value=68656c6c6f
 //
@@ -62,6 +64,7 @@ struct Rule {
   Latency latency;
   unsigned concurrency = 0;  // 0: no limit
   std::string hang;
+  std::string run;
   Crash crash = Crash::kNone;
   bool missing = false;
   bool fill = false;
@@ -89,6 +92,7 @@ struct Rules {
   bool wide_handles = false;
   bool wide_slots = false;
   bool login = true;
+  std::optional<CK_USER_TYPE> user;
   bool protected_path = false;
   bool objects_lost = false;
   bool objects_out_of_sight = false;
