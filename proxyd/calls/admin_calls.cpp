@@ -60,6 +60,9 @@ void ClientCall::init_pin() {
   if (!enter_session()) return;
   if (!may_administer()) return finish(CKR_FUNCTION_REJECTED);
   if (pool_->balanced()) return set_pins();
+  // In a worker that all share, it may be another application that is logged in as SO.
+  if (pool_->member.user().is_shared() && application_->token(*pool_).login != LoginState::so)
+    return finish(CKR_USER_NOT_LOGGED_IN);
   go(&ClientCall::forward_session);
 }
 

@@ -38,8 +38,10 @@ void ClientCall::log_in() {
   LoginArguments arguments =
       read_login(request_.body, request_.call == number_of<&CK_FUNCTION_LIST_3_0::C_LoginUser>());
   if (!arguments.well_formed) return finish(CKR_ARGUMENTS_BAD);
-  // A context-specific login belongs to the operation under way; what is no user type is the module's to refuse.
-  if (arguments.user != CKU_USER && arguments.user != CKU_SO) return go(&ClientCall::forward_session);
+  // A context-specific login belongs to the operation under way. A user of the vendor's own would be logged in for everybody whom
+  // the public worker serves.
+  if (arguments.user == CKU_CONTEXT_SPECIFIC) return go(&ClientCall::forward_session);
+  if (arguments.user != CKU_USER && arguments.user != CKU_SO) return finish(CKR_USER_TYPE_INVALID);
 
   TokenState& state = application_->token(*pool_);
   const LoginState wanted = arguments.user == CKU_SO ? LoginState::so : LoginState::user;
@@ -84,8 +86,11 @@ void ClientCall::logged_in(LoginState wanted, LoginDomain& domain) {
 void ClientCall::log_out() {
   step_ = &ClientCall::log_out;
   if (!enter_session()) return;
-  // Modules differ in what they say to somebody who is not logged in.
-  if (application_->token(*pool_).login == LoginState::none) return go(&ClientCall::forward_session);
+  if (application_->token(*pool_).login == LoginState::none) {
+    // In a worker that all share, others may be logged in. Else modules differ in what they say to somebody who is not.
+    if (pool_->member.user().is_shared()) return finish(CKR_USER_NOT_LOGGED_IN);
+    return go(&ClientCall::forward_session);
+  }
   services_.applications.log_out(*application_, *pool_, guarded([this] { finish(CKR_OK); }));
 }
 

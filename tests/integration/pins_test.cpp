@@ -180,6 +180,50 @@ TEST_F(Pins, StrangersOverTcpGetNeitherTheDaemonsLoginNorAdministration) {
   EXPECT_EQ(known.log_in(known.open(), compare::kUserPin), CKR_OK);
 }
 
+// It would be a login of the public worker, thus of everybody.
+TEST_F(Pins, UserTypesOfAVendorAreRefused) {
+  constexpr CK_USER_TYPE kOwnUser = 0x80000001;
+  MockModule mock;
+  mock.rules.set("module user=0x80000001");
+  serve(mock.config());
+  TestApplication first(*proxyd), second(*proxyd);
+  const auto session = first.open(), other = second.open();
+  EXPECT_EQ(first.log_in(session, kMockPin, kOwnUser), CKR_USER_TYPE_INVALID);
+  CK_UTF8CHAR pin[] = "1234", name[] = "crypto";
+  EXPECT_EQ(first.v3().C_LoginUser(session, kOwnUser, pin, 4, name, 6), CKR_USER_TYPE_INVALID);
+  EXPECT_TRUE(first.find(session, CKO_PRIVATE_KEY).empty());
+  EXPECT_TRUE(second.find(other, CKO_PRIVATE_KEY).empty());
+  EXPECT_EQ(first.log_in(session, kMockPin), CKR_OK);
+  EXPECT_EQ(first.log_in(session, kMockPin, kOwnUser), CKR_USER_TYPE_INVALID);
+  EXPECT_FALSE(first.find(session, CKO_PRIVATE_KEY).empty());
+}
+
+TEST_F(Pins, SharedWorkerLogsNobodyOutForAnApplicationThatIsNotLoggedIn) {
+  serve(tokens->config("isolation = \"shared\""));
+  TestApplication first(*proxyd), second(*proxyd);
+  const auto session = first.open(), other = second.open();
+  ASSERT_EQ(first.log_in(session, compare::kUserPin), CKR_OK);
+  const auto key = first.generate_aes(session, true, "key");
+  EXPECT_EQ(second->C_Logout(other), CKR_USER_NOT_LOGGED_IN);
+  EXPECT_EQ(first.encrypt(session, key), CKR_OK);
+  EXPECT_EQ(second.log_in(other, compare::kUserPin), CKR_OK);
+  EXPECT_EQ(second->C_Logout(other), CKR_OK);
+  EXPECT_EQ(second->C_Logout(other), CKR_USER_NOT_LOGGED_IN);
+  EXPECT_EQ(first.encrypt(session, key), CKR_OK);
+}
+
+TEST_F(Pins, SharedWorkerSetsNoPinForAnApplicationThatIsNotTheSo) {
+  serve(tokens->config("isolation = \"shared\"", "admin = [\"" + me() + "\"]"));
+  TestApplication first(*proxyd), second(*proxyd);
+  const auto session = first.open(), other = second.open();
+  ASSERT_EQ(first.log_in(session, compare::kSoPin, CKU_SO), CKR_OK);
+  CK_UTF8CHAR pin[] = "stolen-pin-3";
+  EXPECT_EQ(second->C_InitPIN(other, pin, sizeof pin - 1), CKR_USER_NOT_LOGGED_IN);
+  EXPECT_EQ(first->C_Logout(session), CKR_OK);
+  EXPECT_EQ(second.log_in(other, compare::kUserPin), CKR_OK);
+  EXPECT_EQ(second->C_InitPIN(other, pin, sizeof pin - 1), CKR_USER_NOT_LOGGED_IN);
+}
+
 TEST_F(Pins, SharedWorkerKeepsPrivateObjectsFromWhoeverIsNotLoggedIn) {
   serve(tokens->config("isolation = \"shared\""));
   TestApplication first(*proxyd), second(*proxyd);

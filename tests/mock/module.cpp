@@ -239,7 +239,8 @@ CK_RV MockModule::C_GetSessionInfo(CK_SESSION_HANDLE handle, CK_SESSION_INFO* in
 CK_RV MockModule::C_Login(CK_SESSION_HANDLE handle, CK_USER_TYPE user, CK_UTF8CHAR* pin, CK_ULONG size) {
   const MockSession* found = session(handle);
   if (found == nullptr) return CKR_SESSION_HANDLE_INVALID;
-  if (user != CKU_USER && user != CKU_SO && user != CKU_CONTEXT_SPECIFIC) return CKR_USER_TYPE_INVALID;
+  if (user != CKU_USER && user != CKU_SO && user != CKU_CONTEXT_SPECIFIC && user != rules_->user)
+    return CKR_USER_TYPE_INVALID;
   CK_USER_TYPE& current = users_[found->slot];
   if (user != CKU_CONTEXT_SPECIFIC && current == user) return CKR_USER_ALREADY_LOGGED_IN;
   if (user != CKU_CONTEXT_SPECIFIC && current != kNobody) return CKR_USER_ANOTHER_ALREADY_LOGGED_IN;

@@ -32,7 +32,8 @@ CK_RV give_value(const Bytes& value, CK_ATTRIBUTE& attribute) {
 
 bool MockModule::visible(const MockObject& object) const {
   if (rules_->objects_lost) return false;
-  return !object.is(CKA_PRIVATE) || !rules_->login || users_[object.slot] == CKU_USER;
+  return !object.is(CKA_PRIVATE) || !rules_->login || users_[object.slot] == CKU_USER ||
+         users_[object.slot] == rules_->user;
 }
 
 MockObject* MockModule::object(CK_SESSION_HANDLE session_handle, CK_OBJECT_HANDLE handle) {
