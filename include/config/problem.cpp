@@ -2,10 +2,20 @@
 
 #include <algorithm>
 
+#include "config/utf8.h"
+
 namespace p11shim {
 namespace {
 
 bool is_control(char character) { return static_cast<unsigned char>(character) < 0x20 || character == 0x7f; }
+
+void append_escaped(std::string& to, std::string_view bytes) {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  for (const char character : bytes) {
+    const auto byte = static_cast<unsigned char>(character);
+    to += {'\\', 'x', kHex[byte >> 4], kHex[byte & 0xf]};
+  }
+}
 
 }  // namespace
 
@@ -22,15 +32,14 @@ std::string to_string(const ConfigProblem& problem) {
 bool has_control_characters(std::string_view text) { return std::any_of(text.begin(), text.end(), is_control); }
 
 std::string printable(std::string_view text) {
-  constexpr std::string_view kHex = "0123456789abcdef";
   std::string result;
-  for (const char character : text) {
-    const auto byte = static_cast<unsigned char>(character);
-    if (is_control(character)) {
-      result += {'\\', 'x', kHex[byte >> 4], kHex[byte & 0xf]};
-    } else {
-      result += character;
-    }
+  while (!text.empty()) {
+    const Utf8Character first = first_character(text);
+    const std::string_view bytes = text.substr(0, std::max<std::size_t>(first.length, 1));
+    const bool is_control_of_8_bits = first.value >= 0x80 && first.value < 0xa0;  // a terminal may obey these, too
+    const bool is_safe = first.length != 0 && !is_control(text.front()) && !is_control_of_8_bits;
+    is_safe ? void(result += bytes) : append_escaped(result, bytes);
+    text.remove_prefix(bytes.size());
   }
   return result;
 }

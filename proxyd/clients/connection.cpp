@@ -15,9 +15,10 @@ constexpr std::uint64_t kHelloMs = 10'000;
 constexpr std::size_t kLargestHello = 1024;  // before anybody is known
 }  // namespace
 
-Connection::Connection(Services& services, int socket, std::optional<Peer> peer, std::size_t max_frame,
+Connection::Connection(Services& services, LogQuota& quota, int socket, std::optional<Peer> peer, std::size_t max_frame,
                        std::function<void(Connection&)> ended)
     : services_(services),
+      quota_(quota),
       socket_(socket),
       max_frame_(max_frame),
       ended_(std::move(ended)),
@@ -155,8 +156,9 @@ bool Connection::take_hello(std::span<const std::uint8_t> frame) {
 }
 
 void Connection::refuse(const Hello& hello, CK_RV rv, const std::string& reason) {
-  services_.runtime.log.warn("refused program {} (pid {}): {}", in_quotes(hello.program),
-                             peer_ ? static_cast<std::uint32_t>(peer_->pid) : hello.pid, reason);
+  if (may_log("refused a program"))
+    services_.runtime.log.warn("refused program {} (pid {}): {}", in_quotes(hello.program),
+                               peer_ ? static_cast<std::uint32_t>(peer_->pid) : hello.pid, reason);
   Welcome welcome;
   welcome.fingerprint = kTableFingerprint;
   welcome.rv = rv;
@@ -282,8 +284,12 @@ bool Connection::overdue(std::uint64_t now_ms) const {
   return application_ == nullptr && !closing_ && now_ms - opened_ms_ >= kHelloMs;
 }
 
+bool Connection::may_log(std::string_view kind) const {
+  return quota_.allows(kind, peer_ ? static_cast<long>(peer_->uid) : -1, services_.runtime.now_ms());
+}
+
 void Connection::close(const char* reason) {
-  if (reason != nullptr)
+  if (reason != nullptr && may_log(reason))
     services_.runtime.log.warn("closed the connection of pid {} (uid {}): {}", peer_ ? peer_->pid : 0,
                                peer_ ? static_cast<long>(peer_->uid) : -1L, reason);
   ends_for_good_ |= reason != nullptr;

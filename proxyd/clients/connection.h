@@ -9,13 +9,14 @@
 
 #include "proxyd/calls/client_call.h"
 #include "proxyd/loop/bell.h"
+#include "proxyd/loop/log_quota.h"
 
 namespace p11shim {
 
 class Connection final : public RingWaiter {
  public:
   // `ended` is called once nothing of it is under way any more; it may then be destroyed, but not from within the call.
-  Connection(Services& services, int socket, std::optional<Peer> peer, std::size_t max_frame,
+  Connection(Services& services, LogQuota& quota, int socket, std::optional<Peer> peer, std::size_t max_frame,
              std::function<void(Connection&)> ended);
   ~Connection() override;
   Connection(const Connection&) = delete;
@@ -51,7 +52,10 @@ class Connection final : public RingWaiter {
   void await_request();
   void refuse(const Hello& hello, CK_RV rv, const std::string& reason);
 
+  [[nodiscard]] bool may_log(std::string_view kind) const;
+
   Services& services_;
+  LogQuota& quota_;
   const int socket_;
   const std::size_t max_frame_;
   const std::function<void(Connection&)> ended_;

@@ -46,9 +46,10 @@ std::string endpoint_of(int socket) {
 
 }  // namespace
 
-Listener::Listener(Services& services, const Config& config)
+Listener::Listener(Services& services, const Config& config, LogQuota& quota)
     : services_(services),
       config_(config),
+      quota_(quota),
       burial_(services.runtime.loop,
               [this] {
                 ended_.clear();
@@ -123,7 +124,7 @@ void Listener::accept(int listening) {
     const int on = 1;
     ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // a unix socket refuses it; it needs it not
     enlarge_buffers(socket);
-    auto connection = std::make_unique<Connection>(services_, socket, std::move(peer), config_.limits.max_frame,
+    auto connection = std::make_unique<Connection>(services_, quota_, socket, std::move(peer), config_.limits.max_frame,
                                                    [this](Connection& each) { ended(each); });
     if (connection->peer() && gives_areas()) connection->allow_area(++areas_);
     if (connection->peer() && config_.limits.rings) connection->allow_rings();
@@ -134,16 +135,20 @@ void Listener::accept(int listening) {
 // Data in an area is not limited by max_frame.
 bool Listener::gives_areas() const { return config_.listen.shared_memory && config_.limits.max_frame >= Area::kSize; }
 
-bool Listener::has_room(const std::optional<Peer>& peer) const {
+bool Listener::has_room(const std::optional<Peer>& peer) {
+  const long uid = peer ? static_cast<long>(peer->uid) : -1;
+  const std::uint64_t now = services_.runtime.now_ms();
   if (connections_.size() >= config_.listen.max_connections) {
-    services_.runtime.log.warn("refused a connection: {} are open, as many as max_connections allows",
-                               connections_.size());
+    if (quota_.allows("refused a connection: max_connections", uid, now))
+      services_.runtime.log.warn("refused a connection: {} are open, as many as max_connections allows",
+                                 connections_.size());
     return false;
   }
   const auto own = of_user_.find(peer ? peer->uid : kNobody);
   if (own == of_user_.end() || own->second < config_.listen.max_connections_per_user) return true;
-  services_.runtime.log.warn("refused a connection of uid {}: {} are open, as many as max_connections_per_user allows",
-                             peer ? static_cast<long>(peer->uid) : -1L, own->second);
+  if (quota_.allows("refused a connection: max_connections_per_user", uid, now))
+    services_.runtime.log.warn(
+        "refused a connection of uid {}: {} are open, as many as max_connections_per_user allows", uid, own->second);
   return false;
 }
 

@@ -12,7 +12,7 @@ namespace p11shim {
 
 class Listener {
  public:
-  Listener(Services& services, const Config& config);
+  Listener(Services& services, const Config& config, LogQuota& quota);
   ~Listener();
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
@@ -36,7 +36,7 @@ class Listener {
   void add(int socket);
   void listen_tcp(const TcpAddress& address);
   void accept(int socket);
-  [[nodiscard]] bool has_room(const std::optional<Peer>& peer) const;
+  [[nodiscard]] bool has_room(const std::optional<Peer>& peer);
   [[nodiscard]] bool gives_areas() const;
   void pause_accepting();
   void resume_accepting();
@@ -44,6 +44,7 @@ class Listener {
 
   Services& services_;
   const Config& config_;
+  LogQuota& quota_;
   std::vector<int> sockets_;
   std::vector<std::unique_ptr<Poll>> polls_;
   std::vector<std::string> endpoints_;

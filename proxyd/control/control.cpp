@@ -12,14 +12,15 @@
 #include "proxyd/control/listening_socket.h"
 #include "proxyd/control/peer.h"
 #include "proxyd/control/request_line.h"
+#include "proxyd/loop/log_quota.h"
 
 namespace p11shim {
 
 // Shared by Control, the listening handle and every connection: whichever libuv closes last lets it go.
 class Control::Server : public std::enable_shared_from_this<Server> {
  public:
-  Server(spdlog::logger& log, ControlOptions options, ControlHandlers handlers)
-      : log_(log), options_(std::move(options)), handlers_(std::move(handlers)) {}
+  Server(LogQuota& quota, ControlOptions options, ControlHandlers handlers)
+      : quota_(quota), options_(std::move(options)), handlers_(std::move(handlers)) {}
 
   void listen(uv_loop_t& loop);
   void stop();
@@ -31,7 +32,7 @@ class Control::Server : public std::enable_shared_from_this<Server> {
   void run(const ControlRequest& request, const ControlReply& reply) const;
   std::string command_names() const;
 
-  spdlog::logger& log_;
+  LogQuota& quota_;
   const ControlOptions options_;
   const ControlHandlers handlers_;
   uv_pipe_t pipe_{};
@@ -88,7 +89,8 @@ bool Control::Server::may_talk(int descriptor) const {
   const auto peer = peer_of(descriptor);
   const bool allowed =
       peer && (peer->uid == 0 || peer->uid == ::geteuid() || (options_.group && peer->in_group(*options_.group)));
-  if (!allowed && peer) log_.warn("control: refused uid {} gid {} pid {}", peer->uid, peer->gid, peer->pid);
+  if (!allowed && peer && quota_.allows("control: refused", static_cast<long>(peer->uid), uv_now(pipe_.loop)))
+    quota_.log().warn("control: refused uid {} gid {} pid {}", peer->uid, peer->gid, peer->pid);
   return allowed;
 }
 
@@ -107,7 +109,7 @@ void Control::Server::run(const ControlRequest& request, const ControlReply& rep
   try {
     handler->second(request.arguments, reply);
   } catch (const std::exception& error) {
-    log_.error("control: {} failed: {}", command, error.what());
+    quota_.log().error("control: {} failed: {}", command, error.what());
     reply.fail({"internal", error.what(), "see proxyd's log"});
   }
 }
@@ -118,8 +120,8 @@ std::string Control::Server::command_names() const {
   return names;
 }
 
-Control::Control(uv_loop_t& loop, spdlog::logger& log, ControlOptions options, ControlHandlers handlers)
-    : server_(std::make_shared<Server>(log, std::move(options), std::move(handlers))) {
+Control::Control(uv_loop_t& loop, LogQuota& quota, ControlOptions options, ControlHandlers handlers)
+    : server_(std::make_shared<Server>(quota, std::move(options), std::move(handlers))) {
   server_->listen(loop);
 }
 

@@ -20,11 +20,9 @@
 #include <optional>
 #include <string>
 
-namespace spdlog {
-class logger;
-}
-
 namespace p11shim {
+
+class LogQuota;
 
 struct ControlError {
   std::string code;  // stable, for programs: "unknown_command"
@@ -65,7 +63,7 @@ class Control {
   // Listens at once. Throws std::runtime_error with words for the operator (path too long, in use by a living
   // proxyd, no permission). A file left by a dead proxyd is replaced.
   // The process must ignore SIGPIPE: libuv writes to clients that may have gone.
-  Control(uv_loop_t& loop, spdlog::logger& log, ControlOptions options, ControlHandlers handlers);
+  Control(uv_loop_t& loop, LogQuota& quota, ControlOptions options, ControlHandlers handlers);
   ~Control();  // closes everything and removes the file; the loop must run once more for libuv to let go
   Control(const Control&) = delete;
   Control& operator=(const Control&) = delete;

@@ -66,7 +66,8 @@ Daemon::Daemon(uv_loop_t& loop, spdlog::logger& log, Config config, const std::s
           [this](RealSessions& sessions, Bound pin) { return applications_.reclaim(sessions, pin); }),
       services_{runtime_,   catalog_, applications_, registry_,     audit_,
                 deadlines_, hedges_,  generations_,  config_.limits},
-      listener_(services_, config_),
+      quota_(log),
+      listener_(services_, config_, quota_),
       watchdog_(loop, [] { notify_watchdog(); }),
       housekeeping_(loop, [this] { housekeeping(); }),
       pool_care_(loop,
@@ -177,7 +178,7 @@ void Daemon::opened(const std::function<void(const Daemon&)>& ready) {
   listener_.listen(passed_sockets());
   if (!config_.control.unix_path.empty())
     control_ = std::make_unique<Control>(
-        loop_, log_, ControlOptions{config_.control.unix_path, config_.control.mode, group_id(config_.control.group)},
+        loop_, quota_, ControlOptions{config_.control.unix_path, config_.control.mode, group_id(config_.control.group)},
         control_handlers());
   housekeeping_.start(kHousekeeping, kHousekeeping);
   if (const auto interval = watchdog_interval()) watchdog_.start(*interval, *interval);
@@ -262,6 +263,7 @@ void Daemon::apply(const Config& config) {
 void Daemon::housekeeping() {
   const std::uint64_t now = runtime_.now_ms();
   listener_.trim_idle(now);
+  quota_.tell(now);
   for (const auto& pool : catalog_.pools()) pool->tell_problems();
   for (const auto& member : catalog_.members()) {
     for (Place* place : member->places()) place->trim(now);

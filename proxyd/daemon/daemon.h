@@ -69,6 +69,7 @@ class Daemon {
   Applications applications_;
   TokenCatalog catalog_;
   Services services_;
+  LogQuota quota_;  // of what peers have logged
   Listener listener_;
   std::unique_ptr<Control> control_;
   Timer watchdog_;

@@ -6,18 +6,31 @@
 #include <unistd.h>
 
 #include <cstdlib>
-#include <nlohmann/json.hpp>
 #include <stdexcept>
+
+#include "config/problem.h"
+#include "proxyd/audit/json_text.h"
 
 namespace p11shim {
 namespace {
 
-// The message as a JSON string: whatever it quotes from outside cannot break the line.
+// A message may quote what comes from outside: labels that applications chose, names of their programs. It stays one line, and a
+// terminal obeys none of it.
+class PlainMessage final : public spdlog::custom_flag_formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& to) override {
+    const std::string text = printable({message.payload.data(), message.payload.size()});
+    to.append(text.data(), text.data() + text.size());
+  }
+  std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<PlainMessage>(); }
+};
+
+// The same as a JSON string.
 class JsonMessage final : public spdlog::custom_flag_formatter {
  public:
   void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& to) override {
-    const std::string_view text(message.payload.data(), message.payload.size());
-    const std::string quoted = nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    std::string quoted;
+    append_json_text(quoted, {message.payload.data(), message.payload.size()});
     to.append(quoted.data(), quoted.data() + quoted.size());
   }
   std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<JsonMessage>(); }
@@ -51,14 +64,13 @@ std::shared_ptr<spdlog::logger> make_log(const LogConfig& config) {
   auto log = std::make_shared<spdlog::logger>("proxyd", std::move(sink));
   log->set_level(spdlog_level(config.level));
   log->flush_on(spdlog::level::info);
-  if (config.format == LogFormat::json) {
-    auto formatter = std::make_unique<spdlog::pattern_formatter>();
+  auto formatter = std::make_unique<spdlog::pattern_formatter>();
+  if (config.format == LogFormat::json)
     formatter->add_flag<JsonMessage>('*').set_pattern(
         R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l","pid":%P,"message":%*})");
-    log->set_formatter(std::move(formatter));
-  } else {
-    log->set_pattern(under_journald() ? "%l: %v" : "%Y-%m-%d %H:%M:%S.%e %^%l%$ %v");
-  }
+  else
+    formatter->add_flag<PlainMessage>('*').set_pattern(under_journald() ? "%l: %*" : "%Y-%m-%d %H:%M:%S.%e %^%l%$ %*");
+  log->set_formatter(std::move(formatter));
   return log;
 }
 

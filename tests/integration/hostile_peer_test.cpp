@@ -1,4 +1,5 @@
 // What a hostile or broken peer gets: its connection is closed, and nobody else notices.
+#include <array>
 #include <random>
 
 #include "application.h"
@@ -110,6 +111,20 @@ TEST_F(HostilePeer, SilenceEndsAConnectionThatHasNotSaidHello) {
   EXPECT_NE(proxyd.log().find("it does not say who it is"), std::string::npos);
   known.send(RawPeer::request(number_of<&List::C_GetSlotInfo>(), {0}));
   EXPECT_TRUE(known.answer());
+}
+
+TEST_F(HostilePeer, TheLogDoesNotGrowWithEachConnectionThatIsClosed) {
+  constexpr std::size_t kConnections = 300;
+  for (std::size_t i = 0; i < kConnections; ++i) {
+    RawPeer peer(proxyd);
+    peer.send(RawPeer::frame(std::array<std::uint8_t, 1>{0xc1}));
+    ASSERT_TRUE(peer.closed());
+  }
+  EXPECT_TRUE(eventually([&] { return proxyd.log().find("more like this were not logged") != std::string::npos; }));
+  const std::string log = proxyd.log();
+  std::size_t lines = 0;
+  for (std::size_t at = 0; (at = log.find("closed the connection", at)) != std::string::npos; ++at) ++lines;
+  EXPECT_LT(lines, kConnections);
 }
 
 TEST_F(HostilePeer, TruncatedFrameAndGoneIsForgotten) {

@@ -16,6 +16,11 @@ TEST(InQuotes, KeepsLogLinesWhole) {
   EXPECT_EQ(in_quotes("a\nb\x1b[0m\x7f"), "\"a\\x0ab\\x1b[0m\\x7f\"");
   EXPECT_EQ(in_quotes(std::string_view("a\0b", 3)), "\"a\\x00b\"");
   EXPECT_EQ(in_quotes("Grüße"), "\"Grüße\"");
+  EXPECT_EQ(in_quotes("a\xc2\x9b"
+                      "2J"),
+            "\"a\\xc2\\x9b2J\"")
+      << "CSI of 8 bits";
+  EXPECT_EQ(in_quotes("a\x9b\xc3(\xed\xa0\x80"), "\"a\\x9b\\xc3(\\xed\\xa0\\x80\"") << "no UTF-8";
 }
 
 TEST(InQuotes, CutsLongTextBetweenCharacters) {

@@ -21,6 +21,8 @@
 #include <optional>
 #include <vector>
 
+#include "proxyd/loop/log_quota.h"
+
 namespace p11shim {
 namespace {
 
@@ -85,6 +87,7 @@ class ControlTest : public testing::Test {
  protected:
   uv_loop_t loop{};
   spdlog::logger log{"test", std::make_shared<spdlog::sinks::null_sink_st>()};
+  LogQuota quota{log};
   fs::path folder = [] {
     std::string name = fs::temp_directory_path() / "control_test.XXXXXX";
     return fs::path(::mkdtemp(name.data()));
@@ -115,7 +118,7 @@ class ControlTest : public testing::Test {
     };
     handlers["throws"] = [](const json&, const ControlReply&) { throw std::runtime_error("boom"); };
     handlers["bytes"] = [](const json&, const ControlReply& reply) { reply.ok("\xff\n"); };
-    return std::make_unique<Control>(loop, log, std::move(options), std::move(handlers));
+    return std::make_unique<Control>(loop, quota, std::move(options), std::move(handlers));
   }
 
   template <class Condition>
