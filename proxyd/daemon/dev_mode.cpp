@@ -49,13 +49,18 @@ std::string shimctl_path() {
   return std::filesystem::exists(beside, error) ? beside.string() : "shimctl";
 }
 
+std::string make_directory() {
+  const char* base = std::getenv("TMPDIR");
+  std::string directory = std::string(base != nullptr && *base != '\0' ? base : "/tmp") + "/proxyd-dev-XXXXXX";
+  if (::mkdtemp(directory.data()) == nullptr)
+    throw std::runtime_error("cannot make a directory in " + directory + ": " + std::strerror(errno));
+  return directory;
+}
+
 }  // namespace
 
-DevMode::DevMode() {
-  const char* base = std::getenv("TMPDIR");
-  directory_ = std::string(base != nullptr && *base != '\0' ? base : "/tmp") + "/proxyd-dev-XXXXXX";
-  if (::mkdtemp(directory_.data()) == nullptr)
-    throw std::runtime_error("cannot make a directory in " + directory_ + ": " + std::strerror(errno));
+// From the first line on the destructor removes the directory, whatever fails.
+DevMode::DevMode() : DevMode(make_directory()) {
   find_module();
   std::filesystem::create_directory(directory_ + "/tokens");
   std::ofstream(directory_ + "/softhsm2.conf")

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "proxyd/config/config.h"
@@ -22,6 +23,7 @@ class DevMode {
   void greet(const std::vector<std::string>& endpoints) const;
 
  private:
+  explicit DevMode(std::string directory) : directory_(std::move(directory)) {}
   void make_token(const char* label) const;
 
   std::string directory_;

@@ -68,8 +68,9 @@ Buffer read_file(const MemberConfig& member, const std::string& path, Clock::tim
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.fd < 0) fail(member, path + ": " + std::strerror(errno));
   struct stat status {};
-  const bool open_to_others = ::fstat(file.fd, &status) != 0 || (status.st_mode & S_IRWXO) != 0;
-  if (open_to_others) fail(member, path + " is open to others; chmod 0600 it");
+  if (::fstat(file.fd, &status) != 0) fail(member, path + ": " + std::strerror(errno));
+  if (status.st_uid != 0 && status.st_uid != ::geteuid()) fail(member, path + " belongs to another user");
+  if ((status.st_mode & S_IRWXO) != 0) fail(member, path + " is open to others; chmod 0600 it");
   return read_line(member, file.fd, until);
 }
 

@@ -214,8 +214,9 @@ void LoginDomain::check() {
   if (orders_.front().set_pin) return set_pin_in_checker();
   send_login(checker_, check_session_, orders_.front(), [this, changes = pin_changes_](CK_RV rv) {
     checker_.stop("the check is done");
-    // Meanwhile the PIN was changed, or the worker that was logged in was lost for good: what was checked proves nothing now.
-    if (changes != pin_changes_ || applications_ == 0) {
+    // Meanwhile the PIN was changed, or the worker that was logged in was lost for good: what was checked proves nothing now. A
+    // PIN that was refused is not shown to the HSM again, which counts.
+    if (!refuses_pin(rv) && (changes != pin_changes_ || applications_ == 0)) {
       running_ = false;
       return run();
     }

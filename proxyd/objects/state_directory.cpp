@@ -40,17 +40,25 @@ class Descriptor {
   int fd_;
 };
 
+// Whoever owns a file may change its mode and its content.
+void require_owner(const struct stat& status, const std::string& path) {
+  if (status.st_uid != 0 && status.st_uid != ::geteuid())
+    fail(path + " belongs to uid " + std::to_string(status.st_uid) + "; chown it to proxyd's user");
+}
+
 void make_directory(const std::string& path) {
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) fail_errno("cannot make the state directory " + path);
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) fail_errno("cannot look at the state directory " + path);
   if (!S_ISDIR(status.st_mode)) fail("the state directory " + path + " is no directory");
+  require_owner(status, path);
   if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0)
     fail("others can write to the state directory " + path + "; chmod 0700 it");
 }
 
-// Writes the whole key or nothing: a new file is linked into place when it is complete.
-void make_key(const std::string& file) {
+// Writes the whole key or nothing: a new file is linked into place when it is complete. Handles that were given out are worth
+// nothing without it, so it is on the disk before the first one is.
+void make_key(const std::string& directory, const std::string& file) {
   HandleKey key;
   if (::getrandom(key.data(), key.size(), 0) != static_cast<ssize_t>(key.size())) fail_errno("cannot get random bytes");
   const std::string fresh = file + ".new";
@@ -62,14 +70,18 @@ void make_key(const std::string& file) {
   wipe(key.data(), key.size());
   if (::link(fresh.c_str(), file.c_str()) != 0 && errno != EEXIST) fail_errno("cannot make " + file);
   ::unlink(fresh.c_str());
+  const Descriptor folder(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (folder.get() < 0 || ::fsync(folder.get()) != 0) fail_errno("cannot write " + directory);
 }
 
-HandleKey read_key(const std::string& file) {
-  if (::access(file.c_str(), F_OK) != 0) make_key(file);
+HandleKey read_key(const std::string& directory) {
+  const std::string file = directory + "/handle_key";
+  if (::access(file.c_str(), F_OK) != 0) make_key(directory, file);
   const Descriptor in(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   if (in.get() < 0) fail_errno("cannot open " + file);
   struct stat status {};
   if (::fstat(in.get(), &status) != 0) fail_errno("cannot look at " + file);
+  require_owner(status, file);
   if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0) fail("others can read " + file + "; chmod 0600 it");
   HandleKey key;
   if (status.st_size != static_cast<off_t>(key.size()) ||
@@ -84,7 +96,7 @@ StateDirectory::StateDirectory(const std::string& path, Complain complain) : com
   make_directory(path);
   try {
     take_lock(path);
-    handle_key_ = read_key(path + "/handle_key");
+    handle_key_ = read_key(path);
     open_database(path + "/objects.db");
     journal_ = std::make_unique<Journal>(path + "/journal.db");
   } catch (...) {

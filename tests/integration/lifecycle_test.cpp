@@ -269,6 +269,13 @@ TEST_F(Lifecycle, HoldsTwoThousandConnections) {
   EXPECT_TRUE(eventually([&] { return proxyd.status()["applications"].size() == 1; }));
 }
 
+TEST_F(Lifecycle, DevModeThatCannotStartLeavesNothingBehind) {
+  const compare::PrivateDirectory directory;
+  Process dev({kProxyd, "--dev"}, {{"TMPDIR", directory.path().string()}, {"PATH", "/nonexistent"}});
+  EXPECT_NE(dev.wait(), 0);
+  EXPECT_TRUE(std::filesystem::is_empty(directory.path()));
+}
+
 TEST_F(Lifecycle, CheckSaysWhetherAConfigurationIsGood) {
   Process good({kProxyd, "--check", "--config", proxyd.config_file()});
   EXPECT_EQ(good.wait(), 0) << good.err;

@@ -1,6 +1,7 @@
 #include "proxyd/daemon/own_pin.h"
 
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <stdexcept>
@@ -39,6 +40,11 @@ TEST_F(OwnPin, IsTheFirstLineOfAFileThatOthersCannotRead) {
   EXPECT_EQ(text(read_own_pin(member)), "5678");
   member.pin_file = write("open", "1234\n", 0644);
   EXPECT_NE(failure(member).find("is open to others"), std::string::npos);
+  if (::geteuid() == 0) {
+    member.pin_file = write("given", "1234\n");
+    ASSERT_EQ(::chown(member.pin_file.c_str(), 65534, -1), 0);
+    EXPECT_NE(failure(member).find("belongs to another user"), std::string::npos);
+  }
   member.pin_file = write("empty", "\n");
   EXPECT_NE(failure(member).find("it is empty"), std::string::npos);
   member.pin_file = path("missing");

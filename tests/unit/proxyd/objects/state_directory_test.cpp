@@ -77,6 +77,19 @@ TEST_F(StateDirectoryTest, WaitsForWorkersOfTheOneBefore) {
   worker.join();
 }
 
+// Its owner can read the key, and put another one there.
+TEST_F(StateDirectoryTest, WhatBelongsToAnotherUserIsRefused) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can give files away";
+  constexpr uid_t kStranger = 65534;
+  { const StateDirectory ours(state()); }
+  ASSERT_EQ(::chown((state() + "/handle_key").c_str(), kStranger, -1), 0);
+  EXPECT_THROW(StateDirectory{state()}, std::runtime_error);
+  ASSERT_EQ(::chown((state() + "/handle_key").c_str(), 0, -1), 0);
+  EXPECT_NO_THROW(StateDirectory{state()});
+  ASSERT_EQ(::chown(state().c_str(), kStranger, -1), 0);
+  EXPECT_THROW(StateDirectory{state()}, std::runtime_error);
+}
+
 TEST_F(StateDirectoryTest, WhatIsNotOursIsRefused) {
   StateDirectory{state()};
   const std::string key = state() + "/handle_key";
