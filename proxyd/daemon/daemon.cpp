@@ -233,6 +233,7 @@ void Daemon::stop_now() {
 void Daemon::reload() {
   notify_reloading();
   audit_.reopen();
+  reopen_log(log_);
   auto read = load_config_file(config_.file);
   log_problems(log_, read.problems);
   if (read) {

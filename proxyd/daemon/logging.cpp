@@ -1,7 +1,10 @@
 #include "proxyd/daemon/logging.h"
 
+#include <fcntl.h>
+#include <spdlog/details/file_helper.h>
+#include <spdlog/details/null_mutex.h>
 #include <spdlog/pattern_formatter.h>
-#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <unistd.h>
 
@@ -36,6 +39,32 @@ class JsonMessage final : public spdlog::custom_flag_formatter {
   std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<JsonMessage>(); }
 };
 
+// A file that may be moved away, for it is made anew by reopen(). Not for everybody: it names users, programs and keys.
+class LogFile final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
+ public:
+  explicit LogFile(std::string path) : path_(std::move(path)) { reopen(); }
+  // Throws spdlog_ex; then it goes on as before.
+  void reopen() {
+    constexpr mode_t kMode = 0640;
+    const int made = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kMode);
+    if (made >= 0) ::close(made);
+    auto file = std::make_unique<spdlog::details::file_helper>();
+    file->open(path_);
+    file_ = std::move(file);
+  }
+
+ private:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    file_->write(line);
+  }
+  void flush_() override { file_->flush(); }
+
+  const std::string path_;
+  std::unique_ptr<spdlog::details::file_helper> file_;
+};
+
 // journald adds its own time stamp.
 bool under_journald() { return std::getenv("JOURNAL_STREAM") != nullptr && ::isatty(STDERR_FILENO) == 0; }
 
@@ -57,7 +86,7 @@ std::shared_ptr<spdlog::logger> make_log(const LogConfig& config) {
   spdlog::sink_ptr sink;
   try {
     if (config.file.empty()) sink = std::make_shared<spdlog::sinks::stderr_color_sink_st>();
-    else sink = std::make_shared<spdlog::sinks::basic_file_sink_st>(config.file);
+    else sink = std::make_shared<LogFile>(config.file);
   } catch (const spdlog::spdlog_ex& error) {
     throw std::runtime_error("cannot write the log " + config.file + ": " + error.what());
   }
@@ -72,6 +101,18 @@ std::shared_ptr<spdlog::logger> make_log(const LogConfig& config) {
     formatter->add_flag<PlainMessage>('*').set_pattern(under_journald() ? "%l: %*" : "%Y-%m-%d %H:%M:%S.%e %^%l%$ %*");
   log->set_formatter(std::move(formatter));
   return log;
+}
+
+void reopen_log(spdlog::logger& log) {
+  for (const spdlog::sink_ptr& sink : log.sinks()) {
+    auto* file = dynamic_cast<LogFile*>(sink.get());
+    if (file == nullptr) continue;
+    try {
+      file->reopen();
+    } catch (const spdlog::spdlog_ex& error) {
+      log.error("the log is not opened anew: {}", error.what());
+    }
+  }
 }
 
 void log_problems(spdlog::logger& log, const std::vector<ConfigProblem>& problems) {

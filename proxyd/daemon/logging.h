@@ -13,6 +13,9 @@ spdlog::level::level_enum spdlog_level(LogLevel level);
 // Throws std::runtime_error if the file cannot be written.
 std::shared_ptr<spdlog::logger> make_log(const LogConfig& config);
 
+// After its file was moved away.
+void reopen_log(spdlog::logger& log);
+
 // Each in a line of its own, as loud as it is grave.
 void log_problems(spdlog::logger& log, const std::vector<ConfigProblem>& problems);
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <spdlog/spdlog.h>
 
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
@@ -13,7 +14,9 @@
 namespace p11shim {
 namespace {
 
-constexpr char kForged[] = "key\n2026-01-01 00:00:00.000 info all is well\x1b[2J\xc2\x9b" "1mü";
+constexpr char kForged[] =
+    "key\n2026-01-01 00:00:00.000 info all is well\x1b[2J\xc2\x9b"
+    "1mü";
 
 std::string logged(LogFormat format) {
   const compare::PrivateDirectory directory;
@@ -30,7 +33,8 @@ std::string logged(LogFormat format) {
 TEST(Logging, TextOfOthersMakesNoLineOfItsOwn) {
   const std::string text = logged(LogFormat::text);
   EXPECT_EQ(text.find('\n'), text.size() - 1);
-  EXPECT_TRUE(text.ends_with("warning the copy of key\\x0a2026-01-01 00:00:00.000 info all is well\\x1b[2J\\xc2\\x9b1mü is lost\n"))
+  EXPECT_TRUE(text.ends_with(
+      "warning the copy of key\\x0a2026-01-01 00:00:00.000 info all is well\\x1b[2J\\xc2\\x9b1mü is lost\n"))
       << text;
 }
 
@@ -39,6 +43,22 @@ TEST(Logging, JsonIsAsciiOfOneLine) {
   EXPECT_EQ(text.find('\n'), text.size() - 1);
   for (const char character : text.substr(0, text.size() - 1)) EXPECT_TRUE(character >= 0x20 && character < 0x7f);
   EXPECT_EQ(nlohmann::json::parse(text)["message"], std::string("the copy of ") + kForged + " is lost");
+}
+
+TEST(Logging, FileThatWasMovedAwayIsMadeAnew) {
+  const compare::PrivateDirectory directory;
+  LogConfig config;
+  config.file = directory.path() / "log";
+  const auto log = make_log(config);
+  log->warn("one");
+  std::filesystem::rename(config.file, config.file + ".1");
+  log->warn("two");
+  reopen_log(*log);
+  log->warn("three");
+  log->flush();
+  EXPECT_GT(std::filesystem::file_size(config.file + ".1"), std::filesystem::file_size(config.file));
+  EXPECT_EQ(std::filesystem::status(config.file).permissions() & std::filesystem::perms(0027),
+            std::filesystem::perms(0));
 }
 
 }  // namespace
