@@ -168,7 +168,12 @@ void Describer::describe_one(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
   if (is_key && !value_is_content) types.insert(types.end(), counters.begin(), counters.end());
 
   ObjectAttributes more(types);
-  more.read(module_.functions(), session, object);
+  if (!more.read(module_.functions(), session, object)) {  // without its content it would pass for another object
+    forget(object);
+    Description unreadable;
+    unreadable.object = object;
+    return write_description(out, unreadable);
+  }
   Buffer content;
   Buffer hints;
   Out content_out(content);

@@ -21,6 +21,22 @@ bool answers_all(CK_RV rv) {
          rv == CKR_BUFFER_TOO_SMALL;
 }
 
+// Says nothing of the attribute: the object, the session or the module is in no state to be asked.
+bool is_lost(CK_RV rv) {
+  switch (rv) {
+    case CKR_OBJECT_HANDLE_INVALID:
+    case CKR_SESSION_HANDLE_INVALID:
+    case CKR_SESSION_CLOSED:
+    case CKR_DEVICE_ERROR:
+    case CKR_DEVICE_REMOVED:
+    case CKR_DEVICE_MEMORY:
+    case CKR_HOST_MEMORY:
+    case CKR_TOKEN_NOT_PRESENT:
+    case CKR_CRYPTOKI_NOT_INITIALIZED: return true;
+    default: return false;
+  }
+}
+
 }  // namespace
 
 ObjectAttributes::ObjectAttributes(std::span<const CK_ATTRIBUTE_TYPE> types) : memory_(types.size() * kFirstTry) {
@@ -33,11 +49,19 @@ ObjectAttributes::~ObjectAttributes() {
   for (auto& value : long_) wipe(value.data(), value.size());
 }
 
-void ObjectAttributes::read(const CK_FUNCTION_LIST_3_0& module, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object) {
+bool ObjectAttributes::read(const CK_FUNCTION_LIST_3_0& module, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object) {
+  const bool was_read = read_all(module, session, object);
+  if (!was_read) query_.clear();
+  return was_read;
+}
+
+bool ObjectAttributes::read_all(const CK_FUNCTION_LIST_3_0& module, CK_SESSION_HANDLE session,
+                                CK_OBJECT_HANDLE object) {
   const CK_RV rv = module.C_GetAttributeValue(session, object, query_.data(), query_.size());
-  if (!answers_all(rv)) return void(query_.clear());
-  if (rv == CKR_BUFFER_TOO_SMALL) read_long(module, session, object);
-  else if (rv != CKR_OK) read_numbers(module, session, object);
+  if (rv == CKR_OK) return true;
+  if (is_lost(rv)) return false;
+  const bool by_number = answers_all(rv) && rv != CKR_BUFFER_TOO_SMALL;
+  return by_number ? read_numbers(module, session, object) : read_each(module, session, object);
 }
 
 std::span<const std::uint8_t> ObjectAttributes::operator[](CK_ATTRIBUTE_TYPE type) const {
@@ -48,31 +72,38 @@ std::span<const std::uint8_t> ObjectAttributes::operator[](CK_ATTRIBUTE_TYPE typ
 }
 
 // NSS hides all numbers of an object when any attribute of the query does not exist: those are asked for alone.
-void ObjectAttributes::read_numbers(const CK_FUNCTION_LIST_3_0& module, CK_SESSION_HANDLE session,
+bool ObjectAttributes::read_numbers(const CK_FUNCTION_LIST_3_0& module, CK_SESSION_HANDLE session,
                                     CK_OBJECT_HANDLE object) {
   for (CK_ATTRIBUTE& attribute : query_) {
     if (attribute_kind(attribute.type) != AttributeKind::ulong || attribute.ulValueLen != CK_UNAVAILABLE_INFORMATION)
       continue;
     CK_ATTRIBUTE one{attribute.type, attribute.pValue, sizeof(CK_ULONG)};
-    if (module.C_GetAttributeValue(session, object, &one, 1) == CKR_OK) attribute = one;
+    const CK_RV rv = module.C_GetAttributeValue(session, object, &one, 1);
+    if (is_lost(rv)) return false;
+    if (rv == CKR_OK) attribute = one;
   }
+  return true;
 }
 
-// Asks for each length alone, since a module may stop counting at the first buffer that was too small.
-void ObjectAttributes::read_long(const CK_FUNCTION_LIST_3_0& module, CK_SESSION_HANDLE session,
+// Asks for each alone, and for its length first: a module may stop at the first buffer that was too small, or refuse all for
+// one that it does not know.
+bool ObjectAttributes::read_each(const CK_FUNCTION_LIST_3_0& module, CK_SESSION_HANDLE session,
                                  CK_OBJECT_HANDLE object) {
+  bool any_answer = false;
   for (CK_ATTRIBUTE& attribute : query_) {
     CK_ATTRIBUTE one{attribute.type, nullptr, 0};
-    if (module.C_GetAttributeValue(session, object, &one, 1) != CKR_OK ||
-        one.ulValueLen > limits::kMaxAttributeCapacity) {
-      attribute.ulValueLen = CK_UNAVAILABLE_INFORMATION;
-      continue;
-    }
+    CK_RV rv = module.C_GetAttributeValue(session, object, &one, 1);
+    if (is_lost(rv)) return false;
+    any_answer |= answers_all(rv);
+    attribute.ulValueLen = CK_UNAVAILABLE_INFORMATION;
+    if (rv != CKR_OK || one.ulValueLen > limits::kMaxAttributeCapacity) continue;
     auto& place = long_.emplace_back(one.ulValueLen);
     one.pValue = place.data();
-    if (module.C_GetAttributeValue(session, object, &one, 1) != CKR_OK) one.ulValueLen = CK_UNAVAILABLE_INFORMATION;
-    attribute = one;
+    rv = module.C_GetAttributeValue(session, object, &one, 1);
+    if (is_lost(rv)) return false;
+    if (rv == CKR_OK) attribute = one;
   }
+  return any_answer;
 }
 
 }  // namespace p11shim

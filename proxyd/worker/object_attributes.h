@@ -18,7 +18,8 @@ class ObjectAttributes {
   ObjectAttributes& operator=(const ObjectAttributes&) = delete;
   ~ObjectAttributes();
 
-  void read(const CK_FUNCTION_LIST_3_0& module, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object);
+  // False: the object could not be read just now, and nothing is known of it.
+  bool read(const CK_FUNCTION_LIST_3_0& module, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object);
   // Empty: the object has no such attribute, or does not show it.
   [[nodiscard]] std::span<const std::uint8_t> operator[](CK_ATTRIBUTE_TYPE type) const;
   [[nodiscard]] bool number(CK_ATTRIBUTE_TYPE type, CK_ULONG& value) const {
@@ -33,8 +34,9 @@ class ObjectAttributes {
   }
 
  private:
-  void read_numbers(const CK_FUNCTION_LIST_3_0& module, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object);
-  void read_long(const CK_FUNCTION_LIST_3_0& module, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object);
+  bool read_all(const CK_FUNCTION_LIST_3_0& module, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object);
+  bool read_numbers(const CK_FUNCTION_LIST_3_0& module, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object);
+  bool read_each(const CK_FUNCTION_LIST_3_0& module, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object);
 
   std::vector<std::uint8_t> memory_;
   std::vector<CK_ATTRIBUTE> query_;
