@@ -85,7 +85,7 @@ void ClientCall::absorb(Place& place, std::span<const std::uint8_t> annex) {
   In in(annex);
   Description description;
   while (in.remaining() != 0 && read_description(in, description))
-    if (description.readable && description.is_token) pool_->bind(place, description);
+    if (description.readable && description.is_token) (void)pool_->bind(place, description, {});
 }
 
 // Every handle that a module returns is registered before the application learns it.

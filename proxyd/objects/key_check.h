@@ -1,5 +1,6 @@
-// What is tried to prove what a key is that does not show it (docs/decisions/0008): a private key signs, a secret key makes a
-// check of at least 128 bits from a challenge that only proxyd knows.
+// What is tried to prove what a key is that does not show it (docs/decisions/0008): a private key signs, or agrees on a secret with
+// the curve's base point, which is its own public point; a secret key makes a check of at least 128 bits from a challenge that only
+// proxyd knows.
 #pragma once
 
 #include <optional>
@@ -16,7 +17,12 @@ struct KeyCheck {
   CK_MECHANISM_TYPE mechanism = 0;
   ByteString parameter;
   ByteString input;
+  ByteString point;  // not empty: all that with the secret which the key agrees on with this point
 };
+
+// How a check has ended. undecided: the member was in trouble; ask again another time. refused: by a code that may be meant for this
+// key or tell of trouble. missing: the member does not know the key, or not yet, or not now.
+enum class CheckOutcome : std::uint8_t { proven, unproven, undecided, refused, missing };
 
 // An object without proof, as it was described; owns its bytes.
 struct UnprovenKey {
@@ -33,6 +39,9 @@ bool may_be_proven(const Description& description);
 
 // In the order in which they are tried; the first that the module performs decides.
 std::vector<KeyCheck> checks_for(const UnprovenKey& key, const HandleKey& secret);
+
+// Bytes of such a secret.
+std::size_t agreed_size(const KeyCheck& check);
 
 // The proof that `result` of `check` is: nothing if it is none. `publics`: the public parts of the same id on the same member.
 std::optional<ByteString> proof_of(const UnprovenKey& key, const KeyCheck& check, std::span<const std::uint8_t> result,

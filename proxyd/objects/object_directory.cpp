@@ -138,18 +138,17 @@ bool ObjectDirectory::looks_like(const TokenObject& object, const Description& d
   return std::ranges::equal(object.id, description.id) && std::ranges::equal(label, description.label);
 }
 
-void ObjectDirectory::adopt_proof(TokenObject& object, const Description& proven, const Origin& origin) {
-  adopt_identity(object, identity_of(proven, origin.serial));
-}
-
-void ObjectDirectory::adopt_identity(TokenObject& object, const Identity& identity) {
-  object.proven |= identity == object.identity;
-  if (handles_.contains(identity) || identity == object.identity) return;
-  object.proven = true;
-  erase_entry(handles_, object.identity, object.handle);
-  handles_.emplace(identity, object.handle);
-  object.identity = identity;
-  record(object);
+bool ObjectDirectory::adopt_proof(TokenObject& object, const Description& proven, const Origin& origin) {
+  const Identity identity = identity_of(proven, origin.serial);
+  if (identity != object.identity) {
+    if (object.by_content || handles_.contains(identity)) return false;
+    erase_entry(handles_, object.identity, object.handle);
+    handles_.emplace(identity, object.handle);
+    object.identity = identity;
+    record(object);
+  }
+  object.proven = object.by_content = true;
+  return true;
 }
 
 TokenObject& ObjectDirectory::update(TokenObject& object, const Description& description) {
@@ -157,6 +156,7 @@ TokenObject& ObjectDirectory::update(TokenObject& object, const Description& des
   object.is_private = description.is_private;
   object.has_key_type = description.has_key_type;
   object.proven |= description.proof;
+  object.by_content |= description.proof;
   object.key_type = description.key_type;
   const bool is_public = description.object_class == CKO_PUBLIC_KEY;
   object.counted =
@@ -206,7 +206,10 @@ void ObjectDirectory::destroyed(std::uint64_t handle) {
 }
 
 void ObjectDirectory::unseen(std::uint64_t handle, std::uint32_t member) {
-  if (TokenObject* object = find(handle)) object->members &= ~(std::uint64_t{1} << member);
+  TokenObject* object = find(handle);
+  if (object == nullptr) return;
+  object->members &= ~(std::uint64_t{1} << member);
+  if (object->members == 0 && twins_of(object->identity) > 1) destroyed(handle);
 }
 
 void ObjectDirectory::forget_member(std::uint32_t member) {

@@ -30,6 +30,7 @@ struct TokenObject {
   std::uint64_t members = 0;                                       // of its pool, as bits: where it was seen
   bool counted = false;                                            // each use of it changes it
   bool proven = false;                                             // its identity is the same on every member
+  bool by_content = false;                                         // because its content says so, not our own records
   std::vector<std::pair<std::uint32_t, Identity>> features_there;  // by member, where they differ from `features`
 
   [[nodiscard]] bool has_features(const Identity& wanted, std::uint32_t member) const {
@@ -71,18 +72,16 @@ class ObjectDirectory {
   [[nodiscard]] Identity identity_from(const Description& description, const Origin& origin) const {
     return origin.known_as != nullptr ? *origin.known_as : identity_of(description, origin.serial);
   }
-  // A known object of one member was proven to be what `proven` says: it keeps its handle. Not if an object of another
-  // member is that already: then they stay two until proxyd starts again.
-  void adopt_proof(TokenObject& object, const Description& proven, const Origin& origin);
-  // The same where proxyd knows by its own records what it is.
-  void adopt_identity(TokenObject& object, const Identity& identity);
+  // A known object of one member was proven to be what `proven` says: it keeps its handle. False: another object is that
+  // already, or this one was proven to be something else; then what was described is not this object.
+  [[nodiscard]] bool adopt_proof(TokenObject& object, const Description& proven, const Origin& origin);
   // Attributes of a known object were changed through proxyd: it keeps its handle.
   void changed(TokenObject& object, const Description& now, std::string_view serial);
   // The same, of one whose identity does not come from what was changed.
   void renamed(TokenObject& object, const Description& now);
   void destroyed(std::uint64_t handle);
 
-  // A member does not show it any more.
+  // A member does not show it any more. A twin that no member shows is forgotten.
   void unseen(std::uint64_t handle, std::uint32_t member);
   // A member has left the pool.
   void forget_member(std::uint32_t member);
@@ -104,12 +103,15 @@ class ObjectDirectory {
   static Identity features_of(const Description& description);
   template <class Taken>
   TokenObject* find_known(const Identity& identity, const Identity& features, std::uint32_t member, Taken taken) {
+    TokenObject* known = nullptr;
     const auto [first, last] = handles_.equal_range(identity);
-    for (auto it = first; it != last; ++it)
-      if (TokenObject* object = find(it->second);
-          object != nullptr && object->has_features(features, member) && !taken(*object))
-        return object;
-    return nullptr;
+    for (auto it = first; it != last; ++it) {
+      TokenObject* object = find(it->second);
+      if (object == nullptr || !object->has_features(features, member) || taken(*object)) continue;
+      if ((object->members & ~(std::uint64_t{1} << member)) != 0) return object;  // rather what others have too
+      if (known == nullptr) known = object;
+    }
+    return known;
   }
   // The same object as seen on another member: of twins, the one with the same id and label first. Or on this member before
   // its worker was started anew, if it looks the same: members differ in what else they say of it.

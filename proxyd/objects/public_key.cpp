@@ -162,6 +162,32 @@ std::optional<PublicKey> PublicKey::read(Bytes content) {
   return key;
 }
 
+Bytes PublicKey::x() const {
+  if (point_.size() % 2 == 0 || point_.size() < 3 || point_[0] != POINT_CONVERSION_UNCOMPRESSED) return {};
+  return Bytes(point_).subspan(1, point_.size() / 2);
+}
+
+ByteString base_point(Bytes content) {
+  Bytes curve;
+  In in(content);
+  while (in.remaining() != 0 && in.ok()) {
+    const std::uint64_t type = in.uint();
+    const Bytes value = in.bin();
+    if (type == CKA_EC_PARAMS) curve = value;
+  }
+  const unsigned char* at = curve.data();
+  ASN1_OBJECT* oid = curve.empty() ? nullptr : d2i_ASN1_OBJECT(nullptr, &at, static_cast<long>(curve.size()));
+  const std::unique_ptr<EC_GROUP, decltype(&EC_GROUP_free)> group(
+      oid == nullptr ? nullptr : EC_GROUP_new_by_curve_name(OBJ_obj2nid(oid)), &EC_GROUP_free);
+  ASN1_OBJECT_free(oid);
+  if (group == nullptr) return {};
+  ByteString point(1 + 2 * ((static_cast<std::size_t>(EC_GROUP_get_degree(group.get())) + 7) / 8));
+  const std::size_t size = EC_POINT_point2oct(group.get(), EC_GROUP_get0_generator(group.get()),
+                                              POINT_CONVERSION_UNCOMPRESSED, point.data(), point.size(), nullptr);
+  point.resize(size);
+  return point;
+}
+
 bool PublicKey::verifies(Bytes message, Bytes signature) const {
   if (curve_.empty()) return false;
   if (point_.size() == 32 || point_.size() == 57) return verifies_eddsa(point_, message, signature);

@@ -20,6 +20,8 @@ class PublicKey {
 
   // The same for equal keys.
   [[nodiscard]] const ByteString& normal_form() const { return normal_form_; }
+  // Of a point that is shown whole: its first coordinate.
+  [[nodiscard]] std::span<const std::uint8_t> x() const;
   // `signature` is what C_Sign gives: of CKM_ECDSA over `message` as the digest, or of CKM_EDDSA.
   [[nodiscard]] bool verifies(std::span<const std::uint8_t> message, std::span<const std::uint8_t> signature) const;
 
@@ -28,5 +30,8 @@ class PublicKey {
   ByteString curve_;  // CKA_EC_PARAMS; empty for other keys
   ByteString point_;
 };
+
+// Of the curve of a private key, as `content` shows it: the point that everybody begins with, uncompressed. Empty: unknown.
+ByteString base_point(std::span<const std::uint8_t> content);
 
 }  // namespace p11shim

@@ -41,6 +41,7 @@ bool Debts::is_sure(const Debt& debt, Membership& membership, Place& place) {
     survey.renew("nobody knows what came of a write to object \"" + debt.label + "\"");
     return false;
   }
+  if (survey.may_show(debt)) return false;
   if (survey.looked_twice_since(std::max(debt.noticed_ms, debt.doubted_ms))) return true;
   survey.doubt(pool_.runtime().now_ms());
   return false;

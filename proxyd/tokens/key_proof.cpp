@@ -2,6 +2,7 @@
 
 #include "calls/mechanism_codec.h"
 #include "calls/table.h"
+#include "calls/templates.h"
 #include "proxyd/balance/faults.h"
 #include "proxyd/tokens/member.h"
 
@@ -18,8 +19,7 @@ void KeyProof::run(Place& place, UnprovenKey key, std::vector<PublicKey> publics
 }
 
 void KeyProof::resume() {
-  const bool hopeless = checks_.empty() || (key_.plain.object_class == CKO_PRIVATE_KEY && publics_.empty());
-  if (hopeless) return finish(Outcome::unproven);
+  if (checks_.empty()) return finish(Outcome::unproven);
   if (place_.worker.state() != Worker::State::ready || generation_ != place_.worker.generation())
     return finish(Outcome::undecided);
   const auto lease = place_.read_only.borrow(*this);
@@ -30,8 +30,11 @@ void KeyProof::resume() {
 }
 
 void KeyProof::begin() {
+  const bool has_public = key_.plain.object_class != CKO_PRIVATE_KEY || !publics_.empty();
+  while (!has_public && next_ != checks_.size() && checks_[next_].point.empty()) ++next_;  // nobody could verify it
   if (next_ == checks_.size()) return finish(Outcome::unproven);
   const KeyCheck& check = checks_[next_];
+  if (!check.point.empty() && agreed_ == 0) return agree();
   Buffer body;
   Out out(body);
   Handles none;
@@ -39,7 +42,7 @@ void KeyProof::begin() {
                                check.parameter.empty() ? nullptr : const_cast<std::uint8_t*>(check.parameter.data()),
                                check.parameter.size()};
   encode_mechanism(out, none, mechanism);
-  const std::uint64_t handles[] = {session_->handle, key_.plain.object};
+  const std::uint64_t handles[] = {session_->handle, agreed_ != 0 ? agreed_ : key_.plain.object};
   OwnCall::start(place_.worker, check.signs ? number_of<&List::C_SignInit>() : number_of<&List::C_EncryptInit>(),
                  handles, std::move(body), [this](Reply* reply) {
                    if (reply != nullptr && reply->rv == CKR_OK) return perform();
@@ -47,8 +50,42 @@ void KeyProof::begin() {
                        reply->rv == CKR_OPERATION_ACTIVE)
                      return failed(reply, false);
                    ++next_;
+                   agreed_ = 0;
                    begin();
                  });
+}
+
+// As an application does with its peer's point.
+void KeyProof::agree() {
+  KeyCheck& check = checks_[next_];
+  CK_ECDH1_DERIVE_PARAMS parameters{CKD_NULL, 0, nullptr, check.point.size(), check.point.data()};
+  CK_OBJECT_CLASS object_class = CKO_SECRET_KEY;
+  CK_KEY_TYPE type = CKK_GENERIC_SECRET;
+  CK_ULONG size = agreed_size(check);
+  CK_BBOOL yes = CK_TRUE, no = CK_FALSE, is_private = key_.plain.is_private ? CK_TRUE : CK_FALSE;
+  const CK_ATTRIBUTE attributes[] = {{CKA_CLASS, &object_class, sizeof object_class},
+                                     {CKA_KEY_TYPE, &type, sizeof type},
+                                     {CKA_TOKEN, &no, sizeof no},
+                                     {CKA_PRIVATE, &is_private, sizeof is_private},
+                                     {CKA_SIGN, &yes, sizeof yes},
+                                     {CKA_VALUE_LEN, &size, sizeof size}};
+  Buffer body;
+  Out out(body);
+  Handles none;
+  encode_mechanism(out, none, CK_MECHANISM{CKM_ECDH1_DERIVE, &parameters, sizeof parameters});
+  encode_template(out, attributes, std::size(attributes));
+  session_->tainted = true;  // the secret goes with its session
+  const std::uint64_t handles[] = {session_->handle, key_.plain.object};
+  OwnCall::start(place_.worker, number_of<&List::C_DeriveKey>(), handles, std::move(body), [this](Reply* reply) {
+    if (reply != nullptr && reply->rv == CKR_OK && reply->handles.size() == 1) {
+      agreed_ = reply->handles[0];
+      return begin();
+    }
+    if (reply == nullptr || blame_of(reply->rv) != Blame::nobody || misses_object(reply->rv))
+      return failed(reply, false);
+    ++next_;
+    begin();
+  });
 }
 
 void KeyProof::perform() {
@@ -79,7 +116,8 @@ void KeyProof::failed(const Reply* reply, bool begun) {
   // Some keys want a login for each use: nothing can be proven of them. One that nobody may begin to use was logged out from.
   const bool wants_login = reply->rv == CKR_USER_NOT_LOGGED_IN && (begun || &place_ == &place_.member->public_place());
   const bool member_fault = blame_of(reply->rv) != Blame::nobody || reply->rv == CKR_OPERATION_ACTIVE;
-  finish(member_fault && !wants_login ? Outcome::undecided : Outcome::unproven);
+  if (!member_fault || wants_login) return finish(Outcome::unproven);
+  finish(blame_of(reply->rv) == Blame::suspect ? Outcome::refused : Outcome::undecided);
 }
 
 void KeyProof::finish(Outcome outcome, const ByteString& proof) {

@@ -10,8 +10,7 @@ namespace p11shim {
 
 class KeyProof final : private Waiter {
  public:
-  // undecided: the member was in trouble; ask again another time. missing: it does not know the key, or not yet, or not now.
-  enum class Outcome : std::uint8_t { proven, unproven, undecided, missing };
+  using Outcome = CheckOutcome;
   using Done = std::function<void(Outcome outcome, const ByteString& proof)>;
   static void run(Place& place, UnprovenKey key, std::vector<PublicKey> publics, const HandleKey& secret, Done done);
 
@@ -25,6 +24,7 @@ class KeyProof final : private Waiter {
         done_(std::move(done)) {}
   void resume() override;
   void begin();
+  void agree();
   void perform();
   void failed(const Reply* reply, bool begun);
   void finish(Outcome outcome, const ByteString& proof = {});
@@ -36,6 +36,7 @@ class KeyProof final : private Waiter {
   std::vector<KeyCheck> checks_;
   std::size_t next_ = 0;
   RealSession* session_ = nullptr;
+  std::uint64_t agreed_ = 0;  // the secret that was agreed on, a session object
   Done done_;
 };
 

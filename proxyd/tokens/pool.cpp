@@ -94,7 +94,18 @@ Origin Pool::origin(const Place& place, std::string& memory) const {
   return {memory, static_cast<std::uint32_t>(number), balanced()};
 }
 
-void Pool::bind(Place& place, const Description& description, bool created) {
+// The handle of each that it could be belongs to another real handle there, of which nobody has seen that it is still good.
+bool Pool::may_be_known(const Place& place, std::uint64_t real, const Identity& identity, const Sight& sight) {
+  bool in_doubt = false;
+  for (const std::uint64_t handle : objects.handles_of(identity)) {
+    const std::uint64_t other = place.objects.real_of(handle);
+    if (other == 0 || other == real) return false;
+    in_doubt |= sight.listed == nullptr || !sight.listed->contains(other);
+  }
+  return in_doubt;
+}
+
+bool Pool::bind(Place& place, const Description& description, const Sight& sight) {
   const auto taken = [&](const TokenObject& object) {
     const std::uint64_t other = place.objects.real_of(object.handle);
     return other != 0 && other != description.object;
@@ -105,9 +116,10 @@ void Pool::bind(Place& place, const Description& description, bool created) {
   const Description seen = balanced() ? compared(description, content) : description;
   if (balanced()) {
     const Identity first_seen = objects.identity_from(seen, from);
-    if (!seen.proof) from.known_as = debts.journal().origin(first_seen);
+    if (!seen.proof) from.known_as = copy_of(first_seen, sight.created);
     const Identity identity = from.known_as != nullptr ? *from.known_as : first_seen;
-    if (debts.keeps_back(place, seen, identity, created)) return;
+    if (!sight.created && may_be_known(place, seen.object, identity, sight)) return false;
+    if (debts.keeps_back(place, seen, identity, sight.created)) return true;
   }
   const TokenObject& object = objects.identify(seen, from, taken);
   const std::uint64_t before = place.objects.handle_of(description.object);
@@ -116,6 +128,20 @@ void Pool::bind(Place& place, const Description& description, bool created) {
     objects.unseen(before, from.member);
   }
   place.objects.bind(description.object, object.handle);
+  return true;
+}
+
+// What proxyd has copied there, as it knows by its own records. What is made there now is no copy of what looked like it: the
+// record is replaced by one that says so.
+const Identity* Pool::copy_of(const Identity& first_seen, bool created) {
+  const Identity* identity = debts.journal().origin(first_seen);
+  if (identity == nullptr || *identity == first_seen) return nullptr;
+  if (!created) return identity;
+  JournalChange change;
+  change.origins.emplace_back(first_seen, first_seen);
+  if (!debts.journal().apply(std::move(change)))
+    runtime_.log.error("pool {}: {}", config.name, debts.journal().problem());
+  return nullptr;
 }
 
 // What this pool compares of it.
@@ -135,13 +161,20 @@ Description Pool::compared(const Description& description, ByteString& memory) c
   return seen;
 }
 
-void Pool::bind_checked(Place& place, const UnprovenKey& key, const ByteString* proof, bool created) {
+bool Pool::bind_checked(Place& place, const UnprovenKey& key, const ByteString* proof, const Sight& sight) {
   const Description description = key.described(proof);
   const std::uint64_t handle = place.objects.handle_of(description.object);
   TokenObject* known = handle != 0 ? objects.find(handle) : nullptr;
-  if (known == nullptr) return bind(place, description, created);
+  if (known == nullptr) return bind(place, description, sight);
+  if (proof == nullptr) return true;
   std::string memory;
-  if (proof != nullptr) objects.adopt_proof(*known, description, origin(place, memory));
+  const Origin from = origin(place, memory);
+  if (objects.adopt_proof(*known, description, from)) return true;
+  place.objects.unbind_handle(handle);  // it was taken for another one
+  bool is_shown = false;
+  for (const Place* each : place.member->places()) is_shown |= each->objects.real_of(handle) != 0;
+  if (!is_shown) objects.unseen(handle, from.member);
+  return bind(place, description, sight);
 }
 
 void Pool::note_origin(Place& place, const Description& description, const Identity& identity) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <unordered_set>
 
 #include "proxyd/balance/placement.h"
 #include "proxyd/balance/retry_budget.h"
@@ -31,11 +32,16 @@ class Pool {
   [[nodiscard]] Runtime& runtime() { return runtime_; }
   [[nodiscard]] std::weak_ptr<const char> alive() const { return alive_; }
 
-  // Makes a described token object known, and which real handle it has there; or withholds it (debts.h). `created`: just now,
-  // through this pool.
-  void bind(Place& place, const Description& description, bool created = false);
+  // What is known of a description beside what it says.
+  struct Sight {
+    bool created = false;                                       // just now, through this pool
+    const std::unordered_set<std::uint64_t>* listed = nullptr;  // real handles that were seen together with it
+  };
+  // Makes a described token object known, and which real handle it has there; or withholds it (debts.h). False: it may be one that
+  // is known there by another real handle, or its twin; only a listing of all can tell.
+  [[nodiscard]] bool bind(Place& place, const Description& description, const Sight& sight);
   // The same after its check; `proof` null: nothing was proven.
-  void bind_checked(Place& place, const UnprovenKey& key, const ByteString* proof, bool created = false);
+  [[nodiscard]] bool bind_checked(Place& place, const UnprovenKey& key, const ByteString* proof, const Sight& sight);
   // What proxyd knows of an object that shows no proof itself: it is `identity`.
   void note_origin(Place& place, const Description& description, const Identity& identity);
   // Attributes of an object were changed through this pool; `now` as this member describes it.
@@ -103,7 +109,9 @@ class Pool {
   WaitList changed;  // those whose call no member can take now
 
  private:
+  const Identity* copy_of(const Identity& first_seen, bool created);
   Description compared(const Description& description, ByteString& memory) const;
+  [[nodiscard]] bool may_be_known(const Place& place, std::uint64_t real, const Identity& identity, const Sight& sight);
   [[nodiscard]] std::size_t number_of_member(const Place& place) const;
   void add_wrapping_key_problems(std::vector<std::string>& all);
   void note_health(Membership& membership);

@@ -4,17 +4,12 @@
 #include <unordered_set>
 
 #include "proxyd/tokens/errand.h"
-#include "proxyd/tokens/key_proof.h"
 #include "proxyd/tokens/pool.h"
 
 namespace p11shim {
 namespace {
 constexpr std::uint64_t kLookAgainMs = 1000;
 constexpr std::uint64_t kRenewMs = 2000;
-constexpr int kRepeats = 5;         // of checks of what was just made
-constexpr int kMostUnreadable = 3;  // listings that show an object which cannot be read
-constexpr int kMostMissing = 20;    // listings that show a key that is then not there to be used
-constexpr std::size_t kDescribedAtOnce = limits::kMaxRequestHandles - 1;
 }  // namespace
 
 void Survey::begin() {
@@ -28,9 +23,15 @@ void Survey::look_again(std::uint64_t now_ms) {
   begin();
 }
 
-// What was perhaps half made is looked at again when all are over that may have made it.
 void Survey::tend() {
-  if (half_made_.empty() || notes_of_ != stamp()) return;
+  if (notes_of_ != stamp()) return;
+  look_at_half_made();
+  check_doubtful();
+}
+
+// What was perhaps half made is looked at again when all are over that may have made it.
+void Survey::look_at_half_made() {
+  if (half_made_.empty()) return;
   const std::uint64_t whole = whole_below();
   std::vector<std::uint64_t> reals;
   std::erase_if(half_made_, [&](const auto& entry) {
@@ -72,11 +73,12 @@ bool Survey::can_renew() const {
   return !place_.objects.has_session_objects() && (!is_logged_in || user.can_restart());
 }
 
-void Survey::renew(const std::string& why) {
+bool Survey::renew(const std::string& why) {
   const std::uint64_t now = pool_.runtime().now_ms();
-  if (renewed_ms_ != 0 && now - renewed_ms_ < kRenewMs) return;
+  if (renewed_ms_ != 0 && now - renewed_ms_ < kRenewMs) return false;
   renewed_ms_ = now;
   place_.worker.renew(why);
+  return true;
 }
 
 std::uint64_t Survey::whole_below() const {
@@ -107,7 +109,7 @@ void Survey::resume() {
                    finished();
                  });
                  round->lists_all = true;
-                 take(*reply, whole, round);
+                 take(*reply, whole, round, &known);
                });
 }
 
@@ -137,8 +139,20 @@ void Survey::listed_all(Stamp begun, const Expected& known, const std::vector<st
   second_last_ms_ = listed_ == begun ? last_ms_ : 0;
   last_ms_ = begun_ms_;
   listed_ = begun;
+  if (trouble_.empty()) renewed_in_trouble_ = false;
   forget_missing(known, reals);
   judge_suspects();
+}
+
+// Before anything is bound: an object may have got another real handle, and is no twin of itself.
+void Survey::unbind_unlisted(const Expected& known, const Round& round) {
+  unlisted_.clear();
+  for (const std::uint64_t real : known.reals) {
+    const std::uint64_t handle = round.listed.contains(real) ? 0 : place_.objects.handle_of(real);
+    if (handle == 0) continue;
+    place_.objects.unbind_handle(handle);
+    unlisted_.push_back(handle);
+  }
 }
 
 // What should be in a listing and is not is asked for once more, and then of another process before it is believed.
@@ -147,14 +161,10 @@ void Survey::forget_missing(const Expected& known, const std::vector<std::uint64
   const auto suspect = [&](std::uint64_t handle) {
     if (suspects_.try_emplace(handle, pool_.runtime().now_ms()).second) incomplete_ = true;
   };
-  for (const std::uint64_t real : known.reals) {
-    if (listed.contains(real)) continue;
-    pool_.debts.miss_held(place_, real);
-    const std::uint64_t handle = place_.objects.handle_of(real);
-    if (handle == 0) continue;
-    place_.objects.unbind_handle(handle);
-    suspect(handle);
-  }
+  for (const std::uint64_t real : known.reals)
+    if (!listed.contains(real)) pool_.debts.miss_held(place_, real);
+  for (const std::uint64_t handle : std::exchange(unlisted_, {}))
+    if (place_.objects.real_of(handle) == 0) suspect(handle);
   std::erase_if(half_made_, [&](const auto& entry) { return !listed.contains(entry.first); });
   if (!half_made_.empty()) return;
   for (const std::uint64_t handle : known.handles) {
@@ -216,7 +226,8 @@ std::shared_ptr<Survey::Round> Survey::begin_round(Done done) {
     publics_.clear();
     half_made_.clear();
     unreadable_.clear();
-    missing_.clear();
+    trouble_.clear();
+    doubtful_.clear();
   }
   notes_of_ = round->stamp;
   return round;
@@ -226,8 +237,11 @@ void Survey::take(const Reply& reply, std::uint64_t whole_below, Done done) {
   take(reply, whole_below, begin_round(std::move(done)));
 }
 
-void Survey::take(const Reply& reply, std::uint64_t whole_below, const std::shared_ptr<Round>& round) {
+void Survey::take(const Reply& reply, std::uint64_t whole_below, const std::shared_ptr<Round>& round,
+                  const Expected* known) {
   round->reals.assign(reply.handles.begin(), reply.handles.end());
+  round->listed.insert(round->reals.begin(), round->reals.end());
+  if (known != nullptr) unbind_unlisted(*known, *round);
   round->whole_below = whole_below;
   absorb(reply.annex, *round);
   std::unordered_set<std::uint64_t> waiting;
@@ -241,14 +255,20 @@ void Survey::take(const Reply& reply, std::uint64_t whole_below, const std::shar
 }
 
 void Survey::take_described(std::span<const std::uint8_t> annex, Done done) {
-  const auto round = begin_round(std::move(done));
-  absorb(annex, *round);
-  prove_next(round);
+  take_one_by_one(annex, begin_round(std::move(done)));
 }
 
 void Survey::take_created(std::span<const std::uint8_t> annex, Done done) {
   const auto round = begin_round(std::move(done));
   round->created = true;
+  take_one_by_one(annex, round);
+}
+
+void Survey::take_one_by_one(std::span<const std::uint8_t> annex, const std::shared_ptr<Round>& round) {
+  In in(annex);
+  Description description;
+  while (in.remaining() != 0 && read_description(in, description))
+    if (description.readable) round->listed.insert(description.object);
   absorb(annex, *round);
   prove_next(round);
 }
@@ -272,7 +292,7 @@ void Survey::absorb(std::span<const std::uint8_t> annex, Round& round) {
     note_public(description);
     const bool check = !description.proof && !pool_.config.balance.clones && may_be_proven(description);
     if (check) round.unproven.emplace_back(description);
-    else pool_.bind(place_, description, round.created);
+    else if (!pool_.bind(place_, description, {round.created, &round.listed})) incomplete_ = true;
   }
 }
 
@@ -288,59 +308,6 @@ void Survey::describe_unknown(const std::shared_ptr<Round>& round) {
     else if (round->stamp == stamp()) absorb(reply->annex, *round);
     describe_unknown(round);
   });
-}
-
-// What is known at once, of a key that cannot be checked or while no session can be had, takes no stack, however many they are.
-void Survey::prove_next(const std::shared_ptr<Round>& round) {
-  round->goes_on = true;
-  if (std::exchange(round->proving, true)) return;
-  while (std::exchange(round->goes_on, false)) prove_one(round);
-  round->proving = false;
-}
-
-void Survey::prove_one(const std::shared_ptr<Round>& round) {
-  if (round->stamp != stamp()) return round->done({});
-  std::vector<PublicKey> publics;
-  for (; round->next != round->unproven.size(); ++round->next) {
-    const UnprovenKey& key = round->unproven[round->next];
-    const auto found = publics_.find(key.id);
-    if (found != publics_.end()) publics = found->second;
-    if (key.plain.object_class == CKO_SECRET_KEY || !publics.empty()) break;
-    pool_.bind_checked(place_, key, nullptr, round->created);  // nothing to check it with
-  }
-  if (round->next == round->unproven.size()) {
-    // What could not be read is gone, or is there and could not be read just now.
-    if (round->lists_all)
-      for (const std::uint64_t real : round->unreadable) incomplete_ |= unreadable_[real]++ < kMostUnreadable;
-    return round->done(round->reals);
-  }
-  KeyProof::run(
-      place_, round->unproven[round->next], std::move(publics), pool_.handle_key(),
-      [this, round, alive = std::weak_ptr<char>(alive_)](KeyProof::Outcome outcome, const ByteString& proof) {
-        if (alive.expired()) return;
-        const bool is_same = round->stamp == stamp();
-        const UnprovenKey& asked = round->unproven[round->next];
-        const bool missing =
-            outcome == KeyProof::Outcome::missing && is_same && ++missing_[asked.plain.object] <= kMostMissing;
-        const bool undecided = outcome == KeyProof::Outcome::undecided || missing || !is_same;
-        // Whoever made it waits for its handle, and must be given the right one.
-        if (undecided && round->created && is_same && round->repeats++ < kRepeats) return prove_next(round);
-        ++round->next;
-        if (!undecided)
-          pool_.bind_checked(place_, asked, outcome == KeyProof::Outcome::proven ? &proof : nullptr, round->created);
-        incomplete_ |= undecided;
-        prove_next(round);
-      });
-}
-
-void Survey::note_public(const Description& description) {
-  if (description.object_class != CKO_PUBLIC_KEY) return;
-  auto key = PublicKey::read(description.content);
-  if (!key) return;
-  auto& known = publics_[ByteString(description.id.begin(), description.id.end())];
-  const bool is_new = std::none_of(known.begin(), known.end(),
-                                   [&](const PublicKey& each) { return each.normal_form() == key->normal_form(); });
-  if (is_new) known.push_back(std::move(*key));
 }
 
 }  // namespace p11shim

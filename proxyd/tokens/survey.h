@@ -14,6 +14,7 @@
 namespace p11shim {
 
 class Pool;
+struct Debt;
 struct TokenObject;
 
 class Survey final : private Waiter {
@@ -45,9 +46,11 @@ class Survey final : private Waiter {
   // A process may have lost sight of objects for as long as it lives (SoftHSM's do): what to believe of it is asked of the next one.
   // Not possible while that would end session objects, or a login for good; nor done too often.
   [[nodiscard]] bool can_renew() const;
-  void renew(const std::string& why);
-  // Looks again at objects that were seen while they were made, by whom nobody knows.
+  bool renew(const std::string& why);  // false: it was done a moment ago
+  // Looks again at objects that were seen while they were made, by whom nobody knows, and at keys that could not be checked.
   void tend();
+  // It shows a key that looks like what is owed, and nobody could find out whether it is.
+  [[nodiscard]] bool may_show(const Debt& debt) const;
 
   // Objects whose creations have lower numbers (creations.h) are whole. To be asked before a search begins.
   [[nodiscard]] std::uint64_t whole_below() const;
@@ -62,6 +65,7 @@ class Survey final : private Waiter {
   [[nodiscard]] Place& place() { return place_; }
 
  private:
+  static constexpr std::size_t kDescribedAtOnce = limits::kMaxRequestHandles - 1;
   // Which handles are meant: of one process, until they were forgotten there.
   struct Stamp {
     std::uint64_t generation = 0;
@@ -72,8 +76,9 @@ class Survey final : private Waiter {
     Stamp stamp;
     std::uint64_t whole_below = UINT64_MAX;
     std::vector<std::uint64_t> reals;
-    std::vector<std::uint64_t> unknown;  // not described yet
-    std::vector<UnprovenKey> unproven;   // from `next` on
+    std::unordered_set<std::uint64_t> listed;  // the same, or what was described
+    std::vector<std::uint64_t> unknown;        // not described yet
+    std::vector<UnprovenKey> unproven;         // from `next` on
     std::size_t next = 0;
     bool proving = false;  // prove_next() is at work on the stack,
     bool goes_on = false;  // and has more to do
@@ -83,18 +88,21 @@ class Survey final : private Waiter {
     int repeats = 0;
     Done done;
   };
-  [[nodiscard]] Stamp stamp() const { return {place_.worker.generation(), place_.objects.epoch()}; }
-  std::shared_ptr<Round> begin_round(Done done);
-  void resume() override;
-  void finished();
-  void take(const Reply& reply, std::uint64_t whole_below, const std::shared_ptr<Round>& round);
   // What a listing must show, when it begins.
   struct Expected {
     std::vector<std::uint64_t> reals;
     std::vector<std::uint64_t> handles;  // of objects that the member's other worker shows
   };
+  [[nodiscard]] Stamp stamp() const { return {place_.worker.generation(), place_.objects.epoch()}; }
+  std::shared_ptr<Round> begin_round(Done done);
+  void resume() override;
+  void finished();
+  void take(const Reply& reply, std::uint64_t whole_below, const std::shared_ptr<Round>& round,
+            const Expected* known = nullptr);
+  void take_one_by_one(std::span<const std::uint8_t> annex, const std::shared_ptr<Round>& round);
   [[nodiscard]] Expected expected() const;
   void listed_all(Stamp begun, const Expected& known, const std::vector<std::uint64_t>& reals);
+  void unbind_unlisted(const Expected& known, const Round& round);
   void forget_missing(const Expected& known, const std::vector<std::uint64_t>& reals);
   void judge_suspects();
   void forget_unshown();
@@ -103,10 +111,14 @@ class Survey final : private Waiter {
   [[nodiscard]] bool is_known(std::uint64_t real) const;  // bound, or held back
   [[nodiscard]] bool is_whole(std::uint64_t real, const Round& round);
   void absorb(std::span<const std::uint8_t> annex, Round& round);
+  bool gives_up_on(std::uint64_t real, CheckOutcome outcome);
+  void look_at_half_made();
+  void check_doubtful();
   void describe_unknown(const std::shared_ptr<Round>& round);
   void prove_next(const std::shared_ptr<Round>& round);
   void prove_one(const std::shared_ptr<Round>& round);
   void note_public(const Description& description);
+  [[nodiscard]] std::vector<PublicKey> publics_for(const ByteString& id) const;
 
   Pool& pool_;
   Place& place_;
@@ -121,7 +133,11 @@ class Survey final : private Waiter {
       half_made_;                                      // perhaps: by real handle, by which creation at the latest
   bool looking_ = false;                               // at some of them
   std::unordered_map<std::uint64_t, int> unreadable_;  // how often an object that was listed could not be read
-  std::unordered_map<std::uint64_t, int> missing_;     // how often a key that was listed could not be used
+  std::unordered_map<std::uint64_t, int> trouble_;     // how often a key that was listed could not be checked, weighed
+  std::unordered_set<std::uint64_t> doubtful_;         // what is served unproven because of that
+  bool renewed_in_trouble_ = false;                    // the process before had such trouble too
+  std::uint64_t checked_ms_ = 0;                       // when it was tried last to prove them after all
+  std::vector<std::uint64_t> unlisted_;                // handles whose objects the last listing did not show
   // Handles of the pool whose objects should have been listed and were not, and when that was noticed.
   std::unordered_map<std::uint64_t, std::uint64_t> suspects_;
   std::unordered_set<std::uint64_t> only_there_;  // what a fresh process does not show though the other worker does

@@ -38,7 +38,7 @@ bool MockModule::visible(const MockObject& object) const {
 
 MockObject* MockModule::object(CK_SESSION_HANDLE session_handle, CK_OBJECT_HANDLE handle) {
   const MockSession* asking = session(session_handle);
-  const auto found = objects_.find(handle);
+  const auto found = objects_.find(handle - rules_->moved);
   if (asking == nullptr || found == objects_.end()) return nullptr;
   return found->second.slot == asking->slot && visible(found->second) ? &found->second : nullptr;
 }
@@ -49,7 +49,7 @@ CK_OBJECT_HANDLE MockModule::add_object(CK_SESSION_HANDLE session_handle, Attrib
   created.slot = session(session_handle)->slot;
   created.attributes = std::move(attributes);
   created.session = created.is(CKA_TOKEN) ? 0 : session_handle;
-  return handle;
+  return handle + rules_->moved;
 }
 
 CK_RV MockModule::C_CopyObject(CK_SESSION_HANDLE session_handle, CK_OBJECT_HANDLE handle, CK_ATTRIBUTE* attributes,
@@ -67,7 +67,7 @@ CK_RV MockModule::C_CopyObject(CK_SESSION_HANDLE session_handle, CK_OBJECT_HANDL
 CK_RV MockModule::C_DestroyObject(CK_SESSION_HANDLE session_handle, CK_OBJECT_HANDLE handle) {
   if (session(session_handle) == nullptr) return CKR_SESSION_HANDLE_INVALID;
   if (object(session_handle, handle) == nullptr) return CKR_OBJECT_HANDLE_INVALID;
-  objects_.erase(handle);
+  objects_.erase(handle - rules_->moved);
   return CKR_OK;
 }
 
@@ -125,7 +125,7 @@ CK_RV MockModule::C_FindObjectsInit(CK_SESSION_HANDLE session_handle, CK_ATTRIBU
   searching->found.clear();
   for (const auto& [handle, object] : objects_) {
     if (object.slot == searching->slot && visible(object) && object.matches(attributes, count)) {
-      searching->found.push_back(handle);
+      searching->found.push_back(handle + rules_->moved);
     }
   }
   return CKR_OK;

@@ -143,6 +143,7 @@ void add_to_module(Rules& rules, const std::string& text) {
   else if (key == "serial") rules.serial = value;
   else if (key == "least_pin") rules.least_pin = number(value);
   else if (key == "sessions") rules.sessions = number(value);
+  else if (key == "moved") rules.moved = number(value);
   else if (key == "keys") rules.keys = number(value);
   else if (key == "user") rules.user = number(value);
   else if (key == "record") rules.record = value;

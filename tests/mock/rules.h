@@ -22,6 +22,7 @@
 //   module firmware=7.9 serial=OTHER least_pin=6     what its tokens say of themselves
 //   module keys=4000                             so many secret keys more, of a type that nothing proves
 //   module user=0x80000001                           C_Login takes this user type, too
+//   module moved=1000                            the handles of objects are higher by so much from now on
 //   module objects=lost                          (fault module too) none is found, all handles are invalid
 //   attribute CKA_LABEL invalid | sensitive | unavailable | value=68656c6c6f
 //
@@ -88,6 +89,7 @@ struct Rules {
   CK_ULONG least_pin = 4;
   CK_ULONG sessions = UINT32_MAX;
   CK_ULONG keys = 0;
+  CK_ULONG moved = 0;
   std::string record;
   bool wide_handles = false;
   bool wide_slots = false;

@@ -127,7 +127,7 @@ std::vector<Attributes> initial_objects(CK_SLOT_ID slot, CK_ULONG keys) {
 
   std::vector<Attributes> all{rsa_public, rsa_private, ec_public, ec_private, aes, certificate, data};
   for (CK_ULONG i = 0; slot == 0 && i < keys; ++i)
-    all.push_back(key(CKO_SECRET_KEY, CKK_SHA512_HMAC, "key " + std::to_string(i), 5));
+    all.push_back(key(CKO_SECRET_KEY, CKK_VENDOR_DEFINED, "key " + std::to_string(i), 5));
   return all;
 }
 

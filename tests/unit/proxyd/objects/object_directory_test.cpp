@@ -83,6 +83,41 @@ TEST_F(ObjectDirectoryTest, AMemberThatStartsAnewShowsTheSameObjects) {
   EXPECT_EQ(directory->size(), 3u);
 }
 
+TEST_F(ObjectDirectoryTest, ATwinThatNoMemberShowsIsForgotten) {
+  const auto see_on = [&](std::uint32_t member, std::set<std::uint64_t> taken = {}) {
+    return directory
+        ->identify(described("key", "modulus"), Origin{"serial", member, true},
+                   [&](const TokenObject& object) { return taken.contains(object.handle); })
+        .handle;
+  };
+  const std::uint64_t key = see_on(0);
+  const std::uint64_t twin = see_on(0, {key});
+  ASSERT_NE(key, twin);
+  // Of two that it may be, one is rather what others have too.
+  const std::uint64_t shared = see_on(1);
+  EXPECT_EQ(see_on(0), shared);
+  directory->unseen(shared == key ? twin : key, 0);
+  EXPECT_EQ(directory->handles_of(directory->find(shared)->identity), std::vector{shared});
+  // The last one is known until it is destroyed.
+  directory->unseen(shared, 0);
+  directory->unseen(shared, 1);
+  EXPECT_NE(directory->find(shared), nullptr);
+}
+
+TEST_F(ObjectDirectoryTest, WhatIsProvenToBeAnotherObjectIsNotTakenForIt) {
+  const Origin here{"serial", 0, true}, there{"serial\nb", 1, true};
+  const auto nothing_taken = [](const TokenObject&) { return false; };
+  TokenObject& key = directory->identify(described("key"), here, nothing_taken);
+  const std::uint64_t handle = key.handle;
+  EXPECT_TRUE(directory->adopt_proof(key, described("key", "first"), here));
+  EXPECT_TRUE(directory->adopt_proof(key, described("key", "first"), here));
+  EXPECT_FALSE(directory->adopt_proof(key, described("key", "second"), here));
+  EXPECT_EQ(key.handle, handle);
+  // Another member's object that is the same was seen before anything proved that.
+  TokenObject& other = directory->identify(described("key"), there, nothing_taken);
+  EXPECT_FALSE(directory->adopt_proof(other, described("key", "first"), there));
+}
+
 TEST_F(ObjectDirectoryTest, HandleIsTheSameAfterARestart) {
   const std::uint64_t key = see(described("key", "modulus"));
   const std::uint64_t secret = see(described("secret"));
