@@ -94,7 +94,7 @@ bool ClientCall::begin(Application& application, std::span<const std::uint8_t> f
   state_refused_ = false;
   has_key_ = false;
   elsewhere_.clear();
-  search_is_over_ = false;
+  search_is_over_ = collects_ = false;
   values_.clear();
   attempts_.begin();
   hedge_ = nullptr;
@@ -182,6 +182,7 @@ void ClientCall::finish(CK_RV rv, std::span<const std::uint8_t> body) {
   hedge_ = nullptr;  // it ends by itself
   attempt_abandoned();
   end_creation(false);
+  if (std::exchange(collects_, false) && rv != CKR_OK) abandon_search();
   settle_lease();
   drop_copies();
   if (session_ != nullptr && pool_->balanced()) forget_failed_operation(rv);

@@ -196,6 +196,11 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   void collect_found(Reply& reply);
   void add_found(Place& place, std::span<const std::uint64_t> reals, bool session_objects_only);
   void find_elsewhere();
+  using Described = std::function<void()>;
+  void describe_found(Place& place, std::span<const std::uint64_t> reals, Described then);
+  void describe(Place& place, std::vector<std::uint64_t> unknown, Described then);
+  void search_failed(CK_RV rv);
+  void abandon_search();
   void find_objects_init();
   void search_in_one_step();
   void search_done();
@@ -252,6 +257,7 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   bool only_asks_ = false;          // where operations are under way, whether one more may begin: without its key
   bool asked_ = false;
   bool search_is_over_ = false;    // of one that came as one step: in the module too
+  bool collects_ = false;          // what a search has found
   bool state_refused_ = false;     // a saved state that is not this application's: the module sees an empty one
   std::vector<Place*> elsewhere_;  // places where a find goes on
   struct Copy {

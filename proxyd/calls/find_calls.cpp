@@ -9,14 +9,11 @@
 namespace p11shim {
 
 void ClientCall::collect_found(Reply& reply) {
+  collects_ = true;
   session_->found.clear();
   session_->found_next = 0;
   absorb(*place_, reply.annex);
-  std::vector<std::uint64_t> unknown;
   std::vector<std::uint64_t> reals(reply.handles.begin(), reply.handles.end());
-  for (const std::uint64_t real : reals)
-    if (place_->objects.handle_of(real) == 0 && place_->objects.session_object(real) == nullptr)
-      unknown.push_back(real);
 
   for (Place* place : pool_->member.places())
     if (place != place_ && application_->session_objects_in.contains(&place->objects) &&
@@ -26,16 +23,47 @@ void ClientCall::collect_found(Reply& reply) {
   if (Place* own = &application_->place(*pool_);
       own != place_ && sees_private() && std::ranges::find(elsewhere_, own) == elsewhere_.end())
     elsewhere_.push_back(own);
-  if (unknown.empty()) {
-    add_found(*place_, reals, false);
-    return find_elsewhere();
-  }
-  // Described to us once already, in a reply that is still on its way, or forgotten since: ask again.
-  Errand::describe(*place_, std::move(unknown), guarded([this, reals = std::move(reals)](Reply* described) {
-    if (described != nullptr) absorb(*place_, described->annex);
+  const std::span<const std::uint64_t> found = reals;
+  describe_found(*place_, found, [this, reals = std::move(reals)] {
     add_found(*place_, reals, false);
     find_elsewhere();
-  }));
+  });
+}
+
+// What was described to us once already, in a reply that is still on its way or was dropped, what has been forgotten since, and
+// what was too much for one reply is asked for again, until everything has been described: nothing may be missing.
+void ClientCall::describe_found(Place& place, std::span<const std::uint64_t> reals, Described then) {
+  std::vector<std::uint64_t> unknown;
+  for (const std::uint64_t real : reals)
+    if (place.objects.handle_of(real) == 0 && place.objects.session_object(real) == nullptr) unknown.push_back(real);
+  describe(place, std::move(unknown), std::move(then));
+}
+
+void ClientCall::describe(Place& place, std::vector<std::uint64_t> unknown, Described then) {
+  if (unknown.empty()) return then();
+  Errand::describe_some(
+      place, std::move(unknown),
+      guarded([this, &place, then = std::move(then)](Reply* reply, std::vector<std::uint64_t> left) mutable {
+        if (reply == nullptr) return search_failed(CKR_DEVICE_ERROR);
+        absorb(place, reply->annex);
+        describe(place, std::move(left), std::move(then));
+      }));
+}
+
+void ClientCall::search_failed(CK_RV rv) {
+  if (is_whole_search()) reply_.init_rv = rv;
+  finish(rv);
+}
+
+// The application is told that it has not begun. Where it is active in the module its real session goes with it, unless
+// other operations are active there.
+void ClientCall::abandon_search() {
+  session_->end_find();
+  Hold* hold = session_->hold_in(*place_);
+  if (hold == nullptr || hold->active != Operation::find || hold->in_doubt != Operation::none) return;
+  lease_ = hold->session;
+  lease_->tainted = true;
+  std::erase_if(session_->holds, [&](const Hold& other) { return other.place == place_; });
 }
 
 void ClientCall::add_found(Place& place, std::span<const std::uint64_t> reals, bool session_objects_only) {
@@ -66,13 +94,22 @@ void ClientCall::find_elsewhere() {
   elsewhere_.pop_back();
   Buffer tmpl;
   tmpl.append(search_template().data(), search_template().size());
-  Errand::find(place, std::move(tmpl), guarded([this, &place](Reply* reply) {
-                 if (reply != nullptr && reply->rv == CKR_OK) {
-                   absorb(place, reply->annex);
-                   const std::vector<std::uint64_t> reals(reply->handles.begin(), reply->handles.end());
-                   add_found(place, reals, &place != &application_->place(*pool_));
+  const bool is_own = &place == &application_->place(*pool_);
+  Errand::find(place, std::move(tmpl), guarded([this, &place, is_own](Reply* reply) {
+                 if (reply == nullptr || reply->rv != CKR_OK) {
+                   // Objects of a worker that is gone are gone, too.
+                   if (!is_own && !application_->session_objects_in.contains(&place.objects)) return find_elsewhere();
+                   return search_failed(reply != nullptr ? reply->rv : CKR_DEVICE_ERROR);
                  }
-                 find_elsewhere();
+                 absorb(place, reply->annex);
+                 std::vector<std::uint64_t> reals(reply->handles.begin(), reply->handles.end());
+                 const std::span<const std::uint64_t> found = reals;
+                 const auto add = [this, &place, is_own, reals = std::move(reals)] {
+                   add_found(place, reals, !is_own);
+                   find_elsewhere();
+                 };
+                 if (!is_own) return add();  // session objects of its own, which are known
+                 describe_found(place, found, add);
                }));
 }
 

@@ -73,9 +73,14 @@ void ClientCall::take_inventory(Place& place) {
   Buffer everything;
   Out(everything).array(0);
   Errand::find(place, std::move(everything), guarded([this, &place](Reply* reply) {
-                 if (reply != nullptr && reply->rv == CKR_OK) absorb(place, reply->annex);
-                 place.objects.note_listed(services_.runtime.now_ms());
-                 go(step_);
+                 const auto listed = [this, &place] {
+                   place.objects.note_listed(services_.runtime.now_ms());
+                   go(step_);
+                 };
+                 if (reply == nullptr || reply->rv != CKR_OK) return listed();
+                 absorb(place, reply->annex);
+                 const std::vector<std::uint64_t> reals(reply->handles.begin(), reply->handles.end());
+                 describe_found(place, reals, listed);
                }));
 }
 

@@ -1,5 +1,7 @@
 #include "proxyd/tokens/errand.h"
 
+#include <algorithm>
+
 #include "calls/table.h"
 
 namespace p11shim {
@@ -9,6 +11,15 @@ constexpr auto kFindObjectsFinal = number_of<&CK_FUNCTION_LIST_3_0::C_FindObject
 constexpr auto kCreateObject = number_of<&CK_FUNCTION_LIST_3_0::C_CreateObject>();
 constexpr auto kReadOut = static_cast<std::uint32_t>(LaneCall::read_out);
 constexpr auto kDescribe = static_cast<std::uint32_t>(LaneCall::describe);
+
+std::size_t count_descriptions(std::span<const std::uint8_t> annex) {
+  In in(annex);
+  Description description;
+  std::size_t count = 0;
+  while (in.remaining() != 0 && read_description(in, description)) ++count;
+  return count;
+}
+
 }  // namespace
 
 void Errand::find(Place& place, Buffer tmpl, Done done) {
@@ -16,8 +27,20 @@ void Errand::find(Place& place, Buffer tmpl, Done done) {
 }
 
 void Errand::describe(Place& place, std::vector<std::uint64_t> objects, Done done) {
-  if (objects.size() > limits::kMaxRequestHandles - 1) objects.resize(limits::kMaxRequestHandles - 1);
+  if (objects.size() > kMostDescribed) objects.resize(kMostDescribed);
   (new Errand(place, kDescribe, std::move(objects), {}, std::move(done)))->resume();
+}
+
+void Errand::describe_some(Place& place, std::vector<std::uint64_t> unknown,
+                           std::function<void(Reply* reply, std::vector<std::uint64_t> left)> done) {
+  const auto begin = unknown.end() - static_cast<std::ptrdiff_t>(std::min(unknown.size(), kMostDescribed));
+  std::vector<std::uint64_t> some(begin, unknown.end());
+  unknown.erase(begin, unknown.end());
+  describe(place, some, [some, left = std::move(unknown), done = std::move(done)](Reply* reply) mutable {
+    const std::size_t count = reply != nullptr ? std::min(count_descriptions(reply->annex), some.size()) : 0;
+    left.insert(left.end(), some.begin() + static_cast<std::ptrdiff_t>(count), some.end());
+    done(count != 0 ? reply : nullptr, std::move(left));
+  });
 }
 
 void Errand::change(Place& place, std::uint32_t call, std::uint64_t object, Buffer body, Done done) {

@@ -30,8 +30,12 @@ class Errand final : private Waiter {
   // done in that process or not at all, as what names objects is always: handles mean others in the next one.
   static void call(Place& place, std::uint32_t call, std::vector<std::uint64_t> objects, bool read_write, Buffer body,
                    Done done, std::optional<std::uint64_t> generation = {});
-  // Descriptions of these objects.
+  // Descriptions of these objects, kMostDescribed at the most; of a large one perhaps without those that follow.
+  static constexpr std::size_t kMostDescribed = limits::kMaxRequestHandles - 1;
   static void describe(Place& place, std::vector<std::uint64_t> objects, Done done);
+  // The same in pieces: takes some of `unknown` and gives back what was not described. Null: nothing was.
+  static void describe_some(Place& place, std::vector<std::uint64_t> unknown,
+                            std::function<void(Reply* reply, std::vector<std::uint64_t> left)> done);
 
  private:
   Errand(Place& place, std::uint32_t call, std::vector<std::uint64_t> objects, Buffer body, Done done)

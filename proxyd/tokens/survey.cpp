@@ -36,7 +36,7 @@ void Survey::look_at_half_made() {
   std::vector<std::uint64_t> reals;
   std::erase_if(half_made_, [&](const auto& entry) {
     const bool known = place_.objects.handle_of(entry.first) != 0;
-    if (!known && entry.second <= whole && reals.size() < kDescribedAtOnce) reals.push_back(entry.first);
+    if (!known && entry.second <= whole && reals.size() < Errand::kMostDescribed) reals.push_back(entry.first);
     return known;
   });
   if (reals.empty() || std::exchange(looking_, true)) return;
@@ -299,15 +299,18 @@ void Survey::absorb(std::span<const std::uint8_t> annex, Round& round) {
 // Described once already, in a reply that was still on its way, or forgotten since.
 void Survey::describe_unknown(const std::shared_ptr<Round>& round) {
   if (round->unknown.empty()) return prove_next(round);
-  const std::size_t count = std::min(round->unknown.size(), kDescribedAtOnce);
-  std::vector<std::uint64_t> some(round->unknown.end() - static_cast<std::ptrdiff_t>(count), round->unknown.end());
-  round->unknown.resize(round->unknown.size() - count);
-  Errand::describe(place_, std::move(some), [this, round, alive = std::weak_ptr<char>(alive_)](Reply* reply) {
-    if (alive.expired()) return;
-    if (reply == nullptr) incomplete_ = true;
-    else if (round->stamp == stamp()) absorb(reply->annex, *round);
-    describe_unknown(round);
-  });
+  Errand::describe_some(
+      place_, std::exchange(round->unknown, {}),
+      [this, round, alive = std::weak_ptr<char>(alive_)](Reply* reply, std::vector<std::uint64_t> left) {
+        if (alive.expired()) return;
+        if (reply == nullptr) {
+          incomplete_ = true;
+          return prove_next(round);
+        }
+        round->unknown = std::move(left);
+        if (round->stamp == stamp()) absorb(reply->annex, *round);
+        describe_unknown(round);
+      });
 }
 
 }  // namespace p11shim

@@ -10,7 +10,8 @@
 namespace p11shim {
 namespace {
 
-constexpr std::size_t kMostKnown = 1 << 20;  // then everything is described anew
+constexpr std::size_t kMostKnown = 1 << 20;     // then everything is described anew
+constexpr std::size_t kLargestAnnex = 8 << 20;  // bytes; the description that reaches it is the last in its frame
 
 constexpr std::array kFirst = {CKA_CLASS, CKA_TOKEN, CKA_PRIVATE, CKA_KEY_TYPE, CKA_ID, CKA_LABEL};
 // Proof of what a key is: its public part.
@@ -87,8 +88,10 @@ void Describer::describe(CK_SESSION_HANDLE session, std::span<const std::uint64_
                          Buffer& annex) {
   Out out(annex);
   for (const std::uint64_t object : objects) {
-    const bool is_new = remember(object);
-    if (is_new || which == Which::all) describe_one(session, object, out);
+    if (annex.size() >= kLargestAnnex) return;
+    if (which == Which::unknown_only && is_known(object)) continue;
+    remember(object);
+    describe_one(session, object, out);
   }
 }
 
@@ -127,10 +130,15 @@ void Describer::forget_all() {
   known_.clear();
 }
 
-bool Describer::remember(CK_OBJECT_HANDLE object) {
+bool Describer::is_known(CK_OBJECT_HANDLE object) {
+  const std::lock_guard lock(mutex_);
+  return known_.contains(object);
+}
+
+void Describer::remember(CK_OBJECT_HANDLE object) {
   const std::lock_guard lock(mutex_);
   if (known_.size() >= kMostKnown) known_.clear();
-  return known_.insert(object).second;
+  known_.insert(object);
 }
 
 void Describer::describe_one(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, Out& out) {

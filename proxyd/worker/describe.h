@@ -17,7 +17,7 @@ class Describer {
   explicit Describer(const Module& module) : module_(module) {}
 
   enum class Which { all, unknown_only };
-  // Appends the descriptions of these objects to `annex`.
+  // Appends the descriptions of these objects to `annex`, in their order, until it is large: the rest is asked for again.
   void describe(CK_SESSION_HANDLE session, std::span<const std::uint64_t> objects, Which which, Buffer& annex);
   // Writes a template with these attributes, or with all that a copy is made from: the contents of what is public, and
   // no value of a private or secret key. Those that the object does not show are left out.
@@ -27,7 +27,8 @@ class Describer {
   void forget_all();
 
  private:
-  bool remember(CK_OBJECT_HANDLE object);
+  bool is_known(CK_OBJECT_HANDLE object);
+  void remember(CK_OBJECT_HANDLE object);
   void describe_one(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, Out& out);
 
   const Module& module_;

@@ -1,9 +1,12 @@
-// A search whose result is larger than one message carries: 100,000 keys, in pages, whatever the application asks for.
+// Searches with large results: 100,000 keys, in pages, whatever the application asks for; and none is ever missing, whatever
+// becomes of the worker's descriptions.
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <fstream>
 #include <optional>
 #include <set>
+#include <thread>
 
 #include "application.h"
 #include "tests/places.h"
@@ -67,6 +70,78 @@ TEST_F(LargeSearch, MayEndAtAnyTime) {
   ASSERT_EQ(begin(), CKR_OK) << "and anew";
   EXPECT_EQ(next(5).size(), 5u);
   EXPECT_EQ(end(), CKR_OK);
+}
+
+class CrowdedToken : public testing::Test {
+ protected:
+  static constexpr CK_ULONG kCount = 10'000;
+  compare::PrivateDirectory control;
+  std::optional<PrivateProxyd> proxyd;
+
+  void serve(const std::string& more = {}) {
+    proxyd.emplace("[[module]]\nname = \"crowd\"\ntokens = \"*\"\ncheck_owner = false\npath = \"" + build_dir() +
+                   "/tests/crowded_module.so\"\nenvironment = { CROWDED_KEYS = \"" + std::to_string(kCount) +
+                   "\", CROWDED_CONTROL = \"" + control.path().string() + "\"" + more + " }\n");
+    proxyd->start();
+  }
+  void TearDown() override { forbid("hang"); }
+  void tell(const char* name) const { std::ofstream{control.path() / name}; }
+  void forbid(const char* name) const { std::filesystem::remove(control.path() / name); }
+  static CK_SESSION_HANDLE open(const TestApplication& application) {
+    return application.open(true, application.slots().at(0));
+  }
+  // The result of C_FindObjectsInit, and how many there are.
+  static std::pair<CK_RV, std::size_t> search(const TestApplication& application, CK_SESSION_HANDLE session) {
+    CK_OBJECT_CLASS type = CKO_SECRET_KEY;
+    CK_ATTRIBUTE wanted{CKA_CLASS, &type, sizeof type};
+    if (const CK_RV rv = application->C_FindObjectsInit(session, &wanted, 1); rv != CKR_OK) return {rv, 0};
+    Objects objects(kCount + 1);
+    CK_ULONG count = 0;
+    EXPECT_EQ(application->C_FindObjects(session, objects.data(), objects.size(), &count), CKR_OK);
+    EXPECT_EQ(application->C_FindObjectsFinal(session), CKR_OK);
+    return {CKR_OK, std::set<CK_OBJECT_HANDLE>(objects.begin(), objects.begin() + count).size()};
+  }
+  // The worker has described all objects to somebody who has gone meanwhile.
+  void lose_descriptions() {
+    TestApplication leaving(*proxyd);
+    const CK_SESSION_HANDLE session = open(leaving);
+    tell("hang");
+    std::thread caller([&] { search(leaving, session); });
+    EXPECT_TRUE(eventually([&] { return std::filesystem::exists(control.path() / "hangs"); }));
+    leaving->C_Finalize(nullptr);
+    caller.join();
+    EXPECT_TRUE(eventually([&] { return proxyd->worker("public")["stuck_lanes"] == 1; }));
+    forbid("hang");
+    EXPECT_TRUE(eventually([&] { return proxyd->worker("public")["stuck_lanes"] == 0; }));
+  }
+};
+
+TEST_F(CrowdedToken, ShowsAllObjectsThoughTheirDescriptionsWereLost) {
+  serve();
+  lose_descriptions();
+  TestApplication application(*proxyd);
+  EXPECT_EQ(search(application, open(application)), std::pair(CK_RV{CKR_OK}, std::size_t{kCount}));
+}
+
+TEST_F(CrowdedToken, FailsASearchWhoseObjectsCannotBeDescribed) {
+  serve();
+  lose_descriptions();
+  TestApplication application(*proxyd);
+  const CK_SESSION_HANDLE session = open(application);
+  tell("crash");
+  EXPECT_EQ(search(application, session).first, CKR_DEVICE_ERROR);
+  forbid("crash");
+  EXPECT_EQ(search(application, session), std::pair(CK_RV{CKR_OK}, std::size_t{kCount}));
+}
+
+// Their descriptions together are larger than a frame may be.
+TEST_F(CrowdedToken, OfLargeObjectsIsDescribedInPieces) {
+  serve(", CROWDED_LABEL = \"8192\"");
+  TestApplication application(*proxyd);
+  const CK_SESSION_HANDLE session = open(application);
+  const pid_t worker = proxyd->worker_pid("public");
+  EXPECT_EQ(search(application, session), std::pair(CK_RV{CKR_OK}, std::size_t{kCount}));
+  EXPECT_EQ(proxyd->worker_pid("public"), worker);
 }
 
 }  // namespace

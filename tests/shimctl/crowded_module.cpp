@@ -1,5 +1,7 @@
-// A PKCS#11 module whose one token has a hundred thousand keys and knows no PIN. CROWDED_FLAGS adds flags to
-// its CK_TOKEN_INFO, CROWDED_INITIALIZE spoils C_Initialize; each C_Login leaves a byte in the file CROWDED_LOGINS. Only what shimctl calls to list
+// A PKCS#11 module whose one token has a hundred thousand keys, or CROWDED_KEYS, and knows no PIN. CROWDED_FLAGS adds flags to
+// its CK_TOKEN_INFO, CROWDED_INITIALIZE spoils C_Initialize; each C_Login leaves a byte in the file CROWDED_LOGINS. Labels have
+// CROWDED_LABEL bytes at least. In the folder CROWDED_CONTROL: while there is a file "hang" C_FindObjectsFinal makes a file
+// "hangs" and waits; while there is "crash" reading an attribute ends the process. Only what shimctl calls to list
 // keys and to examine the token, and what proxyd needs, is there; random bytes are not random.
 #include <unistd.h>
 
@@ -14,8 +16,24 @@
 
 namespace {
 
-constexpr CK_ULONG kKeys = 100'000;
-CK_ULONG next_found = kKeys;
+CK_ULONG number(const char* name, CK_ULONG usual) {
+  const char* chosen = std::getenv(name);
+  return chosen == nullptr ? usual : std::strtoul(chosen, nullptr, 0);
+}
+
+const CK_ULONG kKeys = number("CROWDED_KEYS", 100'000);
+const CK_ULONG kLabel = number("CROWDED_LABEL", 0);
+thread_local CK_ULONG next_found = kKeys;
+
+// A file of that name in CROWDED_CONTROL; empty if that is not set.
+std::string control(const char* name) {
+  static const char* const folder = std::getenv("CROWDED_CONTROL");
+  return folder == nullptr ? std::string() : std::string(folder) + "/" + name;
+}
+bool is_told_to(const char* name) {
+  const std::string file = control(name);
+  return !file.empty() && ::access(file.c_str(), F_OK) == 0;
+}
 
 template <std::size_t N>
 void pad(CK_UTF8CHAR (&field)[N], const char* text) {
@@ -107,7 +125,11 @@ CK_RV find(CK_SESSION_HANDLE, CK_OBJECT_HANDLE* objects, CK_ULONG most, CK_ULONG
   return CKR_OK;
 }
 
-CK_RV find_final(CK_SESSION_HANDLE) { return CKR_OK; }
+CK_RV find_final(CK_SESSION_HANDLE) {
+  if (is_told_to("hang")) std::ofstream(control("hangs"));
+  while (is_told_to("hang")) ::usleep(1000);
+  return CKR_OK;
+}
 
 void answer(CK_ATTRIBUTE& attribute, const void* value, CK_ULONG size) {
   if (attribute.pValue != nullptr && attribute.ulValueLen >= size) std::memcpy(attribute.pValue, value, size);
@@ -120,7 +142,9 @@ CK_RV get_attributes(CK_SESSION_HANDLE, CK_OBJECT_HANDLE object, CK_ATTRIBUTE* a
   const CK_ULONG length = 32;
   const CK_BBOOL yes = CK_TRUE;
   const CK_BBOOL no = CK_FALSE;
-  const std::string label = "key-" + std::to_string(object);
+  std::string label = "key-" + std::to_string(object);
+  label.resize(std::max(label.size(), kLabel), '.');
+  if (is_told_to("crash")) std::raise(SIGKILL);
   CK_RV rv = CKR_OK;
   for (CK_ULONG i = 0; i < count; ++i) {
     switch (attributes[i].type) {
