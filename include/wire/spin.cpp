@@ -1,6 +1,7 @@
 #include "wire/spin.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -40,10 +41,17 @@ bool leaves_two_up_from(std::string_view root, std::string group) {
   }
 }
 
+// Those that this thread may run on; all that are there if the kernel knows more than a cpu_set_t holds.
+int allowed_processors() {
+  cpu_set_t allowed;
+  if (::sched_getaffinity(0, sizeof allowed, &allowed) == 0) return CPU_COUNT(&allowed);
+  return static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN));
+}
+
 }  // namespace
 
 bool has_two_processors() {
-  if (::sysconf(_SC_NPROCESSORS_ONLN) < 2) return false;
+  if (allowed_processors() < 2) return false;
   const std::string groups = text_of("/proc/self/cgroup");  // lines of "number:controllers:/path"
   for (std::size_t start = 0; start < groups.size();) {
     const std::size_t end = std::min(groups.find('\n', start), groups.size());
