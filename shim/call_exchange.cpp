@@ -84,7 +84,10 @@ void CallExchange::open_rings() {
   if (memory >= 0) ::close(memory);
   rings_connection_ = socket_.connection();  // also without: they are asked for once
   if (!rings_.is_mapped() || bell_attempts_ == 0) return;
-  rings_.ring_for_requests(keep_descriptor(ask_for(&write_bell_request, MessageKind::bell_answer)));
+  const int bell = ask_for(&write_bell_request, MessageKind::bell_answer);
+  const int kept = keep_descriptor(bell);
+  rings_.ring_for_requests(kept);
+  if (bell >= 0 && kept < 0) socket_.close();  // proxyd would sleep where nobody can wake it
   if (!socket_.is_open()) --bell_attempts_;
 }
 

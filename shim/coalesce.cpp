@@ -4,10 +4,12 @@ namespace p11shim {
 
 std::optional<CK_ULONG> Coalescing::known_length(CK_SESSION_HANDLE session, Operation operation, const Query& query) {
   return application_.sessions().with(
-      session, [&](SessionOperations& operations, KnownInits& known, const OpenSession&) -> std::optional<CK_ULONG> {
+      session,
+      [&](SessionOperations& operations, KnownInits& known, const OpenSession& open) -> std::optional<CK_ULONG> {
+        generation_ = generation(open.slot);
         const WaitingInit& init = operations.waiting;
         if (query.message == 0 || init.call == 0 || init.operation != operation) return std::nullopt;
-        return known.length(query.hash(init.signature));
+        return known.length(query.hash(init.signature), generation_);
       });
 }
 
@@ -16,7 +18,7 @@ void Coalescing::learn(CK_SESSION_HANDLE session, const Query& query, CK_ULONG l
   application_.sessions().with(session, [&](SessionOperations& operations, KnownInits& known, const OpenSession&) {
     if (query.message == 0 || (lead.call == 0 && !operations.is_fresh)) return;
     const std::uint64_t init = lead.call != 0 ? lead.signature : operations.signature;
-    known.add_length(query.hash(init), length);
+    known.add_length(query.hash(init), generation_, length);
   });
 }
 
@@ -65,7 +67,7 @@ void Coalescing::send_all(bool only_session_objects) {
 }
 
 bool Coalescing::reopen(CK_SLOT_ID slot, CK_FLAGS flags, CK_SESSION_HANDLE_PTR session) {
-  const CK_SESSION_HANDLE handle = application_.sessions().reopen(slot, flags);
+  const CK_SESSION_HANDLE handle = application_.sessions().reopen(slot, flags, slots_generation(0));
   if (handle != CK_INVALID_HANDLE) *session = handle;
   return handle != CK_INVALID_HANDLE;
 }
@@ -74,8 +76,8 @@ void Coalescing::close_kept() {
   while (const CK_SESSION_HANDLE wire = application_.sessions().drop_kept()) exchange_.close_kept(wire);
 }
 
-void Coalescing::close_kept_with(CK_SESSION_HANDLE last) {
-  while (const CK_SESSION_HANDLE wire = application_.sessions().drop_kept_with(last)) exchange_.close_kept(wire);
+void Coalescing::close_kept_with(CK_SESSION_HANDLE closing) {
+  while (const CK_SESSION_HANDLE wire = application_.sessions().drop_kept_with(closing)) exchange_.close_kept(wire);
 }
 
 void Coalescing::note_session_objects(CK_SESSION_HANDLE session) {
@@ -133,7 +135,8 @@ bool Coalescing::defer(std::uint32_t call, Operation operation, const CK_MECHANI
         else signature.add(exchange_.body().bytes().data(), exchange_.body().size());
         signature_ = signature.value();
         epoch_ = known.epoch();
-        if (!known.contains(signature_)) return false;
+        generation_ = generation(session.slot);
+        if (!known.contains(signature_, generation_)) return false;
         WaitingInit& init = exchange_.lead();
         init.clear();
         init.call = call;
@@ -142,6 +145,7 @@ bool Coalescing::defer(std::uint32_t call, Operation operation, const CK_MECHANI
         init.objects.assign(request.handles.begin() + 1, request.handles.end());
         init.body.swap(exchange_.body());
         init.signature = signature_;
+        init.generation = generation_;
         if (p11shim::defer(operations, known, init)) return true;
         init.body.swap(exchange_.body());
         init.clear();
@@ -167,8 +171,9 @@ void Coalescing::began(CK_SESSION_HANDLE session, Operation operation, CK_RV rv,
     In outputs(exchange_.reply().body);
     if (signature_ == 0 || known.epoch() != epoch_ || !outputs.nil_if()) return;
     const Handles& handles = exchange_.request().handles;
-    known.add(signature_, std::any_of(handles.begin() + 1, handles.end(),
-                                      [](std::uint64_t handle) { return (handle & kSessionObjectBit) != 0; }));
+    known.add(signature_, generation_, std::any_of(handles.begin() + 1, handles.end(), [](std::uint64_t handle) {
+                return (handle & kSessionObjectBit) != 0;
+              }));
   });
 }
 
@@ -196,6 +201,16 @@ void Coalescing::doubt(CK_SESSION_HANDLE session) {
     operations.is_fresh = false;
     operations.gathers = 0;
     operations.lost = Operation::none;
+  });
+}
+
+void Coalescing::cancel(CK_SESSION_HANDLE session, Operation cancelled) {
+  application_.sessions().with(session, [&](SessionOperations& operations, KnownInits&, const OpenSession&) {
+    operations.active = operations.active & ~cancelled;
+    operations.in_doubt = operations.in_doubt & ~cancelled;
+    operations.lost = operations.lost & ~cancelled;
+    operations.is_fresh = false;
+    operations.gathers = 0;
   });
 }
 

@@ -4,6 +4,7 @@
 // then sees every call in the application's order, and says what it would have said.
 #pragma once
 
+#include "calls/cancel.h"
 #include "calls/stub.h"
 #include "shim/application.h"
 #include "shim/sessions.h"
@@ -128,6 +129,7 @@ class Coalescing {
   // A call that was left by an exception may have done anything to the operations of its session.
   ~Coalescing() {
     if (session_ != CK_INVALID_HANDLE && !is_done_) doubt(session_);
+    if (closing_ != CK_INVALID_HANDLE) application_.sessions().close_failed(closing_);
   }
 
   // The call returns in good order.
@@ -139,6 +141,7 @@ class Coalescing {
     const auto first = static_cast<CK_ULONG>(std::get<0>(std::tuple(arguments...)));
     if constexpr (Call::policy.operation != Operation::none) session_ = first;
     if constexpr (!Call::policy.slot) application_.sessions().wait_until_sent(first);
+    if constexpr (kMayWait<Call>) ask_for_page();
     if constexpr (kReadsAttributes<Call>)
       if (answer_attributes(arguments...)) return CKR_OK;
     if constexpr (kReadsSessionInfo<Call>)
@@ -161,7 +164,8 @@ class Coalescing {
       send_all(false);
       if constexpr (!Call::policy.slot) send(first);  // a search
     } else if constexpr (kClosesSession<Call>) {
-      if (application_.sessions().keep(first)) return CKR_OK;
+      if (application_.sessions().keep(first, slots_generation(0))) return CKR_OK;
+      closing_ = first;
       close_kept_with(first);
       send_all(true);
     } else if constexpr (kTakesInit<Call>) {
@@ -210,9 +214,12 @@ class Coalescing {
     const auto first = static_cast<CK_ULONG>(std::get<0>(std::tuple(arguments...)));
     if constexpr (Call::policy.operation == Operation::any ||
                   Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_SetOperationState>()) {
+      if constexpr (Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_SessionCancel>()) {
+        const Operation cancelled = cancelled_operations(std::get<1>(std::tuple(arguments...)));
+        if (rv == CKR_OK && (cancelled & Operation::find) != Operation::none) end_search(first, true);
+        if (rv == CKR_OK) return cancel(first, cancelled);
+      }
       doubt(first);
-      if constexpr (Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_SessionCancel>())
-        if (rv == CKR_OK && (std::get<1>(std::tuple(arguments...)) & CKF_FIND_OBJECTS) != 0) end_search(first, true);
     } else if constexpr (Call::policy.operation != Operation::none) {
       if constexpr (kMayWait<Call>) {
         began(first, Call::policy.operation, rv, std::get<1>(std::tuple(arguments...)) == nullptr);
@@ -236,6 +243,7 @@ class Coalescing {
   template <class Call, class... C>
   void remember(C... arguments) {
     const std::tuple all(arguments...);
+    if constexpr (kClosesSession<Call>) closing_ = CK_INVALID_HANDLE;
     if constexpr (kReadsAttributes<Call>) learn_attributes(arguments...);
     else if constexpr (kReadsSessionInfo<Call>) learn_session_info(std::get<0>(all), *std::get<1>(all));
     else if constexpr (kReadsMechanismInfo<Call>)
@@ -320,7 +328,7 @@ class Coalescing {
 
   bool reopen(CK_SLOT_ID slot, CK_FLAGS flags, CK_SESSION_HANDLE_PTR session);
   void close_kept();
-  void close_kept_with(CK_SESSION_HANDLE last);
+  void close_kept_with(CK_SESSION_HANDLE closing);
   void note_session_objects(CK_SESSION_HANDLE session);
 
   // coalesce_messages.cpp
@@ -341,6 +349,7 @@ class Coalescing {
                        CK_ULONG count);
   bool answer_session_info(CK_SESSION_HANDLE session, CK_SESSION_INFO* info);
   bool answer_mechanism_info(CK_SLOT_ID slot, CK_MECHANISM_TYPE type, CK_MECHANISM_INFO* info);
+  void ask_for_page();
   void asks(CK_SLOT_ID slot);
   std::uint64_t generation(CK_SLOT_ID slot);
   void learn_attributes(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, const CK_ATTRIBUTE* attributes,
@@ -370,12 +379,15 @@ class Coalescing {
   void began(CK_SESSION_HANDLE session, Operation operation, CK_RV rv, bool cancels);
   void went_on(CK_SESSION_HANDLE session, const Policy& policy, CK_RV rv, bool is_query);
   void doubt(CK_SESSION_HANDLE session);
+  void cancel(CK_SESSION_HANDLE session, Operation cancelled);
 
   Application& application_;
   CallExchange& exchange_;
   std::uint64_t signature_ = 0;  // of the Init that this call is
   std::uint64_t epoch_ = 0;
+  std::uint64_t generation_ = 0;                   // of the slot, before this call was sent
   CK_SESSION_HANDLE session_ = CK_INVALID_HANDLE;  // whose operations this call is about
+  CK_SESSION_HANDLE closing_ = CK_INVALID_HANDLE;  // counts as closed, and is not yet
   bool is_done_ = false;
   std::optional<Stamp> asked_;
   std::uint64_t asked_sessions_ = 0;  // Sessions::changes() then

@@ -53,11 +53,19 @@ void Coalescing::asks(CK_SLOT_ID slot) { asks_stamped(&Coalescing::generation, s
 std::uint64_t Coalescing::generation(CK_SLOT_ID slot) { return application_.remembered().generations.of(slot); }
 
 void Coalescing::asks_stamped(std::uint64_t (Coalescing::*moving)(CK_SLOT_ID), CK_SLOT_ID slot) {
-  Remembered& remembered = application_.remembered();
-  if ((this->*moving)(slot) == 0 && application_.config().remember.count() != 0 && application_.connect(exchange_) &&
-      exchange_.socket().is_local() && remembered.generations.claim())
-    remembered.generations.take(exchange_.ask_for_generations());
-  asked_ = remembered.values.stamp((this->*moving)(slot));
+  if ((this->*moving)(slot) == 0 && application_.config().remember.count() != 0) ask_for_page();
+  asked_ = application_.remembered().values.stamp((this->*moving)(slot));
+}
+
+// Once for each proxyd, before the first call that may be remembered; again where the question was lost.
+void Coalescing::ask_for_page() {
+  GenerationView& generations = application_.remembered().generations;
+  if (generations.is_claimed() || !application_.connect(exchange_) || !exchange_.socket().is_local() ||
+      !generations.claim())
+    return;
+  const int descriptor = exchange_.ask_for_generations();
+  generations.take(descriptor);
+  if (descriptor < 0 && !exchange_.socket().is_open()) generations.unclaim();
 }
 
 void Coalescing::learn_attributes(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, const CK_ATTRIBUTE* attributes,

@@ -14,13 +14,17 @@ constexpr CK_ULONG kLargestPart = 4096;                       // a larger one is
 
 bool Coalescing::gather(CK_SESSION_HANDLE session, std::uint32_t call, const CK_BYTE* part, CK_ULONG size) {
   if (part == nullptr || size == 0 || size > kLargestPart) return false;
-  return application_.sessions().with(session, [&](SessionOperations& operations, KnownInits&, const OpenSession&) {
-    if (operations.gathers != call || operations.waiting.call != 0 || operations.lost != Operation::none) return false;
-    if (operations.gathered.size() + size > kMostGathered) return false;
-    operations.gathered.mark_secret();
-    operations.gathered.append(part, size);
-    return true;
-  });
+  return application_.sessions().with(
+      session, [&](SessionOperations& operations, KnownInits& known, const OpenSession&) {
+        if (operations.gathers != call || operations.waiting.call != 0 || operations.lost != Operation::none)
+          return false;
+        if (operations.gathered.size() + size > kMostGathered) return false;
+        const bool is_first = operations.gathered.empty();
+        operations.gathered.mark_secret();
+        operations.gathered.append(part, size);
+        known.gathering += is_first;
+        return true;
+      });
 }
 
 // The module has taken a part: those that follow may be gathered.
@@ -35,10 +39,11 @@ void Coalescing::may_gather(CK_SESSION_HANDLE session, std::uint32_t call, Opera
 void Coalescing::send_gathered(CK_SESSION_HANDLE session) {
   Buffer parts;
   std::uint32_t call = 0;
-  application_.sessions().with(session, [&](SessionOperations& operations, KnownInits&, const OpenSession&) {
+  application_.sessions().with(session, [&](SessionOperations& operations, KnownInits& known, const OpenSession&) {
     if (operations.gathered.empty() || operations.is_sending) return;
-    if (operations.gathers == 0) return operations.gathered.clear();
+    if (operations.gathers == 0) return drop_gathered(operations, known);
     parts.swap(operations.gathered);
+    --known.gathering;
     call = operations.gathers;
     operations.is_sending = true;
   });

@@ -30,6 +30,7 @@ void GenerationView::take(int descriptor) {
 
 void GenerationView::drop() {
   page_.store(nullptr, std::memory_order_release);
+  lost_.store(0, std::memory_order_relaxed);
   asked_.store(false, std::memory_order_release);
 }
 

@@ -23,14 +23,21 @@ class GenerationView {
   }
   // True once for each proxyd: whoever gets it asks for the page.
   bool claim() { return !asked_.exchange(true, std::memory_order_acq_rel); }
+  [[nodiscard]] bool is_claimed() const { return asked_.load(std::memory_order_acquire); }
+  // The question was lost; some may be.
+  void unclaim() {
+    if (lost_.fetch_add(1, std::memory_order_relaxed) < kMostLost) asked_.store(false, std::memory_order_release);
+  }
   // Maps the page and closes the descriptor.
   void take(int descriptor);
   // Another proxyd is in charge.
   void drop();
 
  private:
+  static constexpr unsigned kMostLost = 3;
   std::atomic<const GenerationPage*> page_{nullptr};
   std::atomic<bool> asked_{false};
+  std::atomic<unsigned> lost_{0};  // questions, by this proxyd
   std::mutex mutex_;
   std::vector<void*> mapped_;  // guarded by mutex_; other threads may still read a page that was dropped
 };

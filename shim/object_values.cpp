@@ -114,6 +114,7 @@ void ObjectValues::take_read(CK_SLOT_ID slot, CK_OBJECT_HANDLE handle, const CK_
     const CK_ATTRIBUTE& attribute = attributes[i];
     if (attribute.pValue == nullptr || attribute.ulValueLen > limits::kMaxValueAlong) continue;
     if (attribute.type == CKA_VALUE || !may_come_along(attribute.type)) continue;
+    if (asked.generation == 0 && !is_fixed_attribute(attribute.type)) continue;  // the application has it: used up
     Object* object = prepare({slot, handle}, asked);
     if (object == nullptr) return;
     object->came_along = false;

@@ -1,7 +1,8 @@
 // Attribute values that this application has read, or that came along with the objects, to answer C_GetAttributeValue here.
 // Never what may be secret. A value is given out while nothing can have changed it: no call of this application that
 // changes objects or logins, and no other application's (GenerationPage); and not for longer than `keep`, since others
-// may reach the HSM without proxyd. Where the page is out of reach (TCP), values that can change are given out once.
+// may reach the HSM without proxyd. Where the page is out of reach (TCP), values that can change are given out once: where they were read, or
+// once after they came along.
 #pragma once
 
 #include <array>

@@ -44,6 +44,7 @@ void WaitingInit::swap(WaitingInit& other) noexcept {
   objects.swap(other.objects);
   body.swap(other.body);
   std::swap(signature, other.signature);
+  std::swap(generation, other.generation);
   std::swap(is_over, other.is_over);
   std::swap(ends, other.ends);
 }
@@ -52,6 +53,7 @@ void WaitingInit::clear() {
   call = 0;
   mechanism = 0;
   signature = 0;
+  generation = 0;
   is_over = ends = false;
   operation = Operation::none;
   objects.clear();
@@ -60,7 +62,7 @@ void WaitingInit::clear() {
 
 bool defer(SessionOperations& operations, KnownInits& known, WaitingInit& init) {
   if (operations.waiting.call != 0 || (operations.active | operations.in_doubt) != Operation::none) return false;
-  if (!known.contains(init.signature)) return false;
+  if (!known.contains(init.signature, init.generation)) return false;
   operations.lost = Operation::none;
   operations.waiting.swap(init);
   ++known.waiting;
@@ -79,6 +81,12 @@ void drop_waiting(SessionOperations& operations, KnownInits& known) {
   if (operations.waiting.call == 0) return;
   operations.waiting.clear();
   --known.waiting;
+}
+
+void drop_gathered(SessionOperations& operations, KnownInits& known) {
+  if (operations.gathered.empty()) return;
+  operations.gathered.clear();
+  --known.gathering;
 }
 
 // It settles a doubt about this operation, and about no other: some modules have several at once.
@@ -166,9 +174,16 @@ bool hashes_all(CK_MECHANISM_TYPE mechanism) {
   }
 }
 
-void KnownInits::add(std::uint64_t signature, bool names_session_object) {
+void KnownInits::add(std::uint64_t signature, std::uint64_t generation, bool names_session_object) {
   if (inits_.size() >= kMost) inits_.clear();
-  inits_[signature].names_session_object = names_session_object;
+  Known& known = inits_[signature];
+  known.generation = generation;
+  known.names_session_object = names_session_object;
+}
+
+bool KnownInits::contains(std::uint64_t signature, std::uint64_t generation) const {
+  const auto found = inits_.find(signature);
+  return found != inits_.end() && found->second.generation == generation;
 }
 
 void KnownInits::note_one_message(std::uint64_t signature, bool was_one) {
@@ -190,14 +205,15 @@ void KnownInits::forget_all() {
   ++epoch_;
 }
 
-void KnownInits::add_length(std::uint64_t query, CK_ULONG length) {
+void KnownInits::add_length(std::uint64_t query, std::uint64_t generation, CK_ULONG length) {
   if (lengths_.size() >= kMost) lengths_.clear();
-  lengths_[query] = length;
+  lengths_[query] = {generation, length};
 }
 
-std::optional<CK_ULONG> KnownInits::length(std::uint64_t query) const {
+std::optional<CK_ULONG> KnownInits::length(std::uint64_t query, std::uint64_t generation) const {
   const auto found = lengths_.find(query);
-  return found == lengths_.end() ? std::nullopt : std::optional(found->second);
+  if (found == lengths_.end() || found->second.generation != generation) return std::nullopt;
+  return found->second.length;
 }
 
 Signature& Signature::add(const void* bytes, std::size_t size) {

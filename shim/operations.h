@@ -21,6 +21,7 @@ struct WaitingInit {
   std::vector<std::uint64_t> objects;  // its handles behind the session's
   Buffer body;
   std::uint64_t signature = 0;
+  std::uint64_t generation = 0;  // of the slot (wire/generations.h), when it was answered
   bool is_over = false;  // of a message operation: it has been executed and ended, but the application has not ended it
   bool ends = false;     // taken along, the operation is to be ended by the same message
 
@@ -54,33 +55,39 @@ struct SessionOperations {
   bool is_sending = false;   // what waited is under way, on the connection of some thread
 };
 
-// The Inits that have succeeded in this application, and the lengths that length queries gave for them. What is remembered
-// is a hash: parameters may be secret.
+// The Inits that have succeeded in this application, and the lengths that length queries gave for them, each as long as the
+// slot's generation has not moved since before it was asked for. What is remembered is a hash: parameters may be secret.
 class KnownInits {
  public:
-  std::size_t waiting = 0;  // sessions whose Init waits
+  std::size_t waiting = 0;    // sessions whose Init waits
+  std::size_t gathering = 0;  // sessions with parts that have not been sent
 
-  void add(std::uint64_t signature, bool names_session_object);
+  void add(std::uint64_t signature, std::uint64_t generation, bool names_session_object);
   void forget(std::uint64_t signature) { inits_.erase(signature); }
   void forget_session_objects();
   void forget_all();
-  [[nodiscard]] bool contains(std::uint64_t signature) const { return inits_.contains(signature); }
+  [[nodiscard]] bool contains(std::uint64_t signature, std::uint64_t generation) const;
   // Whether the last message operation that began with this Init was one message.
   void note_one_message(std::uint64_t signature, bool was_one);
   [[nodiscard]] bool is_one_message(std::uint64_t signature) const;
   // Counts the calls of forget_all(): an Init that was under way during one proves nothing.
   [[nodiscard]] std::uint64_t epoch() const { return epoch_; }
 
-  void add_length(std::uint64_t query, CK_ULONG length);
-  [[nodiscard]] std::optional<CK_ULONG> length(std::uint64_t query) const;
+  void add_length(std::uint64_t query, std::uint64_t generation, CK_ULONG length);
+  [[nodiscard]] std::optional<CK_ULONG> length(std::uint64_t query, std::uint64_t generation) const;
 
  private:
   struct Known {
+    std::uint64_t generation = 0;
     bool names_session_object = false;
     bool is_one_message = false;
   };
   std::unordered_map<std::uint64_t, Known> inits_;  // by signature
-  std::unordered_map<std::uint64_t, CK_ULONG> lengths_;
+  struct Length {
+    std::uint64_t generation = 0;
+    CK_ULONG length = 0;
+  };
+  std::unordered_map<std::uint64_t, Length> lengths_;
   std::uint64_t epoch_ = 0;
 };
 
@@ -90,6 +97,7 @@ bool defer(SessionOperations& operations, KnownInits& known, WaitingInit& init);
 // Takes the waiting Init out, if it is one of `wanted`.
 bool take_waiting(SessionOperations& operations, KnownInits& known, Operation wanted, WaitingInit& init);
 void drop_waiting(SessionOperations& operations, KnownInits& known);
+void drop_gathered(SessionOperations& operations, KnownInits& known);
 // An Init was executed and succeeded.
 void operation_began(SessionOperations& operations, Operation operation, CK_MECHANISM_TYPE mechanism,
                      std::uint64_t signature);

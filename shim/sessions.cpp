@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <new>
+#include <utility>
 
 namespace p11shim {
 namespace {
@@ -20,8 +21,10 @@ void Sessions::opened(const OpenSession& session) noexcept {
   try {
     Entry& entry = sessions_[session.handle];
     drop_waiting(entry.operations, known_);
-    if (entry.session.handle == CK_INVALID_HANDLE) ++open_[session.slot];
-    entry = {session, false, {}, {}};
+    drop_gathered(entry.operations, known_);
+    if (entry.session.handle == CK_INVALID_HANDLE || entry.is_closing) ++open_[session.slot];
+    entry = {};
+    entry.session = session;
   } catch (const std::bad_alloc&) {
   }
 }
@@ -32,11 +35,13 @@ void Sessions::closed(CK_SESSION_HANDLE handle) noexcept {
   const auto found = sessions_.find(handle);
   if (found == sessions_.end()) return;
   const auto left = open_.find(found->second.session.slot);
+  if (!found->second.is_closing && left != open_.end()) --left->second;
   drop_waiting(found->second.operations, known_);
+  drop_gathered(found->second.operations, known_);
   sessions_.erase(found);
   known_.forget_session_objects();
-  if (left == open_.end() || --left->second != 0) return;
-  open_.erase(left);
+  if (left != open_.end() && left->second != 0) return;
+  if (left != open_.end()) open_.erase(left);
   known_.forget_all();  // the last one took the login with it
 }
 
@@ -47,6 +52,7 @@ void Sessions::closed_all(CK_SLOT_ID slot) noexcept {
     const auto entry = next++;
     if (entry->second.session.slot != slot) continue;
     drop_waiting(entry->second.operations, known_);
+    drop_gathered(entry->second.operations, known_);
     std::erase(kept_, entry->first);
     sessions_.erase(entry);
   }
@@ -63,35 +69,55 @@ std::vector<OpenSession> Sessions::list() const {
   return sessions;
 }
 
-bool Sessions::keep(CK_SESSION_HANDLE handle) noexcept {
+bool Sessions::keep(CK_SESSION_HANDLE handle, std::uint64_t slots) noexcept {
   const std::lock_guard lock(mutex_);
   const auto found = find_open(handle);
-  if (found == sessions_.end() || kept_.size() >= kMostKept) return false;
+  if (found == sessions_.end() || found->second.is_closing) return false;
   Entry& entry = found->second;
-  SessionOperations& operations = entry.operations;
-  const bool is_idle = (operations.active | operations.in_doubt | operations.lost) == Operation::none &&
-                       !operations.is_sending && operations.gathered.empty() && entry.messages.empty();
-  if (!is_idle || operations.has_objects || open_[entry.session.slot] < 2 ||
-      (entry.session.wire >> kReopenedShift) != 0)
-    return false;
-  try {
-    kept_.push_back(handle);
-  } catch (const std::bad_alloc&) {
-    return false;
+  const auto open = open_.find(entry.session.slot);
+  if (open == open_.end()) return false;
+  bool keeps = kept_.size() < kMostKept && open->second >= 2 && may_be_kept(entry);
+  if (keeps) {
+    try {
+      kept_.push_back(handle);
+    } catch (const std::bad_alloc&) {
+      keeps = false;
+    }
   }
-  drop_waiting(operations, known_);
+  // Decided at once which of them is the last one that takes the kept ones along: others may be closing theirs meanwhile.
+  --open->second;
+  entry.is_kept = keeps;
+  entry.kept_when = slots;
+  entry.is_closing = !keeps;
+  if (!keeps) return false;
+  drop_waiting(entry.operations, known_);
   entry.operations = {};
-  entry.is_kept = true;
-  --open_[entry.session.slot];
   changed();
   return true;
 }
 
-CK_SESSION_HANDLE Sessions::reopen(CK_SLOT_ID slot, CK_FLAGS flags) noexcept {
+void Sessions::close_failed(CK_SESSION_HANDLE handle) noexcept {
+  const std::lock_guard lock(mutex_);
+  const auto found = sessions_.find(handle);
+  if (found == sessions_.end() || !std::exchange(found->second.is_closing, false)) return;
+  try {
+    ++open_[found->second.session.slot];
+  } catch (const std::bad_alloc&) {
+  }
+}
+
+bool Sessions::may_be_kept(const Entry& entry) {
+  const SessionOperations& operations = entry.operations;
+  return (operations.active | operations.in_doubt | operations.lost) == Operation::none && !operations.is_sending &&
+         operations.gathered.empty() && entry.messages.empty() && !operations.has_objects &&
+         (entry.session.wire >> kReopenedShift) == 0;
+}
+
+CK_SESSION_HANDLE Sessions::reopen(CK_SLOT_ID slot, CK_FLAGS flags, std::uint64_t slots) noexcept {
   const std::lock_guard lock(mutex_);
   const auto kept = std::find_if(kept_.begin(), kept_.end(), [&](CK_SESSION_HANDLE handle) {
-    const OpenSession& session = sessions_.find(handle)->second.session;
-    return session.slot == slot && session.flags == flags;
+    const Entry& entry = sessions_.find(handle)->second;
+    return entry.session.slot == slot && entry.session.flags == flags && entry.kept_when == slots;
   });
   if (kept == kept_.end()) return CK_INVALID_HANDLE;
   auto node = sessions_.extract(*kept);
@@ -112,11 +138,12 @@ CK_SESSION_HANDLE Sessions::drop_kept() noexcept {
   return drop_kept_locked();
 }
 
-CK_SESSION_HANDLE Sessions::drop_kept_with(CK_SESSION_HANDLE last) noexcept {
+CK_SESSION_HANDLE Sessions::drop_kept_with(CK_SESSION_HANDLE closing) noexcept {
   const std::lock_guard lock(mutex_);
-  const auto found = find_open(last);
-  if (found == sessions_.end() || open_[found->second.session.slot] > 1) return CK_INVALID_HANDLE;
-  return drop_kept_locked();
+  const auto found = find_open(closing);
+  if (found == sessions_.end()) return CK_INVALID_HANDLE;
+  const auto open = open_.find(found->second.session.slot);
+  return open != open_.end() && open->second != 0 ? CK_INVALID_HANDLE : drop_kept_locked();
 }
 
 CK_SESSION_HANDLE Sessions::drop_kept_locked() {
@@ -161,9 +188,10 @@ CK_MECHANISM_TYPE Sessions::message_mechanism(CK_SESSION_HANDLE handle, Operatio
 
 CK_SESSION_HANDLE Sessions::waiting(bool only_session_objects) const noexcept {
   const std::lock_guard lock(mutex_);
-  if (known_.waiting == 0) return CK_INVALID_HANDLE;
+  if (known_.waiting == 0 && (only_session_objects || known_.gathering == 0)) return CK_INVALID_HANDLE;
   for (const auto& [handle, entry] : sessions_) {
     const WaitingInit& init = entry.operations.waiting;
+    if (!only_session_objects && !entry.operations.gathered.empty() && !entry.operations.is_sending) return handle;
     if (init.call != 0 && init.operation != Operation::find && (!only_session_objects || init.names_session_object()))
       return handle;
   }

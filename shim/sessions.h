@@ -32,15 +32,18 @@ class Sessions {
   // Moves whenever the application opens or closes a session.
   [[nodiscard]] std::uint64_t changes() const { return changes_.load(std::memory_order_acquire); }
 
-  // A session that the application closes and that leaves no trace (no object, no operation, not its last one on the token)
-  // is kept, and is the next one that it opens with the same flags, under a new handle. True: it is kept.
-  bool keep(CK_SESSION_HANDLE handle) noexcept;
-  // The new handle; CK_INVALID_HANDLE if none is kept.
-  CK_SESSION_HANDLE reopen(CK_SLOT_ID slot, CK_FLAGS flags) noexcept;
+  // The application closes a session. One that leaves no trace (no object, no operation, not its last one on the token)
+  // is kept, and is the next one that it opens with the same flags, under a new handle. True: it is kept. False: it is being
+  // closed, and counts as open no more, until closed() or close_failed(). `slots`: the number that moves when tokens may have gone
+  // or may no longer be used (GenerationPage::kSlots).
+  bool keep(CK_SESSION_HANDLE handle, std::uint64_t slots) noexcept;
+  void close_failed(CK_SESSION_HANDLE handle) noexcept;
+  // The new handle; CK_INVALID_HANDLE if none has been kept since the number was this.
+  CK_SESSION_HANDLE reopen(CK_SLOT_ID slot, CK_FLAGS flags, std::uint64_t slots) noexcept;
   // Where it matters how many sessions there are: proxyd's handle of one that is kept and no longer will be, or
-  // CK_INVALID_HANDLE. `last`: only if this session is the last one that is open on its token.
+  // CK_INVALID_HANDLE. `closing`: only if no other session than those that are being closed is open on its token.
   CK_SESSION_HANDLE drop_kept() noexcept;
-  CK_SESSION_HANDLE drop_kept_with(CK_SESSION_HANDLE last) noexcept;
+  CK_SESSION_HANDLE drop_kept_with(CK_SESSION_HANDLE closing) noexcept;
   // What proxyd calls this session; a handle that nobody has if it is not open.
   [[nodiscard]] CK_SESSION_HANDLE wire_handle(CK_SESSION_HANDLE handle) const noexcept;
 
@@ -62,7 +65,8 @@ class Sessions {
       return found == sessions_.end() ? Result{} : fn(found->second.operations, known_, found->second.session);
     }
   }
-  // A session whose Init waits, other than a search's; with `only_session_objects`, one whose Init names a session object.
+  // A session whose Init waits, other than a search's, or with parts that have not been sent; with `only_session_objects`, one
+  // whose Init names a session object.
   [[nodiscard]] CK_SESSION_HANDLE waiting(bool only_session_objects) const noexcept;
   void forget_inits() noexcept;
   // Returns when nothing of this session is being sent by another thread (SessionOperations::is_sending).
@@ -76,7 +80,9 @@ class Sessions {
  private:
   struct Entry {
     OpenSession session;
-    bool is_kept = false;  // closed for the application
+    bool is_kept = false;         // closed for the application
+    std::uint64_t kept_when = 0;  // the slots' number was this
+    bool is_closing = false;      // by a message that is under way; not counted in open_
     std::unordered_map<Operation, CK_MECHANISM_TYPE> messages;
     SessionOperations operations;
   };
@@ -85,6 +91,7 @@ class Sessions {
     const auto found = sessions_.find(handle);
     return found != sessions_.end() && found->second.is_kept ? sessions_.end() : found;
   }
+  [[nodiscard]] static bool may_be_kept(const Entry& entry);
   CK_SESSION_HANDLE drop_kept_locked();
 
   void changed() { changes_.fetch_add(1, std::memory_order_acq_rel); }
@@ -93,7 +100,7 @@ class Sessions {
   mutable std::mutex mutex_;
   std::condition_variable sent_;
   Entries sessions_;
-  std::unordered_map<CK_SLOT_ID, std::size_t> open_;  // how many, by slot
+  std::unordered_map<CK_SLOT_ID, std::size_t> open_;  // how many that nobody is closing, by slot
   KnownInits known_;
   std::vector<CK_SESSION_HANDLE> kept_;  // the application's handles of those that are kept
   std::uint64_t reopened_ = 0;           // how many have been

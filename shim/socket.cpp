@@ -99,6 +99,8 @@ int connect_to(int descriptor, const Address& address, Limit& limit) {
   }
 }
 
+// A descriptor that came along and could not be received, since this process may have no more of them, is an error (EMFILE): its
+// sender believes that it is here.
 ssize_t receive_descriptor(int socket, void* place, std::size_t size, int& descriptor) {
   iovec part{place, size};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof descriptor)];
@@ -108,8 +110,11 @@ ssize_t receive_descriptor(int socket, void* place, std::size_t size, int& descr
   message.msg_control = control;
   message.msg_controllen = sizeof control;
   const ssize_t got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+  if (got > 0 && (message.msg_flags & MSG_CTRUNC) != 0) return errno = EMFILE, -1;
   const cmsghdr* header = got > 0 ? CMSG_FIRSTHDR(&message) : nullptr;
-  if (header == nullptr || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) return got;
+  if (header == nullptr || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS ||
+      header->cmsg_len < CMSG_LEN(sizeof descriptor))
+    return got;
   if (descriptor >= 0) ::close(descriptor);
   std::memcpy(&descriptor, CMSG_DATA(header), sizeof descriptor);
   return got;

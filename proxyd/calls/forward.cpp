@@ -1,6 +1,7 @@
 // The way of a call to a worker and back.
 #include <algorithm>
 
+#include "calls/cancel.h"
 #include "proxyd/calls/client_call.h"
 
 namespace p11shim {
@@ -18,39 +19,13 @@ bool answers_length_query(std::span<const std::uint8_t> body) {
   return in.done();
 }
 
-struct CancelFlag {
-  CK_FLAGS flag;
-  Operation operation;
-};
-constexpr CancelFlag kCancelFlags[] = {
-    {CKF_ENCRYPT, Operation::encrypt},
-    {CKF_DECRYPT, Operation::decrypt},
-    {CKF_DIGEST, Operation::digest},
-    {CKF_SIGN, Operation::sign},
-    {CKF_SIGN_RECOVER, Operation::sign_recover},
-    {CKF_VERIFY, Operation::verify},
-    {CKF_VERIFY_RECOVER, Operation::verify_recover},
-    {CKF_FIND_OBJECTS, Operation::find},
-    {CKF_MESSAGE_ENCRYPT, Operation::message_encrypt},
-    {CKF_MESSAGE_DECRYPT, Operation::message_decrypt},
-    {CKF_MESSAGE_SIGN, Operation::message_sign},
-    {CKF_MESSAGE_VERIFY, Operation::message_verify},
-};
-
 // These mean the application as it is now, whatever goes on in its session.
 bool concerns_login(std::uint32_t call) {
   return call == number_of<&List::C_Logout>() || call == number_of<&List::C_SetPIN>() ||
          call == number_of<&List::C_InitPIN>();
 }
 
-Operation cancelled(std::span<const std::uint8_t> body) {
-  In in(body);
-  const CK_FLAGS flags = in.uint();
-  Operation all = Operation::none;
-  for (const CancelFlag& each : kCancelFlags)
-    if ((flags & each.flag) != 0) all = all | each.operation;
-  return all;
-}
+Operation cancelled(std::span<const std::uint8_t> body) { return cancelled_operations(In(body).uint()); }
 
 }  // namespace
 

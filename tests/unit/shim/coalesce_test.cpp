@@ -1,5 +1,6 @@
 // Which calls travel, alone or together, and that nobody can tell from the answers.
 #include <atomic>
+#include <future>
 #include <mutex>
 #include <thread>
 
@@ -121,6 +122,38 @@ TEST_F(Coalesce, TheSameIsKnownInEverySession) {
   EXPECT_EQ(seen(), (Seen{"C_SignInit+C_Sign 77"}));
 }
 
+TEST_F(Coalesce, WhatOthersHaveChangedInTheSlotIsAskedForAgain) {
+  ASSERT_EQ(C_Finalize(nullptr), CKR_OK);
+  GenerationPage& page = proxyd_.share_generations();
+  start();
+  for (int i = 0; i < 2; ++i) sign_in_three_calls();
+  seen();
+  ++page.of(6);
+  sign_in_three_calls();
+  EXPECT_EQ(seen(), (Seen{"C_SignInit+C_Sign 77"})) << "of another slot";
+  ++page.of(5);
+  refuse(CKR_KEY_FUNCTION_NOT_PERMITTED);
+  EXPECT_EQ(init(), CKR_KEY_FUNCTION_NOT_PERMITTED);
+  refuse(CKR_OK);
+  sign_in_three_calls();
+  EXPECT_EQ(seen(), (Seen{"C_SignInit 77", "C_SignInit 77", "C_Sign", "C_Sign"}));
+  sign_in_three_calls();
+  EXPECT_EQ(seen(), (Seen{"C_SignInit+C_Sign 77"}));
+}
+
+TEST_F(Coalesce, ALengthIsAskedForAgainWhenTheSlotHasChangedSinceTheInit) {
+  ASSERT_EQ(C_Finalize(nullptr), CKR_OK);
+  GenerationPage& page = proxyd_.share_generations();
+  start();
+  for (int i = 0; i < 2; ++i) sign_in_three_calls();
+  seen();
+  EXPECT_EQ(init(), CKR_OK);
+  ++page.of(5);
+  EXPECT_EQ(sign(0, true), CKR_OK);
+  EXPECT_EQ(sign(), CKR_OK);
+  EXPECT_EQ(seen(), (Seen{"C_SignInit+C_Sign 77", "C_Sign"}));
+}
+
 TEST_F(Coalesce, AnIvMayDifferButNotItsLength) {
   EXPECT_EQ(encrypt(1), CKR_OK);
   EXPECT_EQ(encrypt(2), CKR_OK);
@@ -186,6 +219,26 @@ TEST_F(Coalesce, WhatWasGatheredGoesBeforeWhatComesNext) {
   for (int i = 0; i < 2; ++i) EXPECT_EQ(C_SignUpdate(session_, part, sizeof part), CKR_OK);
   EXPECT_EQ(C_DestroyObject(session_, 5), CKR_OK);
   EXPECT_EQ(seen(), (Seen{"C_SignInit 77", "C_SignUpdate", "C_SignUpdate", "C_SignUpdate", "C_DestroyObject 5"}));
+}
+
+TEST_F(Coalesce, WhatWasGatheredInOtherSessionsGoesBeforeALogout) {
+  const CK_SESSION_HANDLE other = open_session();
+  CK_BYTE part[4] = {};
+  EXPECT_EQ(init(kKey, CKM_ECDSA_SHA256), CKR_OK);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(C_SignUpdate(session_, part, sizeof part), CKR_OK);
+  seen();
+  EXPECT_EQ(C_Logout(other), CKR_OK);
+  EXPECT_EQ(seen(), (Seen{"C_SignUpdate", "C_Logout"}));
+}
+
+TEST_F(Coalesce, AnOperationThatWasCancelledIsNotInDoubt) {
+  proxyd_.on(number_of<&F::C_SessionCancel>(), [](const Request&) { return FakeProxyd::Answer{}; });
+  sign_in_three_calls();
+  EXPECT_EQ(init(), CKR_OK);
+  EXPECT_EQ(C_SessionCancel(session_, CKF_SIGN), CKR_OK);
+  seen();
+  sign_in_three_calls();
+  EXPECT_EQ(seen(), (Seen{"C_SignInit+C_Sign 77"}));
 }
 
 TEST_F(Coalesce, PartsThatFailLateGiveTheirCode) {
@@ -292,6 +345,39 @@ TEST_F(Coalesce, AClosedSessionTakesWhatWaitsWithIt) {
   EXPECT_EQ(init(), CKR_OK);
   EXPECT_EQ(C_CloseSession(session_), CKR_OK);
   EXPECT_EQ(seen(), Seen{});
+}
+
+// Two threads close the last two sessions: none may be kept, or the login would stay.
+TEST_F(Coalesce, TheLastSessionsThatAreClosedAtTheSameTimeAreAllClosed) {
+  const CK_SESSION_HANDLE busy = session_;
+  const CK_SESSION_HANDLE idle = open_session();
+  EXPECT_EQ(init(), CKR_OK);  // it cannot be kept
+  std::promise<void> answers;
+  std::shared_future<void> answered = answers.get_future();
+  proxyd_.on(number_of<&F::C_CloseSession>(), [busy, answered](const Request& request) {
+    if (request.handles[0] == busy) answered.wait();
+    return FakeProxyd::Answer{};
+  });
+  std::thread closing([busy] { EXPECT_EQ(C_CloseSession(busy), CKR_OK); });
+  EXPECT_TRUE(proxyd_.wait_until([&] { return proxyd_.calls(number_of<&F::C_CloseSession>()) == 1; }));
+  EXPECT_EQ(C_CloseSession(idle), CKR_OK);
+  answers.set_value();
+  closing.join();
+  EXPECT_EQ(proxyd_.calls(number_of<&F::C_CloseSession>()), 2u);
+  const std::size_t before = proxyd_.calls(number_of<&F::C_OpenSession>());
+  open_session();
+  EXPECT_EQ(proxyd_.calls(number_of<&F::C_OpenSession>()), before + 1);
+}
+
+TEST_F(Coalesce, ASessionWhoseClosingFailsCountsAsOpen) {
+  const CK_SESSION_HANDLE other = open_session();
+  EXPECT_EQ(init(), CKR_OK);
+  proxyd_.on(number_of<&F::C_CloseSession>(),
+             [](const Request&) { return FakeProxyd::Answer{.rv = CKR_DEVICE_ERROR}; });
+  EXPECT_EQ(C_CloseSession(session_), CKR_DEVICE_ERROR);
+  const std::size_t before = proxyd_.calls(number_of<&F::C_CloseSession>());
+  EXPECT_EQ(C_CloseSession(other), CKR_OK) << "it is kept, since the first one is open";
+  EXPECT_EQ(proxyd_.calls(number_of<&F::C_CloseSession>()), before);
 }
 
 TEST_F(Coalesce, ASessionObjectMayEndWithAnotherSession) {

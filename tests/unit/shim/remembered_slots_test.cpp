@@ -152,5 +152,22 @@ TEST_F(RememberedTest, WithoutThePageWhatCanChangeIsGivenOutOnce) {
   EXPECT_EQ(messages(), 1) << "the class can never change";
 }
 
+TEST_F(RememberedTest, WithoutThePageWhatWasReadIsReadAgainIfItCanChange) {
+  C_Finalize(nullptr);
+  page_->is_alive = 0;
+  start();
+  for (int i = 0; i < 3; ++i) expect_label();
+  EXPECT_EQ(messages(), 3);
+}
+
+TEST_F(RememberedTest, ClosedSessionsAreNotGivenOutAgainWhenATokenMayHaveGone) {
+  EXPECT_EQ(C_CloseSession(open_session()), CKR_OK);
+  ++page_->of(GenerationPage::kSlots);
+  const std::size_t before = proxyd_.calls(number_of<&F::C_OpenSession>());
+  open_session();
+  EXPECT_EQ(proxyd_.calls(number_of<&F::C_OpenSession>()), before + 1);
+  EXPECT_EQ(proxyd_.calls(number_of<&F::C_CloseSession>()), 1u);
+}
+
 }  // namespace
 }  // namespace p11shim

@@ -4,11 +4,15 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <cstring>
+#include <filesystem>
 #include <thread>
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "fake_proxyd.h"
@@ -43,6 +47,22 @@ class SilentTcp {
 };
 
 const std::uint8_t kFrame[] = {1, 0, 0, 0, 0x90};
+
+void send_with_descriptor(int socket, int descriptor) {
+  iovec part{const_cast<std::uint8_t*>(kFrame), sizeof kFrame};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof descriptor)] = {};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof descriptor);
+  std::memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
+  ASSERT_EQ(sendmsg(socket, &message, MSG_NOSIGNAL), static_cast<ssize_t>(sizeof kFrame));
+}
 
 TEST(Socket, SaysWhyItCannotConnect) {
   Socket socket;
@@ -95,6 +115,40 @@ TEST(Socket, ShuttingDownEndsAReceiveInAnotherThread) {
   Buffer message;
   EXPECT_EQ(socket.receive(message, kLong), Transfer::broken);
   other.join();
+}
+
+// As far as its sender knows, the descriptor has come.
+TEST(Socket, ADescriptorThatCannotBeReceivedEndsTheMessage) {
+  const std::filesystem::path directory =
+      std::filesystem::temp_directory_path() / ("socket-" + std::to_string(getpid()));
+  std::filesystem::create_directory(directory);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  (directory / "s").string().copy(address.sun_path, sizeof address.sun_path - 1);
+  const int listener = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  ASSERT_EQ(bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(listen(listener, 1), 0);
+  Socket socket;
+  ASSERT_EQ(socket.connect({address.sun_path, {}}, kLong), 0);
+  const int peer = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+  send_with_descriptor(peer, listener);
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const int lowest_free = dup(peer);
+  close(lowest_free);
+  const rlimit none_left{static_cast<rlim_t>(lowest_free), before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none_left), 0);
+  Buffer message;
+  int descriptor = -1;
+  const Transfer received = socket.receive(message, kLong, descriptor);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(received, Transfer::broken);
+  EXPECT_EQ(descriptor, -1);
+  send_with_descriptor(peer, listener);
+  EXPECT_EQ(socket.receive(message, kLong, descriptor), Transfer::done);
+  EXPECT_GE(descriptor, 0);
+  for (const int each : {descriptor, peer, listener}) close(each);
+  std::filesystem::remove_all(directory);
 }
 
 TEST(Socket, AClosedSocketSendsNothing) {
