@@ -161,6 +161,7 @@ TEST_F(RememberedTest, WithoutThePageWhatWasReadIsReadAgainIfItCanChange) {
 }
 
 TEST_F(RememberedTest, ClosedSessionsAreNotGivenOutAgainWhenATokenMayHaveGone) {
+  expect_label();  // the page is there
   EXPECT_EQ(C_CloseSession(open_session()), CKR_OK);
   ++page_->of(GenerationPage::kSlots);
   const std::size_t before = proxyd_.calls(number_of<&F::C_OpenSession>());

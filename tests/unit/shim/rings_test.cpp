@@ -94,14 +94,20 @@ TEST_F(ShimRings, ARequestThatWasTakenIsNot) {
 
 TEST_F(ShimRings, AReplyThatIsNoneEndsTheConnection) {
   configure("spin = 1000\n");
-  std::atomic<std::uint32_t> size{0};
-  std::atomic<unsigned> spoilt{0};
-  proxyd_.give_rings([&](const Rings& rings) {
+  // A thread of proxyd's may be at it still when this test has ended.
+  struct Spoiling {
+    std::atomic<std::uint32_t> size{0};
+    std::atomic<unsigned> spoilt{0};
+  };
+  const auto shared = std::make_shared<Spoiling>();
+  std::atomic<std::uint32_t>& size = shared->size;
+  std::atomic<unsigned>& spoilt = shared->spoilt;
+  proxyd_.give_rings([shared](const Rings& rings) {
     RingPair own = rings.pair(0);
     const std::vector<std::uint8_t> bytes(16, 0xff);
-    if (size != 0 && own.replies.put(bytes, {})) {
-      rings.memory()[1].size = size.load();
-      ++spoilt;
+    if (shared->size != 0 && own.replies.put(bytes, {})) {
+      rings.memory()[1].size = shared->size.load();
+      ++shared->spoilt;
     }
   });
   for (const std::uint32_t each : {16u, 4u, 5u, UINT32_MAX, std::uint32_t{Ring::kRoom} + 1}) {
