@@ -66,7 +66,7 @@ CK_RV Coalescing::perform_search(CK_SESSION_HANDLE session, WaitingInit& init) {
   Reply& reply = exchange_.reply();
   In in(reply.body);
   const bool is_over = reply.rv == CKR_OK && in.boolean();
-  if (!in.done()) {
+  if (reply.rv != CKR_OK || !in.done()) {
     doubt_search(session);
     if (reply.rv != CKR_OK) return reply.rv;
     exchange_.reject_reply();

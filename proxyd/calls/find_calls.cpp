@@ -14,6 +14,7 @@ void ClientCall::collect_found(Reply& reply) {
   session_->found_next = 0;
   absorb(*place_, reply.annex);
   std::vector<std::uint64_t> reals(reply.handles.begin(), reply.handles.end());
+  settle_lease();  // nobody would tell us that it has gone with its worker
 
   for (Place* place : pool_->member.places())
     if (place != place_ && application_->session_objects_in.contains(&place->objects) &&

@@ -31,8 +31,7 @@ struct Watched {
     if (module == nullptr) return;
     const auto get_list = reinterpret_cast<CK_C_GetFunctionList>(::dlsym(module, "C_GetFunctionList"));
     const int file = ::open((folder + "inside").c_str(), O_RDWR | O_CLOEXEC);
-    void* memory = file < 0 ? MAP_FAILED
-                            : ::mmap(nullptr, sizeof *inside, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    void* memory = file < 0 ? MAP_FAILED : ::mmap(nullptr, sizeof *inside, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     if (file >= 0) ::close(file);
     if (memory == MAP_FAILED || get_list == nullptr || get_list(&real) != CKR_OK) return;
     inside = static_cast<std::atomic<std::uint64_t>*>(memory);
