@@ -168,6 +168,8 @@ TEST_P(BenchTest, OutputsAgree) {
   EXPECT_NE(out.find("#"), std::string::npos) << out;
   const json saved = json::parse(read("a.json"), nullptr, false);
   EXPECT_EQ(schema_error(saved), "");
+  EXPECT_GT(saved["data"]["environment"]["machine"]["median_ns"], 0);
+  for (const auto& slice : saved["data"]["tests"][0]["slices"]) EXPECT_GT(slice["machine_ns"], 0);
   EXPECT_NE(read("a.prom").find("p11shim_bench_latency_seconds_count{test=\"sha256\",bytes=\"1024\"} 40"),
             std::string::npos)
       << read("a.prom");
@@ -182,6 +184,8 @@ TEST_P(BenchTest, OutputsAgree) {
   const json same = json::parse(out, nullptr, false);
   EXPECT_EQ(schema_error(same), "") << out;
   EXPECT_DOUBLE_EQ(same["data"]["geometric_mean"].get<double>(), 1);
+  EXPECT_DOUBLE_EQ(same["data"]["machine"]["ratio"].get<double>(), 1);
+  EXPECT_EQ(same["data"]["machine"]["differs"], false);
   ASSERT_EQ(bare({"bench", "report", path("a.json"), path("a.json"), "--out", path("two.html")}), 0) << err;
   EXPECT_NE(read("two.html").find("Comparison"), std::string::npos);
 }

@@ -5,11 +5,14 @@
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "config/problem.h"
 #include "tools/shimctl/bench/figure_comparison.h"
 #include "tools/shimctl/bench/load_record.h"
+#include "tools/shimctl/bench/machine_change.h"
 #include "tools/shimctl/bench/report_shape.h"
+#include "tools/shimctl/bench/statistics.h"
 #include "tools/shimctl/failure.h"
 
 namespace p11shim {
@@ -81,35 +84,101 @@ void add_settings(std::string& reason, const json& a, const json& b) {
   differs("arrivals", open(a, "arrivals"), open(b, "arrivals"));
 }
 
-json compare_tests(const json& a, const json& b, double alpha, double tolerance) {
-  json row = row_of(a);
+// By how much a test may be wrong, and what a change must at least be.
+struct Bounds {
+  double alpha = 0.01;
+  double tolerance = 0.1;
+  double doubt = 0;  // in logarithms, of what the machine explains
+
+  double least(double change) const { return std::max(change, std::expm1(doubt)); }
+};
+
+struct Judged {
+  Comparison median;
+  std::string verdict;  // on the median
+  FigureChange rate;
+  std::vector<FigureChange> tails;
+};
+
+Judged judged(const json& a, const json& b, const Bounds& bounds) {
   const auto of_a = log_medians(a);
   const auto of_b = log_medians(b);
-  const Difference found = separate_difference(of_a, of_b, alpha);
-  const Comparison comparison{.ratio = std::exp(found.value),
-                              .low = std::exp(found.value - found.half_width),
-                              .high = std::exp(found.value + found.half_width),
-                              .p = found.p,
-                              .pairs = std::min(of_a.size(), of_b.size()),
-                              .least = kLeastChangeOfRuns};
-  row.update(comparison_json(comparison, alpha, tolerance));
-  const double left = (1 - 2 * kShareOfAlpha) * alpha;  // by the other figures
-  std::string verdict = verdict_of(comparison, left, tolerance);
-  bool regressed = verdict == "slower" && comparison.ratio > 1 + tolerance;
+  const Difference found = separate_difference(of_a, of_b, bounds.alpha);
+  const Comparison median{.ratio = std::exp(found.value),
+                          .low = std::exp(found.value - found.half_width),
+                          .high = std::exp(found.value + found.half_width),
+                          .p = found.p,
+                          .pairs = std::min(of_a.size(), of_b.size()),
+                          .least = bounds.least(kLeastChangeOfRuns)};
+  const double left = (1 - 2 * kShareOfAlpha) * bounds.alpha;  // by the other figures
+  return {.median = median,
+          .verdict = median.least > bounds.tolerance ? "noisy" : verdict_of(median, left, bounds.tolerance),
+          .rate = compare_rates(a, b, bounds.alpha, bounds.least(kLeastOfRates)),
+          .tails = compare_tails(a, b, bounds.alpha, bounds.least(bounds.tolerance))};
+}
+
+// A change is what is one as measured and also without the machine's own. That there is none is known if either is sure
+// of it: a figure follows the machine, or it waits for something that does not.
+std::string agreed(const std::string& measured, const std::string& steadied) {
+  if (measured == steadied) return measured;
+  return measured == "~" || steadied == "~" ? "~" : "noisy";
+}
+
+std::string change_text(double ratio) {
+  std::ostringstream text;
+  text.precision(3);
+  text << std::showpos << 100 * (ratio - 1) << " %";
+  return text.str();
+}
+
+// Leaves of `found` what remains without the machine's own change. Says it if that was one.
+std::string take_out_machine(json& row, Judged& found, const json& a, const json& b, const Bounds& bounds) {
+  const auto of_a = log_machine(a);
+  const auto of_b = log_machine(b);
+  const MachineChange machine = machine_change(of_a, of_b, bounds.alpha);
+  const double reference = std::exp(mean_of(of_a));
+  const Judged steadied = judged(without_machine(a, reference), without_machine(b, reference),
+                                 {.alpha = bounds.alpha,
+                                  .tolerance = bounds.tolerance,
+                                  .doubt = kDoubtOfMachine * std::abs(std::log(machine.ratio))});
+  row["machine"] = machine.to_json();
+  row["without_machine"] = {{"ratio", steadied.median.ratio},
+                            {"low", steadied.median.low},
+                            {"high", steadied.median.high},
+                            {"p", steadied.median.p},
+                            {"verdict", steadied.verdict}};
+  found.verdict = agreed(found.verdict, steadied.verdict);
+  found.median.ratio = nearer_to_one(found.median.ratio, steadied.median.ratio);
+  found.rate = agreed(found.rate, steadied.rate);
+  for (std::size_t i = 0; i < found.tails.size(); ++i) found.tails[i] = agreed(found.tails[i], steadied.tails.at(i));
+  if (!machine.differs(bounds.alpha)) return {};
+  return "the machine itself " + change_text(machine.ratio) + ", without it " + change_text(steadied.median.ratio);
+}
+
+json compare_tests(const json& a, const json& b, bool same_work, const Bounds& bounds) {
+  json row = row_of(a);
+  Judged found = judged(a, b, bounds);
+  row.update(comparison_json(found.median, bounds.alpha, bounds.tolerance));
   std::string reason;
+  row["machine"] = row["without_machine"] = nullptr;
+  if (same_work && !log_machine(a).empty() && !log_machine(b).empty())
+    reason = take_out_machine(row, found, a, b, bounds);
+  const double tolerance = bounds.tolerance;
+  std::string verdict = found.verdict;
+  bool regressed = verdict == "slower" && found.median.ratio > 1 + tolerance;
   row["figures"] = json::array();
 
-  const FigureChange rate = compare_rates(a, b, alpha);
+  const FigureChange& rate = found.rate;
   row["figures"].push_back(rate.to_json());
   if (rate.certain) {
     if (rate.ratio > 1 || verdict == "~" || verdict == "noisy") verdict = rate.ratio > 1 ? "slower" : "faster";
-    regressed = regressed || rate.ratio > 1 + tolerance;
+    regressed = regressed || rate.counted > 1 + tolerance;
     add(reason, rate.text());
-  } else if (rate.ratio > 1 + tolerance && verdict != "slower") {
+  } else if (rate.counted > 1 + tolerance && verdict != "slower") {
     verdict = "noisy";
     add(reason, rate.text() + ", perhaps by chance");
   }
-  for (const auto& tail : compare_tails(a, b, alpha, tolerance)) {
+  for (const auto& tail : found.tails) {
     row["figures"].push_back(tail.to_json());
     if (!tail.certain) continue;
     add(reason, tail.text());
@@ -118,7 +187,7 @@ json compare_tests(const json& a, const json& b, double alpha, double tolerance)
     regressed = true;
   }
   // An operation that fails in the blink of an eye must not look like a fast one.
-  if (fails_more(a, b, alpha)) {
+  if (fails_more(a, b, bounds.alpha)) {
     add(reason, "more operations fail than before");
     regressed = true;
   }
@@ -132,12 +201,37 @@ json compare_tests(const json& a, const json& b, double alpha, double tolerance)
 }
 
 // `b` may be null. What cannot be measured any more is the worst regression of all.
-json compare_found(const json& a, const json* b, double alpha, double tolerance) {
+json compare_found(const json& a, const json* b, bool same_work, const Bounds& bounds) {
   if (b == nullptr) return missing(row_of(a), "not in the second report", is_measured(a));
   if (!is_measured(a)) return missing(row_of(a), "the first: " + state_of(a), false);
   if (!is_measured(*b)) return missing(row_of(a), "the second: " + state_of(*b), true);
-  return compare_tests(a, *b, alpha, tolerance);
+  return compare_tests(a, *b, same_work, bounds);
 }
+
+// Of all tests that both reports measured.
+struct MachineSeries {
+  std::vector<double> a;
+  std::vector<double> b;
+
+  void add(const json& test_a, const json& test_b) {
+    const auto append = [](std::vector<double>& all, const std::vector<double>& more) {
+      all.insert(all.end(), more.begin(), more.end());
+    };
+    append(a, log_machine(test_a));
+    append(b, log_machine(test_b));
+  }
+
+  json to_json(const json& before, const json& after, double alpha) const {
+    if (a.empty()) return nullptr;
+    const MachineChange change = machine_change(a, b, alpha);
+    json text = change.to_json();
+    text.update({{"text", nullptr},
+                 {"differs", change.differs(alpha)},
+                 {"varied_a_percent", before["machine"]["varied_percent"]},
+                 {"varied_b_percent", after["machine"]["varied_percent"]}});
+    return text;
+  }
+};
 
 json settings_differences(const json& a, const json& b) {
   json list = json::array();
@@ -189,9 +283,13 @@ json compare_reports(const json& a, const json& b, double alpha, double toleranc
   for (const auto& test : after["tests"]) later[identity(test)] = &test;
   json rows = json::array();
   std::vector<double> ratios;
+  const bool comparable = same_work(before["environment"], after["environment"]);
+  MachineSeries machine;
   for (const auto& test : before["tests"]) {
     const auto found = later.find(identity(test));
-    rows.push_back(compare_found(test, found == later.end() ? nullptr : found->second, alpha, tolerance));
+    const json* now = found == later.end() ? nullptr : found->second;
+    rows.push_back(compare_found(test, now, comparable, {.alpha = alpha, .tolerance = tolerance}));
+    if (rows.back().contains("machine") && !rows.back()["machine"].is_null()) machine.add(test, *now);
     if (found != later.end()) later.erase(found);
     if (!rows.back()["ratio"].is_null()) ratios.push_back(rows.back()["ratio"].get<double>());
   }
@@ -201,6 +299,7 @@ json compare_reports(const json& a, const json& b, double alpha, double toleranc
   return {{"alpha", alpha},
           {"tolerance", tolerance},
           {"geometric_mean", ratios.empty() ? json() : json(geometric_mean(ratios))},
+          {"machine", machine.to_json(before["environment"], after["environment"], alpha)},
           {"complete", before["complete"] == true && after["complete"] == true},
           {"compared", ratios.size()},
           {"environment_differences", differences(before["environment"], after["environment"])},

@@ -3,6 +3,9 @@
 // The median latency is what a change shows in first. Two things can get worse behind its back, the rate (all that
 // the time went to) and the tail; both are judged too, more strictly: by tenths of `alpha`, which the median has the
 // rest of, so that chance is called a change no more often than `alpha` says.
+//
+// Where both reports know how fast the machine itself was (machine_work.h), everything is judged twice, as it was
+// measured and without the machine's own change, and a change is what both call one.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>

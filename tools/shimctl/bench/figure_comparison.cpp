@@ -12,7 +12,6 @@ using nlohmann::json;
 
 namespace {
 
-constexpr double kLeastOfRates = 0.05;
 constexpr double kFirstTail = 99;
 constexpr double kOutOfProportion = 10;
 
@@ -71,7 +70,7 @@ std::string number(double value) {
 }  // namespace
 
 json FigureChange::to_json() const {
-  return {{"figure", what}, {"a", a}, {"b", b}, {"ratio", ratio}, {"p", p}, {"changed", certain}};
+  return {{"figure", what}, {"a", a}, {"b", b}, {"ratio", ratio}, {"counted", counted}, {"p", p}, {"changed", certain}};
 }
 
 std::string FigureChange::text() const {
@@ -81,17 +80,17 @@ std::string FigureChange::text() const {
   return text.str();
 }
 
-FigureChange compare_rates(const json& a, const json& b, double alpha) {
+FigureChange compare_rates(const json& a, const json& b, double alpha, double least) {
   FigureChange change{.what = "rate", .a = a["rate"]["per_second"], .b = b["rate"]["per_second"]};
   if (change.a <= 0 || change.b <= 0) return change;
   const double value = std::log(change.a / change.b);
-  change.ratio = std::exp(value);
+  change.ratio = change.counted = std::exp(value);
   change.p = difference_of(value, uncertainty_of_rate(a), uncertainty_of_rate(b), alpha).p;
-  change.certain = change.p < kShareOfAlpha * alpha && std::abs(change.ratio - 1) >= kLeastOfRates;
+  change.certain = change.p < kShareOfAlpha * alpha && std::abs(value) >= std::log1p(least);
   return change;
 }
 
-std::vector<FigureChange> compare_tails(const json& a, const json& b, double alpha, double tolerance) {
+std::vector<FigureChange> compare_tails(const json& a, const json& b, double alpha, double least) {
   std::vector<FigureChange> changes;
   for (const auto& entry : seen_latency(a)["percentiles"]) {
     const double percent = entry["percent"];
@@ -100,14 +99,26 @@ std::vector<FigureChange> compare_tails(const json& a, const json& b, double alp
     if (percent < kFirstTail || of_a == nullptr || of_b == nullptr) continue;
     FigureChange change{.what = "p" + number(percent), .a = (*of_a)["ns"], .b = (*of_b)["ns"]};
     if (change.a <= 0 || change.b <= 0) continue;
-    change.ratio = change.b / change.a;
+    change.ratio = change.counted = change.b / change.a;
     change.p = tail_p(a, b, *of_a, *of_b, alpha);
     changes.push_back(std::move(change));
   }
   const double share = kShareOfAlpha * alpha / static_cast<double>(std::max<std::size_t>(changes.size(), 1));
   for (auto& change : changes)
-    change.certain = change.p < share && std::abs(std::log(change.ratio)) >= std::log1p(tolerance);
+    change.certain = change.p < share && std::abs(std::log(change.ratio)) >= std::log1p(least);
   return changes;
+}
+
+FigureChange agreed(FigureChange measured, const FigureChange& steadied) {
+  measured.counted = nearer_to_one(measured.ratio, steadied.ratio);
+  measured.p = std::max(measured.p, steadied.p);
+  measured.certain = measured.certain && steadied.certain && measured.counted != 1;
+  return measured;
+}
+
+double nearer_to_one(double a, double b) {
+  if ((a > 1) != (b > 1)) return 1;
+  return a > 1 ? std::min(a, b) : std::max(a, b);
 }
 
 bool fails_more(const json& a, const json& b, double alpha) {

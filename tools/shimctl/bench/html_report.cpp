@@ -38,7 +38,15 @@ std::string plain(const json& value) {
 std::string environment_html(const json& data) {
   std::string html = "<h2>Environment</h2><dl>";
   for (const auto& [key, value] : data["environment"].items()) {
-    if (key != "modules") html += "<dt>" + html_text(key) + "</dt><dd>" + html_text(plain(value)) + "</dd>";
+    if (key != "modules" && key != "machine")
+      html += "<dt>" + html_text(key) + "</dt><dd>" + html_text(plain(value)) + "</dd>";
+  }
+  if (const json machine = data["environment"].value("machine", json()); !machine.is_null()) {
+    html +=
+        "<dt>speed of the machine</dt><dd>" +
+        html_text("a fixed piece of work took " + time_of(machine["median_ns"]) + ", in 80 % of the slices between " +
+                  time_of(machine["p10_ns"]) + " and " + time_of(machine["p90_ns"])) +
+        "</dd>";
   }
   for (const auto& module : data["environment"]["modules"]) {
     html += "<dt>" + html_text(plain(module["side"])) + "</dt><dd>" +
@@ -165,6 +173,12 @@ std::string compared_html(const json& tests) {
   return html + "</table>\n";
 }
 
+std::string machine_html(const json& comparison) {
+  const json& machine = comparison["machine"];
+  if (machine.is_null() || machine["text"].is_null()) return "";
+  return "<p class=\"warn\">" + html_text(plain(machine["text"])) + "</p>\n";
+}
+
 void add_ratio(std::vector<Bar>& ratios, const std::string& name, const json& comparison) {
   std::ostringstream text;
   text.precision(3);
@@ -196,7 +210,7 @@ std::string html_report(const std::vector<json>& documents, const json& comparis
         "<div class=\"comparison\">" +
         ratio_plot(ratios) + "</div>";
   }
-  if (!comparison.is_null()) html += compared_html(comparison["tests"]);
+  if (!comparison.is_null()) html += machine_html(comparison) + compared_html(comparison["tests"]);
   for (std::size_t i = 0; i < documents.size(); ++i)
     html += document_html(documents[i], documents.size() == 1 ? "Results" : i == 0 ? "First" : "Second");
   return html + "</body></html>\n";

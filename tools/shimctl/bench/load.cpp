@@ -1,10 +1,12 @@
 #include "tools/shimctl/bench/load.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <thread>
 
 #include "tools/shimctl/bench/load_thread.h"
+#include "tools/shimctl/bench/statistics.h"
 
 namespace p11shim {
 
@@ -19,6 +21,7 @@ constexpr double kSteadySpread = 0.1;     // of the windows' means
 constexpr std::uint64_t kHopeless = 200;  // failures without a single success
 constexpr int kProbes = 15;
 constexpr std::chrono::milliseconds kRest{200};
+constexpr int kMachineTimes = 60;  // some 3 ms
 
 double seconds(Clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
 
@@ -33,6 +36,7 @@ class Load {
   }
 
   LoadResult run() {
+    if (!plan_.can_pause()) machine_before_ = machine_ns();
     std::vector<std::thread> running;
     for (auto& thread : threads_) running.emplace_back(&LoadThread::run, thread.get());
     alone();
@@ -41,6 +45,7 @@ class Load {
     phase_.end = plan_.duration ? std::min(end_, begin_ + *plan_.duration) : end_;
     enter(LoadPhase::kStop);
     for (auto& thread : running) thread.join();
+    if (!plan_.can_pause()) machine_after_ = machine_ns();
     result_.interrupted = stopped_();
     collect();
     cool_down();
@@ -82,6 +87,14 @@ class Load {
     const Seen now = seen();
     result_.gave_up = now.errors >= kHopeless && now.errors == now.count;
     return result_.gave_up;
+  }
+
+  // While nothing else runs. The first ones may have to wake the processor up.
+  static double machine_ns() {
+    MachineWork work;
+    std::vector<double> times;
+    for (int i = 0; i < kMachineTimes; ++i) times.push_back(work.time());
+    return median_of({times.begin() + kMachineTimes / 3, times.end()});
   }
 
   void alone() {
@@ -161,6 +174,12 @@ class Load {
       place_in_time(slice, i, slices);
       for (const auto& thread : threads_) {
         for (std::size_t lane = 0; lane < lanes; ++lane) slice.lanes[lane].merge(thread->records[i][lane]);
+        const auto& times = thread->machine_ns[i];
+        slice.machine_ns.insert(slice.machine_ns.end(), times.begin(), times.end());
+      }
+      if (!plan_.can_pause()) {
+        const double share = (static_cast<double>(i) + 0.5) / static_cast<double>(slices);
+        slice.machine_ns.push_back(machine_before_ * std::pow(machine_after_ / machine_before_, share));
       }
       result_.slices.push_back(std::move(slice));
     }
@@ -217,6 +236,8 @@ class Load {
   std::vector<Clock::time_point> begins_;
   Clock::time_point begin_{};
   Clock::time_point end_{};
+  double machine_before_ = 0;
+  double machine_after_ = 0;
   LoadResult result_;
 };
 

@@ -43,10 +43,39 @@ json latency_json(const std::vector<Histogram>& slices) {
           {"percentiles", percentiles}, {"unsupported", unsupported}, {"raw", all.raw()}};
 }
 
-// In which the successes were: in the closed loop that of all that was tried, whatever became of it.
-double time_of(const LaneRecord& lane, double seconds, const LoadPlan& plan) {
-  if (plan.rate > 0 || !plan.weights.empty()) return seconds;
-  return static_cast<double>(lane.busy_ns) / 1e9 / plan.threads;
+// In which the successes were: in the closed loop that of all that was tried, whatever became of it, and of a mix of all
+// its parts.
+double time_of(const LoadSlice& slice, std::size_t lane, const LoadPlan& plan) {
+  if (plan.rate > 0) return slice.seconds;
+  std::uint64_t busy_ns = slice.lanes[lane].busy_ns;
+  if (!plan.weights.empty()) {
+    busy_ns = 0;
+    for (const auto& each : slice.lanes) busy_ns += each.busy_ns;
+  }
+  return static_cast<double>(busy_ns) / 1e9 / plan.threads;
+}
+
+// Which part of the time of a closed loop its threads waited for a processor.
+double waited_of(const LaneRecord& lane, const LoadPlan& plan) {
+  return plan.rate > 0 || !plan.weights.empty() ? 0 : static_cast<double>(lane.waited_ns) / 1e9 / plan.threads;
+}
+
+// The machine's speed in each slice; in those that were too short to look at it, what lies between their neighbours'.
+std::vector<double> machine_of_slices(const std::vector<LoadSlice>& slices) {
+  std::vector<double> speeds;
+  std::size_t known = 0;  // how many up to the last that is
+  for (const auto& slice : slices) {
+    speeds.push_back(median_of(slice.machine_ns));
+    if (speeds.back() <= 0) continue;
+    const std::size_t now = speeds.size() - 1;
+    const double before = known > 0 ? speeds[known - 1] : speeds[now];
+    const auto steps = static_cast<double>(now + 1 - known);
+    for (std::size_t i = known; i < now; ++i)
+      speeds[i] = before * std::pow(speeds[now] / before, static_cast<double>(i + 1 - known) / steps);
+    known = now + 1;
+  }
+  for (std::size_t i = known; i < speeds.size() && known > 0; ++i) speeds[i] = speeds[known - 1];
+  return speeds;
 }
 
 bool has_turn(const LoadPlan& plan, std::size_t slice, std::size_t lane) {
@@ -73,7 +102,7 @@ Rate rate_of(const LoadResult& load, std::size_t lane, const LoadPlan& plan) {
   double time = 0;
   for (std::size_t i = 0; i < load.slices.size(); ++i) {
     const LaneRecord& record = load.slices[i].lanes[lane];
-    const double seconds = time_of(record, load.slices[i].seconds, plan);
+    const double seconds = time_of(load.slices[i], lane, plan);
     if (!has_turn(plan, i, lane) || seconds == 0) continue;
     rate.counts.push_back(static_cast<double>(record.service.count()));
     rate.times.push_back(seconds);
@@ -86,13 +115,14 @@ Rate rate_of(const LoadResult& load, std::size_t lane, const LoadPlan& plan) {
 
 json slices_json(const LoadResult& load, std::size_t lane, const LoadPlan& plan) {
   json slices = json::array();
+  const auto machine_ns = machine_of_slices(load.slices);
   for (std::size_t i = 0; i < load.slices.size(); ++i) {
     const LoadSlice& slice = load.slices[i];
     const LaneRecord& record = slice.lanes[lane];
     const Histogram& times = plan.rate > 0 ? record.response : record.service;
     if (!has_turn(plan, i, lane)) continue;
     const bool any = times.count() != 0;
-    const double time = time_of(record, slice.seconds, plan);
+    const double time = time_of(slice, lane, plan);
     if (!plan.duration && !any && time == 0) continue;  // iterations that were not reached
     const auto tail = [&](double percent) {
       return supports_percentile(times.count(), percent) ? json(times.percentile(percent)) : json();
@@ -100,13 +130,15 @@ json slices_json(const LoadResult& load, std::size_t lane, const LoadPlan& plan)
     slices.push_back({{"start_s", slice.start_s},
                       {"seconds", slice.seconds},
                       {"busy_s", time},
+                      {"waited_s", waited_of(record, plan)},
                       {"count", times.count()},
                       {"errors", record.errors},
                       {"rate", time > 0 ? static_cast<double>(times.count()) / time : 0},
                       {"median_ns", any ? json(fine_percentile(record.service, 50)) : json()},
                       {"p90_ns", tail(90)},
                       {"p99_ns", tail(99)},
-                      {"max_ns", any ? json(times.max()) : json()}});
+                      {"max_ns", any ? json(times.max()) : json()},
+                      {"machine_ns", machine_ns[i] > 0 ? json(machine_ns[i]) : json()}});
   }
   return slices;
 }

@@ -13,6 +13,7 @@ json lane_json(const LaneRecord& lane) {
   return {{"service", lane.service.raw()},
           {"response", lane.response.raw()},
           {"busy_ns", lane.busy_ns},
+          {"waited_ns", lane.waited_ns},
           {"errors", lane.errors}};
 }
 
@@ -20,6 +21,7 @@ LaneRecord lane_in(const json& text) {
   return {.service = Histogram::from_raw(text.at("service")),
           .response = Histogram::from_raw(text.at("response")),
           .busy_ns = text.at("busy_ns"),
+          .waited_ns = text.at("waited_ns"),
           .errors = text.at("errors")};
 }
 
@@ -29,6 +31,7 @@ void LaneRecord::merge(const LaneRecord& other) {
   service.merge(other.service);
   response.merge(other.response);
   busy_ns += other.busy_ns;
+  waited_ns += other.waited_ns;
   errors += other.errors;
 }
 
@@ -39,6 +42,8 @@ void LoadResult::merge(const LoadResult& other) {
       continue;
     }
     slices[i].seconds = std::max(slices[i].seconds, other.slices[i].seconds);
+    auto& machine_ns = slices[i].machine_ns;
+    machine_ns.insert(machine_ns.end(), other.slices[i].machine_ns.begin(), other.slices[i].machine_ns.end());
     for (std::size_t lane = 0; lane < slices[i].lanes.size(); ++lane)
       slices[i].lanes[lane].merge(other.slices[i].lanes.at(lane));
   }
@@ -66,7 +71,10 @@ json LoadResult::to_json() const {
   for (const auto& slice : slices) {
     json lanes = json::array();
     for (const auto& lane : slice.lanes) lanes.push_back(lane_json(lane));
-    text["slices"].push_back({{"start_s", slice.start_s}, {"seconds", slice.seconds}, {"lanes", std::move(lanes)}});
+    text["slices"].push_back({{"start_s", slice.start_s},
+                              {"seconds", slice.seconds},
+                              {"lanes", std::move(lanes)},
+                              {"machine_ns", slice.machine_ns}});
   }
   for (const auto& thread : threads)
     text["threads"].push_back({thread.count, thread.errors, thread.busy_ns, thread.sum_ns});
@@ -84,6 +92,7 @@ LoadResult LoadResult::from_json(const json& text) {
   for (const auto& slice : text.at("slices")) {
     LoadSlice one{.start_s = slice.at("start_s"), .seconds = slice.at("seconds")};
     for (const auto& lane : slice.at("lanes")) one.lanes.push_back(lane_in(lane));
+    one.machine_ns = slice.at("machine_ns").get<std::vector<double>>();
     result.slices.push_back(std::move(one));
   }
   for (const auto& thread : text.at("threads"))

@@ -14,8 +14,9 @@ namespace p11shim {
 
 struct LaneRecord {  // of one operation in one slice
   Histogram service;
-  Histogram response;         // open loop
-  std::uint64_t busy_ns = 0;  // of all threads: time in the loop, checks aside
+  Histogram response;           // open loop
+  std::uint64_t busy_ns = 0;    // of all threads: time in the loop, checks aside
+  std::uint64_t waited_ns = 0;  // which part of it they waited for a processor that others had
   std::uint64_t errors = 0;
 
   void merge(const LaneRecord& other);
@@ -24,7 +25,8 @@ struct LaneRecord {  // of one operation in one slice
 struct LoadSlice {
   double start_s = 0;  // since the first began
   double seconds = 0;
-  std::vector<LaneRecord> lanes;  // one per operation
+  std::vector<LaneRecord> lanes;   // one per operation
+  std::vector<double> machine_ns;  // what MachineWork took, each time that it was done
 };
 
 struct ThreadSummary {

@@ -10,8 +10,12 @@ namespace p11shim {
 
 namespace {
 
-// Checks take at most this part of a thread's time.
+// Checks take at most this part of a thread's time, and so does looking how fast the machine is.
 constexpr int kCheckShare = 100;
+constexpr int kMachineShare = 100;
+constexpr int kMachineTimes = 8;  // of a slice are enough
+// Who has to wait for a processor waits for at least as long.
+constexpr std::chrono::microseconds kShortestWait{200};
 
 std::uint64_t nanoseconds(std::chrono::steady_clock::duration duration) {
   return static_cast<std::uint64_t>(
@@ -23,6 +27,7 @@ std::uint64_t nanoseconds(std::chrono::steady_clock::duration duration) {
 LoadThread::LoadThread(const LoadPlan& plan, unsigned number, const std::vector<std::unique_ptr<Operation>>& operations,
                        LoadPhase& phase)
     : records(plan.slices, std::vector<LaneRecord>(operations.size())),
+      machine_ns(plan.slices),
       errors(operations.size()),
       wrong(operations.size()),
       ran(operations.size()),
@@ -79,9 +84,12 @@ std::size_t LoadThread::choose(std::size_t slice) {
 }
 
 void LoadThread::measure() {
+  wait_.since_last();
   auto former = Clock::now();
   for (;;) {
     if (!plan_.duration && turns_ >= quota_) return;
+    const auto machine = time_machine(former);
+    if (machine) former = Clock::now();
     std::optional<Clock::time_point> intended;
     const bool due = plan_.rate == 0 || wait_for_turn(intended.emplace());
     const int phase = phase_.now.load(std::memory_order_acquire);
@@ -90,6 +98,7 @@ void LoadThread::measure() {
       return;
     }
     const std::size_t slice = slice_of(phase);
+    if (machine) machine_ns[slice].push_back(*machine);
     const std::size_t lane = choose(slice);
     const auto end = once(slice, lane, intended);
     book(slice, lane, former, end.of_operation);
@@ -100,9 +109,21 @@ void LoadThread::measure() {
   }
 }
 
+std::optional<double> LoadThread::time_machine(Clock::time_point now) {
+  if (!plan_.can_pause() || now < next_machine_) return std::nullopt;
+  const double took = machine_.time();
+  const std::chrono::nanoseconds pause(static_cast<std::int64_t>(kMachineShare * took));
+  const auto slice = plan_.duration ? *plan_.duration / static_cast<std::int64_t>(plan_.slices) : Clock::duration{};
+  next_machine_ = Clock::now() + std::max<Clock::duration>(pause, slice / kMachineTimes);
+  return took;
+}
+
 // What an operation took of later slices is theirs, so that a stall is seen in each slice that it covers. (Of two
 // sides in turns, the later slice is the other side's.)
 void LoadThread::book(std::size_t slice, std::size_t lane, Clock::time_point from, Clock::time_point to) {
+  double waiting = 0;
+  if (to - from >= kShortestWait)
+    waiting = std::min(1.0, static_cast<double>(wait_.since_last()) / static_cast<double>(nanoseconds(to - from)));
   const bool by_time = plan_.duration && plan_.operation_of_slice.empty();
   if (by_time && phase_.now.load(std::memory_order_relaxed) != static_cast<int>(slice)) {
     for (; slice + 1 < plan_.slices; ++slice) {
@@ -110,11 +131,18 @@ void LoadThread::book(std::size_t slice, std::size_t lane, Clock::time_point fro
                                                static_cast<std::int64_t>(plan_.slices);
       if (to <= boundary) break;
       if (from >= boundary) continue;
-      records[slice][lane].busy_ns += nanoseconds(boundary - from);
+      book_part(records[slice][lane], boundary - from, waiting);
       from = boundary;
     }
   }
-  records[slice][lane].busy_ns += nanoseconds(to - from);
+  book_part(records[slice][lane], to - from, waiting);
+}
+
+// `waiting`: which share of the time.
+void LoadThread::book_part(LaneRecord& record, Clock::duration part, double waiting) {
+  const std::uint64_t ns = nanoseconds(part);
+  record.busy_ns += ns;
+  record.waited_ns += static_cast<std::uint64_t>(waiting * static_cast<double>(ns));
 }
 
 // Open loop, at the end: `intended`, and all that were due between it and the end.

@@ -5,6 +5,7 @@
 #include <random>
 
 #include "tools/shimctl/bench/load.h"
+#include "tools/shimctl/bench/machine_work.h"
 
 namespace p11shim {
 
@@ -38,6 +39,7 @@ class LoadThread {
 
   // When it is over.
   std::vector<std::vector<LaneRecord>> records;  // [slice][operation]
+  std::vector<std::vector<double>> machine_ns;   // [slice]
   std::vector<std::map<CK_RV, std::uint64_t>> errors;
   std::vector<std::uint64_t> wrong;
   std::uint64_t checked = 0;
@@ -54,6 +56,7 @@ class LoadThread {
   bool wait_for_turn(Clock::time_point& intended);
   void count_not_begun(Clock::time_point intended);
   void book(std::size_t slice, std::size_t lane, Clock::time_point from, Clock::time_point to);
+  void book_part(LaneRecord& record, Clock::duration part, double waiting);
   // What lies between the two is in no figure: the check, what is given back, our own books.
   struct Ends {
     Clock::time_point of_operation;
@@ -61,6 +64,7 @@ class LoadThread {
   };
   Ends once(std::size_t slice, std::size_t lane, std::optional<Clock::time_point> intended);
   void check(Operation& operation, std::size_t lane);
+  std::optional<double> time_machine(Clock::time_point now);  // if it is time for it
   static void add(std::atomic<std::uint64_t>& counter, std::uint64_t more);
 
   const LoadPlan& plan_;
@@ -72,6 +76,9 @@ class LoadThread {
   std::uint64_t turns_ = 0;
   double next_turn_s_ = 0;  // open loop, since phase_.begin
   Clock::time_point next_check_{};
+  MachineWork machine_;
+  Clock::time_point next_machine_{};
+  ProcessorWait wait_;
 };
 
 }  // namespace p11shim

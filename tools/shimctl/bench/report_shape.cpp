@@ -89,6 +89,8 @@ void need_measured(const json& test, const std::string& where) {
           {"p99_ns", kNumber | kNull},
           {"max_ns", kNumber | kNull}});
     if (slice.contains("busy_s")) need(slice, at, {{"busy_s", kNumber}});
+    if (slice.contains("waited_s")) need(slice, at, {{"waited_s", kNumber}});
+    if (slice.contains("machine_ns")) need(slice, at, {{"machine_ns", kNumber | kNull}});
     if (slice["count"] != 0) need(slice, at, {{"median_ns", kNumber}, {"max_ns", kNumber}});
   });
 }
@@ -106,6 +108,13 @@ void need_test(const json& test, const std::string& where) {
          {{"ratio", kNumber}, {"low", kNumber}, {"high", kNumber}, {"verdict", kText}});
   }
   if (test.contains("latency")) need_measured(test, where);
+}
+
+void need_machine(const json& machine) {
+  if (machine.is_null()) return;
+  need(
+      machine, "data.environment.machine",
+      {{"work", kText}, {"median_ns", kNumber}, {"p10_ns", kNumber}, {"p90_ns", kNumber}, {"varied_percent", kNumber}});
 }
 
 void need_stress(const json& stress) {
@@ -144,6 +153,7 @@ std::string report_flaw(const json& document) {
           {"environment", kObject},
           {"tests", kArray}});
     need(data["environment"], "data.environment", {{"modules", kArray}});
+    if (data["environment"].contains("machine")) need_machine(data["environment"]["machine"]);
     each(data["environment"]["modules"], "data.environment.modules", [](const json& module, const std::string& at) {
       need(module, at,
            {{"side", kText},

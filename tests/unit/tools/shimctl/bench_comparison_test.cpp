@@ -7,6 +7,7 @@
 #include <random>
 
 #include "tools/shimctl/bench/load_record.h"
+#include "tools/shimctl/bench/machine_change.h"
 #include "tools/shimctl/bench/report_shape.h"
 
 namespace p11shim {
@@ -24,6 +25,10 @@ struct Simulated {
   double times = 1;
   std::size_t stalled = 0;  // slices in which nothing happens
   std::uint64_t failed = 0;
+  double machine = 0;    // what its fixed piece of work takes, to 40 µs; 0: nobody looked
+  double wandering = 0;  // and by how much it changes from slice to slice
+  bool follows = true;   // operations take as much longer
+  double waits = 0;      // for a processor that others have, to the time of the operations
 };
 
 json measured(const Simulated& how, unsigned seed) {
@@ -34,16 +39,26 @@ json measured(const Simulated& how, unsigned seed) {
   LoadResult load;
   load.errors.resize(1);
   load.wrong.resize(1);
+  std::normal_distribution<double> step;
+  double wandered = 0;
   if (how.failed > 0) load.errors[0][CKR_DEVICE_ERROR] = how.failed;
   for (std::size_t i = 0; i < kSlices; ++i) {
     LoadSlice slice{.start_s = 0.08 * static_cast<double>(i), .seconds = 0.08, .lanes = std::vector<LaneRecord>(1)};
-    const double disturbed = chance(random) < 0.05 ? 1.3 : 1;
+    double disturbed = chance(random) < 0.05 ? 1.3 : 1;
+    if (how.machine > 0) {
+      wandered = 0.9 * wandered + how.wandering * step(random);
+      const double speed = how.machine * std::exp(wandered);
+      if (how.follows) disturbed *= speed;
+      slice.machine_ns = {40e3 * speed * std::exp(0.02 * step(random))};
+    }
     if (i < how.stalled) slice.lanes[0].busy_ns = 80'000'000;
     for (int j = 0; j < (i < how.stalled ? 0 : kOperations); ++j) {
       const double time = draw(random) * how.slower * disturbed * (chance(random) < how.far_out ? how.times : 1);
       slice.lanes[0].service.record(static_cast<std::uint64_t>(time));
       slice.lanes[0].busy_ns += static_cast<std::uint64_t>(time);
     }
+    slice.lanes[0].waited_ns = static_cast<std::uint64_t>(how.waits * static_cast<double>(slice.lanes[0].busy_ns));
+    slice.lanes[0].busy_ns += slice.lanes[0].waited_ns;
     load.slices.push_back(std::move(slice));
   }
   json test{{"name", "p256-sign"}, {"group", "sign"},     {"data_size", nullptr},  {"side", nullptr},
@@ -60,7 +75,7 @@ json report(json tests) {
             {"complete", true},
             {"interrupted_by", nullptr},
             {"settings", {{"threads", 1}}},
-            {"environment", {{"cpu", "x"}, {"modules", json::array()}}},
+            {"environment", {{"cpu", "x"}, {"modules", json::array()}, {"machine", machine_of(tests)}}},
             {"fits", json::array()},
             {"tests", std::move(tests)}}}};
 }
@@ -77,6 +92,14 @@ const std::vector<json>& same_runs() {
     return runs;
   }();
   return all;
+}
+
+// How many of twenty pairs.
+int found(const Simulated& before, const Simulated& now, const std::string& verdict) {
+  int count = 0;
+  for (unsigned i = 0; i < 20; ++i)
+    count += compared(measured(before, 4000 + i), measured(now, 5000 + i))["verdict"] == verdict;
+  return count;
 }
 
 int found(const Simulated& how, const std::string& verdict) {
@@ -139,6 +162,98 @@ TEST(BenchComparison, FiguresThatDoNotFitTheSlicesAreJudged) {
   EXPECT_EQ(compared(a, b)["verdict"], "slower") << compared(a, b);
 }
 
+TEST(BenchComparison, WhatTheMachineExplainsIsNoChange) {
+  EXPECT_GE(found({.machine = 1}, {.machine = 1.3}, "~"), 20);
+  EXPECT_GE(found({.machine = 1.3}, {.machine = 1}, "~"), 20);
+  const json row = compared(measured({.machine = 1}, 1), measured({.machine = 1.3}, 2));
+  EXPECT_NEAR(row["ratio"].get<double>(), 1.3, 0.05) << "what was measured is still shown";
+  EXPECT_NEAR(row["machine"]["ratio"].get<double>(), 1.3, 0.05);
+  EXPECT_NEAR(row["without_machine"]["ratio"].get<double>(), 1, 0.05);
+  EXPECT_EQ(row["regressed"], false);
+  EXPECT_NE(row["reason"].get<std::string>().find("the machine itself +"), std::string::npos) << row;
+}
+
+TEST(BenchComparison, WhatIsBeyondTheMachineIsFound) {
+  EXPECT_GE(found({.machine = 1}, {.slower = 1.1, .machine = 1}, "slower"), 20) << "a quiet machine";
+  EXPECT_GE(found({.machine = 1}, {.slower = 0.9, .machine = 1}, "faster"), 20);
+  EXPECT_GE(found({.machine = 1}, {.slower = 1.6 / 1.3, .machine = 1.3}, "slower"), 20);
+  const Simulated both{.slower = 1.6 / 1.3, .machine = 1.3};
+  EXPECT_EQ(compared(measured({.machine = 1}, 1), measured(both, 2))["regressed"], true);
+  const Simulated slow_tenth{.far_out = 0.1, .times = 20, .machine = 1.3};
+  EXPECT_GE(found({.machine = 1}, slow_tenth, "slower"), 20) << "the rate, and the same median";
+  const Simulated small{.slower = 1.07, .machine = 1.3};
+  EXPECT_EQ(compared(measured({.machine = 1}, 1), measured(small, 2))["regressed"], false)
+      << "39 % together, but the tolerance is 10 % beyond the machine";
+}
+
+TEST(BenchComparison, AMachineThatWandersIsTakenOut) {
+  const Simulated wandering{.machine = 1, .wandering = 0.1};
+  EXPECT_GE(found(wandering, wandering, "~"), 19);
+  Simulated blind = wandering;
+  int same = 0;
+  for (unsigned i = 0; i < 20; ++i) {
+    json a = measured(blind, 4000 + i);
+    json b = measured(blind, 5000 + i);
+    for (auto* each : {&a, &b}) {
+      for (auto& slice : (*each)["slices"]) slice["machine_ns"] = nullptr;
+    }
+    same += compared(a, b)["verdict"] == "~";
+  }
+  EXPECT_LE(same, 10) << "which nobody can tell from what is measured alone";
+  const Simulated slower{.slower = 1.3, .machine = 1, .wandering = 0.1};
+  EXPECT_EQ(found(wandering, slower, "~"), 0);
+  EXPECT_EQ(found(wandering, slower, "faster"), 0);
+}
+
+TEST(BenchComparison, AProcessorThatOthersHadIsNoChange) {
+  const Simulated waiting{.machine = 1, .waits = 0.5};
+  EXPECT_GE(found({.machine = 1}, waiting, "~"), 20);
+  EXPECT_GE(found(waiting, {.machine = 1}, "~"), 20);
+  json a = measured({.machine = 1}, 1);
+  json b = measured(waiting, 2);
+  EXPECT_LT(b["rate"]["per_second"], 0.75 * a["rate"]["per_second"].get<double>()) << "which is still shown";
+  for (auto& slice : b["slices"]) slice.erase("waited_s");
+  EXPECT_EQ(compared(a, b)["verdict"], "slower") << "the same rate, if nobody knows why";
+}
+
+TEST(BenchComparison, WhatDoesNotDependOnTheMachineIsNoChangeEither) {
+  EXPECT_GE(found({.machine = 1}, {.machine = 1.3, .follows = false}, "~"), 20);
+  const Simulated half{.slower = 1.15, .machine = 1.4, .follows = false};
+  EXPECT_EQ(compared(measured({.machine = 1}, 1), measured(half, 2))["verdict"], "noisy")
+      << "slower as it was measured, faster without the machine";
+}
+
+TEST(BenchComparison, AMachineThatNobodyLookedAtChangesNothing) {
+  const json before = measured({.machine = 1}, 1);
+  const json now = measured({.slower = 1.3}, 2);
+  EXPECT_EQ(compared(before, now)["verdict"], "slower");
+  EXPECT_TRUE(compared(before, now)["machine"].is_null());
+  json a = report(json::array({before}));
+  json b = report(json::array({measured({.machine = 1.3}, 2)}));
+  EXPECT_EQ(compare_reports(a, b, 0.01, 0.1)["tests"][0]["verdict"], "~");
+  b["data"]["environment"]["machine"]["work"] = "of another compiler";
+  EXPECT_EQ(compare_reports(a, b, 0.01, 0.1)["tests"][0]["verdict"], "slower");
+  EXPECT_TRUE(compare_reports(a, b, 0.01, 0.1)["machine"].is_null());
+}
+
+TEST(BenchComparison, TheMachinesChangeIsOneSentence) {
+  const auto text = [](const Simulated& before, const Simulated& now) {
+    json found =
+        compare_reports(report(json::array({measured(before, 1)})), report(json::array({measured(now, 2)})), 0.01, 0.1);
+    describe_machine(found, "a.json", "b.json");
+    return found["machine"]["text"];
+  };
+  EXPECT_TRUE(text({.machine = 1}, {.machine = 1}).is_null());
+  const std::string slower = text({.machine = 1}, {.machine = 1.3});
+  EXPECT_TRUE(slower.starts_with("the machine itself was ")) << slower;
+  EXPECT_TRUE(slower.ends_with(" % slower in b.json")) << slower;
+  const std::string faster = text({.machine = 1.3}, {.machine = 1});
+  EXPECT_TRUE(faster.ends_with(" % faster in b.json")) << faster;
+  const std::string varied = text({.machine = 1}, {.machine = 1, .wandering = 0.1});
+  EXPECT_TRUE(varied.starts_with("the machine itself varied by ")) << varied;
+  EXPECT_TRUE(varied.ends_with(" % during b.json")) << varied;
+}
+
 TEST(BenchComparison, WhatIsNotMeasuredAnyMoreIsTheWorstRegression) {
   const json good = measured({}, 1);
   json failed = measured({.stalled = kSlices, .failed = 100}, 2);
@@ -186,6 +301,9 @@ TEST(BenchReport, FlawsAreNamed) {
   EXPECT_EQ(flaw("/data/tests/0/rate", 5), "data.tests[0].rate is a number, which it cannot be");
   EXPECT_NE(flaw("/data/tests/0/rate/per_second", nullptr), "");
   EXPECT_NE(flaw("/data/tests/0/slices/3/median_ns", "x"), "");
+  EXPECT_NE(flaw("/data/tests/0/slices/3/machine_ns", "x"), "");
+  EXPECT_EQ(flaw("/data/tests/0/slices/3/machine_ns", 40e3), "");
+  EXPECT_NE(flaw("/data/environment/machine", json::object()), "");
   EXPECT_NE(flaw("/data/tests/0/slices/3", json::array()), "");
   EXPECT_NE(flaw("/data/tests/0/latency/raw/buckets", "x"), "");
   EXPECT_NE(flaw("/data/tests/0/name", 5), "");

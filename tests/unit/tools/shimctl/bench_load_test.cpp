@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "tools/shimctl/bench/load_record.h"
+#include "tools/shimctl/bench/machine_work.h"
 
 namespace p11shim {
 namespace {
@@ -134,6 +135,68 @@ TEST(BenchLoad, AnotherProcesssResultIsReadBack) {
   again.merge(load.result);
   EXPECT_EQ(again.ran[0].count, 80u);
   EXPECT_EQ(again.ran[0].ns, 2 * load.result.ran[0].ns);
+  EXPECT_EQ(again.slices[0].machine_ns.size(), 2 * load.result.slices[0].machine_ns.size());
+}
+
+TEST(BenchLoad, TheMachinesSpeedStandsBesideEachSliceAndInNoFigure) {
+  const auto wait = [](std::size_t) {
+    std::this_thread::sleep_for(milliseconds(1));
+    return CKR_OK;
+  };
+  const Loaded closed({.threads = 2, .duration = milliseconds(300), .slices = 8, .warmup = kNothing}, wait);
+  std::size_t times = 0;
+  for (const auto& slice : closed.result.slices) times += slice.machine_ns.size();
+  EXPECT_GE(times, 2u) << "each thread, at least when it begins";
+  const json test = closed.record();
+  for (const auto& slice : test["slices"]) EXPECT_GT(slice["machine_ns"], 0) << "that of its neighbours, if need be";
+  double busy = 0;
+  for (const auto& thread : closed.result.threads) busy += static_cast<double>(thread.busy_ns);
+  EXPECT_GE(busy, static_cast<double>(closed.result.threads[0].sum_ns + closed.result.threads[1].sum_ns));
+
+  const Loaded open({.duration = milliseconds(300), .slices = 8, .rate = 100, .warmup = kNothing}, wait);
+  for (const auto& slice : open.result.slices) EXPECT_EQ(slice.machine_ns.size(), 1u);
+  const auto& slices = open.result.slices;
+  const bool rises = slices.front().machine_ns[0] <= slices.back().machine_ns[0];
+  for (std::size_t i = 1; i < slices.size(); ++i)
+    EXPECT_EQ(slices[i - 1].machine_ns[0] <= slices[i].machine_ns[0], rises) << "from that before to that after";
+}
+
+TEST(BenchLoad, AMixIsInTheTimeOfAllItsParts) {
+  LoadPlan plan{.duration = milliseconds(200), .slices = 8, .warmup = kNothing};
+  plan.weights = {1, 1};
+  LoadResult load;
+  load.errors.resize(2);
+  load.wrong.resize(2);
+  for (int i = 0; i < 8; ++i) {
+    LoadSlice slice{.start_s = 0.025 * i, .seconds = 0.025, .lanes = std::vector<LaneRecord>(2)};
+    slice.lanes[0].busy_ns = 8'000'000;
+    slice.lanes[1].busy_ns = 12'000'000;
+    for (int j = 0; j < 10; ++j) slice.lanes[0].service.record(800'000);
+    load.slices.push_back(std::move(slice));
+  }
+  json test;
+  record_lane(test, load, 0, plan);
+  EXPECT_NEAR(test["rate"]["per_second"].get<double>(), 500, 1e-6) << "10 in 20 ms of operations, checks aside";
+}
+
+TEST(MachineWork, IsTheSameEachTime) {
+  MachineWork one;
+  MachineWork two;
+  EXPECT_EQ(one.result(), two.result());
+  EXPECT_GT(one.time(), 100) << "nanoseconds, on any machine";
+  EXPECT_NE(one.result(), two.result());
+  two.time();
+  EXPECT_EQ(one.result(), two.result());
+  one.time();
+  EXPECT_NE(one.result(), two.result());
+}
+
+TEST(ProcessorWait, CountsFromTheLastTime) {
+  ProcessorWait wait;
+  EXPECT_EQ(wait.since_last(), 0u);
+  std::uint64_t waited = 0;
+  for (int i = 0; i < 10; ++i) waited += wait.since_last();
+  EXPECT_LT(waited, 60'000'000'000u);
 }
 
 }  // namespace

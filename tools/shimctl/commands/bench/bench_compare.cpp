@@ -7,6 +7,7 @@
 #include "config/problem.h"
 #include "tools/shimctl/bench/comparison.h"
 #include "tools/shimctl/bench/html_report.h"
+#include "tools/shimctl/bench/machine_change.h"
 #include "tools/shimctl/commands/bench/bench_document.h"
 #include "tools/shimctl/crypto/byte_stream.h"
 #include "tools/shimctl/failure.h"
@@ -79,6 +80,7 @@ ExitCode bench_compare(const Invocation& invocation, const BenchCompareOptions& 
   const json before = read_bench_report(options.before);
   const json after = read_bench_report(options.after);
   json data = compare_reports(before, after, options.alpha, tolerance);
+  describe_machine(data, options.before, options.after);
   bool regressed = false;
   bool unclear = false;
   for (const auto& test : data["tests"]) {
@@ -94,6 +96,8 @@ ExitCode bench_compare(const Invocation& invocation, const BenchCompareOptions& 
       report.data.set("geometric mean of latencies", change_text(data["geometric_mean"]));
   }
   present(invocation, report);
+  if (!data["machine"].is_null() && !data["machine"]["text"].is_null())
+    note(invocation, data["machine"]["text"].get<std::string>());
   if (data["complete"] != true) note(invocation, "one of the reports is of an interrupted run");
   for (const auto& difference : data["environment_differences"])
     note(invocation, "the reports were made with different " + difference["what"].get<std::string>());
@@ -120,8 +124,8 @@ ExitCode bench_report(const Invocation& invocation, const BenchReportOptions& op
   check_outputs({.report = options.out});
   std::vector<json> documents;
   for (const auto& file : options.files) documents.push_back(read_bench_report(file));
-  const json comparison =
-      documents.size() == 2 ? compare_reports(documents[0], documents[1], 0.01, kTolerance) : json();
+  json comparison = documents.size() == 2 ? compare_reports(documents[0], documents[1], 0.01, kTolerance) : json();
+  if (!comparison.is_null()) describe_machine(comparison, options.files[0], options.files[1]);
   if (!invocation.dry_run) write_file(options.out, html_report(documents, comparison));
   return ExitCode::kOk;
 }

@@ -11,6 +11,7 @@
 #include "config/problem.h"
 #include "tools/shimctl/bench/environment.h"
 #include "tools/shimctl/bench/html_report.h"
+#include "tools/shimctl/bench/machine_change.h"
 #include "tools/shimctl/bench/result_table.h"
 #include "tools/shimctl/bench/stress_table.h"
 #include "tools/shimctl/crypto/byte_stream.h"
@@ -147,6 +148,13 @@ void BenchDocument::say(const Invocation& invocation) const {
                " operations that were due before the end had not begun; take more threads, or a lower rate");
     }
   }
+  const json& machine = data_["environment"]["machine"];
+  if (!machine.is_null() && machine["varied_percent"] > 100 * kVariesMuch) {
+    char varied[32];
+    std::snprintf(varied, sizeof varied, "%.3g %%", machine["varied_percent"].get<double>());
+    note(invocation, std::string("the machine's own speed varied by ") + varied +
+                         " during the run, as a fixed piece of work shows: so did every figure that depends on it");
+  }
   if (!unsteady.empty())
     note(invocation, "not steady when the warm-up was over (--warmup 5s gives it longer): " + unsteady);
   if (!noisy.empty()) {
@@ -175,6 +183,7 @@ void BenchDocument::write_stdout(const Invocation& invocation, const BenchOutput
 ExitCode BenchDocument::finish(const Invocation& invocation, const BenchOutput& output,
                                const Interruption& interruption) {
   data_["fits"] = cost_fits(tests_);
+  data_["environment"]["machine"] = machine_of(tests_);
   if (interruption.signal() != 0) {
     data_["complete"] = false;
     data_["interrupted_by"] = std::string("SIG") + ::sigabbrev_np(interruption.signal());
