@@ -78,8 +78,12 @@ bool ClientCall::has_all(Place& place) const {
 
 // Null: the call waits, or is finished.
 Place* ClientCall::choose_member() {
-  if (Place* bound = bound_place()) return bound;
-  if (const Member* counter = counts_nonces_on()) attempts_.only = const_cast<Member*>(counter);
+  const Member* counter = counts_nonces_on();
+  if (counter != nullptr) attempts_.only = const_cast<Member*>(counter);
+  if (Place* bound = bound_place()) {
+    if (counter == nullptr || bound->member == counter) return bound;
+    return finish(CKR_KEY_HANDLE_INVALID), nullptr;  // what is to be wrapped is elsewhere
+  }
   const std::uint64_t now = services_.runtime.now_ms();
   for (const bool again : {false, true}) {
     if (again && std::exchange(attempts_.tried, 0) == 0) break;

@@ -31,8 +31,8 @@ bool leaves_nonce_to_module(std::span<const std::uint8_t> body) {
 
 }  // namespace
 
-// Two members that count nonces for one key make the same ones: all of one key is encrypted on the same member, the first that
-// has it, and on no other when that one is away. A module may do so for messages, and where an IV is left to it.
+// All that needs nonces of one key is done on the same member, and on no other when that one is away. A module makes them for
+// messages, and where an IV is left to it.
 const Member* ClientCall::counts_nonces_on() const {
   if (goes_on() || request_.handles.size() < 2) return nullptr;
   const Policy& policy = info_->policy;
@@ -44,11 +44,7 @@ const Member* ClientCall::counts_nonces_on() const {
       !(encrypts && is_gcm && leaves_nonce_to_module(request_.init != 0 ? request_.init_body : request_.body)))
     return nullptr;
   const TokenObject* key = pool_->objects.find(request_.handles[1]);
-  const Membership* first = nullptr;
-  for (const auto& each : pool_->members)
-    if (key != nullptr && (key->members & each->bit()) != 0 && (first == nullptr || each->number < first->number))
-      first = each.get();
-  return first != nullptr ? &first->member : nullptr;
+  return key != nullptr ? pool_->nonce_makers.of(*pool_, *key) : nullptr;
 }
 
 // By its mechanism and the objects that it names.

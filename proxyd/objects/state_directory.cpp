@@ -23,6 +23,8 @@ namespace {
 constexpr std::chrono::seconds kLongestWait{20};
 constexpr std::chrono::milliseconds kBetweenLooks{2};
 
+std::uint64_t number_of(PinOf of) { return of == PinOf::so ? 1 : 0; }
+
 [[noreturn]] void fail(const std::string& what) { throw std::runtime_error(what); }
 [[noreturn]] void fail_errno(const std::string& what) { fail(what + ": " + std::strerror(errno)); }
 
@@ -136,11 +138,22 @@ void StateDirectory::open_database(const std::string& file) {
   execute(
       "CREATE TABLE IF NOT EXISTS alias (identity BLOB NOT NULL, features BLOB NOT NULL, handle INTEGER NOT NULL, "
       "PRIMARY KEY (identity, features)) WITHOUT ROWID");
-  execute("CREATE TABLE IF NOT EXISTS refused (hash BLOB PRIMARY KEY) WITHOUT ROWID");
+  open_refused();
+  execute("CREATE TABLE IF NOT EXISTS nonce_maker (key BLOB PRIMARY KEY, member TEXT NOT NULL) WITHOUT ROWID");
   execute(
       "CREATE TABLE IF NOT EXISTS wish (pool TEXT NOT NULL, member TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT "
       "NULL, since INTEGER NOT NULL, weight INTEGER NOT NULL, configured_weight INTEGER NOT NULL, "
       "PRIMARY KEY (pool, member)) WITHOUT ROWID");
+}
+
+// Rows from before it was known who refused them have no member: they are forgotten one by one.
+void StateDirectory::open_refused() {
+  execute(
+      "CREATE TABLE IF NOT EXISTS refused (hash BLOB PRIMARY KEY, member TEXT NOT NULL DEFAULT '', so INTEGER NOT NULL "
+      "DEFAULT 0) WITHOUT ROWID");
+  if (Statement(database_, "SELECT 1 FROM pragma_table_info('refused') WHERE name = 'member'").step()) return;
+  execute("ALTER TABLE refused ADD COLUMN member TEXT NOT NULL DEFAULT ''");
+  execute("ALTER TABLE refused ADD COLUMN so INTEGER NOT NULL DEFAULT 0");
 }
 
 void StateDirectory::execute(const char* sql) { execute_sql(database_, sql); }
@@ -185,22 +198,64 @@ bool StateDirectory::is_refused(const Identity& hash) {
   return select.step();
 }
 
-void StateDirectory::remember_refused(const Identity& hash) {
-  change_refused("INSERT OR IGNORE INTO refused (hash) VALUES (?1)", hash);
+bool StateDirectory::has_refused(const std::string& member, PinOf of) {
+  Statement select(database_, "SELECT 1 FROM refused WHERE member = ?1 AND so = ?2");
+  select.bind(1, member);
+  select.bind(2, number_of(of));
+  return select.step();
 }
 
-void StateDirectory::forget_refused(const Identity& hash) {
-  change_refused("DELETE FROM refused WHERE hash = ?1", hash);
-}
-
-void StateDirectory::change_refused(const char* sql, const Identity& hash) {
+template <class Change>
+void StateDirectory::write(Change change) {
   try {
-    Statement change(database_, sql);
-    change.bind(1, hash);
-    change.step();
+    change();
   } catch (const std::runtime_error& error) {
     complain_(error.what());
   }
+}
+
+void StateDirectory::remember_refused(const Identity& hash, const std::string& member, PinOf of) {
+  write([&] {
+    Statement insert(database_, "INSERT OR REPLACE INTO refused (hash, member, so) VALUES (?1, ?2, ?3)");
+    insert.bind(1, hash);
+    insert.bind(2, member);
+    insert.bind(3, number_of(of));
+    insert.step();
+  });
+}
+
+void StateDirectory::forget_refused(const Identity& hash) {
+  write([&] {
+    Statement change(database_, "DELETE FROM refused WHERE hash = ?1");
+    change.bind(1, hash);
+    change.step();
+  });
+}
+
+void StateDirectory::forget_refused(const std::string& member, PinOf of) {
+  write([&] {
+    Statement change(database_, "DELETE FROM refused WHERE member = ?1 AND so = ?2");
+    change.bind(1, member);
+    change.bind(2, number_of(of));
+    change.step();
+  });
+}
+
+void StateDirectory::remember_nonce_maker(const Identity& key, const std::string& member) {
+  write([&] {
+    Statement insert(database_, "INSERT OR REPLACE INTO nonce_maker (key, member) VALUES (?1, ?2)");
+    insert.bind(1, key);
+    insert.bind(2, member);
+    insert.step();
+  });
+}
+
+void StateDirectory::for_each_nonce_maker(
+    const std::function<void(const Identity& key, const std::string& member)>& visit) {
+  Statement select(database_, "SELECT key, member FROM nonce_maker");
+  Identity key{};
+  while (select.step())
+    if (select.column(0, key)) visit(key, select.text(1));
 }
 
 void StateDirectory::remember(const MemberWish& wish) {

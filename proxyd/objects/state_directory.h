@@ -5,7 +5,8 @@
 //                next one looks
 //   handle_key   32 random bytes, mode 0600, made at the first start
 //   objects.db   SQLite: identity → handle, for objects that were changed or have identical twins; keyed hashes of PINs
-//                that a member of a pool refused; what the operator wants of members
+//                that a member of a pool refused; which member makes a key's nonces; what the operator wants of
+//                members
 //   journal.db   SQLite: what members of pools still owe (journal.h)
 #pragma once
 
@@ -23,6 +24,8 @@ class Journal;
 
 using HandleKey = std::array<std::uint8_t, 32>;
 using Identity = std::array<std::uint8_t, 32>;  // SHA-256 of what identifies an object
+
+enum class PinOf : std::uint8_t { user, so };
 
 class StateDirectory {
  public:
@@ -51,8 +54,13 @@ class StateDirectory {
   void forget(std::uint64_t handle);
   // PINs that a member refused, as keyed hashes: they are never shown to it again. Durable on return.
   [[nodiscard]] bool is_refused(const Identity& hash);
-  void remember_refused(const Identity& hash);
+  [[nodiscard]] bool has_refused(const std::string& member, PinOf of);
+  void remember_refused(const Identity& hash, const std::string& member, PinOf of);
   void forget_refused(const Identity& hash);
+  void forget_refused(const std::string& member, PinOf of);
+  // The member on which alone a key's nonces are made, by what the key is known as. Durable on return.
+  void remember_nonce_maker(const Identity& key, const std::string& member);
+  void for_each_nonce_maker(const std::function<void(const Identity& key, const std::string& member)>& visit);
   void for_each(const std::function<void(const Alias&)>& visit);
   // What the operator wants of a member of a pool. Durable on return.
   struct MemberWish {
@@ -73,7 +81,10 @@ class StateDirectory {
   void execute(const char* sql);
   void insert(const Alias& alias);
   void remove(std::uint64_t handle);
-  void change_refused(const char* sql, const Identity& hash);
+  void open_refused();
+  // Runs `change`; what cannot be written is told.
+  template <class Change>
+  void write(Change change);
 
   const Complain complain_;
   HandleKey handle_key_{};

@@ -57,7 +57,8 @@ Pool::Pool(Runtime& runtime, PoolConfig pool_config, CK_SLOT_ID virtual_slot, co
       objects(config.name, state),
       placement(config.balance.strategy, runtime.random),
       budget(config.balance.retry_budget),
-      login(*this),
+      login(*this, state),
+      nonce_makers(state),
       debts(*this, state.journal()),
       runtime_(runtime),
       state_(state) {
@@ -67,6 +68,7 @@ Pool::Pool(Runtime& runtime, PoolConfig pool_config, CK_SLOT_ID virtual_slot, co
   if (config.manufacturer.empty()) config.manufacturer = "proxyd";
   if (config.model.empty()) config.model = "pool";
   restore_wishes();
+  for (const auto& each : members) login.restore_quarantine(*each);
 }
 
 Membership* Pool::membership_of(const Place& place) const {

@@ -11,6 +11,7 @@
 #include "proxyd/stats/registry.h"
 #include "proxyd/tokens/debts.h"
 #include "proxyd/tokens/membership.h"
+#include "proxyd/tokens/nonce_makers.h"
 #include "proxyd/tokens/pool_login.h"
 
 namespace p11shim {
@@ -29,7 +30,7 @@ class Pool {
   [[nodiscard]] Membership& of(const Place& place);
   [[nodiscard]] const HandleKey& handle_key() const { return state_.handle_key(); }
   [[nodiscard]] StateDirectory& state() { return state_; }
-  [[nodiscard]] Runtime& runtime() { return runtime_; }
+  [[nodiscard]] Runtime& runtime() const { return runtime_; }
   [[nodiscard]] std::weak_ptr<const char> alive() const { return alive_; }
 
   // What is known of a description beside what it says.
@@ -105,6 +106,7 @@ class Pool {
   Placement placement;
   RetryBudget budget;
   PoolLogin login;
+  NonceMakers nonce_makers;
   Debts debts;
   WaitList changed;  // those whose call no member can take now
 

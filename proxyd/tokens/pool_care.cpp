@@ -36,6 +36,7 @@ Membership& Pool::enroll(Member& its_member) {
 
 Membership& Pool::add_member(Member& its_member) {
   Membership& added = enroll(its_member);
+  login.restore_quarantine(added);
   changed.resume_all();
   return added;
 }

@@ -1,7 +1,5 @@
 #include "proxyd/tokens/pool_login.h"
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -25,6 +23,8 @@ bool refuses_user(CK_RV rv) {
   return rv == CKR_FUNCTION_NOT_SUPPORTED || rv == CKR_USER_TYPE_INVALID || rv == CKR_ARGUMENTS_BAD;
 }
 
+constexpr char kRefuses[] = "it refused the PIN that other members accept";
+
 bool is_useless(LoginDomain& domain) { return domain.worker().state() == Worker::State::backoff; }
 
 }  // namespace
@@ -43,16 +43,21 @@ struct PoolLogin::Attempt {
 
 void PoolLogin::log_in(Buffer pin, Buffer user_name, Wanted wanted, Done done) {
   auto attempt = std::make_shared<Attempt>();
-  for (const auto& each : pool_.members)
-    if (each->health.wanted != p11shim::Wanted::maint && !pool_.state().is_refused(hash(*each, pin, user_name)))
-      attempt->members.push_back(each.get());
+  bool refused = false;
+  for (const auto& each : pool_.members) {
+    if (each->health.wanted == p11shim::Wanted::maint) continue;
+    if (refused_.has(each->member, PinOf::user, pin, user_name)) refused = true;
+    else attempt->members.push_back(each.get());
+  }
+  // One that refused the others' PIN comes last: it would refuse this one too, and its HSM counts.
   const auto rank = [&](const Membership* each) {
     const bool healthy =
         each->health.breaker.state() == Breaker::State::closed && each->health.wanted == p11shim::Wanted::ready;
-    return (each->logged_in ? 0 : 1) + (healthy ? 0 : 2) + (is_useless(each->member.user()) ? 4 : 0);
+    return (each->logged_in ? 0 : 1) + (healthy ? 0 : 2) + (is_useless(each->member.user()) ? 4 : 0) +
+           (each->quarantine.empty() ? 0 : 8);
   };
   std::ranges::stable_sort(attempt->members, {}, rank);
-  if (attempt->members.empty()) return done(CKR_PIN_INCORRECT);
+  if (attempt->members.empty()) return done(refused ? CKR_PIN_INCORRECT : CKR_DEVICE_ERROR);
   attempt->pin = std::move(pin);
   attempt->user_name = std::move(user_name);
   attempt->wanted = std::move(wanted);
@@ -73,15 +78,14 @@ void PoolLogin::log_in_with_own_pin(Done done) {
 void PoolLogin::try_next(const std::shared_ptr<Attempt>& attempt) {
   if (attempt->next == attempt->members.size()) return attempt->done(attempt->rv);
   Membership& asked = *attempt->members[attempt->next++];
-  const Identity pin_hash = attempt->own_pin ? Identity{} : hash(asked, attempt->pin, attempt->user_name);
-  auto answered = [this, attempt, &asked, pin_hash](CK_RV rv) {
+  auto answered = [this, attempt, &asked](CK_RV rv) {
     attempt->rv = rv;
     if (blame_of(rv) != Blame::nobody || (attempt->own_pin && rv != CKR_OK)) return try_next(attempt);
     if (!attempt->user_name.empty() && refuses_user(rv)) return try_next(attempt);
     if (rv == CKR_OK) {
       user_name_.clear();
       user_name_.append(attempt->user_name.data(), attempt->user_name.size());
-      accepted(asked, pin_hash);
+      accepted(asked);
     }
     attempt->done(rv);
   };
@@ -89,15 +93,11 @@ void PoolLogin::try_next(const std::shared_ptr<Attempt>& attempt) {
   asked.member.user().log_in(copy_of(attempt->pin), copy_of(attempt->user_name), attempt->wanted, std::move(answered));
 }
 
-void PoolLogin::accepted(Membership& by, const Identity& pin_hash) {
+void PoolLogin::accepted(Membership& by) {
   ++applications_;
   if (by.logged_in) by.member.user().log_out([] {});  // the pool is counted there already
   by.logged_in = true;
-  if (!by.quarantine.empty()) {
-    pool_.state().forget_refused(pin_hash);
-    by.quarantine.clear();
-    by.refuses_name = false;
-  }
+  has_shown_its_pin(by);
   by.user_objects.begin();
   tend();
 }
@@ -138,9 +138,9 @@ void PoolLogin::join(Membership& membership) {
   }
   Buffer pin = kept_pin();
   if (pin.empty()) return;
-  const Identity pin_hash = hash(membership, pin, user_name_);
+  const Identity pin_hash = refused_.hash(membership.member, PinOf::user, pin, user_name_);
   if (pool_.state().is_refused(pin_hash)) {
-    if (membership.quarantine.empty()) membership.quarantine = "it refused the PIN that other members accept";
+    if (membership.quarantine.empty()) membership.quarantine = kRefuses;
     return;
   }
   membership.joining = true;
@@ -154,7 +154,7 @@ void PoolLogin::joined(Membership& membership, CK_RV rv, const Identity& pin_has
     if (applications_ == 0 || membership.logged_in || !pool_.has(membership.member))
       return membership.member.user().log_out([] {});
     membership.logged_in = true;
-    membership.quarantine.clear();
+    has_shown_its_pin(membership);
     return membership.user_objects.begin();
   }
   if (LoginDomain::refuses_pin(rv)) {
@@ -170,8 +170,8 @@ void PoolLogin::joined(Membership& membership, CK_RV rv, const Identity& pin_has
 }
 
 void PoolLogin::quarantine(Membership& membership, const Identity& pin_hash, CK_RV rv) {
-  pool_.state().remember_refused(pin_hash);
-  membership.quarantine = "it refused the PIN that other members accept: " + display(NameKind::ckr, rv);
+  refused_.remember(membership.member, PinOf::user, pin_hash);
+  membership.quarantine = kRefuses + (": " + display(NameKind::ckr, rv));
   pool_.runtime().log.error("pool {}: member {} is quarantined: {}; it is not shown this PIN again", pool_.config.name,
                             membership.member.name(), membership.quarantine);
 }
@@ -180,7 +180,7 @@ bool PoolLogin::lost(Membership& membership) {
   membership.logged_in = false;
   Buffer pin = kept_pin();
   if (const CK_RV rv = membership.member.user().own_pin_refused(); rv != CKR_OK && !pin.empty())
-    quarantine(membership, hash(membership, pin, user_name_), rv);
+    quarantine(membership, refused_.hash(membership.member, PinOf::user, pin, user_name_), rv);
   const bool others =
       std::any_of(pool_.members.begin(), pool_.members.end(), [](const auto& each) { return each->logged_in; });
   if (others || !pin.empty()) return true;
@@ -191,8 +191,22 @@ bool PoolLogin::lost(Membership& membership) {
 void PoolLogin::clear_quarantine(Membership& membership) {
   membership.quarantine.clear();
   membership.refuses_name = false;
+  refused_.forget(membership.member, PinOf::user);
+  refused_.forget(membership.member, PinOf::so);
   const Buffer pin = kept_pin();
-  if (!pin.empty()) pool_.state().forget_refused(hash(membership, pin, user_name_));
+  if (!pin.empty()) refused_.forget(refused_.hash(membership.member, PinOf::user, pin, user_name_));
+}
+
+void PoolLogin::restore_quarantine(Membership& membership) {
+  if (membership.member.config().login == LoginMode::client && refused_.any(membership.member, PinOf::user))
+    membership.quarantine = kRefuses;
+}
+
+void PoolLogin::has_shown_its_pin(Membership& membership) {
+  if (membership.quarantine.empty()) return;
+  membership.quarantine.clear();
+  membership.refuses_name = false;
+  refused_.forget(membership.member, PinOf::user);
 }
 
 Buffer PoolLogin::kept_pin() const {
@@ -200,20 +214,6 @@ Buffer PoolLogin::kept_pin() const {
   for (const auto& each : pool_.members)
     if (each->logged_in && each->member.user().hand_kept_pin(pin)) break;
   return pin;
-}
-
-// Of (member, PIN, user's name), by a key that only this proxyd has.
-Identity PoolLogin::hash(const Membership& membership, const Buffer& pin, const Buffer& user_name) const {
-  Buffer message;
-  message.mark_secret();
-  const std::string who = "refused PIN\n" + membership.member.name() + "\n";
-  message.append(who.data(), who.size());
-  message.append(pin.data(), pin.size());
-  message.append(user_name.data(), user_name.size());
-  Identity digest{};
-  const HandleKey& key = pool_.handle_key();
-  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), message.data(), message.size(), digest.data(), nullptr);
-  return digest;
 }
 
 }  // namespace p11shim

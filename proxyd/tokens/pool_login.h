@@ -10,8 +10,7 @@
 #include <functional>
 
 #include "pkcs11/cryptoki.h"
-#include "proxyd/objects/state_directory.h"
-#include "wire/buffer.h"
+#include "proxyd/tokens/refused_pins.h"
 
 namespace p11shim {
 
@@ -23,7 +22,7 @@ class PoolLogin {
  public:
   using Done = std::function<void(CK_RV)>;
   using Wanted = std::function<bool()>;
-  explicit PoolLogin(Pool& pool) : pool_(pool) {}
+  PoolLogin(Pool& pool, StateDirectory& state) : pool_(pool), refused_(state) {}
 
   // `pin` and `user_name` as in LoginDomain::log_in.
   void log_in(Buffer pin, Buffer user_name, Wanted wanted, Done done);
@@ -38,23 +37,31 @@ class PoolLogin {
   void tend();
   // A member's worker cannot be logged in again by itself. False: no member is logged in any more and none can be.
   bool lost(Membership& membership);
-  // The operator says that the member has the right PIN now.
+  // The operator says that the member has the right PINs now.
   void clear_quarantine(Membership& membership);
+  // From before proxyd was restarted.
+  void restore_quarantine(Membership& membership);
+  // The member has accepted a PIN as its user's, or was given it.
+  void has_shown_its_pin(Membership& membership);
+  // Another member accepts what this one has refused.
+  void quarantine(Membership& membership, const Identity& pin_hash, CK_RV rv);
+  // Of those who are logged in, encoded; empty: none was given.
+  [[nodiscard]] const Buffer& user_name() const { return user_name_; }
+  RefusedPins& refused() { return refused_; }
 
  private:
   struct Attempt;
   void try_next(const std::shared_ptr<Attempt>& attempt);
-  void accepted(Membership& by, const Identity& pin_hash);
+  void accepted(Membership& by);
   void join(Membership& membership);
   void joined(Membership& membership, CK_RV rv, const Identity& pin_hash, bool own_pin);
-  void quarantine(Membership& membership, const Identity& pin_hash, CK_RV rv);
   // A copy of the PIN that some member keeps; empty: none does.
   Buffer kept_pin() const;
-  Identity hash(const Membership& membership, const Buffer& pin, const Buffer& user_name) const;
 
   Pool& pool_;
+  RefusedPins refused_;
   std::uint32_t applications_ = 0;
-  Buffer user_name_;  // of those who are logged in, encoded; empty: none was given
+  Buffer user_name_;
 };
 
 }  // namespace p11shim

@@ -18,11 +18,20 @@ Buffer copy_of(const Buffer& secret) {
   return copy;
 }
 
-// One step on every member, one after the other. What the first refuses is not tried on the others.
+// One step on every member, one after the other. What the first refuses is not tried on the others, and what one has refused
+// that others accepted is not begun again: each refusal counts in that member.
 struct Round : std::enable_shared_from_this<Round> {
   using Step = std::function<void(Member&, PinDone)>;
+  // The PIN that each member is shown.
+  struct Shown {
+    PinOf of;
+    Buffer pin;
+    Buffer user_name;
+  };
   Pool* pool = nullptr;
   const char* what = "";
+  std::optional<Shown> shown;
+  bool stops = false;  // at the first member that fails
   std::vector<Member*> members;
   std::size_t next = 0;
   Step step;
@@ -41,11 +50,36 @@ struct Round : std::enable_shared_from_this<Round> {
         self->pool->runtime().log.error("pool {}: member {}: {}: {}", self->pool->config.name, member.name(),
                                         self->what, display(NameKind::ckr, answer));
         if (self->done.empty()) return self->finish();
+        self->note_refusal(member, answer);
+        if (self->stops) return self->finish();
       }
       self->go();
     });
   }
+  [[nodiscard]] bool may_begin() const {
+    if (!shown) return true;
+    for (const Member* member : members) {
+      if (!pool->login.refused().has(*member, shown->of, shown->pin, shown->user_name)) continue;
+      pool->runtime().log.warn(
+          "pool {}: {} refused: member {} has refused this PIN, and is not shown it again before `shimctl member ready "
+          "{}`",
+          pool->config.name, what, member->name(), member->name());
+      return false;
+    }
+    return true;
+  }
+  void note_refusal(Member& member, CK_RV answer) {
+    if (!shown || is_null_pin(shown->pin) || (answer != CKR_PIN_INCORRECT && answer != CKR_PIN_LOCKED)) return;
+    const Identity hash = pool->login.refused().hash(member, shown->of, shown->pin, shown->user_name);
+    if (shown->of == PinOf::user) return pool->login.quarantine(pool->of(member.public_place()), hash, answer);
+    pool->login.refused().remember(member, PinOf::so, hash);
+    pool->runtime().log.error(
+        "pool {}: member {} refuses an SO PIN that other members accept; it is not shown it again", pool->config.name,
+        member.name());
+  }
   void finish() {
+    if (rv == CKR_OK && shown && shown->of == PinOf::so)
+      for (const Member* member : done) pool->login.refused().forget(*member, PinOf::so);
     if (rv != CKR_OK && !done.empty()) {
       std::string names;
       for (const Member* each : done) names += (names.empty() ? "" : ", ") + each->name();
@@ -66,10 +100,21 @@ Place& place_in(Member& member, PinDomain domain) {
   return member.public_place();
 }
 
+bool is_kept_away(const Membership& membership) {
+  return membership.health.wanted == Wanted::maint || membership.health.breaker.state() == Breaker::State::open;
+}
+
+// No worker of it can be had now.
+bool is_away(const Membership& membership) {
+  const Worker::State state = membership.member.backend().worker().state();
+  return is_kept_away(membership) || state == Worker::State::backoff || state == Worker::State::pausing;
+}
+
 bool is_there(const Membership& membership, PinDomain domain) {
-  if (membership.health.wanted == Wanted::maint || membership.health.breaker.state() == Breaker::State::open)
-    return false;
+  if (is_kept_away(membership)) return false;
   if (domain == PinDomain::user && !membership.logged_in) return false;
+  // It has another PIN than the others.
+  if (domain == PinDomain::nobody && !membership.quarantine.empty()) return false;
   return place_in(membership.member, domain).worker.state() == Worker::State::ready;
 }
 
@@ -183,10 +228,7 @@ void init_tokens(Pool& pool, Buffer body, PinDone done) {
   round->pool = &pool;
   round->what = "C_InitToken";
   for (const auto& each : pool.members) {
-    const Worker::State state = each->member.backend().worker().state();
-    const bool is_away = each->health.wanted == Wanted::maint || each->health.breaker.state() == Breaker::State::open ||
-                         state == Worker::State::backoff || state == Worker::State::pausing;
-    if (is_away) {
+    if (is_away(*each)) {
       pool.runtime().log.warn(
           "pool {}: C_InitToken refused: member {} cannot be reached, and tokens are initialised on all members or on "
           "none",
@@ -195,12 +237,16 @@ void init_tokens(Pool& pool, Buffer body, PinDone done) {
     }
     round->members.push_back(&each->member);
   }
+  In in(body.bytes());
+  round->shown.emplace(Round::Shown{PinOf::so, next_secret(in), {}});
+  if (!round->may_begin()) return done(CKR_PIN_INCORRECT);
   pool.initialising = true;
   round->step = [&pool, kept = std::make_shared<Buffer>(std::move(body))](Member& member, PinDone answered) {
     TokenInit::start(pool.of(member.public_place()), init_body(*kept, member),
                      [&pool, &member, answered = std::move(answered)](CK_RV rv) {
                        if (rv == CKR_OK) {
                          pool.objects.forget_member(pool.of(member.public_place()).number);
+                         pool.login.refused().forget(member, PinOf::user);
                          tell_identity(pool, member);
                        }
                        answered(rv);
@@ -217,8 +263,9 @@ void init_tokens(Pool& pool, Buffer body, PinDone done) {
 
 void change_pins(Pool& pool, PinDomain domain, std::uint32_t call, Buffer body, PinDone done) {
   const auto round = std::make_shared<Round>();
+  const bool sets_user_pin = call == number_of<&CK_FUNCTION_LIST_3_0::C_InitPIN>();
   round->pool = &pool;
-  round->what = call == number_of<&CK_FUNCTION_LIST_3_0::C_InitPIN>() ? "C_InitPIN" : "C_SetPIN";
+  round->what = sets_user_pin ? "C_InitPIN" : "C_SetPIN";
   for (const auto& each : pool.members) {
     if (!is_there(*each, domain)) {
       pool.runtime().log.warn(
@@ -228,18 +275,29 @@ void change_pins(Pool& pool, PinDomain domain, std::uint32_t call, Buffer body, 
     }
     round->members.push_back(&each->member);
   }
-  round->step = [domain, call, pins = std::make_shared<Buffer>(std::move(body))](Member& member, PinDone answered) {
+  In in(body.bytes());
+  const PinOf of = domain == PinDomain::so && !sets_user_pin ? PinOf::so : PinOf::user;
+  const auto name = std::make_shared<Buffer>();
+  if (domain == PinDomain::user) *name = copy_of(pool.login.user_name());
+  if (!sets_user_pin) round->shown.emplace(Round::Shown{of, next_secret(in), copy_of(*name)});
+  if (!round->may_begin()) return done(CKR_PIN_INCORRECT);
+  const auto fresh = std::make_shared<Buffer>(next_secret(in));
+  round->step = [&pool, domain, call, sets_user_pin, of, name, fresh, pins = std::make_shared<Buffer>(std::move(body))](
+                    Member& member, PinDone answered) {
     if (domain == PinDomain::nobody) member.backend().renew_if_stale();
-    Errand::call(place_in(member, domain), call, {}, true, copy_of(*pins),
-                 [domain, &member, answered = std::move(answered)](Reply* reply) {
-                   if (reply == nullptr || reply->rv != CKR_OK)
-                     return answered(reply == nullptr ? CKR_DEVICE_ERROR : reply->rv);
-                   // Workers that were running meanwhile may not check PINs any more.
-                   member.user().pin_changed(domain == PinDomain::user);
-                   member.so().pin_changed(domain == PinDomain::so);
-                   if (domain != PinDomain::nobody) member.backend().note_pin_changed();
-                   answered(CKR_OK);
-                 });
+    Errand::call(
+        place_in(member, domain), call, {}, true, copy_of(*pins),
+        [&pool, domain, sets_user_pin, of, name, fresh, &member, answered = std::move(answered)](Reply* reply) {
+          if (reply == nullptr || reply->rv != CKR_OK) return answered(reply == nullptr ? CKR_DEVICE_ERROR : reply->rv);
+          // Whatever it has said to this PIN before.
+          pool.login.refused().forget(pool.login.refused().hash(member, of, *fresh, *name));
+          if (sets_user_pin) pool.login.has_shown_its_pin(pool.of(member.public_place()));
+          // Workers that were running meanwhile may not check PINs any more.
+          member.user().pin_changed(domain == PinDomain::user);
+          member.so().pin_changed(domain == PinDomain::so);
+          if (domain != PinDomain::nobody) member.backend().note_pin_changed();
+          answered(CKR_OK);
+        });
   };
   round->end = [done = std::move(done)](CK_RV rv, const auto&) { done(rv); };
   round->go();
@@ -249,7 +307,17 @@ void log_in_so(Pool& pool, Buffer pin, Buffer user_name, PinDone done) {
   const auto round = std::make_shared<Round>();
   round->pool = &pool;
   round->what = "the login of the security officer";
-  for (const auto& each : pool.members) round->members.push_back(&each->member);
+  round->stops = true;
+  for (const auto& each : pool.members) {
+    if (is_away(*each)) {
+      pool.runtime().log.warn("pool {}: {} refused: member {} cannot be reached, and it is for all members or none",
+                              pool.config.name, round->what, each->member.name());
+      return done(CKR_DEVICE_ERROR);
+    }
+    round->members.push_back(&each->member);
+  }
+  round->shown.emplace(Round::Shown{PinOf::so, copy_of(pin), copy_of(user_name)});
+  if (!round->may_begin()) return done(CKR_PIN_INCORRECT);
   round->step = [kept = std::make_shared<Buffer>(std::move(pin)),
                  name = std::make_shared<Buffer>(std::move(user_name))](Member& member, PinDone answered) {
     member.so().log_in(copy_of(*kept), copy_of(*name), nullptr, std::move(answered));

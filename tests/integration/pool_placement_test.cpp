@@ -48,6 +48,16 @@ class PoolPlacement : public ::testing::Test {
     const CK_RV rv = (*application)->C_SignInit(session, &mechanism, key);
     return rv != CKR_OK ? rv : (*application)->C_Sign(session, data, sizeof data, signature, &size);
   }
+  // With an IV that the module makes.
+  CK_RV encrypt_gcm(CK_OBJECT_HANDLE key) {
+    CK_GCM_PARAMS params{};
+    params.ulTagBits = 128;
+    CK_MECHANISM mechanism{CKM_AES_GCM, &params, sizeof params};
+    CK_BYTE data[16] = {2}, result[64];
+    CK_ULONG size = sizeof result;
+    const CK_RV rv = (*application)->C_EncryptInit(session, &mechanism, key);
+    return rv != CKR_OK ? rv : (*application)->C_Encrypt(session, data, sizeof data, result, &size);
+  }
   std::size_t calls(std::size_t member, const std::string& function) {
     return times(members.rules(member).recorded(), function);
   }
@@ -154,6 +164,56 @@ TEST_F(PoolPlacement, NoncesThatAModuleMakesAreMadeByOne) {
   }
   EXPECT_EQ(calls(0, "C_MessageEncryptInit"), 4u);
   EXPECT_EQ(calls(1, "C_MessageEncryptInit"), 0u);
+}
+
+// A session that has something under way elsewhere is no reason to make them there.
+TEST_F(PoolPlacement, NoncesAreMadeByTheirMemberBesideAnotherOperation) {
+  ASSERT_NO_FATAL_FAILURE(start("", "clones = true\n"));
+  const auto keys = application->find(session, CKO_SECRET_KEY, "aes");
+  ASSERT_EQ(keys.size(), 1u);
+  CK_MECHANISM sha{CKM_SHA256, nullptr, 0};
+  CK_BYTE data[16] = {2}, result[64];
+  // Until a digest is under way on the other member.
+  for (int i = 0; i < 4; ++i) {
+    for (const std::size_t member : {0, 1}) tell(member, "");
+    ASSERT_EQ((*application)->C_DigestInit(session, &sha), CKR_OK);
+    ASSERT_EQ((*application)->C_DigestUpdate(session, data, sizeof data), CKR_OK);
+    ASSERT_EQ((*application)->C_GetSessionInfo(session, std::make_unique<CK_SESSION_INFO>().get()), CKR_OK);
+    if (calls(1, "C_DigestInit") == 1) break;
+    CK_ULONG size = sizeof result;
+    ASSERT_EQ((*application)->C_DigestFinal(session, result, &size), CKR_OK);
+  }
+  ASSERT_EQ(calls(1, "C_DigestInit"), 1u);
+  EXPECT_EQ(encrypt_gcm(keys[0]), CKR_OK);
+  EXPECT_EQ(calls(0, "C_Encrypt"), 1u);
+  EXPECT_EQ(calls(1, "C_Encrypt"), 0u);
+  CK_ULONG size = sizeof result;
+  EXPECT_EQ((*application)->C_DigestFinal(session, result, &size), CKR_OK);
+  EXPECT_EQ(calls(1, "C_DigestFinal"), 1u);
+}
+
+TEST_F(PoolPlacement, TheMemberThatMakesNoncesIsTheSameAfterARestart) {
+  for (const std::size_t i : {0, 1}) tell(i, "");
+  members.set(0, "C_Initialize rv=CKR_DEVICE_ERROR");
+  proxyd = std::make_unique<PrivateProxyd>(members.config(kRoundRobin + std::string("clones = true\n")));
+  proxyd->start();
+  const auto enter = [&](std::size_t serving) {
+    application = std::make_unique<TestApplication>(*proxyd);
+    session = application->open();
+    ASSERT_EQ(application->log_in(session, kMockPin), CKR_OK);
+    ASSERT_TRUE(eventually([&] { return members_up(*proxyd) == serving; }));
+  };
+  ASSERT_NO_FATAL_FAILURE(enter(1));
+  EXPECT_EQ(encrypt_gcm(application->one(session, CKO_SECRET_KEY, "aes")), CKR_OK);
+  EXPECT_EQ(calls(1, "C_Encrypt"), 1u);
+  application.reset();
+  proxyd->stop();
+  for (const std::size_t i : {0, 1}) tell(i, "");
+  proxyd->start();
+  ASSERT_NO_FATAL_FAILURE(enter(2));
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(encrypt_gcm(application->one(session, CKO_SECRET_KEY, "aes")), CKR_OK);
+  EXPECT_EQ(calls(0, "C_Encrypt"), 0u);
+  EXPECT_EQ(calls(1, "C_Encrypt"), 4u);
 }
 
 class PoolReauthentication : public PoolWrites {};

@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "proxyd/objects/statement.h"
 #include "tests/unit/proxyd/config/private_directory.h"
 
 namespace p11shim {
@@ -105,6 +106,58 @@ TEST_F(StateDirectoryTest, WhatIsNotOursIsRefused) {
   std::filesystem::remove(database);
   EXPECT_NO_THROW(StateDirectory{state()});
   EXPECT_THROW(StateDirectory(write("file", "")), std::runtime_error);
+}
+
+TEST_F(StateDirectoryTest, RefusedPinsAreKnownByTheirMember) {
+  {
+    StateDirectory directory(state());
+    directory.remember_refused(identity(1), "a", PinOf::user);
+    directory.remember_refused(identity(2), "a", PinOf::so);
+    directory.remember_refused(identity(3), "b", PinOf::user);
+    directory.remember_refused(identity(4), "b", PinOf::user);
+    directory.forget_refused(identity(4));
+  }
+  StateDirectory directory(state());
+  for (const std::uint8_t refused : {1, 2, 3}) EXPECT_TRUE(directory.is_refused(identity(refused))) << int{refused};
+  EXPECT_FALSE(directory.is_refused(identity(4)));
+  directory.forget_refused("a", PinOf::user);
+  EXPECT_FALSE(directory.has_refused("a", PinOf::user));
+  EXPECT_TRUE(directory.has_refused("a", PinOf::so));
+  EXPECT_TRUE(directory.has_refused("b", PinOf::user));
+  EXPECT_FALSE(directory.is_refused(identity(1)));
+}
+
+// From before members were kept with what they refused.
+TEST_F(StateDirectoryTest, RefusedPinsWithoutAMemberStayRefused) {
+  { StateDirectory directory(state()); }
+  sqlite3* database = nullptr;
+  ASSERT_EQ(sqlite3_open((state() + "/objects.db").c_str(), &database), SQLITE_OK);
+  execute_sql(database, "DROP TABLE refused");
+  execute_sql(database, "CREATE TABLE refused (hash BLOB PRIMARY KEY) WITHOUT ROWID");
+  {
+    Statement insert(database, "INSERT INTO refused (hash) VALUES (?1)");
+    insert.bind(1, identity(1));
+    insert.step();
+  }
+  sqlite3_close(database);
+  StateDirectory directory(state());
+  EXPECT_TRUE(directory.is_refused(identity(1)));
+  directory.remember_refused(identity(2), "a", PinOf::user);
+  EXPECT_TRUE(directory.has_refused("a", PinOf::user));
+  directory.forget_refused(identity(1));
+  EXPECT_FALSE(directory.is_refused(identity(1)));
+}
+
+TEST_F(StateDirectoryTest, WhoMakesNoncesSurvives) {
+  {
+    StateDirectory directory(state());
+    directory.remember_nonce_maker(identity(1), "a");
+    directory.remember_nonce_maker(identity(1), "b");
+  }
+  StateDirectory directory(state());
+  std::map<Identity, std::string> makers;
+  directory.for_each_nonce_maker([&](const Identity& key, const std::string& member) { makers[key] = member; });
+  EXPECT_EQ(makers, (std::map<Identity, std::string>{{identity(1), "b"}}));
 }
 
 }  // namespace

@@ -1,0 +1,135 @@
+// PINs that a member of a pool refuses are not shown to it again: its HSM counts them, and locks.
+#include <gtest/gtest.h>
+
+#include "application.h"
+#include "mock/token.h"
+#include "mock_members.h"
+#include "pool_members.h"
+
+namespace p11shim {
+namespace {
+
+class PoolPins : public ::testing::Test {
+ protected:
+  void start() {
+    for (const std::size_t i : {0, 1}) tell(i, "");
+    proxyd = std::make_unique<PrivateProxyd>(
+        members.config("strategy = \"failover\"\nprobe = { call = \"none\" }\nadmin = [\"" + me() + "\"]\n"));
+    proxyd->start();
+  }
+  void tell(std::size_t member, const std::string& rules) {
+    members.set(member, members.rules(member).record_directive() + rules);
+  }
+  // How often this function was called there since the test began.
+  std::size_t calls(std::size_t member, const std::string& function) {
+    const std::string record = members.rules(member).recorded(), called = ' ' + function + ' ';
+    std::size_t count = 0;
+    for (std::size_t at = record.find(called); at != std::string::npos; at = record.find(called, at + 1)) ++count;
+    return count;
+  }
+  void say(const std::string& action, const std::string& member) {
+    const auto answer =
+        proxyd->ask(R"({"command":"member","arguments":{"member":")" + member + R"(","action":")" + action + "\"}}");
+    EXPECT_EQ(answer["ok"], true) << answer;
+  }
+  bool is_quarantined(const std::string& member) {
+    return eventually(
+        [&] { return member_status(*proxyd, member)["reason"].get<std::string>().starts_with("it refused the PIN"); });
+  }
+  CK_RV log_in(const std::string& pin, CK_USER_TYPE user = CKU_USER) {
+    TestApplication application(*proxyd);
+    return application.log_in(application.open(), pin, user);
+  }
+
+  MockMembers members{2};
+  std::unique_ptr<PrivateProxyd> proxyd;
+};
+
+TEST_F(PoolPins, ASecurityOfficersPinThatAMemberRefusedIsNotShownToItAgain) {
+  ASSERT_NO_FATAL_FAILURE(start());
+  tell(1, "C_Login rv=CKR_PIN_INCORRECT");
+  const std::string pin(kMockSoPin);
+  EXPECT_EQ(log_in(pin, CKU_SO), CKR_PIN_INCORRECT);
+  EXPECT_EQ(calls(0, "C_Login"), 1u);
+  EXPECT_EQ(calls(1, "C_Login"), 1u);
+  for (int run = 0; run < 2; ++run) {
+    EXPECT_EQ(log_in(pin, CKU_SO), CKR_PIN_INCORRECT);
+    TestApplication application(*proxyd);
+    std::string label(32, ' '), same = pin;
+    EXPECT_EQ(application->C_InitToken(0, reinterpret_cast<CK_UTF8CHAR*>(same.data()), same.size(),
+                                       reinterpret_cast<CK_UTF8CHAR*>(label.data())),
+              CKR_PIN_INCORRECT);
+    if (run == 0) proxyd->restart();
+  }
+  EXPECT_EQ(calls(0, "C_Login"), 1u);
+  EXPECT_EQ(calls(1, "C_Login"), 1u);
+  for (const std::size_t member : {0, 1}) EXPECT_EQ(calls(member, "C_InitToken"), 0u);
+  EXPECT_NE(proxyd->log().find("member mock1 has refused this PIN"), std::string::npos);
+  EXPECT_EQ(proxyd->log().find(pin), std::string::npos);
+  // A wrong one is the first member's to refuse; and once the operator has put the PIN right it is shown again.
+  EXPECT_EQ(log_in("wrong", CKU_SO), CKR_PIN_INCORRECT);
+  EXPECT_EQ(calls(0, "C_Login"), 2u);
+  EXPECT_EQ(calls(1, "C_Login"), 1u);
+  tell(1, "");
+  EXPECT_EQ(log_in(pin, CKU_SO), CKR_PIN_INCORRECT);
+  say("ready", "mock1");
+  EXPECT_EQ(log_in(pin, CKU_SO), CKR_OK);
+  EXPECT_EQ(calls(1, "C_Login"), 2u);
+}
+
+TEST_F(PoolPins, ASecurityOfficersPinIsShownToNobodyWhileAMemberIsInMaintenance) {
+  ASSERT_NO_FATAL_FAILURE(start());
+  say("maint", "mock1");
+  EXPECT_EQ(log_in(std::string(kMockSoPin), CKU_SO), CKR_DEVICE_ERROR);
+  for (const std::size_t member : {0, 1}) EXPECT_EQ(calls(member, "C_Login"), 0u);
+}
+
+TEST_F(PoolPins, APinThatAMemberRefusedIsNotChangedWithoutALogin) {
+  ASSERT_NO_FATAL_FAILURE(start());
+  tell(1, "C_Login rv=CKR_PIN_INCORRECT");
+  {
+    TestApplication application(*proxyd);
+    ASSERT_EQ(application.log_in(application.open(), kMockPin), CKR_OK);
+    EXPECT_TRUE(is_quarantined("mock1"));
+  }
+  for (int run = 0; run < 2; ++run) {
+    TestApplication application(*proxyd);
+    EXPECT_EQ(application.set_pin(application.open(), kMockPin, "another"), CKR_DEVICE_ERROR);
+    if (run == 0) proxyd->restart();
+  }
+  for (const std::size_t member : {0, 1}) EXPECT_EQ(calls(member, "C_SetPIN"), 0u);
+  // The operator's word lasts although nobody is logged in.
+  say("ready", "mock1");
+  proxyd->restart();
+  TestApplication application(*proxyd);
+  EXPECT_EQ(application.set_pin(application.open(), kMockPin, "another"), CKR_OK);
+  for (const std::size_t member : {0, 1}) EXPECT_EQ(calls(member, "C_SetPIN"), 1u);
+}
+
+TEST_F(PoolPins, AMemberThatRefusedTheOthersPinIsTheLastToBeAsked) {
+  ASSERT_NO_FATAL_FAILURE(start());
+  // The first member is in trouble when it is asked, and refuses what the other has accepted.
+  tell(0, "C_Login rv=CKR_DEVICE_ERROR times=1\nC_Login rv=CKR_PIN_INCORRECT after=1");
+  {
+    TestApplication application(*proxyd);
+    ASSERT_EQ(application.log_in(application.open(), kMockPin), CKR_OK);
+    EXPECT_TRUE(is_quarantined("mock0"));
+  }
+  EXPECT_EQ(calls(0, "C_Login"), 2u);
+  for (int run = 0; run < 2; ++run) {
+    EXPECT_EQ(log_in("wrong"), CKR_PIN_INCORRECT);
+    EXPECT_EQ(log_in(kMockPin), CKR_OK);
+    if (run == 0) proxyd->restart();
+  }
+  EXPECT_EQ(calls(0, "C_Login"), 2u);
+  // Nor is it asked when it is the only one that is left.
+  tell(0, "");
+  say("maint", "mock1");
+  EXPECT_EQ(log_in(kMockPin), CKR_PIN_INCORRECT);
+  EXPECT_EQ(calls(0, "C_Login"), 2u);
+  say("ready", "mock0");
+  EXPECT_EQ(log_in(kMockPin), CKR_OK);
+}
+
+}  // namespace
+}  // namespace p11shim
