@@ -44,6 +44,7 @@ class Application {
   std::uint32_t connections = 0;
   bool ends_for_good = false;      // with its last connection: one of them said goodbye
   std::unique_ptr<Linger> linger;  // while it has none but may come back
+  std::uint64_t left = 0;          // when it lost the last one, counted in such losses
   std::uint64_t calls = 0;
   std::uint64_t failed = 0;
   std::uint64_t connected_ms = 0;

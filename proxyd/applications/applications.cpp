@@ -19,6 +19,10 @@ constexpr auto kSessionCancel = number_of<&CK_FUNCTION_LIST_3_0::C_SessionCancel
 bool same(const Id128& a, const Id128& b) { return CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0; }
 bool is_zero(const Id128& id) { return same(id, Id128{}); }
 
+constexpr uid_t kNobody = static_cast<uid_t>(-1);
+
+uid_t user_of(const std::optional<Peer>& peer) { return peer ? peer->uid : kNobody; }
+
 bool same_user(const std::optional<Peer>& a, const std::optional<Peer>& b) {
   if (!a || !b) return !a && !b;
   return a->uid == b->uid && a->gid == b->gid;
@@ -57,7 +61,7 @@ Application* Applications::join(const Hello& hello, const std::optional<Peer>& p
     known.linger.reset();
     return &known;
   }
-  if (applications_.size() >= limit_) return reason = "too many applications", nullptr;
+  if (!make_room(peer, reason)) return nullptr;
   const auto parent = is_zero(hello.parent) ? applications_.end() : applications_.find(hello.parent);
   Application* application = make(hello, peer);
   if (application == nullptr) return reason = "no random bytes to be had", nullptr;
@@ -69,12 +73,46 @@ Application* Applications::join(const Hello& hello, const std::optional<Peer>& p
   return application;
 }
 
+// Whoever has too many loses first those that have no connection any more.
+bool Applications::make_room(const std::optional<Peer>& peer, std::string& reason) {
+  const uid_t user = user_of(peer);
+  const std::uint32_t most = limit_per_user_ != 0 ? limit_per_user_ : std::max(limit_ / 2, std::uint32_t{1});
+  const auto own = [&] {
+    const auto found = of_user_.find(user);
+    return found == of_user_.end() ? 0 : found->second;
+  };
+  if ((own() >= most || applications_.size() >= limit_) && end_longest_gone(user))
+    runtime_.log.warn("uid {} has as many applications as it may: one that has no connection is ended",
+                      peer ? static_cast<long>(peer->uid) : -1L);
+  if (own() >= most)
+    return reason =
+               "this user has " + std::to_string(own()) + " applications, as many as max_applications_per_user allows",
+           false;
+  if (applications_.size() >= limit_)
+    return reason = "there are " + std::to_string(applications_.size()) +
+                    " applications, as many as max_applications allows",
+           false;
+  return true;
+}
+
+bool Applications::end_longest_gone(uid_t user) {
+  Application* first = nullptr;
+  for (const auto& [id, application] : applications_)
+    if (application->linger != nullptr && user_of(application->peer) == user &&
+        (first == nullptr || application->left < first->left))
+      first = application.get();
+  if (first == nullptr) return false;
+  end(*first);
+  return true;
+}
+
 Application* Applications::make(const Hello& hello, const std::optional<Peer>& peer) {
   Id128 secret;
   if (::getrandom(secret.data(), secret.size(), 0) != static_cast<ssize_t>(secret.size())) return nullptr;
   auto application = std::make_unique<Application>(hello.instance, secret, peer, std::string(hello.program));
   application->client = registry_.client(client_name(peer, hello.program));
   application->connected_ms = application->last_call_ms = runtime_.now_ms();
+  ++of_user_[user_of(peer)];
   return (applications_[hello.instance] = std::move(application)).get();
 }
 
@@ -116,6 +154,7 @@ void Applications::leave(Application& application, bool for_good) {
   if (--application.connections != 0) return;
   if (!application.ends_for_good && application.peer && application.has_state()) {
     application.linger = Linger::start(runtime_, application.peer->pid, [this, &application] { end(application); });
+    application.left = ++losses_;
     if (application.linger != nullptr) return;
   }
   end(application);
@@ -123,6 +162,8 @@ void Applications::leave(Application& application, bool for_good) {
 
 void Applications::end(Application& application) {
   while (!application.sessions.empty()) close_session(application, *application.sessions.begin()->second);
+  if (const auto own = of_user_.find(user_of(application.peer)); own != of_user_.end() && --own->second == 0)
+    of_user_.erase(own);
   applications_.erase(application.instance);
 }
 

@@ -11,8 +11,9 @@ namespace p11shim {
 
 class Applications {
  public:
-  Applications(Runtime& runtime, Registry& registry, std::uint32_t limit)
-      : runtime_(runtime), registry_(registry), limit_(limit) {}
+  // Of those that linger without a connection too; of all, and of one user (0: half of all).
+  Applications(Runtime& runtime, Registry& registry, std::uint32_t limit, std::uint32_t limit_per_user)
+      : runtime_(runtime), registry_(registry), limit_(limit), limit_per_user_(limit_per_user) {}
 
   // Joins the application that `hello` names, or makes it. Null: `reason` says why not, `rv` what to answer.
   Application* join(const Hello& hello, const std::optional<Peer>& peer, bool& resumed, CK_RV& rv, std::string& reason);
@@ -52,10 +53,15 @@ class Applications {
   [[nodiscard]] bool in_use(const Pool& pool) const;
 
   [[nodiscard]] const std::map<Id128, std::unique_ptr<Application>>& all() const { return applications_; }
-  void set_limit(std::uint32_t limit) { limit_ = limit; }
+  void set_limits(std::uint32_t limit, std::uint32_t limit_per_user) {
+    limit_ = limit;
+    limit_per_user_ = limit_per_user;
+  }
 
  private:
   void pool_login_lost(Pool& pool, Member& member);
+  bool make_room(const std::optional<Peer>& peer, std::string& reason);
+  bool end_longest_gone(uid_t user);
   Application* make(const Hello& hello, const std::optional<Peer>& peer);
   void end(Application& application);
   static void adopt(Application& application, std::uint64_t handle, std::shared_ptr<SessionObject> object);
@@ -66,6 +72,9 @@ class Applications {
   Runtime& runtime_;
   Registry& registry_;
   std::uint32_t limit_;
+  std::uint32_t limit_per_user_;
+  std::uint64_t losses_ = 0;
+  std::map<uid_t, std::uint32_t> of_user_;  // applications; those over TCP are of one user
   SessionEnds session_ends_;
   std::map<Id128, std::unique_ptr<Application>> applications_;
 };

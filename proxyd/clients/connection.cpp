@@ -13,14 +13,22 @@ constexpr std::size_t kKeptBuffer = 4096;  // of an idle connection
 constexpr std::uint64_t kIdleMs = 1000;
 constexpr std::uint64_t kHelloMs = 10'000;
 constexpr std::size_t kLargestHello = 1024;  // before anybody is known
+constexpr int kFramesPerTurn = 8;            // then others have their turn
+constexpr int kMostGenerations = 16;         // each occupies a descriptor until it is taken
+constexpr std::size_t kGranted = 64 << 10;   // each connection may buffer so much, whatever else its user does
+
+// Memory that was used for a message is given back later.
+std::uint64_t held_by(const Buffer& buffer) { return buffer.empty() ? buffer.capacity() : buffer.size(); }
 }  // namespace
 
-Connection::Connection(Services& services, LogQuota& quota, int socket, std::optional<Peer> peer, std::size_t max_frame,
-                       std::function<void(Connection&)> ended)
+Connection::Connection(Services& services, Turns& turns, LogQuota& quota, int socket, std::optional<Peer> peer,
+                       std::shared_ptr<ConnectedUser> user, std::function<void(Connection&)> ended)
     : services_(services),
+      turns_(turns),
       quota_(quota),
       socket_(socket),
-      max_frame_(max_frame),
+      max_frame_(services.limits.max_frame),
+      user_(std::move(user)),
       ended_(std::move(ended)),
       poll_(services.runtime.loop, socket, [this](int events) { on_ready(events); }),
       peer_(std::move(peer)),
@@ -31,6 +39,8 @@ Connection::Connection(Services& services, LogQuota& quota, int socket, std::opt
 
 Connection::~Connection() {
   services_.runtime.rings.remove(*this);
+  turns_.remove(*this);
+  user_->buffered -= buffered_;
   poll_.watch(0);
   if (application_ != nullptr) services_.applications.leave(*application_, ends_for_good_ || draining_);
   ::close(socket_);
@@ -59,17 +69,35 @@ void Connection::read() {
   last_used_ms_ = services_.runtime.now_ms();
   // One request at a time: whatever the application sends meanwhile waits in the socket.
   if (call_.active()) return poll_.watch(0);
-  next_frame();
+  if (!waits_for_turn()) next_frame();
+}
+
+// False: it, and with it its user, has more under way than it may.
+bool Connection::may_buffer() {
+  const std::uint64_t most = services_.limits.max_buffered_per_user;
+  if (input_.empty() && user_->buffered > most / 2) input_.trim(kKeptBuffer);
+  const std::uint64_t now = held_by(input_) + held_by(unsent_);
+  user_->buffered += now - buffered_;
+  buffered_ = now;
+  return buffered_ <= kGranted || user_->buffered <= most;
 }
 
 void Connection::next_frame() {
   if (reading_) return;
   reading_ = true;
   // Whoever does not take a reply is not served on: its replies would pile up here.
-  while (!closing_ && !draining_ && !last_reply_ && !call_.active() && unsent_.empty()) {
+  for (int taken = 0; !closing_ && !draining_ && !last_reply_ && !call_.active() && unsent_.empty(); ++taken) {
+    if (taken == kFramesPerTurn) {
+      turns_.add(*this);
+      break;
+    }
     const std::size_t largest = application_ != nullptr ? max_frame_ : kLargestHello;
     input_.mark_secret();  // nobody knows yet what comes
     const Received received = receive_frame({socket_, socket_}, input_, largest);
+    if (!may_buffer()) {
+      close("its user has more messages under way than max_buffered_per_user allows");
+      break;
+    }
     if (received == Received::partial) break;
     if (received == Received::closed) {
       close(nullptr);
@@ -108,7 +136,7 @@ bool Connection::take_frame(std::span<const std::uint8_t> frame) {
       input_.consume(frame_size_);
       return true;
     case MessageKind::generations_request:
-      if (frame_size_ != kLengthPrefix + 2) return false;
+      if (frame_size_ != kLengthPrefix + 2 || generations_given_++ == kMostGenerations) return false;
       give_generations();
       input_.consume(frame_size_);
       return true;
@@ -266,6 +294,7 @@ void Connection::send_reply(const Reply& reply) {
   }
   output_.mark_secret();
   output_.clear();
+  if (!may_buffer()) close("its user has more replies waiting than max_buffered_per_user allows");
   if (closing_ || ((draining_ || last_reply_) && unsent_.empty())) return close(nullptr);
   poll_.watch(unsent_.empty() ? UV_READABLE : UV_WRITABLE);
   // Another frame may be in the buffer already; the loop that took this one goes on, or nobody does.
@@ -278,10 +307,15 @@ void Connection::trim_if_idle(std::uint64_t now_ms) {
   output_.clear();
   output_.trim(kKeptBuffer);
   call_.trim();
+  may_buffer();  // less than before
 }
 
-bool Connection::overdue(std::uint64_t now_ms) const {
-  return application_ == nullptr && !closing_ && now_ms - opened_ms_ >= kHelloMs;
+const char* Connection::overdue(std::uint64_t now_ms) const {
+  if (closing_) return nullptr;
+  if (application_ == nullptr) return now_ms - opened_ms_ >= kHelloMs ? "it does not say who it is" : nullptr;
+  const bool is_half = !input_.empty() && !call_.active() && unsent_.empty() && !waits_for_turn();
+  const auto longest = static_cast<std::uint64_t>(services_.limits.deadline.count());
+  return is_half && now_ms - last_used_ms_ >= longest ? "half a frame has come, and no more" : nullptr;
 }
 
 bool Connection::may_log(std::string_view kind) const {
@@ -295,6 +329,7 @@ void Connection::close(const char* reason) {
   ends_for_good_ |= reason != nullptr;
   closing_ = true;
   services_.runtime.rings.remove(*this);
+  turns_.remove(*this);
   poll_.watch(0);
   if (call_.active() || std::exchange(ended_told_, true)) return;
   ended_(*this);

@@ -10,14 +10,21 @@
 #include "proxyd/calls/client_call.h"
 #include "proxyd/loop/bell.h"
 #include "proxyd/loop/log_quota.h"
+#include "proxyd/loop/turns.h"
 
 namespace p11shim {
 
-class Connection final : public RingWaiter {
+// The connections of one user. Shared by them: it lives as long as one of them does.
+struct ConnectedUser {
+  std::uint32_t connections = 0;
+  std::uint64_t buffered = 0;  // bytes of messages that are under way
+};
+
+class Connection final : public RingWaiter, private Turns::Taker {
  public:
   // `ended` is called once nothing of it is under way any more; it may then be destroyed, but not from within the call.
-  Connection(Services& services, LogQuota& quota, int socket, std::optional<Peer> peer, std::size_t max_frame,
-             std::function<void(Connection&)> ended);
+  Connection(Services& services, Turns& turns, LogQuota& quota, int socket, std::optional<Peer> peer,
+             std::shared_ptr<ConnectedUser> user, std::function<void(Connection&)> ended);
   ~Connection() override;
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -29,8 +36,8 @@ class Connection final : public RingWaiter {
   // No more requests; the one under way is answered.
   void drain();
   void trim_if_idle(std::uint64_t now_ms);
-  // Nobody has said in time who it is.
-  [[nodiscard]] bool overdue(std::uint64_t now_ms) const;
+  // Why it is closed if what has not come in time is not there now; null: nothing is late.
+  [[nodiscard]] const char* overdue(std::uint64_t now_ms) const;
   void close(const char* reason);
   [[nodiscard]] const std::optional<Peer>& peer() const { return peer_; }
   [[nodiscard]] bool busy() const { return call_.active(); }
@@ -46,6 +53,8 @@ class Connection final : public RingWaiter {
   bool give_rings();
   bool give_bell();
   void on_ring() override;
+  void on_turn() override { next_frame(); }
+  bool may_buffer();
   void give_generations();
   void send_reply(const Reply& reply);
   bool answer_in_ring(const Reply& reply);
@@ -55,9 +64,11 @@ class Connection final : public RingWaiter {
   [[nodiscard]] bool may_log(std::string_view kind) const;
 
   Services& services_;
+  Turns& turns_;
   LogQuota& quota_;
   const int socket_;
   const std::size_t max_frame_;
+  const std::shared_ptr<ConnectedUser> user_;
   const std::function<void(Connection&)> ended_;
   Poll poll_;
   std::optional<Peer> peer_;
@@ -76,6 +87,8 @@ class Connection final : public RingWaiter {
   Buffer input_;
   Buffer output_;  // head of a reply
   Buffer unsent_;
+  std::uint64_t buffered_ = 0;  // of it, as its user was charged
+  int generations_given_ = 0;
   const std::uint64_t opened_ms_;
   std::uint64_t last_used_ms_ = 0;
   std::size_t frame_size_ = 0;  // of the frame under way, at the front of input_

@@ -50,6 +50,7 @@ Listener::Listener(Services& services, const Config& config, LogQuota& quota)
     : services_(services),
       config_(config),
       quota_(quota),
+      turns_(services.runtime.loop),
       burial_(services.runtime.loop,
               [this] {
                 ended_.clear();
@@ -120,11 +121,13 @@ void Listener::accept(int listening) {
       ::close(socket);
       continue;
     }
-    ++of_user_[peer ? peer->uid : kNobody];
+    std::shared_ptr<ConnectedUser>& user = users_[peer ? peer->uid : kNobody];
+    if (user == nullptr) user = std::make_shared<ConnectedUser>();
+    ++user->connections;
     const int on = 1;
     ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // a unix socket refuses it; it needs it not
     enlarge_buffers(socket);
-    auto connection = std::make_unique<Connection>(services_, quota_, socket, std::move(peer), config_.limits.max_frame,
+    auto connection = std::make_unique<Connection>(services_, turns_, quota_, socket, std::move(peer), user,
                                                    [this](Connection& each) { ended(each); });
     if (connection->peer() && gives_areas()) connection->allow_area(++areas_);
     if (connection->peer() && config_.limits.rings) connection->allow_rings();
@@ -144,11 +147,12 @@ bool Listener::has_room(const std::optional<Peer>& peer) {
                                  connections_.size());
     return false;
   }
-  const auto own = of_user_.find(peer ? peer->uid : kNobody);
-  if (own == of_user_.end() || own->second < config_.listen.max_connections_per_user) return true;
+  const auto own = users_.find(peer ? peer->uid : kNobody);
+  if (own == users_.end() || own->second->connections < config_.listen.max_connections_per_user) return true;
   if (quota_.allows("refused a connection: max_connections_per_user", uid, now))
     services_.runtime.log.warn(
-        "refused a connection of uid {}: {} are open, as many as max_connections_per_user allows", uid, own->second);
+        "refused a connection of uid {}: {} are open, as many as max_connections_per_user allows", uid,
+        own->second->connections);
   return false;
 }
 
@@ -167,8 +171,8 @@ void Listener::resume_accepting() {
 void Listener::ended(Connection& connection) {
   const auto found = connections_.find(&connection);
   if (found == connections_.end()) return;
-  const auto own = of_user_.find(connection.peer() ? connection.peer()->uid : kNobody);
-  if (own != of_user_.end() && --own->second == 0) of_user_.erase(own);
+  const auto own = users_.find(connection.peer() ? connection.peer()->uid : kNobody);
+  if (own != users_.end() && --own->second->connections == 0) users_.erase(own);
   ended_.push_back(std::move(found->second));
   connections_.erase(found);
   burial_.start(std::chrono::milliseconds(0));
@@ -178,9 +182,9 @@ void Listener::trim_idle(std::uint64_t now_ms) {
   std::vector<Connection*> overdue;
   for (const auto& [address, connection] : connections_) {
     connection->trim_if_idle(now_ms);
-    if (connection->overdue(now_ms)) overdue.push_back(connection.get());
+    if (connection->overdue(now_ms) != nullptr) overdue.push_back(connection.get());
   }
-  for (Connection* connection : overdue) connection->close("it does not say who it is");
+  for (Connection* connection : overdue) connection->close(connection->overdue(now_ms));
 }
 
 void Listener::drain(std::function<void()> drained) {

@@ -50,9 +50,10 @@ class Listener {
   std::vector<std::string> endpoints_;
   std::uint64_t areas_ = 0;
   std::string unix_path_;  // to be removed
+  Turns turns_;
   std::unordered_map<const Connection*, std::unique_ptr<Connection>> connections_;
   std::vector<std::unique_ptr<Connection>> ended_;
-  std::unordered_map<uid_t, std::uint32_t> of_user_;  // connections; those over TCP are of kNobody
+  std::unordered_map<uid_t, std::shared_ptr<ConnectedUser>> users_;  // callers over TCP are kNobody
   Timer burial_;
   Timer pause_;                      // while no descriptors are left
   bool out_of_descriptors_ = false;  // since the log said so

@@ -53,7 +53,9 @@ struct LimitsConfig {
   std::uint64_t max_frame = limits::kMaxFrame;
   std::uint32_t max_sessions_per_application = 100'000;  // virtual ones
   std::uint32_t max_applications = 10'000;
-  std::uint32_t spin = 0;                              // microseconds of looking before sleeping; 0: none
+  std::uint32_t max_applications_per_user = 0;                   // 0: half of max_applications
+  std::uint64_t max_buffered_per_user = std::uint64_t{1} << 30;  // messages under way, of all its connections
+  std::uint32_t spin = 0;                                        // microseconds of looking before sleeping; 0: none
   bool courteous = true;                               // proxyd and workers do not interrupt those who wake them
   bool rings = true;                                   // small messages through shared memory, where that is possible
   std::chrono::milliseconds deadline{30'000};          // of a call whose application sets none

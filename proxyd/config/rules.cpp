@@ -74,6 +74,12 @@ class Rules {
   }
 
   void check_limits() {
+    if (config_.limits.max_applications_per_user >= config_.limits.max_applications)
+      warning("limits.max_applications_per_user",
+              "one user alone can have as many applications as \"max_applications\" allows: nobody else gets in then");
+    if (config_.limits.max_buffered_per_user < 2 * config_.limits.max_frame)
+      warning("limits.max_buffered_per_user",
+              "it is less than two messages of \"max_frame\": who sends such ones may lose its connections");
     if (config_.limits.keygen_deadline >= config_.limits.deadline) return;
     error("limits.keygen_deadline", "\"keygen_deadline\" is shorter than \"deadline\"");
   }

@@ -79,6 +79,11 @@ inline constexpr auto kLimits = std::tuple{
                  WholeNumberKind{1, 10'000'000})
         .live(),
     config_field("max_applications", &LimitsConfig::max_applications, WholeNumberKind{1, 1'000'000}).live(),
+    config_field("max_applications_per_user", &LimitsConfig::max_applications_per_user, WholeNumberKind{0, 1'000'000})
+        .live(),
+    config_field("max_buffered_per_user", &LimitsConfig::max_buffered_per_user,
+                 SizeKind{256 << 10, std::uint64_t{1} << 40})
+        .live(),
     config_field("spin", &LimitsConfig::spin, WholeNumberKind{0, 1000}),
     config_field("courteous", &LimitsConfig::courteous, FlagKind{}),
     config_field("rings", &LimitsConfig::rings, FlagKind{}),

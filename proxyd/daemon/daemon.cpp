@@ -56,7 +56,7 @@ Daemon::Daemon(uv_loop_t& loop, spdlog::logger& log, Config config, const std::s
              }),
       deadlines_(loop),
       hedges_(loop, kHedgeTick),
-      applications_(runtime_, registry_, config_.limits.max_applications),
+      applications_(runtime_, registry_, config_.limits.max_applications, config_.limits.max_applications_per_user),
       catalog_(
           runtime_, config_, state_,
           [this](Member&, Place& place) { applications_.worker_lost(place), generations_.all_moved(); },
@@ -254,7 +254,7 @@ void Daemon::apply(const Config& config) {
   config_ = config;
   services_.limits = config.limits;
   generations_.all_moved();
-  applications_.set_limit(config.limits.max_applications);
+  applications_.set_limits(config.limits.max_applications, config.limits.max_applications_per_user);
   audit_.set_classes(audit_classes(config.audit));
   log_.set_level(spdlog_level(config.log.level));
   catalog_.apply_access(config);

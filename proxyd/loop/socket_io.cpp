@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::size_t kFirstRead = 2048;       // an idle peer costs this much
 constexpr std::size_t kLargestRead = 1 << 20;  // more is not set aside before it arrives
+constexpr std::size_t kReadAhead = 128 << 10;  // behind the frame under way: it is moved to the front, frame by frame
 
 constexpr std::size_t kSmallBody = 4096;
 constexpr int kSocketBuffer = 4 << 20;
@@ -107,7 +108,7 @@ Received receive_frame(const Stream& stream, Buffer& input, std::size_t largest)
       if (input.size() >= kLengthPrefix + length) return Received::frame;
       room = std::min(kLengthPrefix + length - input.size(), kLargestRead);
     }
-    room = std::max(room, input.capacity() - input.size());
+    room = std::max(room, std::min(input.capacity() - input.size(), kReadAhead));
     const std::size_t before = input.size();
     std::uint8_t* place = input.extend(room);
     const ssize_t count = ::read(stream.in, place, room);

@@ -63,10 +63,11 @@ Target Target::direct(const BenchPaths& paths) {
 Target Target::shim_called(const BenchPaths& paths, std::string name, unsigned spin, bool remote) {
   Target target(std::move(name));
   const auto config = paths.folder / (target.name_ + "-proxyd.toml");
-  std::ofstream(config) << "listen.max_connections_per_user = 30000\nlimits.max_applications = "
-                           "20000\nlimits.max_sessions_per_application = 200000\nlimits.spin = "
-                        << spin << "\n[[module]]\nname = \"module\"\ntokens = \"*\"\nadmin = true\npath = \""
-                        << paths.module.string() << "\"\n";
+  std::ofstream(config)
+      << "listen.max_connections_per_user = 30000\nlimits.max_applications = "
+         "20000\nlimits.max_applications_per_user = 20000\nlimits.max_sessions_per_application = 200000\nlimits.spin = "
+      << spin << "\n[[module]]\nname = \"module\"\ntokens = \"*\"\nadmin = true\npath = \"" << paths.module.string()
+      << "\"\n";
   const auto shim_config = paths.folder / (target.name_ + "-shim.toml");
   std::ofstream(shim_config) << "spin = " << spin << '\n';
   target.server_ = std::make_unique<Process>(

@@ -26,6 +26,18 @@ TEST(Rules, NamesAreUnique) {
                    "p.toml:12:8: there is already a pool named \"p\" (line 9)"}));
 }
 
+TEST(Rules, OneUserMayNotHaveAll) {
+  const std::string served = kModule + kMember + kPool;
+  EXPECT_EQ(problems_of("[limits]\nmax_applications = 10\nmax_applications_per_user = 9\n" + served), Lines{});
+  EXPECT_EQ(problems_of("[limits]\nmax_applications = 10\nmax_applications_per_user = 10\n" + served),
+            Lines{"p.toml:3:29: warning: one user alone can have as many applications as \"max_applications\" allows: "
+                  "nobody else gets in then"});
+  EXPECT_EQ(
+      problems_of("[limits]\nmax_buffered_per_user = \"100MiB\"\n" + served),
+      Lines{"p.toml:2:25: warning: it is less than two messages of \"max_frame\": who sends such ones may lose its "
+            "connections"});
+}
+
 TEST(Rules, ReferencesMustExist) {
   EXPECT_EQ(problems_of(kModule + "[[member]]\nname = \"m\"\nmodule = \"sotf\"\nslot = 1\n" + kPool),
             (Lines{"p.toml:1:1: warning: no member uses module \"soft\"",
