@@ -68,6 +68,17 @@ std::vector<Making> made_by(const Request& request, const TokenObject* original)
   return all;
 }
 
+Debt debt_of(const Making& making) {
+  const bool is_key = making.object_class == CKO_PRIVATE_KEY || making.object_class == CKO_SECRET_KEY;
+  Debt debt;
+  debt.kind = DebtKind::create;
+  debt.object_class = making.object_class;
+  debt.is_private = making.is_private.value_or(is_key);
+  debt.id = making.id;
+  debt.label = making.label;
+  return debt;
+}
+
 }  // namespace
 
 // It changes or destroys a token object that this application may see. Of any other the module says what is wrong.
@@ -108,7 +119,7 @@ void ClientCall::create_sealed() {
   if (!enter_session()) return;
   if (!session_->read_write) return finish(CKR_SESSION_READ_ONLY);
   place_ = choose_member();
-  if (place_ == nullptr || !begin_creation()) return;
+  if (place_ == nullptr) return;
   SealedCreation::Order order;
   order.on = place_;
   order.call = request_.call;
@@ -119,9 +130,9 @@ void ClientCall::create_sealed() {
     order.objects.push_back(real);
   }
   if (!sealed_body(request_, order.body)) return finish(CKR_ARGUMENTS_BAD);
+  for (const Making& each : made_by(request_, nullptr)) order.makes.push_back(debt_of(each));
   SealedCreation::run(*pool_, std::move(order),
                       guarded([this](CK_RV rv, const std::vector<std::uint64_t>& handles, const Buffer& body) {
-                        end_creation(true);
                         if (rv != CKR_OK) return finish(rv);
                         for (const std::uint64_t handle : handles) {
                           const TokenObject* object = pool_->objects.find(handle);
@@ -151,15 +162,9 @@ bool ClientCall::begin_creation() {
   const TokenObject* original = request_.handles.size() > 1 ? pool_->objects.find(request_.handles[1]) : nullptr;
   for (const Making& each : made_by(request_, original)) {
     if (!debts.copies(each.object_class)) continue;
-    Debt& debt = change.add.emplace_back();
-    debt.kind = DebtKind::create;
+    Debt& debt = change.add.emplace_back(debt_of(each));
     debt.pool = pool_->config.name;
     debt.member = on.member.name();
-    debt.object_class = each.object_class;
-    debt.is_private =
-        each.is_private.value_or(each.object_class == CKO_PRIVATE_KEY || each.object_class == CKO_SECRET_KEY);
-    debt.id = each.id;
-    debt.label = each.label;
   }
   const std::size_t count = change.add.size();
   if (count == 0) return true;
@@ -239,6 +244,7 @@ void ClientCall::copy_created(const std::vector<std::uint64_t>& handles) {
     return finish(CKR_OK, scratch_.bytes());
   }
   settle_lease();
+  if (!pool_->debts.acknowledge(handles)) return finish(CKR_DEVICE_ERROR);
   auto intentions = std::exchange(creations_, {});
   end_creation(true);
   CreationCopies::run(

@@ -88,23 +88,93 @@ bool sealed_body(const Request& request, Buffer& body) {
 }
 
 void SealedCreation::run(Pool& pool, Order order, Done done) {
-  const auto creation = std::make_shared<SealedCreation>(pool, std::move(order), std::move(done));
+  std::make_shared<SealedCreation>(pool, std::move(order), std::move(done))->begin();
+}
+
+SealedCreation::SealedCreation(Pool& pool, Order order, Done done)
+    : pool_(pool),
+      order_(std::move(order)),
+      done_(std::move(done)),
+      generation_(order_.on->worker.generation()),
+      pool_lives_(pool.alive()),
+      timer_(pool.runtime().loop, [this] {
+        if (pool_lives_.expired()) return waiting_.reset();
+        too_late_ = true;
+        stop_waiting();
+        if (waiting_ != nullptr) resume();
+      }) {}
+
+SealedCreation::Sight SealedCreation::sight_of(Membership& membership) const {
+  if (Pool::is_away(membership)) return Sight::away;
+  LoginDomain& user = membership.member.user();
+  const Worker::State state = order_.logged_in ? user.worker().state() : membership.member.backend().worker().state();
+  if (state == Worker::State::backoff || state == Worker::State::pausing) return Sight::away;
+  Place* place = pool_.place_of(membership, order_.logged_in);
+  if (place == nullptr) return Sight::settling;
+  const Survey& survey = membership.survey_of(*place);
+  return survey.looked_twice_since(0) && !survey.running() ? Sight::known : Sight::settling;
+}
+
+void SealedCreation::wait(Step step) {
+  step_ = step;
+  if (!timer_.active()) timer_.start(pool_.config.balance.attempt_timeout);
+  waiting_ = shared_from_this();
+  pool_.changed.add(*this);
+}
+
+void SealedCreation::resume() {
+  const auto self = std::move(waiting_);
+  (this->*step_)();
+}
+
+// Everything that is there now must be known: what is there afterwards and is not was made by this.
+void SealedCreation::begin() {
+  among_ = 0;
+  bool settles = false;
+  for (const auto& each : pool_.members) {
+    const Sight sight = sight_of(*each);
+    settles |= sight == Sight::settling;
+    if (sight == Sight::known) among_ |= each->bit();
+  }
+  if (settles && !too_late_) return wait(&SealedCreation::begin);
+  timer_.stop();
+  too_late_ = false;
+  Membership& maker = pool_.of(*order_.on);
+  if ((among_ & maker.bit()) == 0 || generation_ != order_.on->worker.generation()) {
+    pool_.runtime().log.warn("pool {}: a key that is not extractable is not made: what member {} has is not known now",
+                             pool_.config.name, maker.member.name());
+    return done_(CKR_DEVICE_ERROR, {}, answer_);
+  }
+  if (!order_.logged_in)  // private objects are out of sight
+    for (Debt& each : order_.makes) each.is_private = false;
+  write_ = pool_.debts.begin_creation(order_.makes, among_);
+  if (!write_) return done_(CKR_DEVICE_ERROR, {}, answer_);
+  left_ = among_ & ~maker.bit();
+  creation_ = maker.creations.begin();
   Errand::make_key(
-      *creation->order_.on, creation->order_.call, creation->order_.objects, std::move(creation->order_.body),
-      [creation](Reply* reply, std::shared_ptr<SessionObject> object) { creation->made(reply, std::move(object)); });
+      *order_.on, order_.call, order_.objects, std::move(order_.body),
+      [self = shared_from_this()](Reply* reply, std::shared_ptr<SessionObject> object) {
+        self->made(reply, std::move(object));
+      },
+      generation_);
 }
 
 void SealedCreation::made(Reply* reply, std::shared_ptr<SessionObject> object) {
   object_ = std::move(object);
-  if (reply == nullptr || reply->rv != CKR_OK || object_ == nullptr)
-    return done_(reply == nullptr || reply->rv == CKR_OK ? CKR_DEVICE_ERROR : reply->rv, {}, answer_);
+  const bool is_done = reply != nullptr && reply->rv == CKR_OK && object_ != nullptr;
+  if (!is_done && (reply == nullptr || blame_of(reply->rv) != Blame::nobody || reply->rv == CKR_OK))
+    unclear_ |= pool_.of(*order_.on).bit();
+  if (!is_done) return end(reply == nullptr || reply->rv == CKR_OK ? CKR_DEVICE_ERROR : reply->rv);
   answer_.append(reply->body.data(), reply->body.size());
   const bool is_pair = reply->handles.size() == 2;
   if (!is_pair) return seal_first();
   const std::uint64_t real = reply->handles[0];
   pool_.of(*order_.on).survey_of(*order_.on).take_created(reply->annex, [self = shared_from_this(), real](const auto&) {
     const std::uint64_t handle = self->order_.on->objects.handle_of(real);
-    if (handle == 0) return self->fail("its public key is not shown");
+    if (handle == 0) {
+      self->unclear_ |= self->pool_.of(*self->order_.on).bit();
+      return self->fail("its public key is not shown");
+    }
     self->handles_.push_back(handle);
     self->copy_public();
   });
@@ -112,11 +182,13 @@ void SealedCreation::made(Reply* reply, std::shared_ptr<SessionObject> object) {
 
 // Public keys first: they prove what the private ones are.
 void SealedCreation::copy_public() {
-  CreationCopies::run(pool_, *order_.on, order_.logged_in, handles_, {},
-                      [self = shared_from_this()](std::size_t least) {
-                        self->least_ = least;
-                        self->seal_first();
-                      });
+  CreationCopies::run(
+      pool_, *order_.on, order_.logged_in, handles_, {},
+      [self = shared_from_this()](std::size_t least) {
+        self->least_ = least;
+        self->seal_first();
+      },
+      among_);
 }
 
 void SealedCreation::seal_first() {
@@ -124,72 +196,84 @@ void SealedCreation::seal_first() {
   ObjectCopy::run(pool_, {order_.on, object_->real, order_.on, true, true},
                   [self = shared_from_this()](ObjectCopy::Outcome outcome, const std::string& why,
                                               std::span<const std::uint8_t> annex) {
-                    if (outcome != ObjectCopy::Outcome::done) return self->fail(why);
-                    self->bind_first(annex);
+                    if (outcome == ObjectCopy::Outcome::done) return self->bind_first(annex);
+                    if (outcome == ObjectCopy::Outcome::unclear)
+                      self->unclear_ |= self->pool_.of(*self->order_.on).bit();
+                    self->fail(why);
                   });
 }
 
 void SealedCreation::bind_first(std::span<const std::uint8_t> annex) {
   In in(annex);
   Description description;
-  if (!read_description(in, description)) return fail("it is not described");
+  const std::uint64_t maker = pool_.of(*order_.on).bit();
+  if (!read_description(in, description)) {
+    unclear_ |= maker;
+    return fail("it is not described");
+  }
   const std::uint64_t real = description.object;
-  pool_.of(*order_.on).survey_of(*order_.on).take_created(annex, [self = shared_from_this(), real](const auto&) {
+  pool_.of(*order_.on).survey_of(*order_.on).take_created(annex, [self = shared_from_this(), real, maker](const auto&) {
     const std::uint64_t handle = self->order_.on->objects.handle_of(real);
     const TokenObject* object = handle != 0 ? self->pool_.objects.find(handle) : nullptr;
-    if (object == nullptr) return self->fail("nobody can say what it is");
+    if (object == nullptr) {
+      self->unclear_ |= maker;
+      return self->fail("nobody can say what it is");
+    }
     self->handles_.push_back(handle);
     self->identity_ = object->identity;
-    self->locked_ = true;
-    self->pool_.debts.lock(self->identity_, [self] { self->seal_next(0); });
+    self->pool_.debts.lock(self->identity_, [self] {
+      self->locked_ = true;
+      for (const auto& each : self->pool_.members)
+        if ((self->among_ & each->bit()) == 0) self->without(*each, "it cannot be reached");
+      self->seal_next();
+    });
   });
 }
 
-void SealedCreation::seal_next(std::size_t index) {
-  while (index < pool_.members.size() && &pool_.members[index]->member == order_.on->member) ++index;
-  if (index >= pool_.members.size()) {
+void SealedCreation::without(const Membership& membership, const std::string& why) {
+  pool_.runtime().log.warn(
+      "pool {}: member {} has no copy of a key that is not extractable, and cannot get one later: {}",
+      pool_.config.name, membership.member.name(), why);
+}
+
+void SealedCreation::seal_next() {
+  const auto next = std::ranges::find_if(pool_.members, [&](const auto& each) { return (left_ & each->bit()) != 0; });
+  if (next == pool_.members.end()) {
     const bool enough = std::min(copies_, least_) >= pool_.config.balance.min_copies;
     return enough ? end(CKR_OK) : undo();
   }
-  Membership& membership = *pool_.members[index];
+  Membership& membership = **next;
+  const Sight sight = sight_of(membership);
+  if (sight == Sight::settling && !too_late_ && !is_lost()) return wait(&SealedCreation::seal_next);
+  timer_.stop();
+  too_late_ = false;
+  left_ &= ~membership.bit();
   Place* to = pool_.place_of(membership, order_.logged_in);
-  const auto go_on = [self = shared_from_this(), index] { self->seal_next(index + 1); };
-  const auto without = [this, &membership](const std::string& why) {
-    pool_.runtime().log.warn(
-        "pool {}: member {} has no copy of a key that is not extractable, and cannot get one later: {}",
-        pool_.config.name, membership.member.name(), why);
-  };
-  const bool reachable = to != nullptr && membership.health.breaker.state() != Breaker::State::open &&
-                         !membership.survey_of(*to).incomplete();
-  if (!reachable || is_lost()) {
-    without(reachable ? "the member that made it was lost" : "it cannot be reached");
-    return go_on();
+  if (sight != Sight::known || to == nullptr || is_lost()) {
+    without(membership, is_lost() ? "the member that made it was lost" : "it cannot be reached");
+    return seal_next();
   }
   ObjectCopy::run(pool_, {order_.on, object_->real, to, true, true},
-                  [self = shared_from_this(), to, without, go_on, &membership, creation = membership.creations.begin()](
+                  [self = shared_from_this(), to, &membership, creation = membership.creations.begin()](
                       ObjectCopy::Outcome outcome, const std::string& why, std::span<const std::uint8_t> annex) {
-                    const auto over = [&membership, creation, go_on] {
+                    const auto over = [self, &membership, creation] {
                       membership.creations.end(creation);
-                      go_on();
+                      self->seal_next();
                     };
                     if (outcome == ObjectCopy::Outcome::done) return self->bind_copy(*to, annex, over);
-                    without(why);
-                    if (outcome == ObjectCopy::Outcome::unclear)
-                      membership.survey_of(*to).doubt(self->pool_.runtime().now_ms());
+                    self->without(membership, why);
+                    if (outcome == ObjectCopy::Outcome::unclear) self->unclear_ |= membership.bit();
                     over();
                   });
 }
 
 // It is known as what it is a copy of: by what proves it, or because it was just made.
 void SealedCreation::bind_copy(Place& to, std::span<const std::uint8_t> annex, std::function<void()> then) {
-  const std::uint64_t handle = handles_.back();
-  const TokenObject* object = pool_.objects.find(handle);
-  In in(annex);
-  Description description;
-  while (object != nullptr && !object->proven && in.remaining() != 0 && read_description(in, description))
-    pool_.note_origin(to, description, identity_);
-  pool_.of(to).survey_of(to).take_described(annex, [self = shared_from_this(), &to, handle, then](const auto&) {
-    self->copies_ += to.objects.real_of(handle) != 0;
+  pool_.debts.bind_made(to, annex, identity_, [self = shared_from_this(), &to, then](Debts::Bound bound) {
+    Membership& membership = self->pool_.of(to);
+    if (bound == Debts::Bound::known) ++self->copies_;
+    else self->without(membership, "nobody can say whether what was made there is the same");
+    if (bound != Debts::Bound::known) self->unclear_ |= membership.bit();
     then();
   });
 }
@@ -213,14 +297,21 @@ void SealedCreation::undo() {
   order.logged_in = order_.logged_in;
   order.first = order_.on;
   handles_.pop_back();
-  CopyWrite::start(pool_, std::move(order), [self = shared_from_this()](CK_RV) {
+  CopyWrite::start(pool_, std::move(order), [self = shared_from_this()](CK_RV rv) {
+    if (rv != CKR_OK) self->unclear_ = self->among_;
     self->handles_.empty() ? self->end(CKR_DEVICE_ERROR) : self->undo();
   });
 }
 
 void SealedCreation::end(CK_RV rv) {
   if (std::exchange(locked_, false)) pool_.debts.unlock(identity_);
-  if (object_->place != nullptr) Applications::end_object(*object_, true);
+  if (object_ != nullptr && object_->place != nullptr) Applications::end_object(*object_, true);
+  pool_.of(*order_.on).creations.end(creation_);
+  if (rv == CKR_OK && !pool_.debts.finish_creation(*write_, handles_, unclear_)) {
+    rv = CKR_DEVICE_ERROR;
+    unclear_ = among_;
+  }
+  if (rv != CKR_OK) pool_.debts.fail_creation(*write_, unclear_);
   done_(rv, handles_, answer_);
 }
 

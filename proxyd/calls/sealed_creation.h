@@ -1,7 +1,12 @@
 // Makes a key that is not to be extractable on all members (replicate_nonextractable): as an extractable session object on one,
 // which is wrapped there, unwrapped on every member (that one included) as the application wanted it, and destroyed. The copies
 // are the same and honestly say that they were not made where they are. Who cannot be reached now gets none later, since the
-// key cannot leave its members any more. Owns itself; goes on when its caller has gone.
+// key cannot leave its members any more.
+//
+//   what is there is known → intention written for every member (Debts::begin_creation) → made, sealed on each → intention
+//   deleted, the answer given
+//
+// Whatever happens before the last step, what it has made is destroyed. Owns itself; goes on when its caller has gone.
 #pragma once
 
 #include <functional>
@@ -9,11 +14,12 @@
 #include <string>
 #include <vector>
 
+#include "proxyd/loop/handles.h"
 #include "proxyd/tokens/pool.h"
 
 namespace p11shim {
 
-class SealedCreation final : public std::enable_shared_from_this<SealedCreation> {
+class SealedCreation final : public std::enable_shared_from_this<SealedCreation>, private Waiter {
  public:
   struct Order {
     Place* on = nullptr;
@@ -21,20 +27,28 @@ class SealedCreation final : public std::enable_shared_from_this<SealedCreation>
     std::vector<std::uint64_t> objects;  // real ones, that the call names
     Buffer body;                         // as sealed_body() has it
     bool logged_in = false;
+    std::vector<Debt> makes;  // what the call is to make: class, label, id, and whether it is private
   };
   // `handles`: the pool's, in the order of the call; `body`: the module's answer to the call.
   using Done = std::function<void(CK_RV rv, const std::vector<std::uint64_t>& handles, const Buffer& body)>;
 
   static void run(Pool& pool, Order order, Done done);
-  SealedCreation(Pool& pool, Order order, Done done)
-      : pool_(pool), order_(std::move(order)), done_(std::move(done)), generation_(order_.on->worker.generation()) {}
+  SealedCreation(Pool& pool, Order order, Done done);
 
  private:
+  // Whether everything that a member has is known, so that a copy may be made there: not now, perhaps soon, or yes.
+  enum class Sight : std::uint8_t { away, settling, known };
+  [[nodiscard]] Sight sight_of(Membership& membership) const;
+  using Step = void (SealedCreation::*)();
+  void wait(Step step);
+  void resume() override;
+  void begin();
   void made(Reply* reply, std::shared_ptr<SessionObject> object);
   void copy_public();
   void seal_first();
   void bind_first(std::span<const std::uint8_t> annex);
-  void seal_next(std::size_t index);
+  void seal_next();
+  void without(const Membership& membership, const std::string& why);
   void bind_copy(Place& to, std::span<const std::uint8_t> annex, std::function<void()> then);
   void end(CK_RV rv);
   void undo();
@@ -55,6 +69,17 @@ class SealedCreation final : public std::enable_shared_from_this<SealedCreation>
   std::size_t least_ = SIZE_MAX;  // of the public key of a pair
   Identity identity_{};
   bool locked_ = false;
+
+  std::uint64_t among_ = 0;    // the members, as bits, that the intention was written for
+  std::uint64_t left_ = 0;     // that have no copy yet
+  std::uint64_t unclear_ = 0;  // of which nobody knows what they have
+  std::optional<std::uint64_t> write_;
+  std::uint64_t creation_ = 0;  // its number on the member that makes it
+  Step step_ = nullptr;
+  bool too_late_ = false;                    // to wait for a member
+  std::shared_ptr<SealedCreation> waiting_;  // itself
+  const std::weak_ptr<const char> pool_lives_;
+  Timer timer_;
 };
 
 // Whether a call is to make such a key; the public key of a pair is a token object too.

@@ -16,6 +16,7 @@ const char* text(DebtKind kind) {
     case DebtKind::copy: return "copy";
     case DebtKind::refresh: return "change";
     case DebtKind::destroy: return "destroy";
+    case DebtKind::unfinished: return "undo what was begun";
   }
   return "?";
 }
@@ -40,7 +41,9 @@ bool is_shown(const Pool& pool, const TokenObject& object) {
 std::size_t missing_copies(Pool& pool, Membership& membership, JournalChange& change) {
   std::size_t count = 0;
   pool.objects.for_each([&](const TokenObject& object) {
-    if (!pool.debts.copies(object.object_class) || !object.proven) return;
+    if (!pool.debts.copies(object.object_class) || !object.proven || object.counted ||
+        pool.debts.cannot_be_copied(object.identity, membership))
+      return;
     Place* place = pool.debts.reachable(membership, object.is_private);
     if (place == nullptr || place->objects.real_of(object.handle) != 0 || !is_shown(pool, object)) return;
     for (const auto& [number, debt] : pool.debts.journal().debts())
@@ -75,7 +78,7 @@ void sync_pool(TokenCatalog& catalog, const json& arguments, const ControlReply&
 
   Journal& journal = pool->debts.journal();
   auto members = json::array();
-  if (!dry_run) pool->debts.try_again();
+  if (!dry_run) pool->debts.try_again(true);
   for (const auto& each : pool->members) {
     JournalChange change;
     const std::size_t copies = missing_copies(*pool, *each, change);

@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "proxyd/objects/statement.h"
@@ -35,6 +36,10 @@ void Debt::keep_limit(std::optional<std::uint64_t> limit) {
   if (!limit) return details.clear();
   details.resize(sizeof *limit);
   std::memcpy(details.data(), &*limit, sizeof *limit);
+}
+
+bool Debt::names(CK_OBJECT_CLASS its_class, std::span<const std::uint8_t> its_id, std::string_view its_label) const {
+  return object_class == its_class && label == its_label && std::ranges::equal(id, its_id);
 }
 
 std::size_t Journal::IdentityHash::operator()(const Identity& identity) const {
@@ -117,6 +122,11 @@ std::optional<std::uint64_t> Journal::apply(JournalChange change) {
   }
   last_number_ = number;
   for (const std::uint64_t paid : change.remove) debts_.erase(paid);
+  for (Debt& amended : change.amend)
+    if (Debt* debt = find(amended.number); debt != nullptr) {
+      debt->count = amended.count;
+      debt->details = std::move(amended.details);
+    }
   if (change.decide)
     for (auto& [key, debt] : debts_) debt.decided |= debt.write == *change.decide;
   for (Debt& debt : change.add) debts_.emplace(debt.number, std::move(debt));
@@ -133,6 +143,13 @@ void Journal::write(JournalChange& change) {
     Statement remove(database_, "DELETE FROM debt WHERE number = ?1");
     remove.bind(1, paid);
     remove.step();
+  }
+  for (const Debt& amended : change.amend) {
+    Statement amend(database_, "UPDATE debt SET count = ?2, details = ?3 WHERE number = ?1");
+    amend.bind(1, amended.number);
+    amend.bind(2, amended.count);
+    amend.bind(3, std::span<const std::uint8_t>(amended.details));
+    amend.step();
   }
   if (change.decide) {
     Statement decide(database_, "UPDATE debt SET decided = 1 WHERE write = ?1");

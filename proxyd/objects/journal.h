@@ -8,8 +8,8 @@
 // No debt holds a secret: contents are read from a member that has them when they are needed.
 //
 // Beside them: how many objects of an identity that was destroyed may still exist (*limits*, kept for ever, so that what
-// was destroyed cannot come back with an old backup), and which objects are copies that proxyd made itself where nothing
-// else proves it (*origins*).
+// was destroyed cannot come back with an old backup), and which objects are copies that proxyd made itself nothing
+// proves, or on another member something else (*origins*).
 #pragma once
 
 #include <map>
@@ -17,6 +17,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -30,6 +31,9 @@ enum class DebtKind : std::uint8_t {
   copy = 2,     // it must have at least `count` of these objects
   refresh = 3,  // the attributes listed in `details` must be as on the other members
   destroy = 4,  // it may have at most `count` of these objects
+  // A creation on several members at once was begun: what has this class, label and id, and is not listed in `details`
+  // (unfinished_debts.cpp), is to be destroyed
+  unfinished = 5,
 };
 
 struct Debt {
@@ -48,6 +52,9 @@ struct Debt {
   std::string label;
   std::vector<std::uint8_t> details;  // refresh: encoded attribute types; destroy: the limit before, if there was one
 
+  // Of creations: an object that looks like this is what they were to make.
+  [[nodiscard]] bool names(CK_OBJECT_CLASS its_class, std::span<const std::uint8_t> its_id,
+                           std::string_view its_label) const;
   [[nodiscard]] std::optional<std::uint64_t> limit_before() const;
   void keep_limit(std::optional<std::uint64_t> limit);
 
@@ -58,13 +65,15 @@ struct Debt {
   std::uint64_t doubted_ms = 0;
   // Why it cannot be paid as things are; empty: it can, or was not tried.
   std::string obstacle;
+  bool hopeless = false;  // the obstacle goes away by nothing but the operator's word
 };
 
 // What happens to the journal at once: all of it or nothing, durable when apply() returns.
 struct JournalChange {
   std::vector<Debt> add;  // of one write
   std::vector<std::uint64_t> remove;
-  std::optional<std::uint64_t> decide;                                    // this write
+  std::vector<Debt> amend;              // `count` and `details` of debts that are there
+  std::optional<std::uint64_t> decide;  // this write
   std::vector<std::pair<Identity, std::optional<std::uint64_t>>> limits;  // nothing: no limit any more
   std::vector<std::pair<Identity, Identity>> origins;
 };

@@ -31,6 +31,7 @@ struct TokenObject {
   bool counted = false;                                            // each use of it changes it
   bool proven = false;                                             // its identity is the same on every member
   bool by_content = false;                                         // because its content says so, not our own records
+  std::uint8_t check = 0;                                          // of a secret key: which one has proven it; 0: none
   std::vector<std::pair<std::uint32_t, Identity>> features_there;  // by member, where they differ from `features`
 
   [[nodiscard]] bool has_features(const Identity& wanted, std::uint32_t member) const {

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "calls/table.h"
+#include "proxyd/tokens/errand.h"
 #include "proxyd/tokens/object_copy.h"
 #include "proxyd/tokens/pool.h"
 
@@ -27,6 +29,10 @@ void Debts::trust(const Place& from, const Place& to) {
   trusted_[{&from, &to}] = {from.worker.generation(), to.worker.generation()};
 }
 
+bool Debts::cannot_be_copied(const Identity& identity, const Membership& to) const {
+  return uncopied_.contains({identity, to.member.name()});
+}
+
 void Debts::add_copies(JournalChange& change, const TokenObject& object, const Membership& made_on) const {
   if (object.counted) return;  // two that are used up apart are not the same key
   for (const auto& each : pool_.members)
@@ -48,19 +54,11 @@ void Debts::add_copy(JournalChange& change, const TokenObject& object, const Mem
   debt.label = object.label;
 }
 
-void Debts::pay_copy(Debt& debt, Membership& membership, Place& place) {
-  const std::uint64_t number = debt.number;
+void Debts::pay_copy(const Payment& payment, Debt& debt, Membership& membership, Place& place) {
   // An earlier attempt may have made it.
-  if (reals_of(place, debt.identity).size() < debt.count && !is_sure(debt, membership, place)) return tried(number);
+  if (reals_of(place, debt.identity).size() < debt.count && !is_sure(debt, membership, place)) return tried(payment);
   debt.under_way = true;
-  copy(number, place, [this, number, identity = debt.identity, bit = membership.bit()](CopyOutcome) {
-    paying_ &= ~bit;
-    Debt* still = journal_.find(number);
-    if (still != nullptr) still->under_way = false;
-    unlock(identity);
-    again_ = still == nullptr;
-    if (again_ && !in_tend_) tend(pool_.runtime().now_ms());
-  });
+  copy(payment.number, place, [this, payment](CopyOutcome) { tried(payment); });
 }
 
 // The caller holds the object's lock.
@@ -79,6 +77,7 @@ void Debts::copy(std::uint64_t number, Place& to, Copied done) {
   if (std::ranges::any_of(held(to), [&](const Held& each) { return each.identity == identity && each.returned; }))
     return done(CopyOutcome::later);
   if (reals_of(to, identity).size() >= debt->count) return drop(CopyOutcome::done);
+  if (debt->hopeless) return done(CopyOutcome::later);
   if (from == nullptr) {
     // Everybody was asked and nobody has it: it was removed behind our back.
     if (!is_gone(*debt)) return done(CopyOutcome::later);
@@ -98,8 +97,9 @@ void Debts::copy(std::uint64_t number, Place& to, Copied done) {
                     if (alive.expired()) return;
                     Debt* owed = journal_.find(number);
                     if (owed != nullptr && outcome == ObjectCopy::Outcome::unclear) doubt(*owed);
-                    if (owed == nullptr || generation != to.worker.generation()) return done(CopyOutcome::later);
+                    if (owed == nullptr) return done(CopyOutcome::later);
                     if (outcome == ObjectCopy::Outcome::done) return bind_copy(number, to, annex, done);
+                    if (generation != to.worker.generation()) return done(CopyOutcome::later);
                     if (outcome != ObjectCopy::Outcome::impossible) {
                       if (outcome == ObjectCopy::Outcome::hindered) met_obstacle(*owed, why);
                       else
@@ -110,30 +110,94 @@ void Debts::copy(std::uint64_t number, Place& to, Copied done) {
                     pool_.runtime().log.warn(
                         "pool {}: object \"{}\" cannot be copied to member {} and stays where it was made: {}",
                         pool_.config.name, owed->label, owed->member, why);
+                    uncopied_.emplace(owed->identity, owed->member);
                     paid(number);
                     done(CopyOutcome::impossible);
                   });
 }
 
-// The copy is known as what it is a copy of: by what proves it, or because it was just made.
 void Debts::bind_copy(std::uint64_t number, Place& to, std::span<const std::uint8_t> annex, Copied done) {
   const Identity identity = journal_.find(number)->identity;
-  Membership& membership = pool_.of(to);
-  bool proven = true;
-  for (const std::uint64_t handle : pool_.objects.handles_of(identity)) proven &= pool_.objects.find(handle)->proven;
-  In in(annex);
-  Description description;
-  while (!proven && in.remaining() != 0 && read_description(in, description))
-    pool_.note_origin(to, description, identity);
-  // Not as something new: it may have been destroyed meanwhile, and is withheld then.
-  membership.survey_of(to).take_described(annex, [this, number, identity, &to, done = std::move(done)](const auto&) {
+  bind_made(to, annex, identity, [this, number, identity, &to, done = std::move(done)](Bound bound) {
     Debt* debt = journal_.find(number);
-    const bool is_known = debt != nullptr && reals_of(to, identity).size() >= debt->count;
-    if (debt != nullptr && !is_known) doubt(*debt);  // it is there, and could not be checked
-    if (!is_known) return done(CopyOutcome::later);
+    if (debt == nullptr) return done(CopyOutcome::later);
+    if (bound == Bound::other) {
+      met_obstacle(*debt,
+                   "what was made there is not the same, or looks like another key; shimctl pool sync tries again");
+      debt->hopeless = true;
+      return done(CopyOutcome::later);
+    }
+    if (bound == Bound::unknown) doubt(*debt);
+    if (reals_of(to, identity).size() < debt->count) return done(CopyOutcome::later);
     paid(number);
     done(CopyOutcome::done);
   });
+}
+
+void Debts::bind_made(Place& to, std::span<const std::uint8_t> annex, const Identity& identity,
+                      std::function<void(Bound)> done) {
+  In in(annex);
+  Description description;
+  if (in.remaining() == 0 || !read_description(in, description) || !description.readable) return done(Bound::unknown);
+  const auto made = std::make_shared<const UnprovenKey>(description);
+  // Not as something new: it may have been destroyed meanwhile, and is withheld then.
+  pool_.of(to).survey_of(to).take_described(
+      annex, [this, made, identity, &to, generation = to.worker.generation(), done = std::move(done),
+              alive = std::weak_ptr<char>(alive_)](const auto&) {
+        if (alive.expired()) return;
+        const Bound bound = generation == to.worker.generation() ? judge_made(to, *made, identity) : Bound::unknown;
+        if (bound == Bound::unknown && !made->plain.proof)  // if nothing proves it when it is checked later
+          pool_.note_origin(to, made->described(nullptr), identity);
+        if (bound != Bound::other) return done(bound);
+        Errand::call(
+            to, number_of<&CK_FUNCTION_LIST_3_0::C_DestroyObject>(), {made->plain.object}, true, {},
+            [this, made, identity, &to, done, alive](Reply* reply) {
+              if (alive.expired()) return;
+              if (reply != nullptr && reply->rv == CKR_OK) {
+                if (const std::uint64_t handle = to.objects.handle_of(made->plain.object); handle != 0)
+                  to.objects.unbind_handle(handle);
+                forget_held(to, made->plain.object);
+              }
+              pool_.of(to).survey_of(to).doubt(pool_.runtime().now_ms());
+              done(Bound::other);
+            },
+            generation);
+      });
+}
+
+// What two members prove by different checks, or one of them by none, is not another value because of that. What cannot be told
+// from a key that is there already is not kept.
+Debts::Bound Debts::judge_made(Place& to, const UnprovenKey& made, const Identity& identity) {
+  const std::uint64_t real = made.plain.object;
+  const auto& objects = held(to);
+  const auto withheld = std::ranges::find(objects, real, &Held::real);
+  const std::uint64_t handle = to.objects.handle_of(real);
+  const TokenObject* object = handle != 0 ? pool_.objects.find(handle) : nullptr;
+  const Identity* seen_as = object != nullptr           ? &object->identity
+                            : withheld != objects.end() ? &withheld->identity
+                                                        : nullptr;
+  if (seen_as == nullptr) return Bound::unknown;
+  if (*seen_as == identity) return Bound::known;
+  for (const std::uint64_t twin : pool_.objects.handles_of(identity)) {
+    const TokenObject& original = *pool_.objects.find(twin);
+    if (object != nullptr && object->proven && original.proven && original.check == object->check) return Bound::other;
+  }
+  if ((object == nullptr || !object->proven) && reals_of(to, *seen_as).size() > 1) return Bound::other;
+  JournalChange change;
+  if (object != nullptr && object->proven) change.origins.emplace_back(object->identity, identity);
+  if (!change.origins.empty() && !journal_.apply(std::move(change)))
+    pool_.runtime().log.error("pool {}: {}", pool_.config.name, journal_.problem());
+  const Description description = made.described(nullptr);
+  pool_.note_origin(to, description, identity);
+  forget_held(to, real);
+  if (object != nullptr) {
+    const std::uint64_t here = pool_.of(to).bit();
+    to.objects.unbind_handle(handle);
+    if (object->members == here) pool_.note_destroyed(handle);
+    else pool_.objects.unseen(handle, pool_.of(to).number);
+  }
+  const bool is_bound = pool_.bind(to, description, {});
+  return is_bound && std::ranges::count(reals_of(to, identity), real) != 0 ? Bound::known : Bound::unknown;
 }
 
 void Debts::look_for_creation(std::uint64_t number) {
@@ -143,14 +207,45 @@ void Debts::look_for_creation(std::uint64_t number) {
   debt->noticed_ms = pool_.runtime().now_ms();
 }
 
-// A creation of which nobody knows whether it was done. If it was, its object is there now: what looks like it is copied.
-void Debts::pay_create(Debt& debt, Membership& membership, Place& place) {
-  const std::uint64_t number = debt.number;
-  for (const Place* each : {&membership.member.public_place(), &membership.member.user().place()})
-    if (each->worker.stuck_lanes() != 0) return tried(number);  // it may be done yet
-  if (!is_sure(debt, membership, place)) return tried(number);
+std::size_t Debts::creations_of(const Membership& membership, const Held& seen) const {
+  const auto& debts = journal_.debts();
+  return static_cast<std::size_t>(std::ranges::count_if(debts, [&](const auto& entry) {
+    const Debt& debt = entry.second;
+    return debt.kind == DebtKind::create && member_of(debt) == &membership &&
+           debt.names(seen.object_class, seen.id, seen.label);
+  }));
+}
+
+bool Debts::take_back(const Debt& creation, Membership& membership, Place& place) {
+  std::vector<Held*> again;
+  for (Held& each : held(place))
+    if (!each.returned && creation.names(each.object_class, each.id, each.label) && !owes(membership, each.identity) &&
+        !is_left_over(membership, each))
+      again.push_back(&each);
+  if (again.empty()) return false;
+  // Each creation has made one: more than that came back.
+  if (again.size() > creations_of(membership, *again.front())) {
+    for (Held* each : again) each->returned = true;
+    return false;
+  }
+  const Identity identity = again.front()->identity;
+  const std::uint64_t count = served(place, identity);
+  if (is_locked(identity)) return true;
   JournalChange change;
-  change.remove.push_back(number);
+  if (journal_.limit(identity).value_or(UINT64_MAX) <= count) change.limits.emplace_back(identity, count + 1);
+  if (change.limits.empty()) return true;  // it is being looked at
+  if (journal_.apply(std::move(change))) give_back(membership, identity);
+  else pool_.runtime().log.error("pool {}: {}", pool_.config.name, journal_.problem());
+  return true;
+}
+
+// A creation of which nobody knows whether it was done. If it was, its object is there now: what looks like it is copied.
+void Debts::pay_create(const Payment& payment, Debt& debt, Membership& membership, Place& place) {
+  for (const Place* each : {&membership.member.public_place(), &membership.member.user().place()})
+    if (each->worker.stuck_lanes() != 0) return tried(payment);  // it may be done yet
+  if (!is_sure(debt, membership, place) || take_back(debt, membership, place)) return tried(payment);
+  JournalChange change;
+  change.remove.push_back(payment.number);
   bool later = false;
   pool_.objects.for_each([&](const TokenObject& object) {
     if (object.object_class != debt.object_class || object.label != debt.label || object.id != debt.id ||
@@ -159,18 +254,16 @@ void Debts::pay_create(Debt& debt, Membership& membership, Place& place) {
     later |= is_locked(object.identity);  // it may be on its way out
     add_copies(change, object, membership);
   });
-  if (later) return tried(number);
+  if (later) return tried(payment);
   const std::size_t count = change.add.size();
-  const Identity identity = debt.identity;
   if (!journal_.apply(std::move(change))) {
     pool_.runtime().log.error("pool {}: {}", pool_.config.name, journal_.problem());
-    return tried(number);
+    return tried(payment);
   }
   if (count != 0)
     pool_.runtime().log.info("pool {}: a creation on member {} had no answer: {} copies are made", pool_.config.name,
                              membership.member.name(), count);
-  paying_ &= ~membership.bit();
-  unlock(identity);
+  tried(payment);
 }
 
 }  // namespace p11shim

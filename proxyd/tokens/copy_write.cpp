@@ -132,6 +132,7 @@ bool CopyWrite::write_intention(const TokenObject& object) {
       if (debt.count == 0 && older.identity == identity_ && older.kind != DebtKind::destroy && !older.under_way)
         change.remove.push_back(number);
   } else {
+    if (!pool_.debts.acknowledge({order_.handle}, true)) return false;
     debt.details = types_in(order_.body);
     // Alone it is one call: it is done or it is not.
     if (debt.details.empty() || targets_.size() == 1) return true;
@@ -276,6 +277,7 @@ void CopyWrite::settle_object() {
   Description now;
   if (object != nullptr && in.remaining() != 0 && read_description(in, now) && now.readable)
     pool_.note_changed(*described_by_, *object, now);
+  pool_.debts.acknowledge({order_.handle});  // by the name that it has now
 }
 
 }  // namespace p11shim

@@ -97,39 +97,57 @@ Place* Debts::source_for(const Membership& debtor, const Identity& identity, std
   return nullptr;
 }
 
-void Debts::pay_destroy(std::uint64_t number, Place& place) {
-  Debt* debt = journal_.find(number);
-  if (debt == nullptr) return;
-  Membership* owing = member_of(*debt);
-  if (owing == nullptr || reachable(*owing, debt->is_private) != &place) return tried(number);
+void Debts::try_again(bool asked) {
+  for (auto& [number, debt] : journal_.debts()) {
+    if (debt.pool != pool_.config.name || (debt.hopeless && !asked)) continue;
+    debt.obstacle.clear();
+    debt.hopeless = false;
+  }
+}
+
+void Debts::forget_member(const std::string& name) {
+  JournalChange change;
+  for (const auto& [number, debt] : journal_.debts())
+    if (debt.pool == pool_.config.name && debt.member == name) change.remove.push_back(number);
+  if (change.remove.empty()) return;
+  pool_.runtime().log.warn("pool {}: member {} leaves and still owes {} writes: nobody pays them", pool_.config.name,
+                           name, change.remove.size());
+  if (!journal_.apply(std::move(change)))
+    pool_.runtime().log.error("pool {}: {}", pool_.config.name, journal_.problem());
+}
+
+void Debts::pay_destroy(const Payment& payment, Place& place) {
+  Debt* debt = journal_.find(payment.number);
+  Membership* owing = debt != nullptr ? member_of(*debt) : nullptr;
+  if (owing == nullptr || reachable(*owing, debt->is_private) != &place) return tried(payment);
   const auto reals = reals_of(place, debt->identity);
-  if (reals.size() <= debt->count) return is_sure(*debt, *owing, place) ? settle(number) : tried(number);
+  if (reals.size() <= debt->count) return is_sure(*debt, *owing, place) ? settle(payment) : tried(payment);
   // Of twins, the one that looks like what was destroyed.
   std::uint64_t victim = reals.back();
   for (const Held& each : held(place))
     if (each.identity == debt->identity && each.label == debt->label) victim = each.real;
   debt->under_way = true;
   Errand::change(place, number_of<&List::C_DestroyObject>(), victim, {},
-                 [this, number, victim, &place, generation = place.worker.generation(),
+                 [this, payment, victim, &place, generation = place.worker.generation(),
                   alive = std::weak_ptr<char>(alive_)](Reply* reply) {
                    if (alive.expired()) return;
-                   Debt* owed = journal_.find(number);
-                   if (owed == nullptr) return;
-                   owed->under_way = false;
                    const bool gone = reply != nullptr && generation == place.worker.generation() &&
                                      (reply->rv == CKR_OK || misses_object(reply->rv));
-                   if (gone) forget_real(place, owed->identity, victim);
+                   if (gone) forget_real(place, payment.identity, victim);
+                   Debt* owed = journal_.find(payment.number);
+                   if (owed == nullptr) return tried(payment);  // nobody wants it any more
+                   owed->under_way = false;
                    if (gone && reply->rv == CKR_OK && reals_of(place, owed->identity).size() <= owed->count)
-                     return settle(number);
-                   if (gone && reply->rv == CKR_OK) return pay_destroy(number, place);
+                     return settle(payment);
+                   if (gone && reply->rv == CKR_OK) return pay_destroy(payment, place);
                    if (gone) {  // or there by another handle, or out of sight
                      doubt(*owed);
-                     return tried(number);
+                     return tried(payment);
                    }
                    const std::uint64_t write = owed->write;
                    if (reply != nullptr && blame_of(reply->rv) == Blame::nobody && reply->rv != CKR_USER_NOT_LOGGED_IN)
                      met_obstacle(*owed, "C_DestroyObject: " + display(NameKind::ckr, reply->rv));
-                   tried(number);
+                   tried(payment);
                    end_write_if_refused(write);
                  });
 }
@@ -147,47 +165,53 @@ void Debts::end_write_if_refused(std::uint64_t write) {
 }
 
 // What the others have is the truth. If none has it and nobody was told that the change was made, this member's is.
-void Debts::pay_refresh(Debt& debt, Membership& membership, Place& place) {
-  const std::uint64_t number = debt.number;
+void Debts::pay_refresh(const Payment& payment, Debt& debt, Membership& membership, Place& place) {
   const auto reals = reals_of(place, debt.identity);
   std::uint64_t theirs = 0;
   Place* source = source_for(membership, debt.identity, theirs);
-  if (reals.empty() && !is_sure(debt, membership, place)) return tried(number);
-  if (reals.empty() || (source == nullptr && !debt.decided)) return settle(number);
-  if (source == nullptr) return tried(number);
+  if (reals.empty() && !is_sure(debt, membership, place)) return tried(payment);
+  if (reals.empty() || (source == nullptr && !debt.decided)) return settle(payment);
+  if (source == nullptr) {
+    // Who knew has left the pool: what one of the others has must do.
+    const bool nobody_knows =
+        std::ranges::all_of(pool_.members, [&](const auto& each) { return owes(*each, debt.identity); });
+    return nobody_knows ? settle(payment) : tried(payment);
+  }
   std::uint64_t mine = reals.front();
   for (const Held& each : held(place))
     if (each.identity == debt.identity && each.label == debt.label) mine = each.real;
   debt.under_way = true;
   Errand::call(*source, kReadTemplate, {theirs}, false, copy_of(debt.details),
-               [this, number, mine, &place, alive = std::weak_ptr<char>(alive_)](Reply* reply) {
-                 if (alive.expired() || journal_.find(number) == nullptr) return;
-                 if (reply == nullptr || reply->rv != CKR_OK) return tried(number);
-                 set_attributes(number, place, mine, copy_of(reply->body));
+               [this, payment, mine, &place, alive = std::weak_ptr<char>(alive_)](Reply* reply) {
+                 if (alive.expired()) return;
+                 if (reply == nullptr || reply->rv != CKR_OK || journal_.find(payment.number) == nullptr)
+                   return tried(payment);
+                 set_attributes(payment, place, mine, copy_of(reply->body));
                });
 }
 
-void Debts::set_attributes(std::uint64_t number, Place& place, std::uint64_t real, Buffer wanted) {
-  const auto types = std::make_shared<Buffer>(copy_of(journal_.find(number)->details));
+void Debts::set_attributes(const Payment& payment, Place& place, std::uint64_t real, Buffer wanted) {
+  const auto types = std::make_shared<Buffer>(copy_of(journal_.find(payment.number)->details));
   const auto want = std::make_shared<Buffer>(std::move(wanted));
   Errand::call(
       place, kReadTemplate, {real}, false, copy_of(types->bytes()),
       [=, this, &place, alive = std::weak_ptr<char>(alive_)](Reply* has) {
-        if (alive.expired() || journal_.find(number) == nullptr) return;
-        if (has == nullptr) return tried(number);
-        if (has->rv == CKR_OK && std::ranges::equal(has->body, want->bytes())) return settle(number);
+        if (alive.expired()) return;
+        if (has == nullptr || journal_.find(payment.number) == nullptr) return tried(payment);
+        if (has->rv == CKR_OK && std::ranges::equal(has->body, want->bytes())) return settle(payment);
         Errand::change(
             place, number_of<&List::C_SetAttributeValue>(), real, copy_of(want->bytes()), [=, this](Reply* reply) {
-              Debt* debt = alive.expired() ? nullptr : journal_.find(number);
-              if (debt == nullptr) return;
-              if (reply == nullptr || blame_of(reply->rv) != Blame::nobody || reply->rv == CKR_USER_NOT_LOGGED_IN)
-                return tried(number);
+              if (alive.expired()) return;
+              const Debt* debt = journal_.find(payment.number);
+              if (debt == nullptr || reply == nullptr || blame_of(reply->rv) != Blame::nobody ||
+                  reply->rv == CKR_USER_NOT_LOGGED_IN)
+                return tried(payment);
               if (reply->rv != CKR_OK && !misses_object(reply->rv))
                 pool_.runtime().log.error(
                     "pool {}: member {} refuses to change object \"{}\" as the others have ({}): it stays different "
                     "there",
                     pool_.config.name, debt->member, debt->label, display(NameKind::ckr, reply->rv));
-              settle(number);
+              settle(payment);
             });
       });
 }

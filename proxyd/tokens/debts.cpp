@@ -70,24 +70,26 @@ void Debts::pay_next(std::uint64_t now_ms) {
     Debt* debt = journal_.find(number);
     Membership* membership = debt != nullptr ? member_of(*debt) : nullptr;
     if (membership == nullptr) continue;
-    if (!seen.try_emplace({membership->number, debt->identity}, true).second && debt->kind != DebtKind::create)
-      continue;
+    const bool of_an_object = debt->kind != DebtKind::create && debt->kind != DebtKind::unfinished;
+    if (!seen.try_emplace({membership->number, debt->identity}, true).second && of_an_object) continue;
     if (debt->under_way || !debt->obstacle.empty() || (paying_ & membership->bit()) != 0 ||
         locks_.contains(debt->identity))
       continue;
     Place* place = reachable(*membership, debt->is_private);
-    if (place == nullptr) continue;
+    if (place == nullptr || (debt->kind == DebtKind::copy && is_unfinished(*debt))) continue;
     paying_ |= membership->bit();
-    lock(debt->identity, [&] { pay(*debt, *membership, *place); });
+    const Payment payment{number, debt->identity, membership->bit()};
+    lock(payment.identity, [&] { pay(payment, *debt, *membership, *place); });
   }
 }
 
-void Debts::pay(Debt& debt, Membership& membership, Place& place) {
+void Debts::pay(const Payment& payment, Debt& debt, Membership& membership, Place& place) {
   switch (debt.kind) {
-    case DebtKind::create: return pay_create(debt, membership, place);
-    case DebtKind::copy: return pay_copy(debt, membership, place);
-    case DebtKind::refresh: return pay_refresh(debt, membership, place);
-    case DebtKind::destroy: return pay_destroy(debt.number, place);
+    case DebtKind::create: return pay_create(payment, debt, membership, place);
+    case DebtKind::copy: return pay_copy(payment, debt, membership, place);
+    case DebtKind::refresh: return pay_refresh(payment, debt, membership, place);
+    case DebtKind::destroy: return pay_destroy(payment, place);
+    case DebtKind::unfinished: return pay_unfinished(payment, debt, membership, place);
   }
 }
 
@@ -103,27 +105,20 @@ Place* Debts::reachable(Membership& membership, bool is_private) {
   return !is_private && is_known(membership.public_objects) ? &membership.member.public_place() : nullptr;
 }
 
-// An attempt to pay is over, one way or the other.
-void Debts::tried(std::uint64_t number) {
-  Debt* debt = journal_.find(number);
-  if (debt == nullptr) return;
-  debt->under_way = false;
-  if (const Membership* membership = member_of(*debt)) paying_ &= ~membership->bit();
-  unlock(Identity(debt->identity));
+// An attempt to pay is over, one way or the other. If the debt is gone with it there may be more to do at once.
+void Debts::tried(const Payment& payment) {
+  if (Debt* debt = journal_.find(payment.number)) debt->under_way = false;
+  paying_ &= ~payment.bit;
+  unlock(payment.identity);
+  if (journal_.find(payment.number) != nullptr) return;
+  again_ = true;
+  if (!in_tend_) tend(pool_.runtime().now_ms());
 }
 
 // What is to be paid is there.
-void Debts::settle(std::uint64_t number) {
-  Debt* debt = journal_.find(number);
-  if (debt == nullptr) return;
-  debt->under_way = false;
-  const Identity identity = debt->identity;
-  if (const Membership* membership = member_of(*debt)) paying_ &= ~membership->bit();
-  paid(number);
-  unlock(identity);
-  if (journal_.find(number) != nullptr) return;
-  again_ = true;
-  if (!in_tend_) tend(pool_.runtime().now_ms());
+void Debts::settle(const Payment& payment) {
+  paid(payment.number);
+  tried(payment);
 }
 
 void Debts::paid(std::uint64_t number) {
@@ -178,11 +173,6 @@ void Debts::met_obstacle(Debt& debt, const std::string& what) {
   debt.obstacle = what;
 }
 
-void Debts::try_again() {
-  for (auto& [number, debt] : journal_.debts())
-    if (debt.pool == pool_.config.name) debt.obstacle.clear();
-}
-
 std::vector<Debts::Held>& Debts::held(Place& place) {
   HeldIn& in = held_[&place];
   if (in.generation != place.worker.generation()) in = {place.worker.generation(), {}};
@@ -195,38 +185,46 @@ const std::vector<Debts::Held>* Debts::held_if_any(const Place& place) const {
                                                                                        : nullptr;
 }
 
-void Debts::hold(Place& place, const Description& seen, const Identity& identity, bool returned) {
+void Debts::hold(Place& place, Held seen) {
   std::vector<Held>& objects = held(place);
   for (Held& each : objects)
-    if (each.real == seen.object) return void(each.returned |= returned);
-  objects.push_back({identity, seen.object, std::string(seen.label.begin(), seen.label.end()), returned});
+    if (each.real == seen.real) return void(each.returned |= seen.returned);
+  objects.push_back(std::move(seen));
+}
+
+std::uint64_t Debts::served(const Place& place, const Identity& identity) const {
+  const auto handles = pool_.objects.handles_of(identity);
+  return static_cast<std::uint64_t>(
+      std::ranges::count_if(handles, [&](std::uint64_t handle) { return place.objects.real_of(handle) != 0; }));
 }
 
 bool Debts::keeps_back(Place& place, const Description& seen, const Identity& identity, bool created) {
   if (place.objects.handle_of(seen.object) != 0) return false;
   Membership& membership = pool_.of(place);
   const auto limit = journal_.limit(identity);
-  std::uint64_t served = 0;
-  if (limit)
-    for (const std::uint64_t handle : pool_.objects.handles_of(identity)) served += place.objects.real_of(handle) != 0;
+  const std::uint64_t count = limit ? served(place, identity) : 0;
   if (created) {
     forget_held(place, seen.object);
     JournalChange change;
-    if (limit && served >= *limit) change.limits.emplace_back(identity, served + 1);
+    if (limit && count >= *limit) change.limits.emplace_back(identity, count + 1);
     for (const auto& [number, debt] : journal_.debts()) {  // what is destroyed there is what was there before
       if (debt.kind != DebtKind::destroy || debt.identity != identity || member_of(debt) != &membership) continue;
-      change.remove.push_back(number);
-      Debt& again = change.add.emplace_back(debt);
-      ++again.count;
+      ++change.amend.emplace_back(debt).count;
     }
-    const bool changes = !change.limits.empty() || !change.add.empty();
+    const bool changes = !change.limits.empty() || !change.amend.empty();
     if (changes && !journal_.apply(std::move(change)))
       pool_.runtime().log.error("pool {}: {}", pool_.config.name, journal_.problem());
     return false;
   }
-  if (owes(membership, identity)) return hold(place, seen, identity, false), true;
-  if (!limit || served < *limit) return forget_held(place, seen.object), false;
-  hold(place, seen, identity, true);  // whether it really came back is looked up
+  Held object{identity, seen.object, std::string(seen.label.begin(), seen.label.end())};
+  object.object_class = seen.object_class;
+  object.id.assign(seen.id.begin(), seen.id.end());
+  object.is_private = seen.is_private;
+  if (owes(membership, identity) || is_left_over(membership, object)) return hold(place, std::move(object)), true;
+  if (!limit || count < *limit) return forget_held(place, seen.object), false;
+  // Whether it really came back is looked up, unless it may have been made again: then the debt of that decides.
+  object.returned = creations_of(membership, object) == 0;
+  hold(place, std::move(object));
   return true;
 }
 
@@ -286,12 +284,9 @@ void Debts::withhold(Membership& membership, const Identity& identity) {
     for (const std::uint64_t handle : pool_.objects.handles_of(identity)) {
       const std::uint64_t real = place->objects.real_of(handle);
       if (real == 0) continue;
-      Description seen;
-      seen.object = real;
-      const std::string label = pool_.objects.find(handle)->label;
-      seen.label = {reinterpret_cast<const std::uint8_t*>(label.data()), label.size()};
+      const TokenObject& object = *pool_.objects.find(handle);
       place->objects.unbind_handle(handle);
-      hold(*place, seen, identity, false);
+      hold(*place, {identity, real, object.label, object.object_class, object.id, object.is_private});
     }
 }
 

@@ -7,9 +7,11 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <set>
 #include <unordered_map>
 
 #include "proxyd/objects/journal.h"
+#include "proxyd/objects/key_check.h"
 #include "proxyd/tokens/place.h"
 
 namespace p11shim {
@@ -57,6 +59,17 @@ class Debts {
   void give_up(std::uint64_t write, const Identity& identity, std::optional<std::uint64_t> limit_before);
   // Nobody knows what came of a creation: it is looked up.
   void look_for_creation(std::uint64_t number);
+  // Creations on several members at once. What they were to make is written down for each of these members (as bits) before it
+  // is begun; empty: it could not be.
+  std::optional<std::uint64_t> begin_creation(const std::vector<Debt>& made, std::uint64_t among);
+  // It has made these objects, and they stay; what else it may have left on members that are `unclear` (as bits) does not.
+  // False: that could not be written, so it has failed.
+  bool finish_creation(std::uint64_t write, const std::vector<std::uint64_t>& handles, std::uint64_t unclear);
+  // It has failed. Nobody knows what it has left on these members (as bits); on the others nothing.
+  void fail_creation(std::uint64_t write, std::uint64_t unclear);
+  // An application is to hear of objects: no creation that has failed has left them. `renamed`: they may get any name now.
+  // False: that could not be written.
+  bool acknowledge(const std::vector<std::uint64_t>& handles, bool renamed = false);
   // This pool copies objects of this class to its other members.
   [[nodiscard]] bool copies(CK_OBJECT_CLASS object_class) const;
   // What each of the other members owes when `object` was made on `made_on`.
@@ -65,7 +78,14 @@ class Debts {
   // Copies an object to a member that owes it: done (the debt is paid), impossible (it is dropped), or another time.
   enum class CopyOutcome : std::uint8_t { done, impossible, later };
   using Copied = std::function<void(CopyOutcome)>;
+  // It was tried since proxyd started, and turned out impossible.
+  [[nodiscard]] bool cannot_be_copied(const Identity& identity, const Membership& to) const;
   void copy(std::uint64_t number, Place& to, Copied done);
+  // A copy that was just made there is known from now on as what it is a copy of: by what proves it, or because it was made.
+  // Unknown: it is there and could not be checked now. What proves to be something else is destroyed.
+  enum class Bound : std::uint8_t { known, unknown, other };
+  void bind_made(Place& to, std::span<const std::uint8_t> annex, const Identity& identity,
+                 std::function<void(Bound)> done);
 
   // That keys wrapped on one member are unwrapped on the other was seen since both workers were started.
   [[nodiscard]] bool trusted(const Place& from, const Place& to) const;
@@ -75,14 +95,19 @@ class Debts {
   std::size_t destroy_returned(Membership& membership);
   std::size_t accept_returned(Membership& membership);
   [[nodiscard]] std::size_t returned(const Membership& membership) const;
-  // Debts that met an obstacle are tried again at once.
-  void try_again();
+  // Debts that met an obstacle are tried again at once; `asked`: also those that only the operator can decide.
+  void try_again(bool asked = false);
+  // A member has left the pool.
+  void forget_member(const std::string& name);
 
  private:
   struct Held {
     Identity identity{};
     std::uint64_t real = 0;
     std::string label;
+    CK_OBJECT_CLASS object_class = 0;
+    std::vector<std::uint8_t> id{};
+    bool is_private = false;
     bool returned = false;  // it was destroyed once
     int seen_again = 0;     // and was there when it was looked at again
   };
@@ -95,7 +120,7 @@ class Debts {
   void distrust(Membership& membership);
   void check_returned(Membership& membership);
   void pay_next(std::uint64_t now_ms);
-  void hold(Place& place, const Description& seen, const Identity& identity, bool returned);
+  void hold(Place& place, Held seen);
   // All that a member shows of this identity, held or served.
   std::vector<std::uint64_t> reals_of(Place& place, const Identity& identity);
   void forget_real(Place& place, const Identity& identity, std::uint64_t real);
@@ -103,29 +128,50 @@ class Debts {
   bool is_sure(const Debt& debt, Membership& membership, Place& place);
   // Every member was asked, and none has it.
   bool is_gone(const Debt& debt);
+  // A creation that has failed has left this there, it seems.
+  [[nodiscard]] bool is_left_over(const Membership& membership, const Held& seen) const;
+  // What is to be copied may be the work of a creation that is not finished.
+  [[nodiscard]] bool is_unfinished(const Debt& copy) const;
+  void add_acknowledged(JournalChange& change, const std::vector<std::uint64_t>& handles, bool renamed) const;
+  void remove_clear(JournalChange& change, std::uint64_t write, std::uint64_t unclear);
+  // How many creations of which nobody knows what came of them were to make this there.
+  [[nodiscard]] std::size_t creations_of(const Membership& membership, const Held& seen) const;
+  // What such a creation has made again after it had been destroyed is served. False: there is nothing of that kind.
+  bool take_back(const Debt& creation, Membership& membership, Place& place);
+  [[nodiscard]] std::uint64_t served(const Place& place, const Identity& identity) const;
   void note_destroyed(const Identity& identity, std::uint64_t handle);
   Membership* member_of(const Debt& debt) const;
   // A member that serves the object, other than this one.
   Place* source_for(const Membership& debtor, const Identity& identity, std::uint64_t& real);
 
-  void pay(Debt& debt, Membership& membership, Place& place);
-  void pay_destroy(std::uint64_t number, Place& place);
-  void pay_refresh(Debt& debt, Membership& membership, Place& place);
-  void set_attributes(std::uint64_t number, Place& place, std::uint64_t real, Buffer wanted);
-  void pay_copy(Debt& debt, Membership& membership, Place& place);
-  void pay_create(Debt& debt, Membership& membership, Place& place);
-  void tried(std::uint64_t number);
-  void settle(std::uint64_t number);
+  // One attempt to pay a debt: it has the object's lock and the member's turn until tried() or settle(), whatever becomes of
+  // the debt meanwhile.
+  struct Payment {
+    std::uint64_t number = 0;
+    Identity identity{};
+    std::uint64_t bit = 0;
+  };
+  void pay(const Payment& payment, Debt& debt, Membership& membership, Place& place);
+  void pay_destroy(const Payment& payment, Place& place);
+  void pay_refresh(const Payment& payment, Debt& debt, Membership& membership, Place& place);
+  void set_attributes(const Payment& payment, Place& place, std::uint64_t real, Buffer wanted);
+  void pay_copy(const Payment& payment, Debt& debt, Membership& membership, Place& place);
+  void pay_create(const Payment& payment, Debt& debt, Membership& membership, Place& place);
+  void pay_unfinished(const Payment& payment, Debt& debt, Membership& membership, Place& place);
+  void tried(const Payment& payment);
+  void settle(const Payment& payment);
   void met_obstacle(Debt& debt, const std::string& what);
   void end_write_if_refused(std::uint64_t write);
   void bind_copy(std::uint64_t number, Place& to, std::span<const std::uint8_t> annex, Copied done);
+  Bound judge_made(Place& to, const UnprovenKey& made, const Identity& identity);
 
   Pool& pool_;
   Journal& journal_;
   std::map<Identity, std::deque<std::function<void()>>> locks_;
   std::unordered_map<const Place*, HeldIn> held_;
   std::map<std::pair<const Place*, const Place*>, std::pair<std::uint64_t, std::uint64_t>> trusted_;
-  std::uint64_t paying_ = 0;  // members, as bits: one debt at a time each
+  std::set<std::pair<Identity, std::string>> uncopied_;  // to this member
+  std::uint64_t paying_ = 0;                             // members, as bits: one debt at a time each
   std::uint64_t cleared_ms_ = 0;
   std::uint64_t checking_ = 0;  // members, as bits, whose returned objects are being looked at
   bool in_tend_ = false;

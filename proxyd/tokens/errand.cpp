@@ -66,10 +66,13 @@ void Errand::make(Place& place, Buffer tmpl, Made made) {
   errand->resume();
 }
 
-void Errand::make_key(Place& place, std::uint32_t call, std::vector<std::uint64_t> objects, Buffer body, MadeKey made) {
+void Errand::make_key(Place& place, std::uint32_t call, std::vector<std::uint64_t> objects, Buffer body, MadeKey made,
+                      std::uint64_t generation) {
   auto* errand = new Errand(place, call, std::move(objects), std::move(body), {});
   errand->read_write_ = true;
   errand->made_key_ = std::move(made);
+  errand->generation_ = generation;
+  errand->bound_ = true;
   errand->resume();
 }
 

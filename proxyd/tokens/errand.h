@@ -23,9 +23,10 @@ class Errand final : private Waiter {
   using Made = std::function<void(std::shared_ptr<SessionObject> object)>;
   static void make(Place& place, Buffer tmpl, Made made);
   // A key that `call` makes of `body` and these objects as a session object of proxyd's own: the last that it returns. Without
-  // `reply` nothing was made, as far as is known.
+  // `reply` nothing was made, as far as is known. In the process of that generation, as with call().
   using MadeKey = std::function<void(Reply* reply, std::shared_ptr<SessionObject> object)>;
-  static void make_key(Place& place, std::uint32_t call, std::vector<std::uint64_t> objects, Buffer body, MadeKey made);
+  static void make_key(Place& place, std::uint32_t call, std::vector<std::uint64_t> objects, Buffer body, MadeKey made,
+                       std::uint64_t generation);
   // Any other call on these objects that ends with its answer; `read_write` as the session must be. With a `generation` it is
   // done in that process or not at all, as what names objects is always: handles mean others in the next one.
   static void call(Place& place, std::uint32_t call, std::vector<std::uint64_t> objects, bool read_write, Buffer body,

@@ -118,7 +118,7 @@ bool Pool::bind(Place& place, const Description& description, const Sight& sight
   const Description seen = balanced() ? compared(description, content) : description;
   if (balanced()) {
     const Identity first_seen = objects.identity_from(seen, from);
-    if (!seen.proof) from.known_as = copy_of(first_seen, sight.created);
+    from.known_as = seen.proof ? debts.journal().origin(first_seen) : copy_of(first_seen, sight.created);
     const Identity identity = from.known_as != nullptr ? *from.known_as : first_seen;
     if (!sight.created && may_be_known(place, seen.object, identity, sight)) return false;
     if (debts.keeps_back(place, seen, identity, sight.created)) return true;
@@ -167,16 +167,28 @@ bool Pool::bind_checked(Place& place, const UnprovenKey& key, const ByteString* 
   const Description description = key.described(proof);
   const std::uint64_t handle = place.objects.handle_of(description.object);
   TokenObject* known = handle != 0 ? objects.find(handle) : nullptr;
-  if (known == nullptr) return bind(place, description, sight);
+  const auto bind_it = [&] {
+    const bool is_bound = bind(place, description, sight);
+    TokenObject* object = objects.find(place.objects.handle_of(description.object));
+    if (proof != nullptr && object != nullptr && object->check == 0 && object->object_class == CKO_SECRET_KEY)
+      object->check = proof->front();
+    return is_bound;
+  };
+  if (known == nullptr) return bind_it();
   if (proof == nullptr) return true;
   std::string memory;
   const Origin from = origin(place, memory);
-  if (objects.adopt_proof(*known, description, from)) return true;
+  const Identity* made_as = debts.journal().origin(objects.identity_from(description, from));
+  if (made_as != nullptr && *made_as == known->identity) return true;
+  if (objects.adopt_proof(*known, description, from)) {
+    if (known->check == 0 && known->object_class == CKO_SECRET_KEY) known->check = proof->front();
+    return true;
+  }
   place.objects.unbind_handle(handle);  // it was taken for another one
   bool is_shown = false;
   for (const Place* each : place.member->places()) is_shown |= each->objects.real_of(handle) != 0;
   if (!is_shown) objects.unseen(handle, from.member);
-  return bind(place, description, sight);
+  return bind_it();
 }
 
 void Pool::note_origin(Place& place, const Description& description, const Identity& identity) {
@@ -186,6 +198,8 @@ void Pool::note_origin(Place& place, const Description& description, const Ident
   const Identity first_seen = objects.identity_from(seen, origin(place, memory));
   const Identity* known = debts.journal().origin(first_seen);
   if (seen.proof || (known != nullptr && *known == identity)) return;
+  for (const std::uint64_t handle : objects.handles_of(first_seen))  // another key there looks the same
+    if (const std::uint64_t real = place.objects.real_of(handle); real != 0 && real != description.object) return;
   JournalChange change;
   change.origins.emplace_back(first_seen, identity);
   if (!debts.journal().apply(std::move(change)))
@@ -219,13 +233,16 @@ Place* Pool::place_of(Membership& membership, bool logged_in) const {
 
 bool Pool::settling(bool logged_in) const {
   return std::any_of(members.begin(), members.end(), [&](const auto& each) {
-    if (each->health.wanted == Wanted::maint || each->health.breaker.state() == Breaker::State::open ||
-        !each->quarantine.empty() || !each->distrust.empty())
-      return false;
+    if (is_away(*each)) return false;
     Worker& worker = logged_in ? each->member.user().worker() : each->member.backend().worker();
     if (worker.state() == Worker::State::backoff || worker.state() == Worker::State::pausing) return false;
     return each->joining || place_of(*each, logged_in) == nullptr;
   });
+}
+
+bool Pool::is_away(const Membership& membership) {
+  return membership.health.wanted == Wanted::maint || membership.health.breaker.state() == Breaker::State::open ||
+         !membership.quarantine.empty() || !membership.distrust.empty();
 }
 
 void Pool::renew_worker(Place& place, CK_RV rv) {

@@ -57,6 +57,8 @@ class Pool {
   Place* place_of(Membership& membership, bool logged_in) const;
   // Some member that may still show objects is on its way: it starts, logs in or is being surveyed.
   [[nodiscard]] bool settling(bool logged_in) const;
+  // This one cannot be reached before the operator, or its breaker, has it back.
+  [[nodiscard]] static bool is_away(const Membership& membership);
   // removable = true, and no member can serve: the token is gone.
   [[nodiscard]] bool absent();
 

@@ -49,6 +49,7 @@ void Pool::retire(Membership& membership) {
   retired_.push_back(std::move(*found));
   members.erase(found);
   objects.forget_member(membership.number);
+  debts.forget_member(membership.member.name());
   membership.member.user().stop("it was removed from its pool");
   membership.member.backend().worker().stop("it was removed from its pool");
   runtime_.log.info("pool {}: member {} has left", config.name, membership.member.name());

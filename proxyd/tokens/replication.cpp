@@ -9,9 +9,10 @@
 namespace p11shim {
 
 void CreationCopies::run(Pool& pool, Place& made_on, bool logged_in, std::vector<std::uint64_t> handles,
-                         std::vector<std::uint64_t> intentions, Done done) {
+                         std::vector<std::uint64_t> intentions, Done done, std::uint64_t among) {
   const auto copies =
       std::make_shared<CreationCopies>(pool, made_on, logged_in, std::move(intentions), std::move(done));
+  copies->among_ = among;
   for (const std::uint64_t handle : handles)
     if (const TokenObject* object = pool.objects.find(handle);
         object != nullptr && pool.debts.copies(object->object_class))
@@ -49,10 +50,13 @@ void CreationCopies::begin() {
   }
   const std::size_t owed = change.add.size();
   const auto write = debts.journal().apply(std::move(change));
-  if (!write) pool_.runtime().log.error("pool {}: nothing is copied: {}", pool_.config.name, debts.journal().problem());
+  if (!write) {
+    pool_.runtime().log.error("pool {}: nothing is copied yet: {}", pool_.config.name, debts.journal().problem());
+    for (const std::uint64_t number : intentions_) debts.look_for_creation(number);
+  }
   if (!write || owed == 0) return conclude();
   for (const auto& each : pool_.members) {
-    if (each.get() == &maker) continue;
+    if (each.get() == &maker || (among_ & each->bit()) == 0) continue;
     Place* to = pool_.place_of(*each, logged_in_);
     if (to == nullptr || each->health.breaker.state() == Breaker::State::open || each->survey_of(*to).incomplete())
       continue;

@@ -18,9 +18,9 @@ class CreationCopies final : public std::enable_shared_from_this<CreationCopies>
  public:
   // `least`: how many members have the object that fewest have.
   using Done = std::function<void(std::size_t least)>;
-  // `intentions`: the journal's debts that say that it was begun.
+  // `intentions`: the journal's debts that say that it was begun; `among`: the members, as bits, that get copies at once.
   static void run(Pool& pool, Place& made_on, bool logged_in, std::vector<std::uint64_t> handles,
-                  std::vector<std::uint64_t> intentions, Done done);
+                  std::vector<std::uint64_t> intentions, Done done, std::uint64_t among = UINT64_MAX);
   CreationCopies(Pool& pool, Place& made_on, bool logged_in, std::vector<std::uint64_t> intentions, Done done);
 
  private:
@@ -44,6 +44,7 @@ class CreationCopies final : public std::enable_shared_from_this<CreationCopies>
   const bool logged_in_;
   const std::vector<std::uint64_t> intentions_;
   Done done_;
+  std::uint64_t among_ = UINT64_MAX;
   std::vector<Object> objects_;
   std::size_t members_left_ = 1;
   bool concluded_ = false;

@@ -40,30 +40,31 @@ void Survey::prove_one(const std::shared_ptr<Round>& round) {
       for (const std::uint64_t real : round->unreadable) incomplete_ |= unreadable_[real]++ < kMostUnreadable;
     return round->done(round->reals);
   }
-  KeyProof::run(
-      place_, round->unproven[round->next], std::move(publics), pool_.handle_key(),
-      [this, round, alive = std::weak_ptr<char>(alive_)](CheckOutcome outcome, const ByteString& proof) {
-        if (alive.expired()) return;
-        const bool is_same = round->stamp == stamp();
-        const UnprovenKey& asked = round->unproven[round->next];
-        const bool is_verdict = outcome == CheckOutcome::proven || outcome == CheckOutcome::unproven;
-        const std::uint64_t real = asked.plain.object;
-        // Whoever made it waits for its handle, and must be given the right one.
-        if (!is_verdict && round->created && is_same && round->repeats++ < kRepeats) return prove_next(round);
-        ++round->next;
-        const bool is_decided = is_same && (is_verdict || (!round->created && gives_up_on(real, outcome)));
-        if (is_same && is_verdict) {
-          trouble_.erase(real);
-          const bool may_change = outcome == CheckOutcome::unproven && asked.plain.object_class == CKO_PRIVATE_KEY &&
-                                  publics_for(asked.id).empty();
-          if (may_change) doubtful_.insert(real);
-          else doubtful_.erase(real);
-        }
-        const ByteString* its_proof = outcome == CheckOutcome::proven ? &proof : nullptr;
-        if (is_decided) incomplete_ |= !pool_.bind_checked(place_, asked, its_proof, {round->created, &round->listed});
-        else incomplete_ |= !is_same || place_.objects.handle_of(real) == 0;
-        prove_next(round);
-      });
+  KeyProof::run(place_, round->unproven[round->next], std::move(publics), pool_.handle_key(),
+                [this, round, alive = std::weak_ptr<char>(alive_)](CheckOutcome outcome, const ByteString& proof) {
+                  if (alive.expired()) return;
+                  const bool is_same = round->stamp == stamp();
+                  const UnprovenKey& asked = round->unproven[round->next];
+                  const bool is_verdict = outcome == CheckOutcome::proven || outcome == CheckOutcome::unproven;
+                  const std::uint64_t real = asked.plain.object;
+                  // Whoever made it waits for its handle, and must be given the right one.
+                  if (!is_verdict && round->created && is_same && round->repeats++ < kRepeats) return prove_next(round);
+                  ++round->next;
+                  const bool is_decided = is_same && (is_verdict || (!round->created && gives_up_on(real, outcome)));
+                  if (is_same && is_verdict) {
+                    trouble_.erase(real);
+                    const bool may_change = outcome == CheckOutcome::unproven &&
+                                            asked.plain.object_class == CKO_PRIVATE_KEY &&
+                                            publics_for(asked.id).empty();
+                    if (may_change) doubtful_.insert(real);
+                    else doubtful_.erase(real);
+                  }
+                  const ByteString* its_proof = outcome == CheckOutcome::proven ? &proof : nullptr;
+                  if (is_decided)
+                    incomplete_ |= !pool_.bind_checked(place_, asked, its_proof, {round->created, &round->listed});
+                  else incomplete_ |= !is_same || place_.objects.handle_of(real) == 0;
+                  prove_next(round);
+                });
 }
 
 // A key that cannot be checked keeps nobody waiting for ever: it is served as what nothing proves, until it can be.

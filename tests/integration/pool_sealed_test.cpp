@@ -1,4 +1,6 @@
 // Keys that are not to be extractable, on all members (replicate_nonextractable).
+#include <fstream>
+
 #include "pool_writes.h"
 
 namespace p11shim {
@@ -12,6 +14,11 @@ class PoolSealed : public PoolWrites {
                "replication = \"wrap\"\nwrapping_key = \"wrap\"\nreplicate_nonextractable = true\n"
                "strategy = \"round-robin\"\n") +
            more;
+  }
+  static std::string in_order() {
+    return kQuick + std::string(
+                        "replication = \"wrap\"\nwrapping_key = \"wrap\"\nreplicate_nonextractable = true\n"
+                        "strategy = \"failover\"\n");
   }
   static bool flag_of(TestApplication& application, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
                       CK_ATTRIBUTE_TYPE type) {
@@ -96,6 +103,83 @@ TEST_F(PoolSealed, WithoutEnoughMembersNothingIsMade) {
   proxyd.stop();
   for (const std::size_t member : {0, 1}) {
     EXPECT_EQ(labels_on(members, member, CKO_SECRET_KEY), (std::multiset<std::string>{"aes", "wrap"})) << member;
+    EXPECT_EQ(labels_on(members, member, CKO_PRIVATE_KEY), (std::multiset<std::string>{"ec"})) << member;
+    EXPECT_EQ(labels_on(members, member, CKO_PUBLIC_KEY), (std::multiset<std::string>{"ec"})) << member;
+  }
+}
+
+// Nobody was told that it was made: none is left, and what has the same name and was made stays.
+TEST_F(PoolSealed, AKilledProxydLeavesNoKeyThatIsNotFinished) {
+  PoolMembers members(2);
+  add_wrapping_key(members, 2);
+  PrivateProxyd proxyd(members.config(in_order() + "min_copies = 2\n"));
+  proxyd.start();
+  auto application = std::make_unique<TestApplication>(proxyd);
+  CK_SESSION_HANDLE session = 0;
+  ASSERT_NO_FATAL_FAILURE(enter(*application, proxyd, session));
+  CK_OBJECT_HANDLE key = 0, public_key = 0, private_key = 0;
+  ASSERT_EQ(generate(*application, session, "name", key, CK_FALSE), CKR_OK) << proxyd.log();
+  ASSERT_EQ(generate_pair(*application, session, public_key, private_key), CKR_OK) << proxyd.log();
+  for (const bool pair : {false, true}) {
+    const auto go = members.directory(1) / "go";
+    std::filesystem::remove(go);
+    // The first one is there, the second one is made by a worker whose proxyd is gone.
+    members.rules(1).set("C_UnwrapKey hang=" + go.string());
+    std::thread creating([&, pair] {
+      CK_OBJECT_HANDLE none = 0, other = 0;
+      pair ? generate_pair(*application, session, none, other)
+           : generate(*application, session, "name", none, CK_FALSE);
+    });
+    EXPECT_TRUE(eventually([&] { return !nobody_owes(proxyd) && is_working(proxyd, "hsm1"); }));
+    proxyd.signal(SIGKILL);
+    EXPECT_TRUE(eventually([&] { return !proxyd.alive(); }));
+    std::ofstream(go).put('\n');
+    proxyd.wait();
+    members.rules(1).set("");
+    proxyd.start();
+    creating.join();
+    application = std::make_unique<TestApplication>(proxyd);
+    session = application->open();
+    ASSERT_EQ(application->log_in(session, compare::kUserPin), CKR_OK);
+    EXPECT_EQ(application->find(session, CKO_SECRET_KEY, "name"), std::vector{key});
+    EXPECT_TRUE(eventually([&] { return all_serve(proxyd) && nobody_owes(proxyd); })) << sync(proxyd).dump();
+    EXPECT_EQ(application->find(session, CKO_SECRET_KEY, "name"), std::vector{key});
+    EXPECT_EQ(application->find(session, CKO_PRIVATE_KEY, "pair"), std::vector{private_key});
+  }
+  application.reset();
+  proxyd.stop();
+  for (const std::size_t member : {0, 1}) {
+    EXPECT_EQ(labels_on(members, member, CKO_SECRET_KEY), (std::multiset<std::string>{"aes", "name", "wrap"}))
+        << member;
+    EXPECT_EQ(labels_on(members, member, CKO_PRIVATE_KEY), (std::multiset<std::string>{"ec", "pair"})) << member;
+    EXPECT_EQ(labels_on(members, member, CKO_PUBLIC_KEY), (std::multiset<std::string>{"ec", "pair"})) << member;
+  }
+}
+
+// The module has made it and cannot say what it is.
+TEST_F(PoolSealed, WhatAFailureLeavesIsDestroyed) {
+  PoolMembers members(2);
+  add_wrapping_key(members, 2);
+  PrivateProxyd proxyd(members.config(in_order()));
+  proxyd.start();
+  {
+    TestApplication application(proxyd);
+    CK_SESSION_HANDLE session = 0;
+    ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
+    CK_OBJECT_HANDLE key = 0, public_key = 0, private_key = 0;
+    members.rules(0).set("C_EncryptInit rv=CKR_DEVICE_ERROR times=6");
+    EXPECT_EQ(generate(application, session, "lost", key, CK_FALSE), CKR_DEVICE_ERROR);
+    EXPECT_TRUE(eventually([&] { return all_serve(proxyd) && nobody_owes(proxyd); })) << sync(proxyd).dump();
+    members.rules(0).set("C_SignInit rv=CKR_DEVICE_ERROR times=6");
+    EXPECT_EQ(generate_pair(application, session, public_key, private_key), CKR_DEVICE_ERROR);
+    EXPECT_TRUE(eventually([&] { return all_serve(proxyd) && nobody_owes(proxyd); })) << sync(proxyd).dump();
+    members.rules(0).set("");
+    EXPECT_EQ(generate(application, session, "made", key, CK_FALSE), CKR_OK);
+  }
+  proxyd.stop();
+  for (const std::size_t member : {0, 1}) {
+    EXPECT_EQ(labels_on(members, member, CKO_SECRET_KEY), (std::multiset<std::string>{"aes", "made", "wrap"}))
+        << member;
     EXPECT_EQ(labels_on(members, member, CKO_PRIVATE_KEY), (std::multiset<std::string>{"ec"})) << member;
     EXPECT_EQ(labels_on(members, member, CKO_PUBLIC_KEY), (std::multiset<std::string>{"ec"})) << member;
   }

@@ -130,6 +130,13 @@ class PoolWrites : public ::testing::Test {
       if (member["private_objects_known"] != true) return false;
     return !report.is_null();
   }
+  // A call is under way in its user's worker.
+  static bool is_working(const PrivateProxyd& proxyd, const std::string& member) {
+    const auto status = member_status(proxyd, member);
+    for (const auto& worker : status.value("workers", nlohmann::json::array()))
+      if (worker["domain"] == "user" && worker["busy_lanes"] != 0) return true;
+    return false;
+  }
   // Opens a session, logs in and waits until all members serve.
   static void enter(TestApplication& application, const PrivateProxyd& proxyd, CK_SESSION_HANDLE& session) {
     session = application.open();

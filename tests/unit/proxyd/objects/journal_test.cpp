@@ -81,6 +81,29 @@ TEST_F(JournalTest, ForgetsWhatIsPaidAndNeverGivesANumberTwice) {
   EXPECT_EQ(journal.apply(std::move(change)), 3u);
 }
 
+TEST_F(JournalTest, ADebtThatIsAmendedKeepsItsNumberAndWhoWaitsForIt) {
+  {
+    Journal journal(file());
+    JournalChange change;
+    change.add = {debt("a", DebtKind::destroy, 1)};
+    journal.apply(std::move(change));
+    journal.find(1)->under_way = true;
+    JournalChange more;
+    Debt amended = *journal.find(1);
+    amended.count = 4;
+    amended.details = {7};
+    amended.under_way = false;
+    more.amend = {amended, debt("nobody", DebtKind::destroy, 2)};
+    ASSERT_TRUE(journal.apply(std::move(more)));
+    EXPECT_TRUE(journal.find(1)->under_way);
+    EXPECT_EQ(journal.find(1)->count, 4u);
+  }
+  Journal journal(file());
+  ASSERT_EQ(journal.debts().size(), 1u);
+  EXPECT_EQ(journal.find(1)->count, 4u);
+  EXPECT_EQ(journal.find(1)->details, std::vector<std::uint8_t>{7});
+}
+
 TEST_F(JournalTest, KeepsLimitsAndOrigins) {
   {
     Journal journal(file());
