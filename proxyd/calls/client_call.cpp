@@ -30,6 +30,13 @@ bool names_its_mechanism(const Request& request) {
   return in.ok() && request.has_mechanism && type == request.mechanism;
 }
 
+constexpr std::uint64_t kNoSlot = UINT64_MAX;
+
+// That other applications may see and remember.
+bool changes_objects(const Policy& policy) {
+  return policy.objects == Objects::changes || policy.objects == Objects::destroys;
+}
+
 std::uint32_t to_us(std::uint64_t from_ns, std::uint64_t to_ns) {
   return static_cast<std::uint32_t>(std::min<std::uint64_t>((to_ns - from_ns) / 1000, UINT32_MAX));
 }
@@ -153,9 +160,13 @@ void ClientCall::withdraw_from_worker() {
     real->pool->pin(*real, Bound::operation, application_);
   }
   Worker* worker = worker_;
-  worker->withdraw(*this, [real, worker, generation = worker->generation()] {
-    if (real != nullptr && generation == worker->generation()) real->pool->give_back(*real);
-  });
+  // What it changes it may change only now, after the application was answered.
+  const std::uint64_t slot = pool_ != nullptr && changes_objects(info_->policy) ? pool_->slot : kNoSlot;
+  worker->withdraw(*this,
+                   [real, worker, generation = worker->generation(), slot, &generations = services_.generations] {
+                     if (slot != kNoSlot) generations.moved(slot);
+                     if (real != nullptr && generation == worker->generation()) real->pool->give_back(*real);
+                   });
   worker_ = nullptr;
   area_is_lost_ = uses_area_;
 }
@@ -165,7 +176,7 @@ void ClientCall::finish(CK_RV rv) { finish(rv, {}); }
 // What other applications remember of this slot may have changed by this call, whatever came of it.
 void ClientCall::move_generation() {
   const Policy& policy = info_->policy;
-  const bool changes = policy.objects == Objects::changes || policy.objects == Objects::destroys;
+  const bool changes = changes_objects(policy);
   const bool administers = policy.audit == AuditClass::admin && policy.objects == Objects::none;
   if (pool_ == nullptr) return;
   if (changes || administers) services_.generations.moved(pool_->slot);

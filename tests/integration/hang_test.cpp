@@ -59,6 +59,26 @@ TEST_F(Hang, CallEndsAtItsDeadlineAndASpareLaneStandsIn) {
   for (int i = 0; i < 20; ++i) EXPECT_EQ(digest(i % 2 == 0 ? session : other), CKR_OK);
 }
 
+// The application has been told that it failed; others must not remember for long what it then changes all the same.
+TEST_F(Hang, WhatItChangesLateIsNotRememberedAsItWas) {
+  const CK_OBJECT_HANDLE object = application->create_data(session, true, "before", "value");
+  TestApplication reader(proxyd);
+  const CK_SESSION_HANDLE reading = reader.open();
+  const auto label = [&] {
+    char text[16];
+    CK_ATTRIBUTE attribute{CKA_LABEL, text, sizeof text};
+    EXPECT_EQ(reader->C_GetAttributeValue(reading, object, &attribute, 1), CKR_OK);
+    return std::string(text, std::min<CK_ULONG>(attribute.ulValueLen, sizeof text));
+  };
+  EXPECT_EQ(label(), "before");
+  mock.rules.set("C_SetAttributeValue hang=" + gate.string() + " times=1");
+  EXPECT_EQ(application->set_label(session, object, "after"), CKR_DEVICE_ERROR);
+  EXPECT_EQ(label(), "before");
+  std::ofstream{gate};
+  EXPECT_TRUE(eventually([&] { return proxyd.worker("public")["stuck_lanes"] == 0; }));
+  EXPECT_EQ(label(), "after");
+}
+
 TEST_F(Hang, TooManyStuckLanesEndTheWorker) {
   const pid_t worker = proxyd.worker_pid("public");
   mock.rules.set("C_Digest hang=" + gate.string() + " times=3");
