@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <sstream>
@@ -81,13 +82,16 @@ std::string ProxyProcess::log() const {
 
 void ProxyProcess::write_config(const Backend& backend, const std::string& module,
                                 const std::filesystem::path& tokens) const {
-  std::ofstream(directory_ / "shim.toml");  // empty: nothing of the user's
+  // P11TEST_SPIN: for how many microseconds everybody looks before it sleeps.
+  const char* spin = std::getenv("P11TEST_SPIN");
+  const std::string spins = spin == nullptr ? "" : "spin = " + std::string(spin) + "\n";
+  std::ofstream(directory_ / "shim.toml") << spins;  // nothing of the user's
   std::ofstream config(directory_ / "proxyd.toml");
   config << "[listen]\nunix = " << quoted((directory_ / "proxyd.sock").string()) << "\n"
          << "[control]\nunix = " << quoted((directory_ / "control.sock").string()) << "\n"
          << "[state]\ndirectory = " << quoted((directory_ / "state").string()) << "\n"
-         << "[log]\nlevel = \"debug\"\n"
-         << "[[module]]\nname = \"tested\"\npath = " << quoted(module) << "\ntokens = \"*\"\n"
+         << "[log]\nlevel = \"debug\"\n[limits]\n"
+         << spins << "[[module]]\nname = \"tested\"\npath = " << quoted(module) << "\ntokens = \"*\"\n"
          << "admin = [" << quoted("uid:" + std::to_string(getuid())) << "]\n";
   // A walk leaves operations unfinished in many sessions, each of which holds a real one.
   config << "sessions_ro = 64\nsessions_rw = 64\n";
