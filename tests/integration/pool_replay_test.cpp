@@ -118,7 +118,8 @@ TEST_F(PoolReplay, EveryKindOfOperationOutlivesItsMember) {
     shown[3] ^= good ? 0 : 1;
     ASSERT_EQ((*application)->C_VerifyInit(session, &cmac, key), CKR_OK);
     in_parts(good, [&](int) { return (*application)->C_VerifyUpdate(session, data.data(), kPart); });
-    EXPECT_EQ((*application)->C_VerifyFinal(session, shown.data(), shown.size()), good ? CKR_OK : CKR_SIGNATURE_INVALID);
+    EXPECT_EQ((*application)->C_VerifyFinal(session, shown.data(), shown.size()),
+              good ? CKR_OK : CKR_SIGNATURE_INVALID);
   }
 }
 
@@ -150,7 +151,8 @@ TEST(PoolConcurrency, AMemberTakesNoMoreCallsThanItMay) {
     }
     return count;
   };
-  PrivateProxyd proxyd(members.config("attempt_timeout = \"25s\"\nprobe = { call = \"none\" }\n", "max_concurrency = 1"));
+  PrivateProxyd proxyd(
+      members.config("attempt_timeout = \"25s\"\nprobe = { call = \"none\" }\n", "max_concurrency = 1"));
   for (const std::size_t member : {0, 1}) members.set(member, members.rules(member).record_directive());
   proxyd.start();
   TestApplication application(proxyd);

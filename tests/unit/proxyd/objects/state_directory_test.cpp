@@ -118,7 +118,8 @@ TEST_F(StateDirectoryTest, RefusedPinsAreKnownByTheirMember) {
     directory.forget_refused(identity(4));
   }
   StateDirectory directory(state());
-  for (const std::uint8_t refused : {1, 2, 3}) EXPECT_TRUE(directory.is_refused(identity(refused))) << int{refused};
+  for (const auto refused : std::initializer_list<std::uint8_t>{1, 2, 3})
+    EXPECT_TRUE(directory.is_refused(identity(refused))) << int{refused};
   EXPECT_FALSE(directory.is_refused(identity(4)));
   directory.forget_refused("a", PinOf::user);
   EXPECT_FALSE(directory.has_refused("a", PinOf::user));

@@ -15,6 +15,7 @@
 #include "proxyd/config/load.h"
 #include "proxyd/control/control.h"
 #include "proxyd/control/reports.h"
+#include "proxyd/loop/log_quota.h"
 #include "proxyd/stats/registry.h"
 
 namespace {
@@ -107,9 +108,10 @@ int main(int argc, char** argv) {
   uv_loop_t loop;
   uv_loop_init(&loop);
   spdlog::logger log("fake", std::make_shared<spdlog::sinks::stderr_sink_st>());
+  LogQuota quota(log);
   Registry registry;
   record_some_calls(registry);
-  auto control = std::make_unique<Control>(loop, log, ControlOptions{.path = config->control.unix_path},
+  auto control = std::make_unique<Control>(loop, quota, ControlOptions{.path = config->control.unix_path},
                                            handlers(*config, registry));
   uv_signal_t end;
   uv_signal_init(&loop, &end);
