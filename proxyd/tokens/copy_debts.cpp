@@ -151,7 +151,7 @@ void Debts::bind_made(Place& to, std::span<const std::uint8_t> annex, const Iden
         if (bound != Bound::other) return done(bound);
         Errand::call(
             to, number_of<&CK_FUNCTION_LIST_3_0::C_DestroyObject>(), {made->plain.object}, true, {},
-            [this, made, identity, &to, done, alive](Reply* reply) {
+            [this, made, &to, done, alive](Reply* reply) {
               if (alive.expired()) return;
               if (reply != nullptr && reply->rv == CKR_OK) {
                 if (const std::uint64_t handle = to.objects.handle_of(made->plain.object); handle != 0)
