@@ -96,6 +96,8 @@ bool ObjectValues::take(CK_SLOT_ID slot, std::span<const std::uint8_t> values, c
     const CK_OBJECT_HANDLE handle = in.uint();
     In pairs(in.bin());
     Object* object = in.ok() ? prepare({slot, handle}, asked) : nullptr;
+    // Where it is given out once, it came anew.
+    if (object != nullptr && asked.generation == 0) object->came_along = true;
     while (pairs.ok() && pairs.remaining() != 0) {
       CK_ATTRIBUTE_TYPE type = 0;
       CK_ULONG number = 0;

@@ -152,6 +152,22 @@ TEST_F(RememberedTest, WithoutThePageWhatCanChangeIsGivenOutOnce) {
   EXPECT_EQ(messages(), 1) << "the class can never change";
 }
 
+TEST_F(RememberedTest, WithoutThePageEachSearchBringsWhatIsReadOnce) {
+  C_Finalize(nullptr);
+  page_->is_alive = 0;
+  start();
+  const auto search_and_read = [&] {
+    search();
+    expect_length();
+    expect_label();
+    return messages();
+  };
+  search_and_read();
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(search_and_read(), 1) << i;
+  for (int i = 0; i < 2; ++i) search();
+  EXPECT_FALSE(asked_along_) << "nobody has read what came with the last one";
+}
+
 TEST_F(RememberedTest, WithoutThePageWhatWasReadIsReadAgainIfItCanChange) {
   C_Finalize(nullptr);
   page_->is_alive = 0;
