@@ -6,13 +6,9 @@
 
 #include <cstdint>
 
-namespace p11shim {
+#include "wire/processor_waits.h"
 
-// How often a thread was given a processor, and how long it has waited for one altogether.
-struct ProcessorWaits {
-  std::uint64_t times = 0;
-  std::uint64_t waited_ns = 0;
-};
+namespace p11shim {
 
 // The decision.
 class CourtesyRule {
@@ -35,27 +31,21 @@ class CourtesyRule {
   bool courteous_ = true;
 };
 
-class Courtesy {
+class Courtesy {  // none, before it begins
  public:
-  Courtesy() = default;  // none
-  Courtesy(const Courtesy&) = delete;
-  Courtesy& operator=(const Courtesy&) = delete;
-  ~Courtesy();
-
   // Of the thread that calls this. A policy that somebody chose for it stays; nothing happens if the kernel does not tell how
   // long it waits.
   void begin();
   // Once per turn of the loop.
   void look(std::uint64_t now_ms) {
-    if (waits_ >= 0 && rule_.is_due(now_ms)) judge(now_ms);
+    if (account_.is_open() && rule_.is_due(now_ms)) judge(now_ms);
   }
 
  private:
   void judge(std::uint64_t now_ms);
-  bool read(ProcessorWaits& waits) const;
 
   CourtesyRule rule_;
-  int waits_ = -1;  // descriptor of /proc/thread-self/schedstat
+  ProcessorAccount account_;
   bool courteous_ = false;
 };
 

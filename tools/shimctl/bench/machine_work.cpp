@@ -1,11 +1,9 @@
 #include "tools/shimctl/bench/machine_work.h"
 
-#include <fcntl.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
+#include <utility>
 
 namespace p11shim {
 
@@ -85,26 +83,13 @@ std::string MachineWork::name() {
 #endif
 }
 
-ProcessorWait::~ProcessorWait() {
-  if (file_ >= 0) ::close(file_);
-}
-
 std::uint64_t ProcessorWait::since_last() {
-  const bool first = !opened_;
-  if (first) file_ = ::open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
-  opened_ = true;
-  if (file_ < 0) return 0;
-  // "RUNNING WAITING TIMES"
-  char text[96];
-  const ssize_t size = ::pread(file_, text, sizeof text - 1, 0);
-  if (size <= 0) return 0;
-  text[size] = '\0';
-  char* end = nullptr;
-  std::strtoull(text, &end, 10);
-  const std::uint64_t now = std::strtoull(end, nullptr, 10);
-  const std::uint64_t since = now - last_;
-  last_ = now;
-  return first ? 0 : since;
+  const bool is_first = !std::exchange(asked_, true);
+  if (is_first) account_.open();
+  const auto waits = account_.read();
+  if (!waits) return 0;
+  const std::uint64_t since = waits->waited_ns - std::exchange(last_, waits->waited_ns);
+  return is_first ? 0 : since;
 }
 
 }  // namespace p11shim

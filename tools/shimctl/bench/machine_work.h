@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <string>
 
+#include "wire/processor_waits.h"
+
 namespace p11shim {
 
 class MachineWork {
@@ -30,17 +32,12 @@ class MachineWork {
 // How long the thread that asks has been ready to run while others had the processor.
 class ProcessorWait {
  public:
-  ProcessorWait() = default;
-  ~ProcessorWait();
-  ProcessorWait(const ProcessorWait&) = delete;
-  ProcessorWait& operator=(const ProcessorWait&) = delete;
-
   // In nanoseconds, since it last asked; 0 the first time, and if the kernel does not say. Always the same thread.
   std::uint64_t since_last();
 
  private:
-  int file_ = -1;
-  bool opened_ = false;
+  ProcessorAccount account_;
+  bool asked_ = false;
   std::uint64_t last_ = 0;
 };
 
