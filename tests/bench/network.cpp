@@ -1,6 +1,5 @@
 #include "network.h"
 
-#include <algorithm>
 #include <array>
 
 #include "stopwatch.h"
@@ -24,9 +23,7 @@ Times time(Target& target, const char* workload, std::chrono::milliseconds round
   Times times;
   const auto run = [&] {
     if (watch != nullptr) return watch->run(target, workload, round).added_ns;
-    const Timing timing = target.run(workload, 1, round);
-    return static_cast<double>(timing.elapsed.count()) /
-           static_cast<double>(std::max<std::uint64_t>(timing.operations, 1));
+    return target.run(workload, 1, round).mean_ns();
   };
   target.delay(microseconds(0));
   times.near = run();

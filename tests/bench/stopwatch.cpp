@@ -31,7 +31,7 @@ Stopwatch::Split Stopwatch::run(Target& target, std::string_view workload, std::
   const Timing timing = target.run(workload, 1, duration);
   const double operations = static_cast<double>(std::max<std::uint64_t>(timing.operations, 1));
   const double inside = static_cast<double>(inside_ns() - before) / operations;
-  return {inside, static_cast<double>(timing.elapsed.count()) / operations - inside};
+  return {inside, timing.mean_ns() - inside};
 }
 
 void measure_added(const BenchPaths& paths, const char* workload, std::chrono::milliseconds round, unsigned rounds,

@@ -17,6 +17,11 @@ struct Timing {
   std::chrono::nanoseconds elapsed{};
   std::chrono::nanoseconds median{};  // of single operations; 0 with several threads
   std::chrono::nanoseconds p99{};
+
+  // Of one operation, on one thread, on average.
+  [[nodiscard]] double mean_ns() const {
+    return static_cast<double>(elapsed.count()) / static_cast<double>(std::max<std::uint64_t>(operations, 1));
+  }
 };
 
 inline std::chrono::nanoseconds quantile(std::vector<std::chrono::nanoseconds>& sorted_out, double q) {
