@@ -30,25 +30,6 @@ bool receive_all(int descriptor, std::uint8_t* place, std::size_t size) {
   return true;
 }
 
-// With a descriptor, unless that is -1.
-void send_memory(int socket, Buffer& answer, int memory) {
-  iovec part{answer.data(), answer.size()};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof memory)] = {};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  if (memory >= 0) {
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof memory);
-    std::memcpy(CMSG_DATA(header), &memory, sizeof memory);
-  }
-  sendmsg(socket, &message, MSG_NOSIGNAL);
-}
-
 bool receive_frame(int descriptor, Buffer& frame) {
   std::uint8_t prefix[kLengthPrefix];
   if (!receive_all(descriptor, prefix, sizeof prefix)) return false;
@@ -74,6 +55,24 @@ Id128 next_secret() {
 }
 
 }  // namespace
+
+bool send_with_descriptor(int socket, std::span<const std::uint8_t> bytes, int descriptor) {
+  iovec part{const_cast<std::uint8_t*>(bytes.data()), bytes.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof descriptor)] = {};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  if (descriptor >= 0) {
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof descriptor);
+    std::memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
+  }
+  return sendmsg(socket, &message, MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size());
+}
 
 FakeProxyd::FakeProxyd() {
   std::string name = (std::filesystem::temp_directory_path() / "p11shim-test-XXXXXX").string();
@@ -224,7 +223,7 @@ void FakeProxyd::give_rings(int descriptor, Rings& rings) {
   const int memory = gives_rings_ ? Rings::create(1) : -1;
   Buffer answer;
   write_rings_answer(answer, rings.map(memory, 1) ? Rings::size_of(1) : 0);
-  send_memory(descriptor, answer, memory);
+  send_with_descriptor(descriptor, answer.bytes(), memory);
   if (memory >= 0) close(memory);
 }
 
@@ -251,14 +250,14 @@ bool FakeProxyd::receive(int descriptor, const Rings& memory, Buffer& frame) {
 void FakeProxyd::give_page(int descriptor) {
   Buffer answer;
   write_generations_answer(answer);
-  send_memory(descriptor, answer, page_descriptor_);
+  send_with_descriptor(descriptor, answer.bytes(), page_descriptor_);
 }
 
 void FakeProxyd::answer_area_request(int descriptor) const {
   const int memory = area_;
   Buffer answer;
   write_area_answer(answer, memory >= 0 ? Area::kSize : 0);
-  send_memory(descriptor, answer, memory);
+  send_with_descriptor(descriptor, answer.bytes(), memory);
 }
 
 void FakeProxyd::greet(int descriptor, const Hello& hello) {

@@ -10,6 +10,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -20,6 +21,9 @@
 #include "wire/ring.h"
 
 namespace p11shim {
+
+// All of `bytes` at once, with a descriptor unless that is -1. False: the peer did not take them.
+bool send_with_descriptor(int socket, std::span<const std::uint8_t> bytes, int descriptor);
 
 class FakeProxyd {
  public:

@@ -48,22 +48,6 @@ class SilentTcp {
 
 const std::uint8_t kFrame[] = {1, 0, 0, 0, 0x90};
 
-void send_with_descriptor(int socket, int descriptor) {
-  iovec part{const_cast<std::uint8_t*>(kFrame), sizeof kFrame};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof descriptor)] = {};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof descriptor);
-  std::memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
-  ASSERT_EQ(sendmsg(socket, &message, MSG_NOSIGNAL), static_cast<ssize_t>(sizeof kFrame));
-}
-
 TEST(Socket, SaysWhyItCannotConnect) {
   Socket socket;
   EXPECT_EQ(socket.connect({"/nonexistent/socket", {}}, kLong), ENOENT);
@@ -131,7 +115,7 @@ TEST(Socket, ADescriptorThatCannotBeReceivedEndsTheMessage) {
   Socket socket;
   ASSERT_EQ(socket.connect({address.sun_path, {}}, kLong), 0);
   const int peer = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
-  send_with_descriptor(peer, listener);
+  ASSERT_TRUE(send_with_descriptor(peer, kFrame, listener));
   rlimit before{};
   ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
   const int lowest_free = dup(peer);
@@ -144,7 +128,7 @@ TEST(Socket, ADescriptorThatCannotBeReceivedEndsTheMessage) {
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
   EXPECT_EQ(received, Transfer::broken);
   EXPECT_EQ(descriptor, -1);
-  send_with_descriptor(peer, listener);
+  ASSERT_TRUE(send_with_descriptor(peer, kFrame, listener));
   EXPECT_EQ(socket.receive(message, kLong, descriptor), Transfer::done);
   EXPECT_GE(descriptor, 0);
   for (const int each : {descriptor, peer, listener}) close(each);
