@@ -12,20 +12,12 @@ struct LoginArguments {
   bool well_formed = false;
 };
 
-// Copies one encoded value, a number or a bin, from `in`.
-void copy_value(In& in, Buffer& to) {
-  Out out(to);
-  out.mark_secret();
-  if (in.next_is_uint()) out.uint(in.uint());
-  else out.bin(in.bin(limits::kMaxPin));
-}
-
 LoginArguments read_login(std::span<const std::uint8_t> body, bool with_name) {
   LoginArguments arguments;
   In in(body);
   arguments.user = in.uint();
-  copy_value(in, arguments.pin);
-  if (with_name) copy_value(in, arguments.user_name);
+  arguments.pin = next_secret(in);
+  if (with_name) arguments.user_name = next_secret(in);
   arguments.well_formed = in.done();
   return arguments;
 }

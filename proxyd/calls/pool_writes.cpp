@@ -189,8 +189,7 @@ void ClientCall::end_creation(bool known) {
   change.remove = std::exchange(creations_, {});
   if (!known)
     for (const std::uint64_t number : change.remove) debts.look_for_creation(number);
-  else if (!change.remove.empty() && !debts.journal().apply(std::move(change)))
-    services_.runtime.log.error("pool {}: {}", pool_->config.name, debts.journal().problem());
+  else if (!change.remove.empty()) debts.write_down(std::move(change));
 }
 
 // What a module has made is checked before the application learns its handle, so that it is the same object from then on

@@ -107,8 +107,7 @@ SealedCreation::SealedCreation(Pool& pool, Order order, Done done)
 SealedCreation::Sight SealedCreation::sight_of(Membership& membership) const {
   if (Pool::is_away(membership)) return Sight::away;
   LoginDomain& user = membership.member.user();
-  const Worker::State state = order_.logged_in ? user.worker().state() : membership.member.backend().worker().state();
-  if (state == Worker::State::backoff || state == Worker::State::pausing) return Sight::away;
+  if ((order_.logged_in ? user.worker() : membership.member.backend().worker()).rests()) return Sight::away;
   Place* place = pool_.place_of(membership, order_.logged_in);
   if (place == nullptr) return Sight::settling;
   const Survey& survey = membership.survey_of(*place);
@@ -171,10 +170,7 @@ void SealedCreation::made(Reply* reply, std::shared_ptr<SessionObject> object) {
   const std::uint64_t real = reply->handles[0];
   pool_.of(*order_.on).survey_of(*order_.on).take_created(reply->annex, [self = shared_from_this(), real](const auto&) {
     const std::uint64_t handle = self->order_.on->objects.handle_of(real);
-    if (handle == 0) {
-      self->unclear_ |= self->pool_.of(*self->order_.on).bit();
-      return self->fail("its public key is not shown");
-    }
+    if (handle == 0) return self->fail_unclear("its public key is not shown");
     self->handles_.push_back(handle);
     self->copy_public();
   });
@@ -197,28 +193,19 @@ void SealedCreation::seal_first() {
                   [self = shared_from_this()](ObjectCopy::Outcome outcome, const std::string& why,
                                               std::span<const std::uint8_t> annex) {
                     if (outcome == ObjectCopy::Outcome::done) return self->bind_first(annex);
-                    if (outcome == ObjectCopy::Outcome::unclear)
-                      self->unclear_ |= self->pool_.of(*self->order_.on).bit();
-                    self->fail(why);
+                    outcome == ObjectCopy::Outcome::unclear ? self->fail_unclear(why) : self->fail(why);
                   });
 }
 
 void SealedCreation::bind_first(std::span<const std::uint8_t> annex) {
   In in(annex);
   Description description;
-  const std::uint64_t maker = pool_.of(*order_.on).bit();
-  if (!read_description(in, description)) {
-    unclear_ |= maker;
-    return fail("it is not described");
-  }
+  if (!read_description(in, description)) return fail_unclear("it is not described");
   const std::uint64_t real = description.object;
-  pool_.of(*order_.on).survey_of(*order_.on).take_created(annex, [self = shared_from_this(), real, maker](const auto&) {
+  pool_.of(*order_.on).survey_of(*order_.on).take_created(annex, [self = shared_from_this(), real](const auto&) {
     const std::uint64_t handle = self->order_.on->objects.handle_of(real);
     const TokenObject* object = handle != 0 ? self->pool_.objects.find(handle) : nullptr;
-    if (object == nullptr) {
-      self->unclear_ |= maker;
-      return self->fail("nobody can say what it is");
-    }
+    if (object == nullptr) return self->fail_unclear("nobody can say what it is");
     self->handles_.push_back(handle);
     self->identity_ = object->identity;
     self->pool_.debts.lock(self->identity_, [self] {
@@ -282,6 +269,12 @@ void SealedCreation::fail(const std::string& why) {
   pool_.runtime().log.error("pool {}: a key that is not extractable is not made, since it could not be copied: {}",
                             pool_.config.name, why);
   undo();
+}
+
+// Nobody knows what the member that makes it has now.
+void SealedCreation::fail_unclear(const std::string& why) {
+  unclear_ |= pool_.of(*order_.on).bit();
+  fail(why);
 }
 
 // What is there is destroyed on all members.

@@ -54,6 +54,7 @@ class SealedCreation final : public std::enable_shared_from_this<SealedCreation>
   void undo();
   // Some member has failed in the middle of it: said once, with its reason.
   void fail(const std::string& why);
+  void fail_unclear(const std::string& why);
   [[nodiscard]] bool is_lost() const {
     return object_->place == nullptr || generation_ != order_.on->worker.generation();
   }

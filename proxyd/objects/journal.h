@@ -8,8 +8,8 @@
 // No debt holds a secret: contents are read from a member that has them when they are needed.
 //
 // Beside them: how many objects of an identity that was destroyed may still exist (*limits*, kept for ever, so that what
-// was destroyed cannot come back with an old backup), and which objects are copies that proxyd made itself nothing
-// proves, or on another member something else (*origins*).
+// was destroyed cannot come back with an old backup), and which objects are copies that proxyd made itself, where
+// nothing proves it or another member proves it by something else (*origins*).
 #pragma once
 
 #include <map>

@@ -170,12 +170,17 @@ void StateDirectory::remember(const Alias& alias) {
   }
 }
 
-void StateDirectory::forget(std::uint64_t handle) {
+template <class Change>
+void StateDirectory::write(Change change) {
   try {
-    remove(handle);
+    change();
   } catch (const std::runtime_error& error) {
     complain_(error.what());
   }
+}
+
+void StateDirectory::forget(std::uint64_t handle) {
+  write([&] { remove(handle); });
 }
 
 void StateDirectory::insert(const Alias& alias) {
@@ -203,15 +208,6 @@ bool StateDirectory::has_refused(const std::string& member, PinOf of) {
   select.bind(1, member);
   select.bind(2, number_of(of));
   return select.step();
-}
-
-template <class Change>
-void StateDirectory::write(Change change) {
-  try {
-    change();
-  } catch (const std::runtime_error& error) {
-    complain_(error.what());
-  }
 }
 
 void StateDirectory::remember_refused(const Identity& hash, const std::string& member, PinOf of) {
@@ -259,7 +255,7 @@ void StateDirectory::for_each_nonce_maker(
 }
 
 void StateDirectory::remember(const MemberWish& wish) {
-  try {
+  write([&] {
     Statement insert(database_,
                      "INSERT OR REPLACE INTO wish (pool, member, state, reason, since, weight, configured_weight) "
                      "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
@@ -271,9 +267,7 @@ void StateDirectory::remember(const MemberWish& wish) {
     insert.bind(6, std::uint64_t{wish.weight});
     insert.bind(7, std::uint64_t{wish.configured_weight});
     insert.step();
-  } catch (const std::runtime_error& error) {
-    complain_(error.what());
-  }
+  });
 }
 
 void StateDirectory::for_each(const std::function<void(const MemberWish&)>& visit) {

@@ -183,10 +183,11 @@ Debts::Bound Debts::judge_made(Place& to, const UnprovenKey& made, const Identit
     if (object != nullptr && object->proven && original.proven && original.check == object->check) return Bound::other;
   }
   if ((object == nullptr || !object->proven) && reals_of(to, *seen_as).size() > 1) return Bound::other;
-  JournalChange change;
-  if (object != nullptr && object->proven) change.origins.emplace_back(object->identity, identity);
-  if (!change.origins.empty() && !journal_.apply(std::move(change)))
-    pool_.runtime().log.error("pool {}: {}", pool_.config.name, journal_.problem());
+  if (object != nullptr && object->proven) {
+    JournalChange change;
+    change.origins.emplace_back(object->identity, identity);
+    write_down(std::move(change));
+  }
   const Description description = made.described(nullptr);
   pool_.note_origin(to, description, identity);
   forget_held(to, real);
@@ -234,8 +235,7 @@ bool Debts::take_back(const Debt& creation, Membership& membership, Place& place
   JournalChange change;
   if (journal_.limit(identity).value_or(UINT64_MAX) <= count) change.limits.emplace_back(identity, count + 1);
   if (change.limits.empty()) return true;  // it is being looked at
-  if (journal_.apply(std::move(change))) give_back(membership, identity);
-  else pool_.runtime().log.error("pool {}: {}", pool_.config.name, journal_.problem());
+  if (write_down(std::move(change))) give_back(membership, identity);
   return true;
 }
 
@@ -256,10 +256,7 @@ void Debts::pay_create(const Payment& payment, Debt& debt, Membership& membershi
   });
   if (later) return tried(payment);
   const std::size_t count = change.add.size();
-  if (!journal_.apply(std::move(change))) {
-    pool_.runtime().log.error("pool {}: {}", pool_.config.name, journal_.problem());
-    return tried(payment);
-  }
+  if (!write_down(std::move(change))) return tried(payment);
   if (count != 0)
     pool_.runtime().log.info("pool {}: a creation on member {} had no answer: {} copies are made", pool_.config.name,
                              membership.member.name(), count);

@@ -242,8 +242,7 @@ void CopyWrite::conclude() {
       if (paid) change.remove.push_back(target.debt);
     }
     if (decided_) change.decide = write_;
-    if (!debts.journal().apply(std::move(change)))
-      pool_.runtime().log.error("pool {}: {}", pool_.config.name, debts.journal().problem());
+    debts.write_down(std::move(change));
   }
   for (const Target& target : targets_)
     if (target.state == State::missing) {  // gone, there by another handle, or out of sight: owed until that is known

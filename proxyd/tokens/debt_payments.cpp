@@ -112,8 +112,7 @@ void Debts::forget_member(const std::string& name) {
   if (change.remove.empty()) return;
   pool_.runtime().log.warn("pool {}: member {} leaves and still owes {} writes: nobody pays them", pool_.config.name,
                            name, change.remove.size());
-  if (!journal_.apply(std::move(change)))
-    pool_.runtime().log.error("pool {}: {}", pool_.config.name, journal_.problem());
+  write_down(std::move(change));
 }
 
 void Debts::pay_destroy(const Payment& payment, Place& place) {

@@ -58,6 +58,12 @@ void Debts::tend(std::uint64_t now_ms) {
   in_tend_ = false;
 }
 
+bool Debts::write_down(JournalChange change) {
+  if (journal_.apply(std::move(change))) return true;
+  pool_.runtime().log.error("pool {}: {}", pool_.config.name, journal_.problem());
+  return false;
+}
+
 void Debts::pay_next(std::uint64_t now_ms) {
   std::vector<std::uint64_t> numbers;
   for (auto& [number, debt] : journal_.debts()) {
@@ -160,8 +166,7 @@ void Debts::give_up(std::uint64_t write, const Identity& identity, std::optional
       destroys |= debt.kind == DebtKind::destroy;
     }
   if (destroys) change.limits.emplace_back(identity, limit_before);
-  if (!journal_.apply(std::move(change)))
-    pool_.runtime().log.error("pool {}: {}", pool_.config.name, journal_.problem());
+  write_down(std::move(change));
   for (const auto& each : pool_.members)
     if (!owes(*each, identity)) give_back(*each, identity);
 }
@@ -212,8 +217,7 @@ bool Debts::keeps_back(Place& place, const Description& seen, const Identity& id
       ++change.amend.emplace_back(debt).count;
     }
     const bool changes = !change.limits.empty() || !change.amend.empty();
-    if (changes && !journal_.apply(std::move(change)))
-      pool_.runtime().log.error("pool {}: {}", pool_.config.name, journal_.problem());
+    if (changes) write_down(std::move(change));
     return false;
   }
   Held object{identity, seen.object, std::string(seen.label.begin(), seen.label.end())};

@@ -67,6 +67,8 @@ class Debts {
   bool finish_creation(std::uint64_t write, const std::vector<std::uint64_t>& handles, std::uint64_t unclear);
   // It has failed. Nobody knows what it has left on these members (as bits); on the others nothing.
   void fail_creation(std::uint64_t write, std::uint64_t unclear);
+  // Writes it into the journal. False: it could not be, which the log tells.
+  bool write_down(JournalChange change);
   // An application is to hear of objects: no creation that has failed has left them. `renamed`: they may get any name now.
   // False: that could not be written.
   bool acknowledge(const std::vector<std::uint64_t>& handles, bool renamed = false);

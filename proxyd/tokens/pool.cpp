@@ -47,6 +47,12 @@ void combine_sizes(CK_MECHANISM_INFO& mine, const CK_MECHANISM_INFO& its, bool s
   mine.ulMaxKeySize = says_nothing ? its.ulMaxKeySize : strictest ? smaller : larger;
 }
 
+// The first check that proves a secret key says which ones it can be compared by.
+void note_check(TokenObject* object, const ByteString* proof) {
+  if (proof != nullptr && object != nullptr && object->check == 0 && object->object_class == CKO_SECRET_KEY)
+    object->check = proof->front();
+}
+
 }  // namespace
 
 Pool::Pool(Runtime& runtime, PoolConfig pool_config, CK_SLOT_ID virtual_slot, const std::vector<Member*>& its_members,
@@ -141,8 +147,7 @@ const Identity* Pool::copy_of(const Identity& first_seen, bool created) {
   if (!created) return identity;
   JournalChange change;
   change.origins.emplace_back(first_seen, first_seen);
-  if (!debts.journal().apply(std::move(change)))
-    runtime_.log.error("pool {}: {}", config.name, debts.journal().problem());
+  debts.write_down(std::move(change));
   return nullptr;
 }
 
@@ -169,9 +174,7 @@ bool Pool::bind_checked(Place& place, const UnprovenKey& key, const ByteString* 
   TokenObject* known = handle != 0 ? objects.find(handle) : nullptr;
   const auto bind_it = [&] {
     const bool is_bound = bind(place, description, sight);
-    TokenObject* object = objects.find(place.objects.handle_of(description.object));
-    if (proof != nullptr && object != nullptr && object->check == 0 && object->object_class == CKO_SECRET_KEY)
-      object->check = proof->front();
+    note_check(objects.find(place.objects.handle_of(description.object)), proof);
     return is_bound;
   };
   if (known == nullptr) return bind_it();
@@ -181,7 +184,7 @@ bool Pool::bind_checked(Place& place, const UnprovenKey& key, const ByteString* 
   const Identity* made_as = debts.journal().origin(objects.identity_from(description, from));
   if (made_as != nullptr && *made_as == known->identity) return true;
   if (objects.adopt_proof(*known, description, from)) {
-    if (known->check == 0 && known->object_class == CKO_SECRET_KEY) known->check = proof->front();
+    note_check(known, proof);
     return true;
   }
   place.objects.unbind_handle(handle);  // it was taken for another one
@@ -202,8 +205,7 @@ void Pool::note_origin(Place& place, const Description& description, const Ident
     if (const std::uint64_t real = place.objects.real_of(handle); real != 0 && real != description.object) return;
   JournalChange change;
   change.origins.emplace_back(first_seen, identity);
-  if (!debts.journal().apply(std::move(change)))
-    runtime_.log.error("pool {}: {}", config.name, debts.journal().problem());
+  debts.write_down(std::move(change));
 }
 
 // Keys that are proven are so by what cannot change; all others are known by what they look like.
@@ -235,7 +237,7 @@ bool Pool::settling(bool logged_in) const {
   return std::any_of(members.begin(), members.end(), [&](const auto& each) {
     if (is_away(*each)) return false;
     Worker& worker = logged_in ? each->member.user().worker() : each->member.backend().worker();
-    if (worker.state() == Worker::State::backoff || worker.state() == Worker::State::pausing) return false;
+    if (worker.rests()) return false;
     return each->joining || place_of(*each, logged_in) == nullptr;
   });
 }

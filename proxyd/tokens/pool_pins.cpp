@@ -106,8 +106,7 @@ bool is_kept_away(const Membership& membership) {
 
 // No worker of it can be had now.
 bool is_away(const Membership& membership) {
-  const Worker::State state = membership.member.backend().worker().state();
-  return is_kept_away(membership) || state == Worker::State::backoff || state == Worker::State::pausing;
+  return is_kept_away(membership) || membership.member.backend().worker().rests();
 }
 
 bool is_there(const Membership& membership, PinDomain domain) {
@@ -216,8 +215,7 @@ void forget_objects(Pool& pool) {
   });
   for (const auto& [number, debt] : pool.debts.journal().debts())
     if (debt.pool == pool.config.name) change.remove.push_back(number);
-  if (!pool.debts.journal().apply(std::move(change)))
-    pool.runtime().log.error("pool {}: {}", pool.config.name, pool.debts.journal().problem());
+  pool.debts.write_down(std::move(change));
   for (const std::uint64_t handle : handles) pool.note_destroyed(handle);
 }
 

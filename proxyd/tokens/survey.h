@@ -65,7 +65,6 @@ class Survey final : private Waiter {
   [[nodiscard]] Place& place() { return place_; }
 
  private:
-  static constexpr std::size_t kDescribedAtOnce = limits::kMaxRequestHandles - 1;
   // Which handles are meant: of one process, until they were forgotten there.
   struct Stamp {
     std::uint64_t generation = 0;

@@ -115,7 +115,7 @@ void Survey::check_doubtful() {
     const TokenObject* object = pool_.objects.find(place_.objects.handle_of(real));
     if (object == nullptr) return true;
     const bool may_be_checked = object->object_class != CKO_PRIVATE_KEY || !publics_for(object->id).empty();
-    if (may_be_checked && reals.size() < kDescribedAtOnce) reals.push_back(real);
+    if (may_be_checked && reals.size() < Errand::kMostDescribed) reals.push_back(real);
     return false;
   });
   if (reals.empty()) return;

@@ -74,16 +74,13 @@ bool Debts::finish_creation(std::uint64_t write, const std::vector<std::uint64_t
   JournalChange change;
   remove_clear(change, write, unclear);
   add_acknowledged(change, handles, false);
-  if (journal_.apply(std::move(change))) return true;
-  pool_.runtime().log.error("pool {}: {}", pool_.config.name, journal_.problem());
-  return false;
+  return write_down(std::move(change));
 }
 
 void Debts::fail_creation(std::uint64_t write, std::uint64_t unclear) {
   JournalChange change;
   remove_clear(change, write, unclear);
-  if (!journal_.apply(std::move(change)))  // then it is looked up
-    pool_.runtime().log.error("pool {}: {}", pool_.config.name, journal_.problem());
+  write_down(std::move(change));  // or else it is looked up
 }
 
 void Debts::remove_clear(JournalChange& change, std::uint64_t write, std::uint64_t unclear) {
@@ -114,9 +111,7 @@ void Debts::add_acknowledged(JournalChange& change, const std::vector<std::uint6
 bool Debts::acknowledge(const std::vector<std::uint64_t>& handles, bool renamed) {
   JournalChange change;
   add_acknowledged(change, handles, renamed);
-  if (change.amend.empty() || journal_.apply(std::move(change))) return true;
-  pool_.runtime().log.error("pool {}: {}", pool_.config.name, journal_.problem());
-  return false;
+  return change.amend.empty() || write_down(std::move(change));
 }
 
 bool Debts::is_left_over(const Membership& membership, const Held& seen) const {
@@ -187,10 +182,7 @@ void Debts::pay_unfinished(const Payment& payment, Debt& debt, Membership& membe
         change.remove.push_back(number);
   }
   const std::string label = debt.label;
-  if (!journal_.apply(std::move(change))) {
-    pool_.runtime().log.error("pool {}: {}", pool_.config.name, journal_.problem());
-    return tried(payment);
-  }
+  if (!write_down(std::move(change))) return tried(payment);
   for (const Held& each : shown) stays ? give_back(membership, each.identity) : withhold(membership, each.identity);
   if (stays)
     pool_.runtime().log.warn(

@@ -78,6 +78,8 @@ class Worker final : private Waiter {
   void hand_over(LaneJob& from, LaneJob& to);
 
   [[nodiscard]] State state() const { return state_; }
+  // It cannot be had before a pause is over.
+  [[nodiscard]] bool rests() const { return state_ == State::backoff || state_ == State::pausing; }
   [[nodiscard]] const WorkerFailure& failure() const { return failure_; }
   [[nodiscard]] std::uint64_t generation() const { return generation_; }  // differs for every process started
   [[nodiscard]] std::uint64_t started_ms() const { return started_ms_; }  // the process, before any of its code ran
