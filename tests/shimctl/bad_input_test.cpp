@@ -3,6 +3,7 @@
 #include <sstream>
 
 #include "tests/places.h"
+#include "tests/system_library.h"
 #include "toolbox.h"
 
 namespace p11shim {
@@ -28,8 +29,8 @@ TEST_P(BadInputTest, RunTellsWhyAModuleCannotBeUsed) {
   const std::vector<std::pair<std::string, std::string>> modules{
       {write("text", "not a module\n"), "is not a shared object"},
       {path("empty"), "is empty"},
-      {"/usr/lib/x86_64-linux-gnu/libz.so.1", "does not export C_GetFunctionList"},
-      {"/usr/lib/x86_64-linux-gnu/libsoftokn3.so", "C_Initialize failed (CKR_ARGUMENTS_BAD)"}};
+      {system_library("libm.so.6"), "does not export C_GetFunctionList"},
+      {system_library("libsoftokn3.so"), "C_Initialize failed (CKR_ARGUMENTS_BAD)"}};
   for (const auto& [module, why] : modules) {
     if (!std::filesystem::exists(module)) continue;
     EXPECT_EQ(bare({"run", "--module", module, "--", "sh", "-c", "exit 4"}), 4) << module;
@@ -121,7 +122,7 @@ TEST_P(BadInputTest, WhatIsNoModuleIsToldSo) {
   write("text.so", "hello");
   EXPECT_EQ(bare({"--module", path("text.so"), "info"}), 3);
   EXPECT_EQ(bare({"--module", path("missing.so"), "info"}), 3);
-  EXPECT_EQ(bare({"--module", "/lib/x86_64-linux-gnu/libc.so.6", "info"}), 3) << err;
+  EXPECT_EQ(bare({"--module", system_library("libc.so.6"), "info"}), 3) << err;
   EXPECT_EQ(bare({"info"}, {{"P11SHIM_ENDPOINT", "unix:" + path("none.sock")}}), 4) << err;
 }
 

@@ -7,6 +7,7 @@
 
 #include "schema.h"
 #include "tests/places.h"
+#include "tests/system_library.h"
 #include "toolbox.h"
 
 namespace p11shim {
@@ -134,7 +135,7 @@ TEST_P(TraceTest, ReadsLogsOfPkcs11Spy) {
 }
 
 TEST_P(TraceTest, ReadsWhatTheInstalledPkcs11SpyWrites) {
-  const std::string spy = "/usr/lib/x86_64-linux-gnu/pkcs11-spy.so";
+  const std::string spy = system_library("pkcs11-spy.so");
   if (!std::filesystem::exists(spy) || GetParam() != Way::kDirect) GTEST_SKIP() << "opensc is not installed";
   ASSERT_EQ(shell("PKCS11SPY=\"$P11_MODULE\" PKCS11SPY_OUTPUT=spy.log pkcs11-tool --module " + spy +
                   " --token-label test --login --pin 1234 --keypairgen --key-type EC:prime256v1 --label k"),

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "pkcs11/interface.h"
+
 namespace p11shim {
 
 namespace {
@@ -29,16 +31,6 @@ Function symbol(void* library, const char* name) {
   return reinterpret_cast<Function>(::dlsym(library, name));
 }
 
-CK_FUNCTION_LIST_3_0* interface_3_0(void* library) {
-  const auto get = symbol<CK_C_GetInterface>(library, "C_GetInterface");
-  if (get == nullptr) return nullptr;
-  CK_VERSION version{3, 0};
-  CK_UTF8CHAR name[] = "PKCS 11";
-  CK_INTERFACE* found = nullptr;
-  if (get(name, &version, &found, 0) != CKR_OK || found == nullptr) return nullptr;
-  return static_cast<CK_FUNCTION_LIST_3_0*>(found->pFunctionList);
-}
-
 }  // namespace
 
 Module::Module(const std::string& path, const std::string& library_parameters) : path_(path) {
@@ -48,7 +40,7 @@ Module::Module(const std::string& path, const std::string& library_parameters) :
   if (get == nullptr) throw LoadError(path + " is a library without C_GetFunctionList");
   check("C_GetFunctionList", get(&functions_));
   if (functions_ == nullptr) throw LoadError(path + " gives no function list");
-  functions_3_0_ = interface_3_0(library);
+  functions_3_0_ = find_list_3_0(symbol<CK_C_GetInterface>(library, "C_GetInterface"));
 
   std::string parameters = library_parameters;
   CK_C_INITIALIZE_ARGS arguments{};

@@ -10,7 +10,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "pkcs11/cryptoki.h"
+#include "pkcs11/interface.h"
 #include "tools/trace/record.h"
 
 namespace p11shim {
@@ -32,13 +32,7 @@ RealModule load() {
   void* library = path == nullptr ? nullptr : ::dlopen(path, RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) return {};
   record_process(path);
-  if (const auto get = symbol<CK_C_GetInterface>(library, "C_GetInterface")) {
-    CK_VERSION version{3, 0};
-    CK_UTF8CHAR name[] = "PKCS 11";
-    CK_INTERFACE* found = nullptr;
-    if (get(name, &version, &found, 0) == CKR_OK && found != nullptr && found->pFunctionList != nullptr)
-      return {static_cast<CK_FUNCTION_LIST_3_0*>(found->pFunctionList), true};
-  }
+  if (auto* list = find_list_3_0(symbol<CK_C_GetInterface>(library, "C_GetInterface"))) return {list, true};
   CK_FUNCTION_LIST* list = nullptr;
   const auto get = symbol<CK_C_GetFunctionList>(library, "C_GetFunctionList");
   if (get == nullptr || get(&list) != CKR_OK) return {};

@@ -192,8 +192,8 @@ void add_stats(CLI::App& root, Invocation& invocation) {
   const auto options = std::make_shared<Options>();  // lives as long as the parser's callbacks
   takes_one_of(command->add_option("--by", options->subject, "function, mechanism or client"), kSubjects)
       ->option_text("WHAT");
-  command->add_option("--stage", options->stage, "total, hsm, queue or shim")
-      ->check(CLI::IsMember({"total", "hsm", "queue", "shim"}))
+  command->add_option("--stage", options->stage, "total, hsm or queue")
+      ->check(CLI::IsMember({"total", "hsm", "queue"}))
       ->capture_default_str();
   command
       ->add_option_function<std::string>(

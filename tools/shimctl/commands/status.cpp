@@ -48,7 +48,10 @@ void write_heading(std::ostream& out, const json& status) {
   const json& audit = status.at("audit");
   if (audit.is_object() && audit.value("ok", true) == false) {
     out << "AUDIT LOG FAILING: " << terminal_text(audit.value("last_error", "")) << " (" << audit.value("lost", 0)
-        << " records lost)\n";
+        << " records lost";
+    if (const json incomplete = audit.value("incomplete", json(0)); incomplete != 0)
+      out << ", " << incomplete << " not in every place";
+    out << ")\n";
   }
 }
 

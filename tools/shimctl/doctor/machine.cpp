@@ -128,8 +128,11 @@ void examine_audit(const Patient& patient, Examination& found) {
   if (!patient.status.is_object()) return found.skip("audit-sink", "proxyd is not asked");
   if (!audit.is_object()) return found.skip("audit-sink", "no audit log is kept");
   const auto lost = audit.value("lost", std::uint64_t{0});
+  const auto incomplete = audit.value("incomplete", std::uint64_t{0});
   if (!audit.value("ok", true)) found.fail("audit-sink", "cannot be written: " + audit.value("last_error", "?"));
   else if (lost > 0) found.warn("audit-sink", std::to_string(lost) + " records were lost");
+  else if (incomplete > 0)
+    found.warn("audit-sink", std::to_string(incomplete) + " records are missing in the file or in the journal");
   else found.pass("audit-sink", std::to_string(audit.value("written", std::uint64_t{0})) + " records written");
 }
 

@@ -48,7 +48,11 @@ std::string breaker_text(CK_RV rv) {
 Value member_value(CK_RV rv) {
   const Blame blame = blame_of(rv);
   Value value;
-  value.set("blame", blame == Blame::member ? "yes" : blame == Blame::suspect ? "if another does better" : "no");
+  const bool depends = blame_of(rv, true) != blame;
+  value.set("blame", depends                   ? "if its login is gone"
+                     : blame == Blame::member  ? "yes"
+                     : blame == Blame::suspect ? "if another does better"
+                                               : "no");
   value.set("repeated_elsewhere", is_repeated(rv)).set("new_worker", needs_new_worker(rv));
   return value.set("looked_up_again", misses_object(rv));
 }

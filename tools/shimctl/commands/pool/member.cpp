@@ -26,6 +26,7 @@ json arguments_of(const MemberOrder& options) {
   if (!options.reason.empty()) arguments["reason"] = options.reason;
   if (options.action == "weight") arguments["weight"] = options.weight;
   if (options.force) arguments["force"] = true;
+  if (options.now) arguments["now"] = true;
   return arguments;
 }
 
@@ -41,7 +42,8 @@ json look(ControlClient& proxyd, const json& member) {
 bool is_done(const std::string& action, const json& member) {
   if (action == "remove") return member.is_null();
   if (member.is_null()) return true;
-  if (action == "drain" || action == "maint") return member.at("outstanding") == 0;
+  if (action == "drain") return member.at("outstanding") == 0;
+  if (action == "maint") return member.at("outstanding") == 0 && member.at("empties") == false;
   if (action == "ready" || action == "add") return member.at("state") == "up";
   return true;
 }

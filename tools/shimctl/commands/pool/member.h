@@ -14,6 +14,7 @@ struct MemberOrder {
   std::string reason;
   std::int64_t weight = 0;
   bool force = false;
+  bool now = false;
   double wait = 0;  // seconds
 };
 

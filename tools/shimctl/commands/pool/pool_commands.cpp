@@ -23,6 +23,7 @@ void add_verb(CLI::App& noun, Invocation& invocation, const char* name, const ch
         ->option_text("SECONDS");
   if (options->action == "weight")
     app->add_option("weight", options->weight, "1 to 10000; 100 is usual")->required()->check(CLI::Range(1, 10'000));
+  if (options->action == "maint") app->add_flag("--now", options->now, "Do not wait for what has begun there");
   if (options->action == "remove") app->add_flag("--force", options->force, "Even if it alone holds some objects");
 }
 
@@ -48,8 +49,8 @@ void add_pool_commands(CLI::App& root, Invocation& invocation) {
 
   auto& member = add_noun(root, "member", "What is wanted of a member of a pool, while it serves");
   add_verb(member, invocation, "drain", "Give it nothing new; what has begun goes on", "nothing runs there");
-  add_verb(member, invocation, "maint", "Give it nothing at all; what runs there goes on elsewhere",
-           "nothing runs there");
+  add_verb(member, invocation, "maint", "Give it nothing new and stop its workers when what has begun there has ended",
+           "they are stopped");
   add_verb(member, invocation, "ready", "Use it again; forget its failures and its quarantine", "it is up");
   add_verb(member, invocation, "weight", "Change its share of the calls", "");
   add_verb(member, invocation, "reset-breaker", "Use it again although it failed", "");
