@@ -137,6 +137,7 @@ class Bench {
     if (has("direct")) targets_.push_back(Target::direct(paths_));
     if (has("shim")) targets_.push_back(Target::shim(paths_));
     if (has("shim") && !options_.quick) targets_.push_back(Target::spinning_shim(paths_));
+    if (has("shim")) targets_.push_back(Target::socket_shim(paths_));
     if (takes_part("p11-kit")) targets_.push_back(Target::p11_kit(paths_));
     if (takes_part("caml-crush")) targets_.push_back(Target::caml_crush(paths_));
     if (has("echo")) {
@@ -274,7 +275,7 @@ class Bench {
   }
 
   static bool is_compared(const Target& target, const Workload& workload) {
-    return !target.name().starts_with("echo") && target.name() != "shim-spin" &&
+    return !target.name().starts_with("echo") && target.name() != "shim-spin" && target.name() != "shim-socket" &&
            target.offers(std::string(workload.name));
   }
 

@@ -64,4 +64,16 @@ std::optional<double> Results::latency_ratio(const Cell& cell, const std::string
   return median_ratio(rounds(cell, over), rounds(cell, under), latency);
 }
 
+std::optional<double> Results::added_ratio(const Cell& cell, const std::string& over, const std::string& under,
+                                           const std::string& base) const {
+  const Rounds *ours = rounds(cell, over), *theirs = rounds(cell, under), *least = rounds(cell, base);
+  if (ours == nullptr || theirs == nullptr || least == nullptr) return std::nullopt;
+  std::vector<double> ratios;
+  for (std::size_t i = 0; i < std::min({ours->size(), theirs->size(), least->size()}); ++i) {
+    const double alone = latency((*least)[i]), divisor = latency((*theirs)[i]) - alone;
+    if (divisor > 0) ratios.push_back((latency((*ours)[i]) - alone) / divisor);
+  }
+  return median(std::move(ratios));
+}
+
 }  // namespace p11shim

@@ -52,6 +52,9 @@ class Results {
   std::optional<double> latency_ns(const Cell& cell, const std::string& target) const;  // one thread only
   std::optional<double> throughput_ratio(const Cell& cell, const std::string& over, const std::string& under) const;
   std::optional<double> latency_ratio(const Cell& cell, const std::string& over, const std::string& under) const;
+  // What `over` takes beyond `base`, over what `under` takes beyond it.
+  std::optional<double> added_ratio(const Cell& cell, const std::string& over, const std::string& under,
+                                    const std::string& base) const;
 
   const std::map<Cell, std::map<std::string, Rounds>>& cells() const { return cells_; }
   void add(DataPath path) { data_paths_.push_back(std::move(path)); }

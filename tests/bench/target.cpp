@@ -60,7 +60,7 @@ Target Target::direct(const BenchPaths& paths) {
 
 // A private proxyd for as long as its command runs; that prints the endpoint, then waits for the end of our
 // pipe.
-Target Target::shim_called(const BenchPaths& paths, std::string name, unsigned spin, bool remote) {
+Target Target::shim_called(const BenchPaths& paths, std::string name, unsigned spin, Way way) {
   Target target(std::move(name));
   const auto config = paths.folder / (target.name_ + "-proxyd.toml");
   std::ofstream(config)
@@ -69,14 +69,15 @@ Target Target::shim_called(const BenchPaths& paths, std::string name, unsigned s
       << spin << "\n[[module]]\nname = \"module\"\ntokens = \"*\"\nadmin = true\npath = \"" << paths.module.string()
       << "\"\n";
   const auto shim_config = paths.folder / (target.name_ + "-shim.toml");
-  std::ofstream(shim_config) << "spin = " << spin << '\n';
+  std::ofstream(shim_config) << "spin = " << spin
+                             << (way == Way::socket ? "\nrings = false\nshared_memory = false\n" : "\n");
   target.server_ = std::make_unique<Process>(
       std::vector<std::string>{paths.programs / "shimctl", "run", "--config", config, "--", "/bin/sh", "-c",
                                "echo \"$P11SHIM_ENDPOINT\"; echo \"$P11_MODULE\"; exec cat"},
       Environment{});
   std::string endpoint = target.server_->read_line();
   const std::string module = target.server_->read_line();
-  if (remote) {
+  if (way == Way::network) {
     target.relay_ = std::make_unique<Relay>(endpoint, Weather{});
     endpoint = target.relay_->endpoint();
   }
@@ -84,9 +85,10 @@ Target Target::shim_called(const BenchPaths& paths, std::string name, unsigned s
   return target;
 }
 
-Target Target::shim(const BenchPaths& paths) { return shim_called(paths, "shim", 0, false); }
-Target Target::spinning_shim(const BenchPaths& paths) { return shim_called(paths, "shim-spin", kSpin, false); }
-Target Target::remote_shim(const BenchPaths& paths) { return shim_called(paths, "shim-tcp", 0, true); }
+Target Target::shim(const BenchPaths& paths) { return shim_called(paths, "shim", 0, Way::memory); }
+Target Target::spinning_shim(const BenchPaths& paths) { return shim_called(paths, "shim-spin", kSpin, Way::memory); }
+Target Target::socket_shim(const BenchPaths& paths) { return shim_called(paths, "shim-socket", 0, Way::socket); }
+Target Target::remote_shim(const BenchPaths& paths) { return shim_called(paths, "shim-tcp", 0, Way::network); }
 
 Target Target::p11_kit(const BenchPaths& paths) {
   Target target("p11-kit");
@@ -162,6 +164,9 @@ bool Target::takes_part(const Cell& cell) const {
   if (name_ == "echo") return is_round_trip(cell);
   if (name_ == "echo-loop") return is_round_trip(cell) && cell.placement == Placement::kFree && cell.threads == 8;
   if (name_ == "shim-spin") return cell.placement == Placement::kTwoCores && cell.threads == 1 && decides(cell);
+  if (name_ == "shim-socket")
+    return cell.placement == Placement::kFree && cell.threads >= 8 &&
+           (cell.workload == "rsa-2048" || cell.workload == "ecdsa-p256");
   // One lock for everything: more threads and places show nothing more.
   if (name_ == "caml-crush")
     return cell.threads == 1 ? cell.placement != Placement::kTwoCores

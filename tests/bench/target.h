@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -58,6 +59,7 @@ class Target {
 
   static Target direct(const BenchPaths& paths);
   static Target shim(const BenchPaths& paths);
+  static Target socket_shim(const BenchPaths& paths);  // of whose messages none goes through shared memory
   static Target spinning_shim(const BenchPaths& paths);
   static Target p11_kit(const BenchPaths& paths);
   static Target caml_crush(const BenchPaths& paths);
@@ -72,7 +74,8 @@ class Target {
 
  private:
   explicit Target(std::string name) : name_(std::move(name)) {}
-  static Target shim_called(const BenchPaths& paths, std::string name, unsigned spin, bool remote);
+  enum class Way : std::uint8_t { memory, socket, network };
+  static Target shim_called(const BenchPaths& paths, std::string name, unsigned spin, Way way);
   static Target echo_called(const BenchPaths& paths, std::string name, const char* server, bool remote);
   void set_client(const BenchPaths& paths, const std::string& kind, const std::string& where,
                   const Environment& environment = {});

@@ -2,14 +2,14 @@
 
 #include "initialize_arguments.h"
 #include "module.h"
+#include "tests/system_library.h"
 #include "token_calls.h"
 
 namespace p11shim::compare {
 
 std::string NssBackend::module() const {
-  for (const char* path : {"/usr/lib/x86_64-linux-gnu/libsoftokn3.so", "/usr/lib/aarch64-linux-gnu/libsoftokn3.so"})
-    if (std::filesystem::exists(path)) return path;
-  return "";
+  const std::string path = system_library("libsoftokn3.so");
+  return std::filesystem::exists(path) ? path : "";
 }
 
 Environment NssBackend::environment(const std::filesystem::path&) const {

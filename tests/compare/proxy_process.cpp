@@ -53,7 +53,7 @@ ProxyProcess::ProxyProcess(const ProxyPrograms& programs, const Backend& backend
     : directory_(directory) {
   std::filesystem::create_directories(directory_ / "state");
   std::filesystem::permissions(directory_ / "state", std::filesystem::perms::owner_all);
-  write_config(backend, module, tokens);
+  write_config(backend, module, tokens, programs.module_lines);
   start(programs.proxyd);
   wait_until_it_listens();
 }
@@ -80,8 +80,8 @@ std::string ProxyProcess::log() const {
   return text.str();
 }
 
-void ProxyProcess::write_config(const Backend& backend, const std::string& module,
-                                const std::filesystem::path& tokens) const {
+void ProxyProcess::write_config(const Backend& backend, const std::string& module, const std::filesystem::path& tokens,
+                                const std::string& more) const {
   // P11TEST_SPIN: for how many microseconds everybody looks before it sleeps.
   const char* spin = std::getenv("P11TEST_SPIN");
   const std::string spins = spin == nullptr ? "" : "spin = " + std::string(spin) + "\n";
@@ -94,7 +94,7 @@ void ProxyProcess::write_config(const Backend& backend, const std::string& modul
          << spins << "[[module]]\nname = \"tested\"\npath = " << quoted(module) << "\ntokens = \"*\"\n"
          << "admin = [" << quoted("uid:" + std::to_string(getuid())) << "]\n";
   // A walk leaves operations unfinished in many sessions, each of which holds a real one.
-  config << "sessions_ro = 64\nsessions_rw = 64\n";
+  config << "sessions_ro = 64\nsessions_rw = 64\n" << more;
   if (std::string parameters = backend.library_parameters(tokens); !parameters.empty())
     config << "library_parameters = " << quoted(parameters) << "\n";
   config << "[module.environment]\n";

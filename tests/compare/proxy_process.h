@@ -10,6 +10,7 @@ namespace p11shim::compare {
 struct ProxyPrograms {
   std::filesystem::path proxyd;
   std::filesystem::path shim;
+  std::string module_lines = {};  // of the configuration, beyond what the backend needs
 };
 
 class ProxyProcess {
@@ -29,7 +30,8 @@ class ProxyProcess {
   pid_t pid() const { return pid_; }
 
  private:
-  void write_config(const Backend& backend, const std::string& module, const std::filesystem::path& tokens) const;
+  void write_config(const Backend& backend, const std::string& module, const std::filesystem::path& tokens,
+                    const std::string& more) const;
   void start(const std::filesystem::path& proxyd);
   void wait_until_it_listens();
 

@@ -3,12 +3,13 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <mutex>
+#include <span>
 #include <thread>
 #include <vector>
 
 #include "integration/application.h"
-#include "proxyd/objects/public_key.h"
 
 namespace p11shim {
 
@@ -30,8 +31,10 @@ class Load {
     }
   };
 
-  // Logs in and finds the P-256 key "ec". One signature of `verify_each` is verified; 0: none.
-  Load(TestApplication& application, std::size_t threads, unsigned verify_each);
+  enum class Key : std::uint8_t { ec, rsa };
+
+  // Logs in and finds the P-256 key "ec", or the RSA key "rsa". One signature of `verify_each` is verified; 0: none.
+  Load(TestApplication& application, std::size_t threads, unsigned verify_each, Key key = Key::ec);
   ~Load() { stop(); }
   Load(const Load&) = delete;
   Load& operator=(const Load&) = delete;
@@ -48,8 +51,9 @@ class Load {
 
   TestApplication& application_;
   const unsigned verify_each_;
+  const Key kind_;
   CK_OBJECT_HANDLE key_ = 0;
-  std::optional<PublicKey> public_key_;
+  std::function<bool(std::span<const std::uint8_t> message, std::span<const std::uint8_t> signature)> verifies_;
   std::atomic<bool> stop_ = false;
   std::atomic<std::uint64_t> done_ = 0;
   std::mutex mutex_;

@@ -22,6 +22,8 @@ constexpr char kHsm[] = "C_Sign latency=5ms concurrency=1";
 constexpr char kSlowHsm[] = "C_Sign latency=50ms concurrency=1";
 constexpr char kFaultHsm[] = "C_Sign latency=2ms\n";
 constexpr std::size_t kThreadsPerMember = 4;
+constexpr std::size_t kOutageThreads = 16;
+constexpr milliseconds kSavedRetries(2000);  // in an outage they are used up by then
 
 class Report {
  public:
@@ -67,13 +69,37 @@ std::string text(double value, const char* unit) {
 
 constexpr char kPatient[] = "attempt_timeout = \"10s\"\nbreaker = { failures = 100, percent = 100 }\n";
 
-double throughput(std::size_t count, milliseconds duration, double* p99 = nullptr, std::size_t slow_ones = 0) {
-  PoolMembers members(count);
-  for (std::size_t i = 0; i < count; ++i) members.rules(i).set(i < slow_ones ? kSlowHsm : kHsm);
+void make_rsa_key(TestApplication& application, CK_SESSION_HANDLE session) {
+  CK_MECHANISM mechanism{CKM_RSA_PKCS_KEY_PAIR_GEN, nullptr, 0};
+  CK_ULONG bits = 2048;
+  CK_BYTE exponent[] = {1, 0, 1};
+  CK_BYTE id[] = {2};
+  char label[] = "rsa";
+  CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
+  CK_ATTRIBUTE of_public[] = {{CKA_MODULUS_BITS, &bits, sizeof bits},
+                              {CKA_PUBLIC_EXPONENT, exponent, sizeof exponent},
+                              {CKA_TOKEN, &yes, 1},
+                              {CKA_PRIVATE, &no, 1},
+                              {CKA_VERIFY, &yes, 1},
+                              {CKA_ID, id, 1},
+                              {CKA_LABEL, label, 3}};
+  CK_ATTRIBUTE of_private[] = {
+      {CKA_TOKEN, &yes, 1}, {CKA_PRIVATE, &yes, 1}, {CKA_SIGN, &yes, 1}, {CKA_ID, id, 1}, {CKA_LABEL, label, 3}};
+  CK_OBJECT_HANDLE public_key = 0, private_key = 0;
+  if (application->C_GenerateKeyPair(session, &mechanism, of_public, std::size(of_public), of_private,
+                                     std::size(of_private), &public_key, &private_key) != CKR_OK)
+    throw std::runtime_error("no RSA key can be made");
+}
+
+// So many HSMs under as many threads as they can use; one of them may be turned slow once all are at work.
+Load::Result under_load(std::size_t count, milliseconds duration, Load::Key key = Load::Key::ec,
+                        bool one_turns_slow = false) {
+  PoolMembers members(count, key == Load::Key::rsa ? make_rsa_key : PoolMembers::Makes{});
+  for (std::size_t i = 0; i < count; ++i) members.rules(i).set(kHsm);
   PrivateProxyd proxyd(members.config(kPatient, "lanes = 8"));
   proxyd.start();
   TestApplication application(proxyd);
-  Load load(application, kThreadsPerMember * count, 16);
+  Load load(application, kThreadsPerMember * count, 16, key);
   eventually([&] {
     const auto report = proxyd.ask("{\"command\":\"pools\"}");
     std::size_t up = 0;
@@ -81,27 +107,39 @@ double throughput(std::size_t count, milliseconds duration, double* p99 = nullpt
     return up == count;
   });
   load.measure(milliseconds(700));  // warm
-  const Load::Result result = load.measure(duration);
+  if (one_turns_slow) {
+    members.rules(0).set(kSlowHsm);
+    load.measure(milliseconds(700));
+  }
+  Load::Result result = load.measure(duration);
   load.stop();
-  if (p99 != nullptr) *p99 = result.percentile(0.99);
-  return result.rate();
+  return result;
 }
 
 void measure_scaling(Report& report, milliseconds duration) {
-  const double one = throughput(1, duration);
+  const double one = under_load(1, duration).rate();
   report.line("one HSM", "-", text(one, " signatures/s"), {});
-  double p99 = 0;
-  for (const std::size_t count : {2, 4, 8, 16}) {
-    const double rate = throughput(count, duration, count == 4 ? &p99 : nullptr);
-    const double ratio = rate / (static_cast<double>(count) * one);
+  Load::Result four;
+  for (const std::size_t count : {2, 3, 4, 6, 8, 12, 16}) {
+    Load::Result result = under_load(count, duration);
+    const double ratio = result.rate() / (static_cast<double>(count) * one);
     report.line(std::to_string(count) + " HSMs over " + std::to_string(count) + " x one", ">= 0.97",
+                text(ratio, "") + " (" + text(result.rate(), "/s") + ")", ratio >= 0.97);
+    if (count == 4) four = std::move(result);
+  }
+  const double one_rsa = under_load(1, duration, Load::Key::rsa).rate();
+  report.line("RSA-2048, one HSM", "-", text(one_rsa, " signatures/s"), {});
+  for (const std::size_t count : {2, 3, 4}) {
+    const double rate = under_load(count, duration, Load::Key::rsa).rate();
+    const double ratio = rate / (static_cast<double>(count) * one_rsa);
+    report.line("RSA-2048, " + std::to_string(count) + " HSMs over " + std::to_string(count) + " x one", ">= 0.97",
                 text(ratio, "") + " (" + text(rate, "/s") + ")", ratio >= 0.97);
   }
-  double slow_p99 = 0;
-  const double rate = throughput(4, duration, &slow_p99, 1);
-  report.line("one of four 10 x slower: throughput over three healthy", ">= 0.90", text(rate / (3 * one), ""),
-              rate >= 0.9 * 3 * one);
-  report.line("one of four 10 x slower: p99 over healthy p99", "<= 2",
+  const Load::Result slow = under_load(4, duration, Load::Key::ec, true);
+  const double p99 = four.percentile(0.99), slow_p99 = slow.percentile(0.99);
+  report.line("one of four turned 10 x slower: throughput over three healthy", ">= 0.90",
+              text(slow.rate() / (3 * one), ""), slow.rate() >= 0.9 * 3 * one);
+  report.line("one of four turned 10 x slower: p99 over healthy p99", "<= 2",
               text(slow_p99 / p99, "") + " (" + text(slow_p99, " ms") + ")", slow_p99 <= 2 * p99);
 }
 
@@ -231,16 +269,23 @@ void measure_retries(Report& report, milliseconds duration) {
       members.config("breaker = { failures = 10000, percent = 100, least_calls = 1000000 }\n", "lanes = 8"));
   proxyd.start();
   TestApplication application(proxyd);
-  Load load(application, 16, 0);
-  load.measure(milliseconds(500));
+  Load load(application, kOutageThreads, 0);
   for (std::size_t i = 0; i < 3; ++i) members.rules(i).set("C_Sign latency=2ms rv=CKR_DEVICE_ERROR");
+  load.measure(kSavedRetries);  // what the time before allowed is used up
+  const auto reached_by_now = [&] {
+    double calls = 0;
+    for (std::size_t i = 0; i < 3; ++i) calls += static_cast<double>(calls_of(members, i));
+    return calls;
+  };
+  const double before = reached_by_now();
   const Load::Result outage = load.measure(duration);
+  const double reached = reached_by_now() - before;
   load.stop();
-  double reached = 0;
-  for (std::size_t i = 0; i < 3; ++i) reached += static_cast<double>(calls_of(members, i));
   const double offered = static_cast<double>(outage.failed + outage.good);
-  const double most = 1.2 * offered + 10 * outage.seconds + 100;  // what the ten seconds before it still allow
-  report.line("total outage: calls that reach the members", "<= 1.2 x + 10/s", text(reached / offered, " x offered"),
+  // Of a call that is under way at either end only its other half is counted.
+  const double most = 1.2 * offered + 10 * outage.seconds + 2 * kOutageThreads;
+  report.line("total outage: calls that reach the members", "<= 1.2 x + 10/s",
+              text(reached / offered, " x offered (") + text(most / offered, " are allowed)"),
               offered > 0 && reached <= most);
 }
 
