@@ -18,7 +18,7 @@ install(FILES systemd/p11shim.tmpfiles DESTINATION lib/tmpfiles.d RENAME p11shim
 install(DIRECTORY conf docs DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES README.md CHANGELOG.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
-# `make man` makes them.
+# shimctl's is made with it; proxyd's, which needs help2man, by `make man`.
 foreach(page proxyd.8 shimctl.1)
   string(REGEX REPLACE ".*\\." "" section ${page})
   install(FILES ${PROJECT_BINARY_DIR}/man/${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section} OPTIONAL)

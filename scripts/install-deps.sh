@@ -41,6 +41,7 @@ caml-crush-server
 chromium
 clang-14
 clang-format-14
+clang-tidy-14
 curl
 gnutls-bin
 golang-github-miekg-pkcs11-dev

@@ -33,19 +33,29 @@ void exports_the_functions_of_the_standard_and_nothing_else(void**) {
 
 void needs_the_c_library_and_nothing_else(void**) {
   for (const std::string& name : image().needed) {
-    const bool is_allowed =
-        name.starts_with("libc.so.") || name.starts_with("libm.so.") || name.starts_with("ld-linux");
-    if (!is_allowed) fail_msg("needs %s", name.c_str());
+    if (!name.starts_with("libc.so.") && !name.starts_with("ld-linux")) fail_msg("needs %s", name.c_str());
   }
+}
+
+// GLIBC_2.N or GLIBC_2.N.M. Anything else (GLIBC_ABI_DT_RELR, GLIBC_PRIVATE) is of a glibc that nobody promised.
+bool is_promised(const std::string& version) {
+  int minor = 0;
+  int patch = 0;
+  int used = 0;
+  const int size = static_cast<int>(version.size());
+  const bool is_plain = std::sscanf(version.c_str(), "GLIBC_2.%d%n", &minor, &used) == 1 && used == size;
+  const bool is_patch = std::sscanf(version.c_str(), "GLIBC_2.%d.%d%n", &minor, &patch, &used) == 2 && used == size;
+  return (is_plain || is_patch) && minor <= kHighestGlibcMinor;
 }
 
 void runs_on_the_glibc_that_is_promised(void**) {
   for (const std::string& version : image().versions) {
-    int minor = 0;
-    if (std::sscanf(version.c_str(), "GLIBC_2.%d", &minor) == 1 && minor > kHighestGlibcMinor) {
-      fail_msg("needs %s", version.c_str());
-    }
+    if (!is_promised(version)) fail_msg("needs %s", version.c_str());
   }
+  assert_true(is_promised("GLIBC_2.35"));
+  assert_true(is_promised("GLIBC_2.2.5"));
+  for (const char* version : {"GLIBC_2.36", "GLIBC_ABI_DT_RELR", "GLIBC_PRIVATE", "GLIBC_3.0", "GCC_3.0"})
+    assert_false(is_promised(version));
 }
 
 // The runtime library that is linked statically has a few of its own (locales, the exception pool).

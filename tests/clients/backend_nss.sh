@@ -3,7 +3,7 @@
 # softokn refuses C_Initialize without parameters of its own, which an ordinary client cannot give. A worker gives
 # them (library_parameters), and for the direct run tests/nss_module.so does (nss_module.cpp).
 
-softokn=${SOFTOKN:-/usr/lib/x86_64-linux-gnu/libsoftokn3.so}
+softokn=${SOFTOKN:-/usr/lib/$(gcc -print-multiarch)/libsoftokn3.so}
 export P11_BACKEND=nss P11_TOKEN='NSS Certificate DB' P11_PIN=1234
 
 new_token() {

@@ -11,8 +11,9 @@ mkdir -p "$settings/modules"
 echo 'user-config: only' >"$settings/pkcs11.conf"
 echo "module: $P11_MODULE" >"$settings/modules/tested.module"
 token="pkcs11:token=${P11_TOKEN// /%20}"
-proxy=/usr/lib/x86_64-linux-gnu/p11-kit-proxy.so
-client=/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-client.so
+libraries=/usr/lib/$(gcc -print-multiarch)
+proxy=$libraries/p11-kit-proxy.so
+client=$libraries/pkcs11/p11-kit-client.so
 make_key rsa 01 rsa:2048
 
 echo "== p11-kit list-modules"

@@ -120,6 +120,19 @@ void digest_large(Application& app) {
   app.finalize();
 }
 
+// The most that one call carries, and one byte more.
+void digest_beyond_a_message(Application& app) {
+  const auto session = app.start_crypto();
+  Mechanism sha(CKM_SHA256);
+  Bytes data((64 << 20) - (64 << 10), 0x5a);
+  app.digest_init(session, &sha);
+  app.digest(session, data, Room::of(32));
+  data.push_back(0x5a);
+  app.digest_init(session, &sha);
+  app.digest(session, data, Room::of(32));
+  app.finalize();
+}
+
 void digest_key(Application& app) {
   const auto session = app.start_crypto();
   const auto key = app.create(session, generic());
@@ -179,7 +192,7 @@ constexpr Case kCases[] = {
     P11_CASE(digest_states),         P11_CASE(digest_bad_mechanisms),
     P11_CASE(digest_large),          P11_CASE(digest_key),
     P11_CASE(digest_two_sessions),   P11_CASE(digest_in_place),
-    P11_CASE(digest_failed_update),
+    P11_CASE(digest_failed_update),  P11_CASE(digest_beyond_a_message),
 };
 
 }  // namespace

@@ -190,6 +190,14 @@ void random_numbers(Application& app) {
   app.finalize();
 }
 
+void random_beyond_a_message(Application& app) {
+  app.start();
+  const auto session = app.open(0);
+  app.generate_random(session, Room::of((64 << 20) - (64 << 10) + 1));
+  app.generate_random(session, Room::of(16));
+  app.finalize();
+}
+
 void seed_random(Application& app) {
   app.start();
   const auto session = app.open(0);
@@ -265,6 +273,7 @@ constexpr Case kCases[] = {
     P11_CASE(read_only_session_may_not_write),
     P11_CASE(read_only_session_may_not_change),
     P11_CASE(random_numbers),
+    P11_CASE(random_beyond_a_message),
     P11_CASE(seed_random),
     P11_CASE(legacy_functions),
     P11_CASE(operation_state_without_operation),

@@ -88,11 +88,11 @@ void TwoApplications::end(Process& process, bool violently) {
   process.pid = -1;
 }
 
-std::string TwoApplications::run() {
-  const auto backend = Backend::named("softhsm");
+std::string TwoApplications::run(const std::string& name, const std::string& module_lines) {
+  const auto backend = Backend::named(name);
   const std::filesystem::path build = build_dir();
   const FreshTokens tokens(*backend, backend->module());
-  const Side side(tokens, ProxyPrograms{build / "bin/proxyd", build / "lib/libpkcs11-shim.so"});
+  const Side side(tokens, ProxyPrograms{build / "bin/proxyd", build / "lib/libpkcs11-shim.so", module_lines});
   const Side::Stage stage(side);
   Process processes[2] = {launch(stage), launch(stage)};
 

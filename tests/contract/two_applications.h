@@ -22,8 +22,8 @@ class TwoApplications {
   // The process of that application ends as if killed, without C_Finalize.
   void kill_a() { steps_.push_back({0, "dies", nullptr}); }
 
-  // Runs them against a fresh token of SoftHSM; empty if all went well, else what failed.
-  std::string run();
+  // Runs them against a fresh token of that backend; empty if all went well, else what failed. `module_lines`: see ProxyPrograms.
+  std::string run(const std::string& backend, const std::string& module_lines);
 
  private:
   struct Planned {

@@ -1,4 +1,4 @@
-// Covers read_hello, read_welcome, read_request and read_reply: what they accept, the writers write again
+// Covers read_hello, read_welcome, read_request, read_reply, read_area_answer, read_rings_answer and message_kind: what they accept, the writers write again
 // with the same meaning, so that no two readers of a frame can understand it differently.
 #include <algorithm>
 #include <cstdint>
@@ -61,6 +61,15 @@ void check(const Reply& reply) {
           same(again.annex, reply.annex) && same(again.body, reply.body));
 }
 
+// The size of an area or of rings.
+void check(std::uint64_t size, void (*write)(Buffer&, std::uint64_t),
+           bool (*read)(std::span<const std::uint8_t>, std::uint64_t&)) {
+  Buffer buffer;
+  write(buffer, size);
+  std::uint64_t again = size + 1;
+  require(read(frame_of(buffer), again) && again == size);
+}
+
 }  // namespace
 }  // namespace p11shim
 
@@ -71,11 +80,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Welcome welcome;
   Request request;
   Reply reply;
+  std::uint64_t memory = 0;
   int understood = 0;
   if (read_hello(frame, hello)) check(hello), ++understood;
   if (read_welcome(frame, welcome)) check(welcome), ++understood;
   if (read_request(frame, request)) check(request), ++understood;
   if (read_reply(frame, reply)) check(reply), ++understood;
+  if (read_area_answer(frame, memory)) check(memory, &write_area_answer, &read_area_answer), ++understood;
+  if (read_rings_answer(frame, memory)) check(memory, &write_rings_answer, &read_rings_answer), ++understood;
   require(understood <= 1);
+  const MessageKind kind = message_kind(frame);
+  require(understood == 0 || (kind >= MessageKind::request && kind <= MessageKind::bell_answer));
   return 0;
 }

@@ -5,7 +5,8 @@
 #include <fstream>
 
 #include "application.h"
-#include "configs.h"
+#include "mock_members.h"
+#include "pool_members.h"
 
 namespace p11shim {
 namespace {
@@ -62,6 +63,32 @@ TEST_F(Audit, MultiPartOperationIsOneRecord) {
   EXPECT_EQ(all[0]["in"], 300);
   EXPECT_EQ(all[0]["out"], size);
   EXPECT_FALSE(all[0].contains("unfinished"));
+}
+
+TEST_F(Audit, EachCallHasATraceOfItsApplication) {
+  for (int i = 0; i < 2; ++i) ASSERT_EQ((*application)->C_GenerateRandom(session, out, 24), CKR_OK);
+  const Records all = records();
+  ASSERT_EQ(all.size(), 2u);
+  for (const auto& record : all) {
+    const std::string trace = record["trace"], application_id = record["application"];
+    ASSERT_EQ(trace.size(), 32u);
+    EXPECT_EQ(trace.substr(0, 16), application_id.substr(0, 16));
+  }
+  EXPECT_LT(all[0]["trace"], all[1]["trace"]);
+}
+
+TEST_F(Audit, CallsAreOfTheTraceThatTheEnvironmentNames) {
+  const std::string trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+  ::setenv("TRACEPARENT", ("00-" + trace + "-00f067aa0ba902b7-01").c_str(), 1);
+  application.emplace(proxyd);
+  ::unsetenv("TRACEPARENT");
+  session = application->open();
+  ASSERT_EQ((*application)->C_GenerateRandom(session, out, 24), CKR_OK);
+  ASSERT_EQ(begin_digest(), CKR_OK);
+  ASSERT_EQ((*application)->C_Digest(session, data, sizeof data, out, &length), CKR_OK);
+  const Records all = records();
+  ASSERT_EQ(all.size(), 2u);
+  for (const auto& record : all) EXPECT_EQ(record["trace"], trace);
 }
 
 TEST(AuditOfKeys, RecordOfTheOperationNamesTheKeyOfItsInit) {
@@ -123,6 +150,37 @@ TEST_F(Audit, CallWithoutAnOperationIsOneRecord) {
   ASSERT_EQ(all.size(), 1u);
   EXPECT_EQ(all[0]["function"], "C_GenerateRandom");
   EXPECT_EQ(all[0]["out"], 24);
+}
+
+TEST(AuditOfPools, RecordSaysHowOftenTheOperationWasTried) {
+  MockMembers members(2);
+  const compare::PrivateDirectory directory;
+  const std::filesystem::path file = directory.path() / "audit.jsonl";
+  PrivateProxyd proxyd("audit.enabled = true\naudit.file = \"" + file.string() + "\"\n" +
+                       members.config("strategy = \"failover\"\nprobe = { call = \"none\" }\n"));
+  proxyd.start();
+  CK_BYTE data[100] = {}, out[256];
+  CK_ULONG length = sizeof out;
+  {
+    TestApplication application(proxyd);
+    const auto session = application.open();
+    ASSERT_EQ(application.log_in(session, kMockPin), CKR_OK);
+    ASSERT_TRUE(eventually([&] { return members_up(proxyd) == 2; }));
+    members.set(0, "C_GenerateRandom|C_Digest rv=CKR_DEVICE_ERROR times=2");
+    ASSERT_EQ(application->C_GenerateRandom(session, out, 8), CKR_OK);
+    CK_MECHANISM mechanism{CKM_SHA256, nullptr, 0};
+    ASSERT_EQ(application->C_DigestInit(session, &mechanism), CKR_OK);
+    ASSERT_EQ(application->C_Digest(session, data, sizeof data, out, &length), CKR_OK);
+    ASSERT_EQ(application->C_GenerateRandom(session, out, 8), CKR_OK);
+  }
+  ASSERT_EQ(proxyd.stop(), 0);
+  const Records all = records_in(file);
+  ASSERT_EQ(all.size(), 3u);
+  for (const std::size_t retried : {0, 1}) {
+    EXPECT_EQ(all[retried]["attempts"], 2) << all[retried];
+    EXPECT_EQ(all[retried]["member"], "mock1") << all[retried];
+  }
+  EXPECT_EQ(all[2]["attempts"], 1) << all[2];
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <future>
 
 #include "application.h"
 #include "configs.h"
@@ -86,6 +87,38 @@ TEST_F(Hang, TooManyStuckLanesEndTheWorker) {
   EXPECT_TRUE(eventually([&] { return digest(session) == CKR_OK; }));
   EXPECT_NE(proxyd.worker_pid("public"), worker);
   EXPECT_EQ(proxyd.worker("public")["stuck_lanes"], 0);
+}
+
+// Only the calls that hang are given up: what else runs in the worker may end, then it is replaced.
+TEST(HangOfSome, TooManyStuckLanesLetTheOthersEnd) {
+  MockModule mock;
+  PrivateProxyd proxyd(mock.config("lanes = 2\nmax_stuck_lanes = 1\nsessions_rw = 4", "",
+                                   "deadline = \"500ms\"\nkeygen_deadline = \"1m\""));
+  proxyd.start();
+  TestApplication application(proxyd);
+  const CK_SESSION_HANDLE makes = application.open(), hangs = application.open();
+  const pid_t worker = proxyd.worker_pid("public");
+  const auto hang = mock.file("hang"), slow = mock.file("slow");
+  mock.rules.set("C_Digest hang=" + hang.string() + " times=2\nC_GenerateKey hang=" + slow.string() + " times=1");
+  CK_OBJECT_HANDLE key = 0;
+  auto made =
+      std::async(std::launch::async, [&] { return (key = application.generate_aes(makes, false, "key", false)); });
+  ASSERT_TRUE(eventually([&] { return proxyd.worker("public")["busy_lanes"] == 1; }));
+  CK_MECHANISM mechanism{CKM_SHA256, nullptr, 0};
+  CK_BYTE data[] = {1, 2, 3}, out[64];
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_EQ(application->C_DigestInit(hangs, &mechanism), CKR_OK);
+    CK_ULONG length = sizeof out;
+    EXPECT_EQ(application->C_Digest(hangs, data, sizeof data, out, &length), CKR_DEVICE_ERROR);
+  }
+  EXPECT_EQ(proxyd.worker_pid("public"), worker);
+  std::ofstream{slow};
+  EXPECT_NE(made.get(), CK_INVALID_HANDLE);
+  EXPECT_TRUE(eventually([&] {
+    CK_BYTE bytes[16];
+    return application->C_GenerateRandom(hangs, bytes, sizeof bytes) == CKR_OK && proxyd.worker_pid("public") != worker;
+  }));
+  std::ofstream{hang};
 }
 
 // What proxyd asks of the module on its own account has no deadline of an application's.

@@ -77,6 +77,46 @@ TEST_F(Pins, ChangedPinCountsForEverybodyAtOnce) {
   EXPECT_EQ(second.log_in(other, "third-pin-2"), CKR_OK);
 }
 
+// Whether it was changed nobody knows: no PIN is taken for the right one because it was once.
+TEST_F(Pins, AChangeThatHangsForgetsThePinAtItsDeadlineAndWhenItEnds) {
+  MockModule mock;
+  serve(mock.config("", "", "deadline = \"500ms\"\nkeygen_deadline = \"500ms\""));
+  TestApplication first(*proxyd), second(*proxyd);
+  const auto session = first.open(), other = second.open();
+  ASSERT_EQ(first.log_in(session, kMockPin), CKR_OK);
+  ASSERT_EQ(second.log_in(other, kMockPin), CKR_OK);
+  EXPECT_EQ(checks(), 0u) << "it is compared";
+  ASSERT_EQ(second->C_Logout(other), CKR_OK);
+
+  const auto gate = mock.file("gate");
+  mock.rules.set("C_SetPIN hang=" + gate.string() + " times=1");
+  EXPECT_EQ(first.set_pin(session, kMockPin, "5678"), CKR_DEVICE_ERROR);
+  EXPECT_EQ(second.log_in(other, kMockPin), CKR_OK);
+  EXPECT_EQ(checks(), 1u);
+  ASSERT_EQ(second->C_Logout(other), CKR_OK);
+  std::ofstream{gate};
+  ASSERT_TRUE(eventually([&] { return proxyd->worker("user")["stuck_lanes"] == 0; }));
+  second.log_in(other, kMockPin);
+  EXPECT_EQ(checks(), 2u);
+}
+
+TEST_F(Pins, AChangeInWhichTheWorkerDiesForgetsThePin) {
+  MockModule mock;
+  serve(mock.config());
+  TestApplication first(*proxyd);
+  const auto session = first.open();
+  ASSERT_EQ(first.log_in(session, kMockPin), CKR_OK);
+  mock.rules.set("C_SetPIN crash=kill times=1");
+  EXPECT_EQ(first.set_pin(session, kMockPin, "5678"), CKR_DEVICE_ERROR);
+  mock.rules.set(mock.rules.record_directive());
+  ASSERT_TRUE(eventually([&] {
+    CK_BYTE bytes[16];
+    (void)first->C_GenerateRandom(session, bytes, sizeof bytes);  // learns that nobody is logged in any more
+    return first.log_in(session, kMockPin) == CKR_OK;
+  }));
+  EXPECT_NE(mock.rules.recorded().find(" C_Login "), std::string::npos);
+}
+
 // A worker that was running when a PIN changed may not check PINs any more: a fresh process does, and nobody waits.
 TEST_F(Pins, SetPinAfterAChangeLeavesTheCallsOfOthersAlone) {
   MockModule mock;
@@ -196,6 +236,31 @@ TEST_F(Pins, UserTypesOfAVendorAreRefused) {
   EXPECT_EQ(first.log_in(session, kMockPin), CKR_OK);
   EXPECT_EQ(first.log_in(session, kMockPin, kOwnUser), CKR_USER_TYPE_INVALID);
   EXPECT_FALSE(first.find(session, CKO_PRIVATE_KEY).empty());
+}
+
+// Where it would stay for as long as the HSM thinks.
+TEST(PinInAModule, IsLockedWhileTheModuleHasIt) {
+#ifdef P11SHIM_SANITIZED
+  GTEST_SKIP() << "mlock does nothing here";
+#endif
+  MockModule mock;
+  PrivateProxyd proxyd(mock.config());
+  proxyd.start();
+  const TestApplication application(proxyd);
+  const auto session = application.open();
+  const std::filesystem::path go = mock.file("go");
+  mock.rules.set("C_Login hang=" + go.string());
+  auto login = std::async(std::launch::async, [&] { return application.log_in(session, kMockPin); });
+  const auto locked_kib = [&] {
+    std::ifstream status("/proc/" + std::to_string(proxyd.worker_pid("user")) + "/status");
+    for (std::string word; status >> word;)
+      if (word == "VmLck:") return status >> word ? std::stol(word) : -1;
+    return -1L;
+  };
+  EXPECT_TRUE(eventually([&] { return locked_kib() > 0; }));
+  std::ofstream(go).put('\n');
+  EXPECT_EQ(login.get(), CKR_OK);
+  EXPECT_TRUE(eventually([&] { return locked_kib() == 0; }));
 }
 
 TEST_F(Pins, SharedWorkerLogsNobodyOutForAnApplicationThatIsNotLoggedIn) {

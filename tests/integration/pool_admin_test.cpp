@@ -189,6 +189,76 @@ TEST_F(PoolAdmin, MembersComeAndGoWithoutALostOperation) {
   signers.stop();
 }
 
+TEST_F(PoolAdmin, AReloadTakesNoTokenTwice) {
+  PoolMembers members(3);
+  PrivateProxyd proxyd(config_of(members, 2));
+  proxyd.start();
+  const auto conf = [&](std::size_t member) { return (members.directory(member) / "softhsm2.conf").string(); };
+  const std::string link = (members.directory(2) / "other.conf").string();
+  std::filesystem::create_symlink(conf(0), link);
+  std::string config = config_of(members, 3);
+  for (const auto& [what, by] :
+       {std::pair{conf(2), link}, std::pair{members.rules(2).path().string(), members.rules(0).path().string()}})
+    config.replace(config.find(what), what.size(), by);
+  proxyd.write_config(config);
+  proxyd.signal(SIGHUP);
+  EXPECT_TRUE(eventually([&] { return proxyd.log().find("member hsm2 is not added: ") != std::string::npos; }))
+      << proxyd.log();
+  EXPECT_NE(proxyd.log().find("is the same token as member \"hsm0\""), std::string::npos);
+  EXPECT_TRUE(member_status(proxyd, "hsm2").is_null());
+}
+
+TEST_F(PoolAdmin, MaintenanceWaitsForWhatHasBegun) {
+  PoolMembers members(2);
+  PrivateProxyd proxyd(members.config(kQuick + std::string("strategy = \"failover\"\n")));
+  proxyd.start();
+  TestApplication application(proxyd);
+  const auto session = application.open();
+  ASSERT_EQ(application.log_in(session, compare::kUserPin), CKR_OK);
+  const auto generates = [&] {
+    const json status = member_status(proxyd, "hsm0");
+    for (const auto& worker : status["workers"])
+      if (worker["domain"] == "user" && worker["busy_lanes"] != 0) return true;
+    return false;
+  };
+  for (const bool now : {false, true}) {
+    ASSERT_TRUE(eventually([&] { return is_up(proxyd, "hsm0") && is_up(proxyd, "hsm1"); }));
+    ASSERT_NE(application.one(session, CKO_SECRET_KEY, "aes"), 0u);
+    members.rules(0).set("C_GenerateKey latency=2s");
+    CK_RV rv = CKR_OK;
+    std::thread generation([&] { application.generate_aes(session, true, "slow", true, &rv); });
+    EXPECT_TRUE(eventually(generates));
+    std::vector<std::string> words{"member", "maint", "hsm0", "--wait", "30"};
+    if (now) words.emplace_back("--now");
+    EXPECT_EQ(data(proxyd, words)["empties"], false);
+    EXPECT_EQ(member_worker(proxyd, "hsm0"), 0);
+    generation.join();
+    EXPECT_EQ(rv, now ? CKR_DEVICE_ERROR : CKR_OK);
+    members.rules(0).set("");
+    EXPECT_EQ(tool(proxyd, {"member", "ready", "hsm0", "--wait", "30"}), 0) << err;
+  }
+}
+
+TEST_F(PoolAdmin, AMemberThatLeavesTakesTheSecurityOfficersLoginWithIt) {
+  PoolMembers members(3);
+  PrivateProxyd proxyd(members.config(kQuick + ("admin = [\"" + me() + "\"]\n")));
+  proxyd.start();
+  TestApplication application(proxyd);
+  const auto session = application.open();
+  ASSERT_EQ(application.log_in(session, compare::kSoPin, CKU_SO), CKR_OK);
+  const pid_t removed = member_worker(proxyd, "hsm2", "so");
+  ASSERT_GT(removed, 0);
+  ASSERT_GT(member_worker(proxyd, "hsm1", "so"), 0);
+  EXPECT_EQ(tool(proxyd, {"--yes", "member", "remove", "hsm2", "--force", "--wait", "30"}), 0) << err;
+  EXPECT_TRUE(eventually([&] { return ::kill(removed, 0) != 0; }));
+  EXPECT_EQ(tool(proxyd, {"member", "maint", "hsm1", "--wait", "30"}), 0) << err;
+  for (const char* domain : {"so", "public"}) EXPECT_EQ(member_worker(proxyd, "hsm1", domain), 0) << domain;
+  // It logs in again once all are back.
+  EXPECT_EQ(tool(proxyd, {"member", "ready", "hsm1", "--wait", "30"}), 0) << err;
+  ASSERT_EQ(application->C_Logout(session), CKR_OK);
+  EXPECT_EQ(application.log_in(session, compare::kSoPin, CKU_SO), CKR_OK);
+}
+
 TEST_F(PoolAdmin, AMemberThatAloneHoldsAKeyIsNotRemovedUnasked) {
   PoolMembers members(3);
   ASSERT_NO_FATAL_FAILURE(members.alone(

@@ -135,6 +135,8 @@ TEST_F(PoolCare, ARemovableTokenGoesWithItsLastMemberAndComesBack) {
   CK_TOKEN_INFO token{};
   EXPECT_EQ(application->C_GetTokenInfo(0, &token), CKR_TOKEN_NOT_PRESENT);
   EXPECT_EQ(application->C_GenerateRandom(session, random, sizeof random), CKR_DEVICE_REMOVED);
+  for (const CK_USER_TYPE user : {CKU_USER, CKU_SO})
+    EXPECT_EQ(application.log_in(session, compare::kUserPin, user), CKR_DEVICE_REMOVED);
   EXPECT_EQ(application->C_WaitForSlotEvent(CKF_DONT_BLOCK, &slot, nullptr), CKR_OK);
   EXPECT_EQ(slot, 0u);
   EXPECT_EQ(application->C_WaitForSlotEvent(CKF_DONT_BLOCK, &slot, nullptr), CKR_NO_EVENT);
@@ -145,6 +147,25 @@ TEST_F(PoolCare, ARemovableTokenGoesWithItsLastMemberAndComesBack) {
   mended.join();
   EXPECT_TRUE(eventually([&] { return application->C_GenerateRandom(session, random, sizeof random) == CKR_OK; }));
   EXPECT_EQ(with_token(), 1u);
+}
+
+TEST_F(PoolCare, AMemberIsGivenNoMoreTimeThanItsMaxCall) {
+  PoolMembers members(2);
+  PrivateProxyd proxyd(members.config(
+      "strategy = \"failover\"\nattempt_timeout = \"1m\"\nprobe = { call = \"none\" }\n", "max_call = \"300ms\""));
+  proxyd.start();
+  TestApplication application(proxyd);
+  const auto session = application.open();
+  ASSERT_EQ(application.log_in(session, compare::kUserPin), CKR_OK);
+  ASSERT_TRUE(eventually([&] { return is_up(proxyd, "hsm0") && is_up(proxyd, "hsm1"); }));
+  const auto key = application.one(session, CKO_SECRET_KEY, "aes");
+  const auto never = (members.directory(0) / "never").string();
+  members.rules(0).set("C_GenerateKey|C_Encrypt hang=" + never);
+  // What cannot be repeated ends, what can goes elsewhere.
+  CK_RV rv = CKR_OK;
+  application.generate_aes(session, true, "slow", true, &rv);
+  EXPECT_EQ(rv, CKR_DEVICE_ERROR);
+  EXPECT_EQ(application.encrypt(session, key), CKR_OK);
 }
 
 TEST_F(PoolCare, BadMembersAreNamed) {

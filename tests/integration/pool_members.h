@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -36,8 +37,13 @@ inline void make_pool_keys(TestApplication& application, CK_SESSION_HANDLE sessi
 class PoolMembers {
  public:
   static bool installed() { return SofthsmTokens::installed(); }
-  explicit PoolMembers(std::size_t count) {
-    make_keys();
+  // `more_keys`: makes what they hold beside the usual ones.
+  using Makes = std::function<void(TestApplication& application, CK_SESSION_HANDLE session)>;
+  explicit PoolMembers(std::size_t count, const Makes& more_keys = {}) {
+    on_token(seed_.config(), [&](TestApplication& application, CK_SESSION_HANDLE session) {
+      make_pool_keys(application, session);
+      if (more_keys) more_keys(application, session);
+    });
     for (std::size_t i = 0; i < count; ++i) {
       Member& member = members_.emplace_back();
       member.tokens = std::make_unique<SofthsmTokens>();
@@ -81,7 +87,6 @@ class PoolMembers {
     std::unique_ptr<SofthsmTokens> tokens;
     std::unique_ptr<ControlFile> rules;
   };
-  void make_keys() { on_token(seed_.config(), make_pool_keys); }
   template <class Work>
   static void on_token(const std::string& config, Work work) {
     PrivateProxyd proxyd(config);

@@ -84,6 +84,30 @@ TEST_F(PoolPins, ASecurityOfficersPinIsShownToNobodyWhileAMemberIsInMaintenance)
   for (const std::size_t member : {0, 1}) EXPECT_EQ(calls(member, "C_Login"), 0u);
 }
 
+// It has looked at no PIN: the others are asked, and it is left alone when one of them accepts.
+TEST_F(PoolPins, AMemberWithALockedPinLocksNobodyOut) {
+  ASSERT_NO_FATAL_FAILURE(start());
+  for (const char* answer : {"CKR_PIN_LOCKED", "CKR_PIN_EXPIRED", "CKR_USER_PIN_NOT_INITIALIZED"}) {
+    tell(0, std::string("C_Login rv=") + answer);
+    const std::size_t before = calls(0, "C_Login");
+    EXPECT_EQ(log_in("wrong"), CKR_PIN_INCORRECT) << answer;
+    {
+      TestApplication application(*proxyd);
+      const auto session = application.open();
+      ASSERT_EQ(application.log_in(session, kMockPin), CKR_OK) << answer;
+      EXPECT_EQ(application.find(session, CKO_PRIVATE_KEY, "rsa").size(), 1u);
+      EXPECT_TRUE(is_quarantined("mock0"));
+    }
+    EXPECT_EQ(log_in(kMockPin), CKR_OK) << answer;
+    EXPECT_EQ(calls(0, "C_Login"), before + 2) << answer;
+    say("ready", "mock0");
+  }
+  for (const std::size_t member : {0, 1}) tell(member, "C_Login rv=CKR_PIN_LOCKED");
+  EXPECT_EQ(log_in(kMockPin), CKR_PIN_LOCKED);
+  tell(1, "C_Login rv=CKR_DEVICE_ERROR");
+  EXPECT_EQ(log_in(kMockPin), CKR_PIN_LOCKED);
+}
+
 TEST_F(PoolPins, APinThatAMemberRefusedIsNotChangedWithoutALogin) {
   ASSERT_NO_FATAL_FAILURE(start());
   tell(1, "C_Login rv=CKR_PIN_INCORRECT");

@@ -262,6 +262,15 @@ TEST_F(PoolReauthentication, StaysOnItsMember) {
   ASSERT_EQ(application->C_SignInit(session, &ecdsa, key), CKR_OK);
   ASSERT_EQ(application.log_in(session, compare::kUserPin, CKU_CONTEXT_SPECIFIC), CKR_OK);
   EXPECT_EQ(application->C_Sign(session, digest, sizeof digest, signature, &size), CKR_DEVICE_ERROR);
+  // In the login: nobody else is shown the PIN.
+  for (const std::size_t member : {0, 1}) members.rules(member).set("");
+  ASSERT_TRUE(eventually([&] { return members_up(proxyd) == 2; }));
+  for (const std::size_t member : {0, 1}) members.rules(member).set("C_Login crash=kill times=1");
+  ASSERT_EQ(application->C_SignInit(session, &ecdsa, key), CKR_OK);
+  EXPECT_EQ(application.log_in(session, compare::kUserPin, CKU_CONTEXT_SPECIFIC), CKR_DEVICE_ERROR);
+  size = sizeof signature;
+  EXPECT_EQ(application->C_Sign(session, digest, sizeof digest, signature, &size), CKR_OPERATION_NOT_INITIALIZED);
+  EXPECT_EQ(application.log_in(session, compare::kUserPin, CKU_CONTEXT_SPECIFIC), CKR_OPERATION_NOT_INITIALIZED);
   for (const std::size_t member : {0, 1}) members.rules(member).set("");
   // The session goes on.
   EXPECT_EQ(application.encrypt(session, application.one(session, CKO_SECRET_KEY, "aes")), CKR_OK);

@@ -137,6 +137,21 @@ TEST_F(PoolReplay, WhatIsLongerThanItsLimitEndsAndTheSessionGoesOn) {
   EXPECT_EQ(sign(false).size(), 16u);
 }
 
+// The memory counts that small parts take, not their bytes.
+TEST_F(PoolReplay, ManySmallPartsAreNotKeptWithoutEnd) {
+  ASSERT_NO_FATAL_FAILURE(start("replay_limit = \"128KiB\"\n"));
+  CK_BYTE iv[16] = {3}, result[4096];
+  CK_MECHANISM cbc{CKM_AES_CBC, iv, sizeof iv};
+  ASSERT_EQ((*application)->C_EncryptInit(session, &cbc, key), CKR_OK);
+  for (int i = 0; i < 400; ++i) {  // 6400 bytes
+    CK_ULONG size = sizeof result;
+    ASSERT_EQ((*application)->C_EncryptUpdate(session, result, 16, result, &size), CKR_OK);
+  }
+  lose_member(2, true);
+  CK_ULONG size = sizeof result;
+  EXPECT_EQ((*application)->C_EncryptUpdate(session, result, 16, result, &size), CKR_DEVICE_ERROR);
+}
+
 // The others wait, and none is lost.
 TEST(PoolConcurrency, AMemberTakesNoMoreCallsThanItMay) {
   MockMembers members(2);
@@ -192,6 +207,102 @@ TEST(PoolConcurrency, AMemberTakesNoMoreCallsThanItMay) {
   EXPECT_EQ(done, 5);
   EXPECT_EQ(recorded(), 5u);
   for (const std::size_t member : {0, 1}) EXPECT_EQ(outstanding(member), 0);
+}
+
+class PoolTurns : public ::testing::Test {
+ protected:
+  // Signs a part; the operation then has a real session of the first member to itself.
+  CK_SESSION_HANDLE begin() {
+    const auto session = application->open();
+    CK_MECHANISM mechanism{CKM_AES_CMAC, nullptr, 0};
+    EXPECT_EQ((*application)->C_SignInit(session, &mechanism, key), CKR_OK);
+    EXPECT_EQ((*application)->C_SignUpdate(session, part, sizeof part), CKR_OK);
+    return session;
+  }
+  CK_RV end(CK_SESSION_HANDLE session) {
+    CK_BYTE signature[64];
+    CK_ULONG size = sizeof signature;
+    return (*application)->C_SignFinal(session, signature, &size);
+  }
+  void start(const std::string& member_options) {
+    proxyd = std::make_unique<PrivateProxyd>(members.config(
+        "attempt_timeout = \"25s\"\nprobe = { call = \"none\" }\nstrategy = \"failover\"\n", member_options));
+    proxyd->start();
+    application = std::make_unique<TestApplication>(*proxyd);
+    const auto session = application->open();
+    ASSERT_EQ(application->log_in(session, kMockPin), CKR_OK);
+    ASSERT_TRUE(eventually([&] { return members_up(*proxyd) == 2; }));
+    key = application->one(session, CKO_SECRET_KEY, "aes");
+  }
+  int outstanding() {
+    return proxyd->ask("{\"command\":\"pools\"}")["result"]["pools"][0]["members"][0]["outstanding"].get<int>();
+  }
+  std::size_t ends_recorded() {
+    const std::string record = members.rules(0).recorded();
+    std::size_t count = 0;
+    for (std::size_t at = record.find(" C_SignFinal "); at != std::string::npos;
+         at = record.find(" C_SignFinal ", at + 1))
+      ++count;
+    return count;
+  }
+
+  MockMembers members{2};
+  const compare::PrivateDirectory directory;
+  const std::string gate = (directory.path() / "go").string();
+  std::unique_ptr<PrivateProxyd> proxyd;
+  std::unique_ptr<TestApplication> application;
+  CK_OBJECT_HANDLE key = 0;
+  CK_BYTE part[16] = {1};
+};
+
+// Operations that were begun there cannot go elsewhere: their calls take turns.
+TEST_F(PoolTurns, WhatWasBegunOnAMemberKeepsToItsLimit) {
+  ASSERT_NO_FATAL_FAILURE(start("max_concurrency = 1"));
+  std::vector<CK_SESSION_HANDLE> sessions;
+  for (int i = 0; i < 3; ++i) sessions.push_back(begin());
+  members.set(0, members.rules(0).record_directive() + "C_SignFinal hang=" + gate);
+  std::vector<std::thread> threads;
+  for (const auto session : sessions) threads.emplace_back([&, session] { EXPECT_EQ(end(session), CKR_OK); });
+  EXPECT_TRUE(eventually([&] { return outstanding() == 3 && ends_recorded() != 0; }));
+  for (int look = 0; look < 50; ++look) EXPECT_EQ(outstanding(), 3);
+  EXPECT_EQ(ends_recorded(), 1u);
+  std::ofstream(gate) << "go\n";
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(ends_recorded(), 3u);
+  EXPECT_EQ(outstanding(), 0);
+}
+
+// A call that waits for a real session has no turn: who keeps that session from it could not end otherwise.
+TEST_F(PoolTurns, WhoWaitsForASessionHoldsUpNobody) {
+  ASSERT_NO_FATAL_FAILURE(start("max_concurrency = 1\nsessions_rw = 1\nmax_sessions = 1"));
+  const auto session = begin();
+  std::thread another([&, in = application->open()] {
+    CK_MECHANISM mechanism{CKM_AES_CMAC, nullptr, 0};
+    CK_BYTE signature[64];
+    CK_ULONG size = sizeof signature;
+    EXPECT_EQ((*application)->C_SignInit(in, &mechanism, key), CKR_OK);
+    EXPECT_EQ((*application)->C_Sign(in, part, sizeof part, signature, &size), CKR_OK);
+  });
+  EXPECT_TRUE(eventually([&] { return outstanding() == 1; }));
+  EXPECT_EQ((*application)->C_SignUpdate(session, part, sizeof part), CKR_OK);
+  EXPECT_EQ(end(session), CKR_OK);
+  another.join();
+  EXPECT_EQ(outstanding(), 0);
+}
+
+// Its worker dies while they wait: each is begun again elsewhere.
+TEST_F(PoolTurns, WhoWaitsForATurnOutlivesTheWorker) {
+  ASSERT_NO_FATAL_FAILURE(start("max_concurrency = 1"));
+  std::vector<CK_SESSION_HANDLE> sessions;
+  for (int i = 0; i < 3; ++i) sessions.push_back(begin());
+  members.set(0, "C_SignFinal hang=" + gate);
+  std::vector<std::thread> threads;
+  for (const auto session : sessions) threads.emplace_back([&, session] { EXPECT_EQ(end(session), CKR_OK); });
+  EXPECT_TRUE(eventually([&] { return outstanding() == 3; }));
+  const pid_t worker = member_worker(*proxyd, "mock0");
+  ASSERT_GT(worker, 0);
+  ::kill(worker, SIGKILL);
+  for (std::thread& thread : threads) thread.join();
 }
 
 }  // namespace

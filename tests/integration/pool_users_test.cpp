@@ -74,6 +74,38 @@ TEST_F(PoolTokenInit, InitialisesAllMembersOrNone) {
   EXPECT_EQ(application.find(session, CKO_SECRET_KEY, "after").size(), 1u);
 }
 
+TEST_F(PoolTokenInit, FlagsAreThoseAfterTheLastLoginOrPinChange) {
+  PoolMembers members(2);
+  PrivateProxyd proxyd(members.config(admin() + "strategy = \"failover\"\n"));
+  proxyd.start();
+  TestApplication application(proxyd);
+  EXPECT_NE(application.token_flags() & CKF_USER_PIN_INITIALIZED, 0u);
+  ASSERT_EQ(init(application, compare::kSoPin), CKR_OK) << proxyd.log();
+  EXPECT_EQ(application.token_flags() & CKF_USER_PIN_INITIALIZED, 0u);
+  const auto session = application.open();
+  ASSERT_EQ(application.log_in(session, compare::kSoPin, CKU_SO), CKR_OK);
+  ASSERT_EQ(init_pin(application, session, "new-pin"), CKR_OK);
+  EXPECT_NE(application.token_flags() & CKF_USER_PIN_INITIALIZED, 0u);
+  ASSERT_EQ(application->C_Logout(session), CKR_OK);
+  // Of one member, which is warning enough.
+  EXPECT_EQ(application.token_flags() & CKF_USER_PIN_COUNT_LOW, 0u);
+  EXPECT_EQ(application.log_in(session, "wrong"), CKR_PIN_INCORRECT);
+  EXPECT_NE(application.token_flags() & CKF_USER_PIN_COUNT_LOW, 0u);
+  EXPECT_EQ(application.token_flags() & CKF_SO_PIN_COUNT_LOW, 0u);
+  ASSERT_EQ(application.log_in(session, "new-pin"), CKR_OK);
+  EXPECT_EQ(application.token_flags() & CKF_USER_PIN_COUNT_LOW, 0u);
+}
+
+// It may take as long as a call of an application that makes a key.
+TEST_F(PoolTokenInit, OutlastsTheDeadlineOfOtherCalls) {
+  PoolMembers members(2);
+  PrivateProxyd proxyd("[limits]\ndeadline = \"500ms\"\nkeygen_deadline = \"1m\"\n" + members.config(admin()));
+  proxyd.start();
+  TestApplication application(proxyd);
+  members.rules(1).set("C_InitToken latency=3s");
+  EXPECT_EQ(init(application, compare::kSoPin), CKR_OK) << proxyd.log();
+}
+
 TEST_F(PoolTokenInit, SaysOnWhichMembersItWasDone) {
   PoolMembers members(2);
   PrivateProxyd proxyd(members.config(admin()));
@@ -206,6 +238,24 @@ class PoolMechanisms : public ::testing::Test {
     return mechanisms(proxyd);
   }
 };
+
+// Also when a member is away that was there before, and with what its module has learnt since.
+TEST_F(PoolMechanisms, AreTheSameWhileAMemberIsAway) {
+  if (!PoolMembers::installed()) GTEST_SKIP() << "softhsm2 is not installed";
+  PoolMembers members(2);
+  members.rules(1).set("C_GetMechanismInfo rv=CKR_MECHANISM_INVALID after=7");
+  PrivateProxyd proxyd(members.config(kQuick));
+  proxyd.start();
+  EXPECT_EQ(mechanisms(proxyd).size(), 7u);
+  members.rules(1).set("C_Initialize rv=CKR_DEVICE_ERROR");
+  proxyd.restart();
+  EXPECT_EQ(mechanisms(proxyd).size(), 7u);
+  members.rules(1).set("");
+  TestApplication application(proxyd);
+  const auto session = application.open();
+  ASSERT_EQ(application.log_in(session, compare::kUserPin), CKR_OK);
+  EXPECT_TRUE(eventually([&] { return mechanisms(proxyd).size() > 40; }));
+}
 
 TEST_F(PoolMechanisms, AreThoseOfAllOrOfAny) {
   if (!MixedMembers::installed()) GTEST_SKIP() << "softhsm2 or NSS is not installed";

@@ -98,6 +98,52 @@ TEST_F(PoolWrites, WhatTheFirstMemberRefusesNobodyDoes) {
   EXPECT_EQ(application->C_DestroyObject(session, key), CKR_OK);
 }
 
+// Whoever wanted it had not logged in: it is not done with the login of somebody else either.
+TEST_F(PoolWrites, WhatEveryMemberRefusesToTheAnonymousNobodyDoesLater) {
+  PoolMembers members(2);
+  PrivateProxyd proxyd(members.config(kQuick));
+  proxyd.start();
+  TestApplication application(proxyd), other(proxyd);
+  CK_SESSION_HANDLE others = 0;
+  const auto session = application.open();
+  ASSERT_NO_FATAL_FAILURE(enter(other, proxyd, others));
+  const auto key = application.one(session, CKO_PUBLIC_KEY, "ec");
+  for (const std::size_t member : {0, 1}) members.rules(member).set("C_DestroyObject rv=CKR_USER_NOT_LOGGED_IN");
+  EXPECT_EQ(application->C_DestroyObject(session, key), CKR_USER_NOT_LOGGED_IN);
+  EXPECT_TRUE(nobody_owes(proxyd)) << sync(proxyd).dump();
+  // Nor when nobody knows whether the module has begun it.
+  for (const std::size_t member : {0, 1})
+    members.rules(member).set("C_DestroyObject crash=kill times=1\nC_DestroyObject rv=CKR_USER_NOT_LOGGED_IN");
+  EXPECT_EQ(application->C_DestroyObject(session, key), CKR_DEVICE_ERROR);
+  EXPECT_TRUE(eventually([&] { return all_serve(proxyd) && nobody_owes(proxyd); })) << sync(proxyd).dump();
+  EXPECT_EQ(other.find(others, CKO_PUBLIC_KEY, "ec"), std::vector{key});
+  EXPECT_EQ(application.find(session, CKO_PUBLIC_KEY, "ec"), std::vector{key});
+}
+
+TEST_F(PoolWrites, WhatAllFailToDoAndStillHaveStaysAndCountsAgainstNobody) {
+  PoolMembers members(2);
+  PrivateProxyd proxyd(members.config(kQuick));
+  proxyd.start();
+  TestApplication application(proxyd);
+  CK_SESSION_HANDLE session = 0;
+  ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
+  const auto key = application.one(session, CKO_SECRET_KEY, "aes");
+  for (const std::size_t member : {0, 1}) members.rules(member).set("C_DestroyObject rv=CKR_GENERAL_ERROR");
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(application->C_DestroyObject(session, key), CKR_GENERAL_ERROR);
+    EXPECT_TRUE(nobody_owes(proxyd)) << sync(proxyd).dump();
+    EXPECT_EQ(application.encrypt(session, key), CKR_OK);
+  }
+  EXPECT_EQ(members_up(proxyd), 2u);
+  // One that alone fails owes it, as ever.
+  members.rules(1).set("");
+  EXPECT_EQ(application->C_DestroyObject(session, key), CKR_OK);
+  EXPECT_TRUE(application.find(session, CKO_SECRET_KEY, "aes").empty());
+  EXPECT_FALSE(nobody_owes(proxyd));
+  members.rules(0).set("");
+  EXPECT_TRUE(eventually([&] { return nobody_owes(proxyd); })) << sync(proxyd).dump();
+}
+
 TEST_F(PoolWrites, WithDestroyAllEveryMemberMustBeThere) {
   PoolMembers members(2);
   PrivateProxyd proxyd(members.config(kQuick + std::string("destroy = \"all\"\n")));

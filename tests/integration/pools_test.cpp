@@ -229,7 +229,7 @@ TEST_F(Pools, DrainedMembersGetNothingNewAndMaintainedOnesStop) {
   EXPECT_EQ(say("ready", "hsm0")["result"]["administrative"]["state"], "ready");
   EXPECT_EQ(say("maint", "hsm1")["result"]["state"], "maintenance");
   ASSERT_TRUE(signers.goes_on());
-  EXPECT_EQ(member_worker(proxyd, "hsm1"), 0);
+  EXPECT_TRUE(eventually([&] { return member_worker(proxyd, "hsm1") == 0; }));
   EXPECT_EQ(say("ready", "hsm1")["ok"], true);
   EXPECT_TRUE(eventually([&] { return is_up(proxyd, "hsm1") && member_worker(proxyd, "hsm1") > 0; }));
   EXPECT_EQ(say("dance", "hsm1")["error"]["code"], "unknown_action");

@@ -17,8 +17,8 @@
 #include <sstream>
 #include <thread>
 
-#include "pkcs11/cryptoki.h"
-#include "secret_traces.h"
+#include "pkcs11/interface.h"
+#include "secret_work.h"
 #include "tests/places.h"
 #include "tests/unit/tools/shimctl/process.h"
 
@@ -30,14 +30,13 @@ namespace fs = std::filesystem;
 const std::string kBuild = build_dir();
 constexpr char kSoftHsm[] = "/usr/lib/softhsm/libsofthsm2.so";
 constexpr char kToken[] = "canary token";
-constexpr char kKeyLabel[] = "canary-key-label";
 
 std::string content(const fs::path& file) {
   std::ifstream stream(file, std::ios::binary);
   return {std::istreambuf_iterator<char>(stream), {}};
 }
 
-CK_BYTE_PTR bytes(std::string& text) { return reinterpret_cast<CK_BYTE_PTR>(text.data()); }
+const auto bytes = &SecretWork::bytes;
 
 TEST(SecretTraces, FindsEveryForm) {
   const std::vector<Secret> secrets{{"it", "secret-8"}};
@@ -59,8 +58,8 @@ class SecretsTest : public testing::Test {
   const fs::path tokens = folder / "softhsm";  // the vendor's own files: what is in there is its business
   std::optional<Process> proxyd;
   void* shim = nullptr;
-  CK_FUNCTION_LIST_PTR p11 = nullptr;
-  std::vector<Secret> secrets;
+  const CK_FUNCTION_LIST_3_0* p11 = nullptr;
+  std::optional<SecretWork> work;
 
   SecretsTest() {
     for (const fs::path& name : {tokens, folder / "state"}) {
@@ -94,19 +93,10 @@ class SecretsTest : public testing::Test {
     ::setenv("P11SHIM_LOG", ("trace:file:" + (folder / "shim.log").string()).c_str(), 1);
     shim = ::dlopen((kBuild + "/lib/libpkcs11-shim.so").c_str(), RTLD_NOW | RTLD_LOCAL);
     ASSERT_NE(shim, nullptr) << ::dlerror();
-    const auto get = reinterpret_cast<CK_C_GetFunctionList>(::dlsym(shim, "C_GetFunctionList"));
-    ASSERT_EQ(get(&p11), CKR_OK);
+    p11 = find_list_3_0(reinterpret_cast<CK_C_GetInterface>(::dlsym(shim, "C_GetInterface")));
+    ASSERT_NE(p11, nullptr);
+    work.emplace(*p11);
     ASSERT_EQ(p11->C_Initialize(nullptr), CKR_OK);
-  }
-
-  // Remembers `value` to be searched for, and returns it.
-  std::string secret(const std::string& what, const std::string& value) {
-    secrets.push_back({what, value});
-    return value;
-  }
-  // Room for a result that is a secret, too.
-  void keep_result(const std::string& what, const std::string& buffer, CK_ULONG length) {
-    if (length >= 8) secrets.push_back({what, buffer.substr(0, length)});
   }
 
   CK_SLOT_ID slot_of(const std::string& label) const {
@@ -130,7 +120,6 @@ class SecretsTest : public testing::Test {
   }
 
   void administer();
-  void use_keys(CK_SESSION_HANDLE session);
   void ask_for_figures();
   void stop();
   std::string everything_written();
@@ -139,10 +128,10 @@ class SecretsTest : public testing::Test {
 // Initialises the token, sets and changes its PINs, tries wrong ones. Leaves the user's PIN at its last
 // value.
 void SecretsTest::administer() {
-  auto so_pin = secret("the SO's PIN", "so-pin-J4x9Qw");
-  auto first_pin = secret("the user's first PIN", "first-pin-Kd83hZ");
-  auto user_pin = secret("the user's PIN", "user-pin-Lq72mV");
-  auto wrong_pin = secret("a wrong PIN", "wrong-pin-Mz61nB");
+  auto so_pin = work->secret("the SO's PIN", "so-pin-J4x9Qw");
+  auto first_pin = work->secret("the user's first PIN", "first-pin-Kd83hZ");
+  auto user_pin = work->secret("the user's PIN", "user-pin-Lq72mV");
+  auto wrong_pin = work->secret("a wrong PIN", "wrong-pin-Mz61nB");
   std::string label = kToken;
   label.resize(32, ' ');
   const CK_SLOT_ID fresh = slot_of("");
@@ -157,100 +146,6 @@ void SecretsTest::administer() {
             CKR_PIN_INCORRECT);
   EXPECT_EQ(p11->C_SetPIN(session, bytes(first_pin), first_pin.size(), bytes(user_pin), user_pin.size()), CKR_OK);
   EXPECT_EQ(p11->C_CloseSession(session), CKR_OK);
-}
-
-// Imports an AES key and a data object, encrypts, decrypts, signs, digests, wraps and reads with them.
-void SecretsTest::use_keys(CK_SESSION_HANDLE session) {
-  auto key_value = secret("a key's value", "aes-key-value-0123456789-abcdef!");
-  auto object_value = secret("a data object's value", "object-value-Pw17tD");
-  auto plaintext = secret("a plaintext", "plaintext-Rt46kF-plaintext-16-32");
-  auto iv = secret("an IV", "iv-Sv35jG-16-byt");
-  auto message = secret("signed data", "signed-data-Tu24hH");
-  auto changed = secret("an attribute's new value", "new-value-Ux13gJ");
-  std::string label = kKeyLabel;
-  CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
-  CK_OBJECT_CLASS secret_key = CKO_SECRET_KEY, data_class = CKO_DATA;
-  CK_KEY_TYPE aes = CKK_AES, generic = CKK_GENERIC_SECRET;
-
-  CK_ATTRIBUTE aes_key[] = {{CKA_CLASS, &secret_key, sizeof secret_key},
-                            {CKA_KEY_TYPE, &aes, sizeof aes},
-                            {CKA_TOKEN, &yes, 1},
-                            {CKA_PRIVATE, &yes, 1},
-                            {CKA_SENSITIVE, &no, 1},
-                            {CKA_EXTRACTABLE, &yes, 1},
-                            {CKA_ENCRYPT, &yes, 1},
-                            {CKA_DECRYPT, &yes, 1},
-                            {CKA_WRAP, &yes, 1},
-                            {CKA_LABEL, label.data(), label.size()},
-                            {CKA_VALUE, key_value.data(), key_value.size()}};
-  CK_OBJECT_HANDLE key = 0;
-  ASSERT_EQ(p11->C_CreateObject(session, aes_key, std::size(aes_key), &key), CKR_OK);
-  CK_ATTRIBUTE mac_key_template[] = {{CKA_CLASS, &secret_key, sizeof secret_key},
-                                     {CKA_KEY_TYPE, &generic, sizeof generic},
-                                     {CKA_TOKEN, &no, 1},
-                                     {CKA_SIGN, &yes, 1},
-                                     {CKA_VERIFY, &yes, 1},
-                                     {CKA_VALUE, key_value.data(), key_value.size()}};
-  CK_OBJECT_HANDLE mac_key = 0;
-  ASSERT_EQ(p11->C_CreateObject(session, mac_key_template, std::size(mac_key_template), &mac_key), CKR_OK);
-  CK_ATTRIBUTE data_object[] = {{CKA_CLASS, &data_class, sizeof data_class},
-                                {CKA_TOKEN, &yes, 1},
-                                {CKA_PRIVATE, &no, 1},
-                                {CKA_MODIFIABLE, &yes, 1},
-                                {CKA_VALUE, object_value.data(), object_value.size()}};
-  CK_OBJECT_HANDLE object = 0;
-  ASSERT_EQ(p11->C_CreateObject(session, data_object, std::size(data_object), &object), CKR_OK);
-  CK_ATTRIBUTE change{CKA_VALUE, changed.data(), changed.size()};
-  p11->C_SetAttributeValue(session, object, &change, 1);  // whatever the module thinks of it
-
-  std::string read(256, '\0');
-  CK_ATTRIBUTE value{CKA_VALUE, read.data(), read.size()};
-  EXPECT_EQ(p11->C_GetAttributeValue(session, key, &value, 1), CKR_OK);
-  EXPECT_EQ(read.substr(0, value.ulValueLen), key_value);
-
-  CK_MECHANISM cbc{CKM_AES_CBC_PAD, iv.data(), iv.size()};
-  std::string ciphertext(256, '\0');
-  CK_ULONG length = ciphertext.size();
-  ASSERT_EQ(p11->C_EncryptInit(session, &cbc, key), CKR_OK);
-  ASSERT_EQ(p11->C_Encrypt(session, bytes(plaintext), plaintext.size(), bytes(ciphertext), &length), CKR_OK);
-  keep_result("a ciphertext", ciphertext, length);
-  std::string decrypted(256, '\0');
-  CK_ULONG decrypted_length = decrypted.size();
-  ASSERT_EQ(p11->C_DecryptInit(session, &cbc, key), CKR_OK);
-  ASSERT_EQ(p11->C_Decrypt(session, bytes(ciphertext), length, bytes(decrypted), &decrypted_length), CKR_OK);
-  EXPECT_EQ(decrypted.substr(0, decrypted_length), plaintext);
-
-  // With a failure in it: error paths log more.
-  ASSERT_EQ(p11->C_DecryptInit(session, &cbc, key), CKR_OK);
-  EXPECT_NE(p11->C_Decrypt(session, bytes(plaintext), 15, bytes(decrypted), &decrypted_length), CKR_OK);
-
-  CK_MECHANISM hmac{CKM_SHA256_HMAC, nullptr, 0};
-  std::string signature(64, '\0');
-  length = signature.size();
-  ASSERT_EQ(p11->C_SignInit(session, &hmac, mac_key), CKR_OK);
-  ASSERT_EQ(p11->C_SignUpdate(session, bytes(message), message.size()), CKR_OK);
-  ASSERT_EQ(p11->C_SignFinal(session, bytes(signature), &length), CKR_OK);
-  keep_result("a signature", signature, length);
-  ASSERT_EQ(p11->C_VerifyInit(session, &hmac, mac_key), CKR_OK);
-  EXPECT_EQ(p11->C_Verify(session, bytes(message), message.size(), bytes(signature), length), CKR_OK);
-
-  CK_MECHANISM sha{CKM_SHA256, nullptr, 0};
-  std::string digest(32, '\0');
-  length = digest.size();
-  ASSERT_EQ(p11->C_DigestInit(session, &sha), CKR_OK);
-  ASSERT_EQ(p11->C_Digest(session, bytes(message), message.size(), bytes(digest), &length), CKR_OK);
-  keep_result("a digest", digest, length);
-
-  std::string random(32, '\0');
-  ASSERT_EQ(p11->C_GenerateRandom(session, bytes(random), random.size()), CKR_OK);
-  keep_result("a random number", random, random.size());
-  ASSERT_NE(p11->C_SeedRandom(session, bytes(message), message.size()), CKR_DEVICE_ERROR);
-
-  CK_MECHANISM wrap{CKM_AES_KEY_WRAP, nullptr, 0};
-  std::string wrapped(256, '\0');
-  length = wrapped.size();
-  if (p11->C_WrapKey(session, &wrap, key, key, bytes(wrapped), &length) == CKR_OK)
-    keep_result("a wrapped key", wrapped, length);
 }
 
 void SecretsTest::ask_for_figures() {
@@ -287,7 +182,8 @@ TEST_F(SecretsTest, NothingThatIsWrittenHoldsOne) {
   const auto session = open(slot_of(kToken));
   std::string user_pin = "user-pin-Lq72mV";
   ASSERT_EQ(p11->C_Login(session, CKU_USER, bytes(user_pin), user_pin.size()), CKR_OK);
-  ASSERT_NO_FATAL_FAILURE(use_keys(session));
+  ASSERT_NO_FATAL_FAILURE(work->use_keys(session));
+  ASSERT_NO_FATAL_FAILURE(work->use_parameters(session));
   ask_for_figures();
   stop();
   // A shim that has lost its proxyd has something to log, too.
@@ -301,14 +197,16 @@ TEST_F(SecretsTest, NothingThatIsWrittenHoldsOne) {
                                "C_Decrypt", "C_SignFinal", "C_Digest", "C_GenerateRandom", "C_GetAttributeValue"}) {
     EXPECT_NE(audit.find('"' + std::string(function) + '"'), std::string::npos) << function << " left no audit record";
   }
-  EXPECT_NE(audit.find(kKeyLabel), std::string::npos) << "keys are named in the audit log";
+  EXPECT_NE(audit.find(SecretWork::kKeyLabel), std::string::npos) << "keys are named in the audit log";
   EXPECT_NE(audit.find("CKR_PIN_INCORRECT"), std::string::npos);
-  EXPECT_GT(content(folder / "proxyd.log").size(), 0u) << "proxyd logged nothing at level trace";
-  EXPECT_GT(content(folder / "shim.log").size(), 0u) << "the shim logged nothing at level trace";
+  for (const char* log : {"proxyd.log", "shim.log"})
+    for (const char* function : {"C_Login", "C_SetPIN", "C_Encrypt", "C_DeriveKey", "C_GenerateKey"})
+      EXPECT_NE(content(folder / log).find(function), std::string::npos) << log << " has no line of " << function;
+  EXPECT_NE(content(folder / "shim.log").find("CKM_AES_GCM("), std::string::npos) << "mechanisms are described";
   std::istringstream lines(audit);
   for (std::string line; std::getline(lines, line);) EXPECT_TRUE(nlohmann::json::accept(line)) << line;
 
-  EXPECT_EQ(traces_in(written, secrets), std::vector<std::string>{});
+  EXPECT_EQ(traces_in(written, work->secrets()), std::vector<std::string>{});
 }
 
 }  // namespace

@@ -70,6 +70,72 @@ TEST_F(SessionObjects, DestroyedByAForkedChildIsGoneForTheParent) {
   EXPECT_EQ(application->C_DestroyObject(session, kept), CKR_OK);
 }
 
+// What the others remember of the slot stays good, and an operation of theirs one message.
+TEST(SessionObjectsOfOneApplication, ComeAndGoUnnoticedByTheOthers) {
+  if (!SofthsmTokens::installed()) GTEST_SKIP() << "softhsm2 is not installed";
+  const SofthsmTokens tokens;
+  PrivateProxyd proxyd(tokens.config());
+  proxyd.start();
+  TestApplication busy(proxyd), other(proxyd);
+  const auto session = busy.open(), bystander = other.open();
+  // Each has a time; an Init that came along has none of its own.
+  const auto messages = [&] {
+    std::size_t all = 0;
+    const auto stats = proxyd.ask("{\"command\":\"stats\"}");
+    for (const auto& member : stats["result"]["members"])
+      for (const char* function : {"C_DigestInit", "C_Digest"})
+        if (member["functions"].contains(function) && member["functions"][function].contains("total"))
+          all += member["functions"][function]["total"]["count"].get<std::size_t>();
+    return all;
+  };
+  const auto digest = [&] {
+    const std::size_t before = messages();
+    CK_MECHANISM mechanism{CKM_SHA256, nullptr, 0};
+    CK_BYTE data[4] = {}, digested[32];
+    CK_ULONG size = sizeof digested;
+    EXPECT_EQ(other->C_DigestInit(bystander, &mechanism), CKR_OK);
+    EXPECT_EQ(other->C_Digest(bystander, data, sizeof data, digested, &size), CKR_OK);
+    return messages() - before;
+  };
+  EXPECT_EQ(digest(), 2u);
+  EXPECT_EQ(digest(), 1u);
+  for (int i = 0; i < 3; ++i) {
+    const auto object = busy.create_data(session, false, "own", "value");
+    EXPECT_EQ(busy.set_label(session, object, "changed"), CKR_OK);
+    EXPECT_EQ(digest(), 1u);
+    EXPECT_EQ(busy->C_DestroyObject(session, object), CKR_OK);
+    EXPECT_EQ(digest(), 1u);
+  }
+  EXPECT_EQ(busy->C_DestroyObject(session, busy.create_data(session, true, "everybody's", "value")), CKR_OK);
+  EXPECT_EQ(digest(), 2u);
+
+  // A forked child has what its parent has.
+  const auto shared = busy.create_data(session, false, "shared", "value");
+  EXPECT_EQ(digest(), 1u);
+  int ready[2], done[2];
+  ASSERT_EQ(::pipe(ready), 0);
+  ASSERT_EQ(::pipe(done), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::close(done[1]);
+    CK_SESSION_INFO info{};
+    char byte = busy->C_GetSessionInfo(session, &info) == CKR_OK ? 'y' : 'n';
+    if (::write(ready[1], &byte, 1) != 1 || ::read(done[0], &byte, 1) != 0) ::_exit(1);
+    ::_exit(0);
+  }
+  char byte = 0;
+  EXPECT_EQ(::read(ready[0], &byte, 1), 1);
+  EXPECT_EQ(byte, 'y');
+  EXPECT_EQ(busy.set_label(session, shared, "changed"), CKR_OK);
+  EXPECT_EQ(digest(), 2u);
+  EXPECT_EQ(busy->C_DestroyObject(session, shared), CKR_OK);
+  EXPECT_EQ(digest(), 2u);
+  for (const int end : {ready[0], ready[1], done[0], done[1]}) ::close(end);
+  int status = 0;
+  EXPECT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+}
+
 // A key from before the login wraps one from after it: the copy that this takes is gone afterwards.
 TEST(SessionObjectsOfTwoDomains, MeetInACopyThatNobodySees) {
   if (!SofthsmTokens::installed()) GTEST_SKIP() << "softhsm2 is not installed";

@@ -58,6 +58,15 @@ TEST_F(ProxiedTraits, OlderFunctionListsWork) {
   EXPECT_EQ(list().C_MessageSignInit(session, &mechanism, find(session, CKO_PUBLIC_KEY)), CKR_FUNCTION_NOT_SUPPORTED);
 }
 
+class ProxiedVersions : public ProxiedTraits, public ::testing::WithParamInterface<const char*> {};
+
+TEST_P(ProxiedVersions, HaveTheFunctionsOf30) {
+  control_.set("module version=" + std::string(GetParam()));
+  start();
+  EXPECT_EQ(list().C_SessionCancel(open_session(), CKF_SIGN), CKR_OK);
+}
+INSTANTIATE_TEST_SUITE_P(, ProxiedVersions, ::testing::Values("3.0", "3.1", "3.2", "3.17"));
+
 TEST_F(ProxiedTraits, TokensWithoutLoginShowPrivateObjects) {
   control_.set("module login=no");
   start();

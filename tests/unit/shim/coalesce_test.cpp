@@ -68,6 +68,35 @@ TEST_F(Coalesce, AnIvMayDifferButNotItsLength) {
   EXPECT_EQ(C_EncryptInit(session_, &mechanism, kKey), CKR_MECHANISM_PARAM_INVALID);
 }
 
+TEST_F(Coalesce, ANonceAadOrLabelMayDifferButNotItsLength) {
+  CK_BYTE nonce[12] = {}, text[20] = {};
+  const auto encrypt_with = [&](CK_MECHANISM_TYPE type, auto& params) {
+    CK_MECHANISM mechanism{type, &params, sizeof params};
+    CK_BYTE data[16] = {}, out[kLength];
+    CK_ULONG size = sizeof out;
+    ++nonce[0], ++text[0];
+    EXPECT_EQ(C_EncryptInit(session_, &mechanism, kKey), CKR_OK);
+    EXPECT_EQ(C_Encrypt(session_, data, sizeof data, out, &size), CKR_OK);
+    return seen();
+  };
+  const auto check = [&](CK_MECHANISM_TYPE type, auto params, auto number) {
+    const Seen alone{"C_EncryptInit 77", "C_Encrypt"}, together{"C_EncryptInit+C_Encrypt 77"};
+    EXPECT_EQ(encrypt_with(type, params), alone) << type;
+    EXPECT_EQ(encrypt_with(type, params), together) << type;
+    --(params.*number);
+    EXPECT_EQ(encrypt_with(type, params), alone) << type;
+  };
+  check(CKM_AES_CCM, CK_CCM_PARAMS{16, nonce, 12, text, 20, 16}, &CK_CCM_PARAMS::ulAADLen);
+  check(CKM_AES_CCM, CK_CCM_PARAMS{16, nonce, 11, text, 20, 16}, &CK_CCM_PARAMS::ulMACLen);
+  check(CKM_AES_GCM, CK_GCM_PARAMS{nonce, 12, 96, text, 20, 128}, &CK_GCM_PARAMS::ulAADLen);
+  check(CKM_AES_GCM, CK_NSS_GCM_PARAMS{nonce, 12, text, 20, 128}, &CK_NSS_GCM_PARAMS::ulIvLen);
+  check(CKM_CHACHA20_POLY1305, CK_SALSA20_CHACHA20_POLY1305_PARAMS{nonce, 12, text, 20},
+        &CK_SALSA20_CHACHA20_POLY1305_PARAMS::ulNonceLen);
+  check(CKM_NSS_CHACHA20_POLY1305, CK_NSS_AEAD_PARAMS{nonce, 12, text, 20, 16}, &CK_NSS_AEAD_PARAMS::ulAADLen);
+  check(CKM_RSA_PKCS_OAEP, CK_RSA_PKCS_OAEP_PARAMS{CKM_SHA256, CKG_MGF1_SHA256, CKZ_DATA_SPECIFIED, text, 20},
+        &CK_RSA_PKCS_OAEP_PARAMS::ulSourceDataLen);
+}
+
 TEST_F(Coalesce, ABufferThatIsTooSmallIsTheModulesToJudge) {
   sign_in_three_calls();
   seen();
@@ -76,6 +105,32 @@ TEST_F(Coalesce, ABufferThatIsTooSmallIsTheModulesToJudge) {
   EXPECT_EQ(length_, kLength);
   EXPECT_EQ(sign(), CKR_OK);
   EXPECT_EQ(seen(), (Seen{"C_SignInit+C_Sign 77", "C_Sign"}));
+}
+
+TEST_F(Coalesce, TheLengthOfASignatureInPartsIsAskedForOnce) {
+  CK_BYTE part[8] = {}, signature[kLength];
+  const auto sign_in_parts = [&] {
+    EXPECT_EQ(init(), CKR_OK);
+    EXPECT_EQ(C_SignUpdate(session_, part, sizeof part), CKR_OK);
+    for (CK_BYTE* place : {static_cast<CK_BYTE*>(nullptr), signature}) {
+      length_ = place == nullptr ? 0 : sizeof signature;
+      EXPECT_EQ(C_SignFinal(session_, place, &length_), CKR_OK);
+      EXPECT_EQ(length_, kLength);
+    }
+  };
+  sign_in_parts();
+  EXPECT_EQ(seen(), (Seen{"C_SignInit 77", "C_SignUpdate", "C_SignFinal", "C_SignFinal"}));
+  sign_in_parts();
+  EXPECT_EQ(seen(), (Seen{"C_SignInit+C_SignUpdate 77", "C_SignFinal"}));
+  EXPECT_EQ(C_SignFinal(session_, nullptr, &length_), CKR_OK) << "no operation is active: the module is asked";
+  EXPECT_EQ(seen(), (Seen{"C_SignFinal"}));
+  EXPECT_EQ(init(), CKR_OK);
+  EXPECT_EQ(C_SignUpdate(session_, part, sizeof part), CKR_OK);
+  proxyd_.on(number_of<&F::C_SignUpdate>(), [](const Request&) { return FakeProxyd::Answer{.rv = CKR_DEVICE_ERROR}; });
+  EXPECT_EQ(C_SignUpdate(session_, part, sizeof part), CKR_DEVICE_ERROR);
+  seen();
+  EXPECT_EQ(C_SignFinal(session_, nullptr, &length_), CKR_OK);
+  EXPECT_EQ(seen(), (Seen{"C_SignFinal"})) << "perhaps there is no operation any more";
 }
 
 TEST_F(Coalesce, WhatComesInBetweenSendsWhatWaits) {
@@ -132,6 +187,48 @@ TEST_F(Coalesce, AnOperationInDoubtIsAskedFor) {
   seen();
   sign_in_three_calls();
   EXPECT_EQ(seen(), (Seen{"C_SignInit 77", "C_Sign", "C_Sign"})) << "the module may have kept the encryption";
+}
+
+TEST_F(Coalesce, ADestroyedSessionObjectConcernsNoOther) {
+  sign_in_three_calls();
+  const CK_SESSION_HANDLE other = open_session();
+  EXPECT_EQ(init(kSessionKey), CKR_OK);
+  EXPECT_EQ(sign(), CKR_OK);
+  EXPECT_EQ(init(), CKR_OK);
+  seen();
+  EXPECT_EQ(C_DestroyObject(other, kSessionKey + 1), CKR_OK);
+  EXPECT_EQ(sign(0, true), CKR_OK);
+  EXPECT_EQ(sign(), CKR_OK);
+  EXPECT_EQ(seen(), (Seen{"C_DestroyObject 8", "C_SignInit+C_Sign 77"}));
+  EXPECT_EQ(init(kSessionKey), CKR_OK);
+  EXPECT_EQ(seen(), (Seen{"C_SignInit 7"})) << "what names one is asked for again";
+  EXPECT_EQ(sign(), CKR_OK);
+  EXPECT_EQ(init(kSessionKey), CKR_OK);
+  seen();
+  EXPECT_EQ(C_DestroyObject(other, kSessionKey), CKR_OK);
+  EXPECT_EQ(sign(), CKR_OK);
+  EXPECT_EQ(seen(), (Seen{"C_SignInit 7", "C_DestroyObject 7", "C_Sign"})) << "while it surely exists";
+}
+
+// As with every module of 2.40.
+TEST_F(Coalesce, ACancelThatIsRefusedLeavesNothingInDoubt) {
+  sign_in_three_calls();
+  for (const CK_RV refusal : {CKR_FUNCTION_NOT_SUPPORTED, CKR_ARGUMENTS_BAD}) {
+    proxyd_.on(number_of<&F::C_SessionCancel>(),
+               [refusal](const Request&) { return FakeProxyd::Answer{.rv = refusal}; });
+    EXPECT_EQ(init(), CKR_OK);
+    EXPECT_EQ(C_SessionCancel(session_, CKF_SIGN), refusal);
+    EXPECT_EQ(sign(), CKR_OK) << "it goes on";
+    seen();
+    sign_in_three_calls();
+    EXPECT_EQ(seen(), (Seen{"C_SignInit+C_Sign 77"}));
+  }
+  proxyd_.on(number_of<&F::C_SessionCancel>(),
+             [](const Request&) { return FakeProxyd::Answer{.rv = CKR_OPERATION_CANCEL_FAILED}; });
+  EXPECT_EQ(C_SessionCancel(session_, CKF_SIGN), CKR_OPERATION_CANCEL_FAILED);
+  seen();
+  sign_in_three_calls();
+  EXPECT_EQ(seen(), (Seen{"C_SignInit 77", "C_Sign", "C_Sign"}));
 }
 
 // What one thread waits for, another may be sending.

@@ -1,8 +1,10 @@
 #include "shim/config.h"
 #include "tests/places.h"
 
+#include <grp.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -173,13 +175,17 @@ TEST(ShimEndpoint, RefusesWhatNobodyCanConnectTo) {
   }
 }
 
+constexpr char kTraceparent[] = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
 // The environment that the shim is told of.
 char* no_variable(const char*) { return nullptr; }
 char* each_variable(const char* name) {
   static char home[] = "/home/a", conf[] = "/c.toml", endpoint[] = "unix:/e", log[] = "debug";
+  static char traceparent[] = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
   if (std::strcmp(name, "HOME") == 0) return home;
   if (std::strcmp(name, "P11SHIM_CONF") == 0) return conf;
   if (std::strcmp(name, "P11SHIM_ENDPOINT") == 0) return endpoint;
+  if (std::strcmp(name, "TRACEPARENT") == 0) return traceparent;
   return std::strcmp(name, "P11SHIM_LOG") == 0 ? log : nullptr;
 }
 
@@ -190,6 +196,24 @@ TEST(ShimConfigSources, AreTheEnvironmentsAndTheSystems) {
   EXPECT_EQ(sources.only_file, "/c.toml");
   EXPECT_EQ(sources.endpoint, "unix:/e");
   EXPECT_EQ(sources.log, "debug");
+  EXPECT_EQ(sources.traceparent, kTraceparent);
+  EXPECT_TRUE(load_shim_config(sources).trace);
+}
+
+TEST(TraceId, IsTheStandards) {
+  const auto id = trace_id_of(kTraceparent);
+  ASSERT_TRUE(id);
+  EXPECT_EQ(id->front(), 0x4b);
+  EXPECT_EQ(id->back(), 0x36);
+  EXPECT_EQ(trace_id_of("cc" + std::string(kTraceparent).substr(2) + "-what-will-be"), id);
+  for (const char* malformed : {"", "00", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
+                                "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+                                "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+                                "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+                                "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+                                "00-4bf92f3577b34da6a3ce929d0e0e473-000f067aa0ba902b7-01",
+                                "00_4bf92f3577b34da6a3ce929d0e0e4736_00f067aa0ba902b7_01"})
+    EXPECT_FALSE(trace_id_of(malformed)) << malformed;
 }
 
 // What secure_getenv() makes of any environment when the program runs with raised privileges.
@@ -270,6 +294,50 @@ TEST_F(ShimConfigFiles, ThatAreNoFilesAreIgnored) {
             Lines{sources_.user_file + ": is not a regular file; the file is ignored"});
 }
 
+// As a daemon that has given up root's rights sees them.
+Lines problems_of_nobody(const ShimConfigSources& sources) {
+  int ends[2];
+  EXPECT_EQ(pipe(ends), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    const bool is_nobody = geteuid() != 0 || (setgroups(0, nullptr) == 0 && setgid(12345) == 0 && setuid(12345) == 0);
+    std::string text;
+    for (const std::string& problem : load_shim_config(sources).problems) text += problem + '\n';
+    _exit(is_nobody && write(ends[1], text.data(), text.size()) == static_cast<ssize_t>(text.size()) ? 0 : 1);
+  }
+  close(ends[1]);
+  std::string text(4096, '\0');
+  const ssize_t size = read(ends[0], text.data(), text.size());
+  close(ends[0]);
+  int status = 0;
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  text.resize(static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
+  std::istringstream stream(text);
+  Lines lines;
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
+
+TEST_F(ShimConfigFiles, ThatCannotBeReadCostOneLine) {
+  const std::string why = ": cannot read: Permission denied; the file is ignored";
+  ASSERT_EQ(chmod(directory_.c_str(), 0755), 0);
+  write(sources_.system_file, "deadline = \"1s\"\n", 0000);
+  write(sources_.user_file, "deadline = \"2s\"\n", 0000);
+  EXPECT_EQ(problems_of_nobody(sources_), (Lines{sources_.system_file + why, sources_.user_file + why}));
+  // Somebody else's home, which cannot even be looked into.
+  ASSERT_EQ(chmod(directory_.c_str(), 0000), 0);
+  EXPECT_EQ(problems_of_nobody(sources_), Lines{sources_.system_file + why});
+  ASSERT_EQ(chmod(directory_.c_str(), 0700), 0);
+}
+
+TEST_F(ShimConfigFiles, ThatLeadNowhereCostOneLine) {
+  ASSERT_EQ(symlink(sources_.user_file.c_str(), sources_.user_file.c_str()), 0);
+  sources_.system_file = "/etc/passwd/shim.toml";  // absent
+  EXPECT_EQ(load_shim_config(sources_).problems,
+            Lines{sources_.user_file + ": cannot read: Too many levels of symbolic links; the file is ignored"});
+}
+
 TEST_F(ShimConfigFiles, ThatAreNamedMustExist) {
   sources_.only_file = directory_ + "/none.toml";
   EXPECT_EQ(load_shim_config(sources_).problems,
@@ -290,50 +358,6 @@ TEST_F(ShimConfigFiles, OfSomebodyElseAreIgnored) {
   ASSERT_EQ(chown(sources_.user_file.c_str(), 12345, 0), 0);
   EXPECT_EQ(load_shim_config(sources_).problems,
             Lines{sources_.user_file + ": belongs to user 12345; the file is ignored"});
-}
-
-ShimConfig with_endpoint(const std::string& text) {
-  ShimConfigSources sources;
-  sources.endpoint = text;
-  return load_shim_config(sources);
-}
-
-TEST(EndpointVariable, MayNameSeveral) { EXPECT_EQ(with_endpoint("unix:/a,tcp:127.0.0.1:5").endpoints.size(), 2u); }
-
-TEST(EndpointVariable, IsIgnoredIfWrong) {
-  for (const std::string text : {"/a", "unix:/a,", ",", "unix:/a,x"}) {
-    const ShimConfig config = with_endpoint(text);
-    EXPECT_EQ(config.problems, Lines{"P11SHIM_ENDPOINT is \"" + text + "\" " + kEndpointExpected + "); it is ignored"});
-    EXPECT_EQ(config.endpoints, ShimConfig{}.endpoints);
-  }
-}
-
-ShimConfig with_log(const std::string& text) {
-  ShimConfigSources sources;
-  sources.log = text;
-  return load_shim_config(sources);
-}
-
-TEST(LogVariable, IsALevelASinkOrBoth) {
-  EXPECT_EQ(with_log("debug:file:/x").log, (ShimLogSink{ShimLogSink::Kind::file, "/x"}));
-  EXPECT_EQ(with_log("debug:file:/x").log_level, LogLevel::debug);
-  EXPECT_EQ(with_log("file:/x:y").log, (ShimLogSink{ShimLogSink::Kind::file, "/x:y"}));
-  EXPECT_EQ(with_log("stderr").log.kind, ShimLogSink::Kind::standard_error);
-  EXPECT_EQ(with_log("stderr").log_level, LogLevel::warning);
-  EXPECT_EQ(with_log("trace").log.kind, ShimLogSink::Kind::standard_error);
-  EXPECT_EQ(with_log("trace").log_level, LogLevel::trace);
-  EXPECT_EQ(with_log("error:syslog").log.kind, ShimLogSink::Kind::syslog);
-  EXPECT_EQ(with_log("off").log.kind, ShimLogSink::Kind::off);
-}
-
-TEST(LogVariable, IsIgnoredIfWrong) {
-  for (const std::string text : {"loud", "debug:", "debug:x", "file:x", ":stderr", "file:"}) {
-    const ShimConfig config = with_log(text);
-    EXPECT_EQ(config.problems, Lines{"P11SHIM_LOG is \"" + text +
-                                     "\" (expected a level, one of \"off\", \"stderr\", \"syslog\" or \"file:/path\", "
-                                     "or both such as \"debug:stderr\"); it is ignored"});
-    EXPECT_EQ(config.log.kind, ShimLogSink::Kind::syslog);
-  }
 }
 
 }  // namespace

@@ -38,6 +38,25 @@ TEST_F(RememberedTest, OwnChangesAndLoginsBeginAnew) {
   EXPECT_EQ(messages(), 2);
 }
 
+TEST_F(RememberedTest, AChangedSessionObjectIsAskedForAgainAndNoOther) {
+  constexpr CK_OBJECT_HANDLE kOwn = 3 | kSessionObjectBit;
+  char label[10];
+  CK_ATTRIBUTE attribute{CKA_LABEL, label, sizeof label};
+  const auto read_own = [&] {
+    attribute.ulValueLen = sizeof label;
+    EXPECT_EQ(C_GetAttributeValue(session_, kOwn, &attribute, 1), CKR_OK);
+  };
+  expect_label();
+  read_own();
+  read_own();
+  EXPECT_EQ(messages(), 2);
+  EXPECT_EQ(C_SetAttributeValue(session_, kOwn, &attribute, 1), CKR_OK);
+  expect_label();
+  EXPECT_EQ(messages(), 1);
+  read_own();
+  EXPECT_EQ(messages(), 1);
+}
+
 TEST_F(RememberedTest, WhatDoesNotFitIsTheModulesToJudge) {
   expect_label();
   CK_ULONG size = 8, number = 0;

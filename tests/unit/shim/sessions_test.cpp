@@ -44,6 +44,48 @@ TEST(Sessions, RememberTheMechanismOfEachMessageOperation) {
   EXPECT_EQ(sessions.message_mechanism(1, Operation::message_sign), 0u);
 }
 
+// The same whether there are three sessions or a hundred thousand.
+TEST(Sessions, ThoseThatWaitAreInAListOfTheirOwn) {
+  constexpr std::uint64_t kInit = 1;
+  Sessions sessions;
+  for (CK_SESSION_HANDLE handle = 1; handle <= 5; ++handle) sessions.opened({handle, 5, CKF_SERIAL_SESSION});
+  const auto defer_in = [&](CK_SESSION_HANDLE handle, Operation operation, std::uint64_t object) {
+    return sessions.with(handle, [&](SessionOperations& operations, KnownInits& known, const OpenSession&) {
+      known.add(kInit, 0, false);
+      WaitingInit init;
+      init.call = 1;
+      init.operation = operation;
+      init.objects = {object};
+      init.signature = kInit;
+      return defer(operations, known, init);
+    });
+  };
+  const auto take_from = [&](CK_SESSION_HANDLE handle) {
+    return sessions.with(handle, [&](SessionOperations& operations, KnownInits& known, const OpenSession&) {
+      WaitingInit init;
+      return take_waiting(operations, known, Operation::any, init);
+    });
+  };
+  EXPECT_TRUE(defer_in(1, Operation::find, 0));
+  EXPECT_EQ(sessions.waiting(false), CK_INVALID_HANDLE) << "a search is nobody else's business";
+  EXPECT_TRUE(defer_in(2, Operation::sign, 7));
+  EXPECT_TRUE(defer_in(3, Operation::sign, 7 | kSessionObjectBit));
+  EXPECT_TRUE(defer_in(4, Operation::sign, 8));
+  EXPECT_EQ(sessions.waiting(true), 3u);
+  EXPECT_TRUE(take_from(3));
+  EXPECT_EQ(sessions.waiting(true), CK_INVALID_HANDLE);
+  sessions.with(5, [](SessionOperations& operations, KnownInits& known, const OpenSession&) {
+    operations.gathered.append("part", 4);
+    known.list(operations);
+  });
+  std::vector<CK_SESSION_HANDLE> seen;
+  for (CK_SESSION_HANDLE next; (next = sessions.waiting(false)) != CK_INVALID_HANDLE; sessions.closed(next))
+    seen.push_back(next);
+  std::sort(seen.begin(), seen.end());
+  EXPECT_EQ(seen, (std::vector<CK_SESSION_HANDLE>{2, 4, 5}));
+  EXPECT_EQ(handles_of(sessions), (std::vector<CK_SESSION_HANDLE>{1, 3}));
+}
+
 TEST(Sessions, AChildInheritsTheOpenOnesWithoutTheirOperations) {
   Sessions parent, child;
   parent.opened({1, 5, 0});

@@ -96,7 +96,8 @@ class AuditLogTest : public testing::Test {
   void close() { log.reset(); }
 
   // The "attempts" of all stored records in order; a loss line shows as minus the number lost.
-  std::vector<int> stored() const {
+  std::vector<int> stored() const { return stored(store); }
+  static std::vector<int> stored(const Store& store) {
     std::vector<int> attempts;
     std::istringstream lines(store.text);
     for (std::string line; std::getline(lines, line);) {
@@ -192,10 +193,10 @@ TEST_F(AuditLogTest, TellsInTheLogWhatASinkRefused) {
   log->flush();
   ASSERT_TRUE(eventually([&] { return log->health().lost == 2; }));
   write(3);
-  log->flush();  // learns of the two that were lost, too late for this batch
+  log->flush();  // with their loss line, which is lost with it
   ASSERT_TRUE(eventually([&] { return log->health().lost == 3; }));
   write(4);
-  log->flush();  // carries their loss line, and is lost with it
+  log->flush();
   ASSERT_TRUE(eventually([&] { return log->health().lost == 4; }));
   store.set(store.failing, false);
   for (std::uint64_t written = 1; written <= 2; ++written) {
@@ -207,6 +208,29 @@ TEST_F(AuditLogTest, TellsInTheLogWhatASinkRefused) {
   int lost = 0;
   for (const int entry : stored()) lost += entry < 0 ? -entry : 0;
   EXPECT_EQ(lost, 4) << "every lost record is told of exactly once";
+}
+
+TEST_F(AuditLogTest, TellsOfALossOnlyWhereItWas) {
+  Store other;
+  std::vector<std::unique_ptr<AuditSink>> sinks;
+  sinks.push_back(std::make_unique<StoreSink>(store));
+  sinks.push_back(std::make_unique<StoreSink>(other));
+  log = std::make_unique<AuditLog>(AuditClasses{AuditClass::use}, std::move(sinks), [](const std::string&, bool) {});
+  other.set(other.failing, true);
+  write(1);
+  write(2);
+  log->flush();
+  ASSERT_TRUE(eventually([&] { return log->health().written == 2; }));
+  EXPECT_FALSE(log->health().ok());
+  other.set(other.failing, false);
+  write(3);
+  log->flush();
+  ASSERT_TRUE(eventually([&] { return log->health().written == 3; }));
+  EXPECT_EQ(log->health().incomplete, 2u);
+  EXPECT_EQ(log->health().lost, 0u);
+  close();
+  EXPECT_EQ(stored(), (std::vector<int>{1, 2, 3}));
+  EXPECT_EQ(stored(other), (std::vector<int>{-2, 3}));
 }
 
 TEST_F(AuditLogTest, NeverWaitsForAStuckSinkAndKeepsItsMemoryBounded) {

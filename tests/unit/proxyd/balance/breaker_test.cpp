@@ -102,6 +102,16 @@ TEST_F(BreakerTest, SlowCallsCountWhenConfigured) {
   EXPECT_FALSE(slow.admits(0));
 }
 
+TEST(Health, ASlowMemberThatIsIdleCostsMoreThanAFastOneThatIsBusy) {
+  std::mt19937_64 random{1};
+  Health busy({}, random), slow({}, random);
+  // One at a time, 5 ms each: with six of them under way each took six times as long.
+  for (int i = 0; i < 100; ++i) busy.took(0, 30, 6);
+  busy.outstanding = 5;
+  slow.took(0, 50, 1);
+  EXPECT_LT(busy.cost(0), slow.cost(0));
+}
+
 TEST(Health, FollowsASlowCallAtOnceAndForgetsItSlowly) {
   std::mt19937_64 random{1};
   Health health({}, random);

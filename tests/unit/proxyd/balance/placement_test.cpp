@@ -49,5 +49,21 @@ TEST(Placement, LeastLatencyNeverTakesTheWorst) {
   EXPECT_GT(counted.at(0), 1000);
 }
 
+TEST(Placement, WeightsAreSharesOfWhatEqualMembersDo) {
+  for (const Strategy strategy : {Strategy::least_latency, Strategy::least_outstanding}) {
+    const Shares two = shares(strategy, {{0, 1, 0, 200, 0}, {1, 1.1, 0, 100, 0}});
+    EXPECT_NEAR(two.at(0), 4000, 200);
+    const Shares three = shares(strategy, {{0, 1, 0, 100, 0}, {1, 1, 0, 300, 0}, {2, 1, 0, 200, 0}});
+    EXPECT_NEAR(three.at(1), 3000, 200);
+    EXPECT_NEAR(three.at(2), 2000, 200);
+  }
+  // Also with their share under way.
+  EXPECT_NEAR(shares(Strategy::least_latency, {{0, 5, 4, 400, 0}, {1, 2, 1, 100, 0}}).at(0), 4800, 200);
+}
+
+TEST(Placement, NoWeightMakesUpForAMemberThatIsMuchSlower) {
+  EXPECT_EQ(shares(Strategy::least_latency, {{0, 10, 0, 300, 0}, {1, 1, 0, 100, 0}}), (Shares{{1, 6000}}));
+}
+
 }  // namespace
 }  // namespace p11shim

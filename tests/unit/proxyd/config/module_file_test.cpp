@@ -44,15 +44,6 @@ TEST_F(ModuleFile, OfAModuleIsFine) {
   EXPECT_TRUE(fcntl(check.fd(), F_GETFD) & FD_CLOEXEC);
 }
 
-TEST_F(ModuleFile, CanBeLoadedByItsDescriptor) {
-  const ModuleCheck check = check_module_file(module_, {});
-  ASSERT_EQ(std::rename(module_.c_str(), path("gone").c_str()), 0);
-  void* handle = dlopen(("/proc/self/fd/" + std::to_string(check.fd())).c_str(), RTLD_NOW | RTLD_LOCAL);
-  ASSERT_NE(handle, nullptr) << dlerror();
-  EXPECT_NE(dlsym(handle, "C_GetFunctionList"), nullptr);
-  dlclose(handle);
-}
-
 TEST_F(ModuleFile, IsReachedThroughLinks) {
   std::filesystem::create_symlink(module_, path("link.so"));
   EXPECT_EQ(check_module_file(path("link.so"), {}).real_path(), module_);

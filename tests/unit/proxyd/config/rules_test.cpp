@@ -38,6 +38,16 @@ TEST(Rules, OneUserMayNotHaveAll) {
             "connections"});
 }
 
+// The digest is of a file that somebody else may exchange before it is loaded.
+TEST(Rules, ADigestAloneKeepsNobodyOut) {
+  const std::string digest = "sha256 = \"" + std::string(64, 'a') + "\"\n";
+  EXPECT_EQ(problems_of(kModule + digest + kMember + kPool), Lines{});
+  const Lines warnings = problems_of(kModule + digest + "check_owner = false\n" + kMember + kPool);
+  ASSERT_EQ(warnings.size(), 2U);
+  EXPECT_TRUE(warnings[0].starts_with("p.toml:4:10: warning: with check_owner = false \"sha256\"")) << warnings[0];
+  EXPECT_TRUE(warnings[1].starts_with("p.toml:5:15: warning: check_owner = false: ")) << warnings[1];
+}
+
 TEST(Rules, ReferencesMustExist) {
   EXPECT_EQ(problems_of(kModule + "[[member]]\nname = \"m\"\nmodule = \"sotf\"\nslot = 1\n" + kPool),
             (Lines{"p.toml:1:1: warning: no member uses module \"soft\"",
@@ -88,6 +98,12 @@ TEST(Rules, APoolsMembersAreDifferentTokens) {
   EXPECT_EQ(problems_of(kModule + kMember + second + "token_label = \"t\"\nenvironment = { SOFTHSM2_CONF = \"/b\" }\n" +
                         pool),
             Lines{});
+  const std::string nss =
+      "[[module]]\nname = \"a\"\npath = \"/n.so\"\nlibrary_parameters = \"configdir=/a\"\n"
+      "[[module]]\nname = \"b\"\npath = \"/n.so\"\nlibrary_parameters = \"configdir=/b\"\n"
+      "[[member]]\nname = \"m\"\nmodule = \"a\"\ntoken_label = \"t\"\n"
+      "[[member]]\nname = \"n\"\nmodule = \"b\"\ntoken_label = \"t\"\n";
+  EXPECT_EQ(problems_of(nss + pool), Lines{});
   EXPECT_EQ(problems_of(kModule + kMember + "[[pool]]\nname = \"p\"\nmembers = [\"m\", \"m\"]\n"),
             Lines{"p.toml:10:17: \"m\" is in \"members\" twice"});
 }

@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <stdexcept>
 
@@ -57,6 +58,30 @@ TEST_F(OwnPin, IsWhatACommandPrintsFirst) {
   EXPECT_NE(failure(command("exit 0")).find("it is empty"), std::string::npos);
   EXPECT_NE(failure(command("yes | tr -d '\\n'")).find("too long"), std::string::npos);
   EXPECT_TRUE(no_children());
+}
+
+// Not what systemd tells the service, nor its sockets.
+TEST_F(OwnPin, CommandKnowsNothingOfTheService) {
+  constexpr const char* kSet[] = {"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_FDS",
+                                  "LISTEN_PID",    "P11SHIM_CONF", "SOFTHSM2_CONF", "CREDENTIALS_DIRECTORY"};
+  for (const char* name : kSet) ::setenv(name, "seen", 1);
+  int passed[2];
+  ASSERT_EQ(::pipe(passed), 0);  // not closed by exec
+  const std::string names =
+      text(read_own_pin(command("tr '\\0' '\\n' </proc/$$/environ | cut -d= -f1 | tr '\\n' ' '")));
+  EXPECT_EQ(names.rfind("PATH ", 0), 0U) << names;
+  EXPECT_NE(names.find("CREDENTIALS_DIRECTORY "), std::string::npos) << names;
+  for (const char* name : {"NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "P11SHIM_", "SOFTHSM2_CONF"})
+    EXPECT_EQ(names.find(name), std::string::npos) << names;
+  EXPECT_EQ(text(read_own_pin(command("read -r line; echo \"input: $line\""))), "input: ");
+  EXPECT_EQ(text(read_own_pin(command("[ -e /proc/self/fd/" + std::to_string(passed[0]) + " ] || echo closed"))),
+            "closed");
+  // The C library itself ignores two that are above.
+  const auto before = std::signal(SIGPIPE, SIG_IGN);
+  EXPECT_EQ(text(read_own_pin(command("grep SigIgn: /proc/self/status | tail -c 8"))), "0000000");
+  std::signal(SIGPIPE, before);
+  for (const int descriptor : passed) ::close(descriptor);
+  for (const char* name : kSet) ::unsetenv(name);
 }
 
 // The service does not wait for ever for a command that hangs, before or after it has printed the PIN.

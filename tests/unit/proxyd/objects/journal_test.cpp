@@ -35,7 +35,7 @@ TEST_F(JournalTest, KeepsDebtsInTheirOrderUntilTheyArePaid) {
     JournalChange change;
     change.add = {debt("a", DebtKind::destroy, 1), debt("b", DebtKind::destroy, 1)};
     change.limits = {{identity(1), 0}};
-    change.add[0].keep_limit(7);
+    change.add[0].keep_limit(7, true);
     change.add[0].count = 3;
     EXPECT_EQ(journal.apply(std::move(change)), 1u);
     JournalChange second;
@@ -51,6 +51,7 @@ TEST_F(JournalTest, KeepsDebtsInTheirOrderUntilTheyArePaid) {
   EXPECT_EQ(first.label, "label");
   EXPECT_EQ(first.id, (std::vector<std::uint8_t>{1, 2}));
   EXPECT_EQ(first.limit_before(), 7u);
+  EXPECT_TRUE(first.anonymous());
   EXPECT_FALSE(first.decided);
   EXPECT_EQ(journal.limit(identity(1)), 0u);
   EXPECT_EQ(journal.limit(identity(2)), std::nullopt);

@@ -63,7 +63,6 @@ TEST_F(RegistryTest, KeepsTheStagesApart) {
   EXPECT_EQ(stats["queue"]["p50_ns"], 1000);
   EXPECT_EQ(stats["hsm"]["p50_ns"], 50'000);
   EXPECT_EQ(stats["total"]["p50_ns"], 60'000);
-  EXPECT_FALSE(stats.contains("shim")) << "a stage that was never measured has no figures";
 }
 
 TEST_F(RegistryTest, ShowsOnlyFunctionsThatWereCalled) {

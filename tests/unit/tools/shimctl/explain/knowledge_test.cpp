@@ -54,6 +54,22 @@ std::set<std::string> codes_made_in(const fs::path& folder) {
   return codes;
 }
 
+// Those in the first column of the first table behind a heading.
+std::set<std::string> codes_of_page(const fs::path& page, const std::string& heading) {
+  static const std::regex kCode(R"(CKR_[A-Z_0-9]+)");
+  const std::string text = contents(page);
+  std::istringstream lines(text.substr(std::min(text.size(), text.find("\n" + heading + "\n"))));
+  std::set<std::string> codes;
+  bool inside = false;
+  for (std::string line; std::getline(lines, line) && (!inside || line.starts_with('|'));) {
+    inside |= line.starts_with('|');
+    line = line.substr(0, line.find('|', 1));
+    for (std::sregex_iterator code(line.begin(), line.end(), kCode), end; inside && code != end; ++code)
+      codes.insert(code->str());
+  }
+  return codes;
+}
+
 TEST(Knowledge, HasEveryReturnCode) {
   const auto texts = by_name(known_return_codes());
   for (const Name& name : all(NameKind::ckr)) {
@@ -124,7 +140,7 @@ TEST(Knowledge, NamesTheSectionOfTheStandard) {
 TEST(Knowledge, SaysWhenProxydMakesACodeItself) {
   const fs::path proxyd = fs::path(source_dir()) / "proxyd";
   const auto texts = by_name(known_return_codes());
-  const std::set<std::string> passed_on = {"CKR_OK"};
+  const std::set<std::string> passed_on = {"CKR_OK", "CKR_KEY_UNEXTRACTABLE"};  // the latter from worker to proxyd only
   std::size_t made = 0;
   for (const char* folder : {"calls", "login", "clients", "applications", "worker"})
     for (const std::string& code : codes_made_in(proxyd / folder)) {
@@ -135,6 +151,19 @@ TEST(Knowledge, SaysWhenProxydMakesACodeItself) {
       ++made;
     }
   EXPECT_GT(made, 15U);
+}
+
+TEST(Knowledge, AgreesWithThePagesOnWhoMakesACode) {
+  const fs::path docs = fs::path(source_dir()) / "docs";
+  std::set<std::string> made;
+  for (const auto& text : known_return_codes())
+    if (!text.proxy.empty()) made.insert(text.name);
+  EXPECT_EQ(codes_of_page(docs / "operating.md", "## Return codes"), made);
+  const std::set<std::string> listed = codes_of_page(docs / "shim.md", "## Return codes");
+  for (const std::string& code : codes_made_in(fs::path(source_dir()) / "shim"))
+    EXPECT_TRUE(listed.contains(code) || code == "CKR_OK") << code;
+  for (const auto& text : known_return_codes())
+    EXPECT_TRUE(!listed.contains(text.name) || !text.shim.empty()) << text.name;
 }
 
 TEST(Knowledge, SaysWhenTheShimMakesACodeItself) {
