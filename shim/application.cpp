@@ -1,5 +1,10 @@
 #include "shim/application.h"
 
+#include <bit>
+#include <cstring>
+
+#include "shim/log.h"
+
 namespace p11shim {
 namespace {
 
@@ -12,12 +17,14 @@ constexpr std::chrono::milliseconds kNoTime{0};
 
 Application::Application(ShimConfig config)
     : config_(std::move(config)),
+      logs_calls_(logs(config_, LogLevel::debug)),
       remembered_(config_.remember),
       dialer_(config_, identity_, sessions_, remembered_),
       longest_spin_(config_.spin != 0 && has_two_processors() ? config_.spin : 0) {}
 
 Application::Application(Application& parent)
     : config_(parent.config_),
+      logs_calls_(parent.logs_calls_),
       identity_(parent.identity_),
       remembered_(config_.remember),
       dialer_(config_, identity_, sessions_, remembered_),
@@ -29,6 +36,15 @@ Application::Application(Application& parent)
 Application::~Application() {
   CallExchange* exchange = exchanges_.load(std::memory_order_acquire);
   while (exchange != nullptr) delete std::exchange(exchange, exchange->next);
+}
+
+Id128 Application::next_trace() {
+  if (config_.trace) return *config_.trace;
+  Id128 trace = identity_.instance();
+  std::uint64_t number = traces_.fetch_add(1, std::memory_order_relaxed) + 1;
+  if constexpr (std::endian::native == std::endian::little) number = __builtin_bswap64(number);
+  std::memcpy(trace.data() + 8, &number, sizeof number);
+  return trace;
 }
 
 CallExchange& Application::lend() {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <atomic>
+#include <exception>
 #include <memory>
 #include <mutex>
 
@@ -41,6 +42,11 @@ class Application {
   // Makes sure that the exchange is connected, `anew` if its connection is known to be dead.
   bool connect(CallExchange& exchange, bool anew = false);
 
+  [[nodiscard]] bool logs_calls() const { return logs_calls_; }
+
+  // Of a call: what the environment said, or the first half of the instance id and a number.
+  [[nodiscard]] Id128 next_trace();
+
   // No other thread is inside a call.
   [[nodiscard]] bool has_one_caller() const { return lent_.load(std::memory_order_relaxed) == 1; }
   // How long one may look for an answer before it sleeps.
@@ -56,12 +62,14 @@ class Application {
   static void say_goodbye(Socket& socket) noexcept;
 
   const ShimConfig config_;
+  const bool logs_calls_;
   Identity identity_;
   Sessions sessions_;
   SlotEvents slot_events_;
   Remembered remembered_;
   Dialer dialer_;
   const std::chrono::microseconds longest_spin_;
+  std::atomic<std::uint64_t> traces_{0};
   std::atomic<unsigned> lent_{0};  // exchanges
   std::atomic<bool> shut_down_{false};
   std::atomic<Application*> parent_{nullptr};  // whose connections are still to be closed
@@ -71,19 +79,24 @@ class Application {
   CallExchange* idle_ = nullptr;  // linked by `next_idle`
 };
 
-// An exchange, lent for one call.
+// An exchange, lent for one call. Of a call that is left by an exception nothing stays in it.
 class Loan {
  public:
-  explicit Loan(Application& application) : application_(application), exchange_(application.lend()) {}
+  explicit Loan(Application& application)
+      : application_(application), exchange_(application.lend()), exceptions_(std::uncaught_exceptions()) {}
   Loan(const Loan&) = delete;
   Loan& operator=(const Loan&) = delete;
-  ~Loan() { application_.give_back(exchange_); }
+  ~Loan() {
+    if (std::uncaught_exceptions() != exceptions_) exchange_.end(true);
+    application_.give_back(exchange_);
+  }
   CallExchange& operator*() { return exchange_; }
   CallExchange* operator->() { return &exchange_; }
 
  private:
   Application& application_;
   CallExchange& exchange_;
+  const int exceptions_;  // under way already: some applications call us while they unwind
 };
 
 }  // namespace p11shim

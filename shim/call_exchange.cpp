@@ -8,6 +8,7 @@
 #include "shim/application.h"
 #include "shim/log.h"
 #include "shim/return_codes.h"
+#include "wire/hex.h"
 
 namespace p11shim {
 namespace {
@@ -37,7 +38,7 @@ void CallExchange::begin(milliseconds deadline) {
   failure_ = codes::kInternal;
 }
 
-void CallExchange::end(bool secret) {
+void CallExchange::end(bool secret) noexcept {
   if (in_flight_) socket_.close();  // an exception left in the middle
   in_flight_ = false;
   clear_area(secret);
@@ -71,10 +72,7 @@ void CallExchange::open_rings() {
   write_rings_request(question);
   int memory = -1;
   std::uint64_t size = 0;
-  const milliseconds patience = application_.config().connect_timeout;
-  const bool answered = socket_.send(question.bytes(), {}, patience) == Transfer::done &&
-                        socket_.receive(answer_, patience, memory) == Transfer::done &&
-                        read_rings_answer(answer_.bytes().subspan(kLengthPrefix), size);
+  const bool answered = ask(question, memory) && read_rings_answer(answer_.bytes().subspan(kLengthPrefix), size);
   answer_.clear();
   if (!answered) {
     socket_.close();
@@ -97,10 +95,7 @@ void CallExchange::open_area() {
   write_area_request(head_);
   int memory = -1;
   std::uint64_t size = 0;
-  const milliseconds patience = application_.config().connect_timeout;
-  const bool answered = socket_.send(head_.bytes(), {}, patience) == Transfer::done &&
-                        socket_.receive(answer_, patience, memory) == Transfer::done &&
-                        read_area_answer(answer_.bytes().subspan(kLengthPrefix), size);
+  const bool answered = ask(head_, memory) && read_area_answer(answer_.bytes().subspan(kLengthPrefix), size);
   if (!answered) {
     socket_.close();
     --area_attempts_;
@@ -143,6 +138,7 @@ void CallExchange::clear_area(bool secret_answer) {
 bool CallExchange::perform() {
   open_rings_if_worth_it();
   ++request_.id;
+  request_.trace = application_.next_trace();
   if (!names_wire_ && !request_.handles.empty() && !call_info(request_.call)->policy.slot)
     request_.handles[0] = application_.sessions().wire_handle(request_.handles[0]);
   bulk_sent_ = bulk_.taken();
@@ -169,6 +165,7 @@ bool CallExchange::perform() {
   if (result == Transfer::done && read_reply(answer_.bytes().subspan(kLengthPrefix), reply_) &&
       reply_.id == request_.id && (reply_.init_rv == CKR_OK || request_.init != 0) &&
       (!reply_.ended || (request_.ends && reply_.rv == CKR_OK))) {
+    if (application_.logs_calls()) log_message();
     init_failed_ = reply_.init_rv != CKR_OK;
     if (init_failed_) failure_ = reply_.init_rv;
     return !init_failed_;
@@ -179,15 +176,22 @@ bool CallExchange::perform() {
 
 int CallExchange::ask_for_generations() { return ask_for(&write_generations_request, MessageKind::generations_answer); }
 
+// What is not a call. Its answer is in answer_, and perhaps a descriptor, the caller's to close.
+bool CallExchange::ask(const Buffer& question, int& descriptor) {
+  const milliseconds patience = application_.config().connect_timeout;
+  in_flight_ = true;
+  const bool is_answered = socket_.send(question.bytes(), {}, patience) == Transfer::done &&
+                           socket_.receive(answer_, patience, descriptor) == Transfer::done;
+  in_flight_ = false;
+  return is_answered;
+}
+
 // A descriptor, or -1.
 int CallExchange::ask_for(void (*write)(Buffer&), MessageKind answer) {
-  const milliseconds patience = application_.config().connect_timeout;
   int descriptor = -1;
   Buffer question;
   write(question);
-  const bool is_answered = socket_.send(question.bytes(), {}, patience) == Transfer::done &&
-                           socket_.receive(answer_, patience, descriptor) == Transfer::done;
-  if (!is_answered || message_kind(answer_.bytes().subspan(kLengthPrefix)) != answer) socket_.close();
+  if (!ask(question, descriptor) || message_kind(answer_.bytes().subspan(kLengthPrefix)) != answer) socket_.close();
   answer_.clear();
   return descriptor;
 }
@@ -277,6 +281,18 @@ Transfer CallExchange::receive_reply(bool looks) {
     spin_.look([this] { return socket_.has_something(); });
   }
   return socket_.receive(answer_, patience_);
+}
+
+// What went over the wire, and when: an application's call may be none, one or several messages. Without memory no line.
+[[gnu::cold]] void CallExchange::log_message() const noexcept try {
+  if (!logs(application_.config(), LogLevel::trace)) return;
+  std::string text = request_.init == 0 ? std::string() : std::string(call_info(request_.init)->name) + " and ";
+  text += call_info(request_.call)->name;
+  text += sent_in_ring_ ? " in the ring: " : " over the socket: ";
+  text += std::to_string(reply_.queue_us) + " µs in proxyd, " + std::to_string(reply_.hsm_us) + " µs in the module";
+  text += ", trace " + hex_digits(request_.trace);
+  log_line(application_.config(), LogLevel::trace, text);
+} catch (const std::bad_alloc&) {
 }
 
 void CallExchange::reject_reply() { fail(Transfer::done); }

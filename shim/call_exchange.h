@@ -22,7 +22,7 @@ class CallExchange final : public Exchange {
   // Before a call. `deadline` is what proxyd is told: 0 leaves it to proxyd.
   void begin(std::chrono::milliseconds deadline);
   // After a call, however it ended. `secret`: the answer may have held keys or plain text.
-  void end(bool secret);
+  void end(bool secret) noexcept;
 
   // The first large message on a connection travels whole; then there is an area for those that follow.
   Bulk* open_bulk() override;
@@ -67,6 +67,7 @@ class CallExchange final : public Exchange {
   void open_area();
   void open_rings_if_worth_it();
   void open_rings();
+  bool ask(const Buffer& question, int& descriptor);
   int ask_for(void (*write)(Buffer&), MessageKind answer);
   bool put_request_in_line();
   void clear_area(bool secret_answer);
@@ -76,6 +77,7 @@ class CallExchange final : public Exchange {
   [[nodiscard]] RingPair rings() const;
   bool looks_in_ring();
   void fail(Transfer result);
+  void log_message() const noexcept;
 
   Application& application_;
   Socket socket_;

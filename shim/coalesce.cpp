@@ -1,25 +1,46 @@
 #include "shim/coalesce.h"
 
 namespace p11shim {
+namespace {
+
+// Behind the session's.
+bool names_session_object(const Handles& handles) {
+  return std::any_of(handles.begin() + 1, handles.end(), is_session_object);
+}
+
+}  // namespace
 
 std::optional<CK_ULONG> Coalescing::known_length(CK_SESSION_HANDLE session, Operation operation, const Query& query) {
   return application_.sessions().with(
       session,
       [&](SessionOperations& operations, KnownInits& known, const OpenSession& open) -> std::optional<CK_ULONG> {
         generation_ = generation(open.slot);
-        const WaitingInit& init = operations.waiting;
-        if (query.message == 0 || init.call == 0 || init.operation != operation) return std::nullopt;
-        return known.length(query.hash(init.signature), generation_);
+        const WaitingInit& waiting = operations.waiting;
+        if (query.message == 0) return std::nullopt;
+        std::uint64_t init = 0;
+        if (waiting.call != 0) init = waiting.operation == operation ? waiting.signature : 0;
+        else if (query.is_final) init = running(operations, operation);
+        if (init == 0) return std::nullopt;
+        return known.length(query.hash(init), generation_);
       });
 }
 
-void Coalescing::learn(CK_SESSION_HANDLE session, const Query& query, CK_ULONG length) {
+void Coalescing::learn(CK_SESSION_HANDLE session, Operation operation, const Query& query, CK_ULONG length) {
   const WaitingInit& lead = exchange_.lead();
   application_.sessions().with(session, [&](SessionOperations& operations, KnownInits& known, const OpenSession&) {
-    if (query.message == 0 || (lead.call == 0 && !operations.is_fresh)) return;
-    const std::uint64_t init = lead.call != 0 ? lead.signature : operations.signature;
-    known.add_length(query.hash(init), generation_, length);
+    std::uint64_t init = 0;
+    if (lead.call != 0) init = lead.signature;
+    else if (query.is_final) init = running(operations, operation);
+    else if (operations.is_fresh) init = operations.signature;
+    if (query.message != 0 && init != 0) known.add_length(query.hash(init), init, generation_, length);
   });
+}
+
+// The Init of an operation that the module surely goes on with; 0: none.
+std::uint64_t Coalescing::running(const SessionOperations& operations, Operation operation) {
+  const bool is_sure = operations.began == operation && (operations.active & operation) != Operation::none &&
+                       (operations.in_doubt | operations.lost) == Operation::none;
+  return is_sure ? operations.signature : 0;
 }
 
 // Parts that were gathered, and what waits, go alone. Its failure is told to the call that was to use it.
@@ -62,6 +83,7 @@ void Coalescing::send_all(bool only_session_objects) {
   for (std::size_t turns = 0; turns < 65536; ++turns) {
     const CK_SESSION_HANDLE session = application_.sessions().waiting(only_session_objects);
     if (session == CK_INVALID_HANDLE) return;
+    application_.sessions().wait_until_sent(session);
     send(session);
   }
 }
@@ -82,9 +104,7 @@ void Coalescing::close_kept_with(CK_SESSION_HANDLE closing) {
 
 void Coalescing::note_session_objects(CK_SESSION_HANDLE session) {
   const Handles& handles = exchange_.reply().handles;
-  if (std::none_of(handles.begin(), handles.end(),
-                   [](std::uint64_t handle) { return (handle & kSessionObjectBit) != 0; }))
-    return;
+  if (std::none_of(handles.begin(), handles.end(), is_session_object)) return;
   application_.sessions().with(
       session, [](SessionOperations& operations, KnownInits&, const OpenSession&) { operations.has_objects = true; });
 }
@@ -92,6 +112,19 @@ void Coalescing::note_session_objects(CK_SESSION_HANDLE session) {
 void Coalescing::forget() {
   application_.sessions().forget_inits();
   application_.remembered().clear();
+}
+
+void Coalescing::forget_session_objects() {
+  application_.sessions().forget_session_objects();
+  application_.remembered().values.forget_session_objects();
+  application_.remembered().tokens.clear();  // free memory
+}
+
+// A session object is about to change, which only what names one can tell.
+void Coalescing::settle_change(CK_SESSION_HANDLE session) {
+  forget_session_objects();
+  send_all(true);
+  send(session);  // a search
 }
 
 // Takes along what waits for this call. Something: its Init was sent meanwhile, and failed with this.
@@ -134,7 +167,7 @@ bool Coalescing::defer(std::uint32_t call, Operation operation, const CK_MECHANI
           sign_mechanism(signature, mechanism, exchange_.body().bytes());
         else signature.add(exchange_.body().bytes().data(), exchange_.body().size());
         signature_ = signature.value();
-        epoch_ = known.epoch();
+        epoch_ = known.epoch(names_session_object(request.handles));
         generation_ = generation(session.slot);
         if (!known.contains(signature_, generation_)) return false;
         WaitingInit& init = exchange_.lead();
@@ -169,11 +202,9 @@ void Coalescing::began(CK_SESSION_HANDLE session, Operation operation, CK_RV rv,
                     signature_);
     // An Init that returned something, an IV of the module's, must ask the module each time.
     In outputs(exchange_.reply().body);
-    if (signature_ == 0 || known.epoch() != epoch_ || !outputs.nil_if()) return;
-    const Handles& handles = exchange_.request().handles;
-    known.add(signature_, generation_, std::any_of(handles.begin() + 1, handles.end(), [](std::uint64_t handle) {
-                return (handle & kSessionObjectBit) != 0;
-              }));
+    const bool names = names_session_object(exchange_.request().handles);
+    if (signature_ == 0 || known.epoch(names) != epoch_ || !outputs.nil_if()) return;
+    known.add(signature_, generation_, names);
   });
 }
 

@@ -5,115 +5,11 @@
 #pragma once
 
 #include "calls/cancel.h"
-#include "calls/stub.h"
 #include "shim/application.h"
+#include "shim/call_kinds.h"
 #include "shim/sessions.h"
 
 namespace p11shim {
-
-// C_…Init of an operation that may wait.
-template <class Call>
-inline constexpr bool kMayWait = Call::policy.effect == Effect::starts &&
-                                 (Call::policy.operation & kLedOperations) == Call::policy.operation;
-
-// A call that goes on with one such operation, or ends it.
-template <class Call>
-inline constexpr bool kTakesInit =
-    (Call::policy.effect == Effect::continues || Call::policy.effect == Effect::ends) &&
-    (Call::policy.operation & kLedOperations) == Call::policy.operation&& Call::policy.objects == Objects::none &&
-    (static_cast<unsigned>(Call::policy.operation) & (static_cast<unsigned>(Call::policy.operation) - 1)) == 0;
-
-// What Inits depend on may change by it: logins, objects, the token.
-template <class Call>
-inline constexpr bool kUnsettlesInits = Call::policy.audit == AuditClass::auth ||
-                                        Call::policy.objects == Objects::destroys ||
-                                        Call::policy.objects == Objects::changes ||
-                                        Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_InitToken>() ||
-                                        Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_InitPIN>() ||
-                                        Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_SetPIN>();
-
-// A part of an operation's input, with no output.
-template <class Call>
-inline constexpr bool kIsPart = Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_DigestUpdate>() ||
-                                Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_SignUpdate>() ||
-                                Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_VerifyUpdate>();
-
-// Calls that may be answered here.
-template <class Call>
-inline constexpr bool kReadsAttributes = Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_GetAttributeValue>();
-template <class Call>
-inline constexpr bool kReadsSessionInfo = Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_GetSessionInfo>();
-template <class Call>
-inline constexpr bool kReadsMechanismInfo = Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_GetMechanismInfo>();
-
-template <class Call>
-inline constexpr bool kReadsMechanismList = Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_GetMechanismList>();
-template <class Call>
-inline constexpr bool kReadsSlotList = Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_GetSlotList>();
-template <class Call>
-inline constexpr bool kReadsSlotInfo = Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_GetSlotInfo>();
-template <class Call>
-inline constexpr bool kReadsTokenInfo = Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_GetTokenInfo>();
-
-template <class Call>
-inline constexpr bool kOpensSession = Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_OpenSession>();
-// Its answer depends on how many sessions there are.
-template <class Call>
-inline constexpr bool kCountsSessions = kUnsettlesInits<Call> ||
-                                        Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_GetTokenInfo>();
-
-template <class Call>
-inline constexpr bool kClosesSession = Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_CloseSession>();
-template <class Call>
-inline constexpr bool kClosesAll = Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_CloseAllSessions>();
-
-// A search that is active makes no difference to it, in any module.
-template <class Call>
-inline constexpr bool kIgnoresSearch = Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_GetAttributeValue>() ||
-                                       Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_GetObjectSize>() ||
-                                       Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_GenerateRandom>();
-
-// Neither sees nor changes anything of a session's operations.
-template <class Call>
-inline constexpr bool kIsIndifferent = Call::policy.slot ||
-                                       Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_GetSlotList>() ||
-                                       Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_GetSessionInfo>();
-
-// Where the length of the result follows from the length of the input. When decrypting, a module may look at the contents.
-inline constexpr Operation kSizedByInput = Operation::encrypt | Operation::digest | Operation::sign;
-
-// The C parameters of a single-part call that returns bytes: session, input, its length, output, its length.
-template <class Call>
-inline constexpr bool kAnswersLengthQuery = false;
-template <std::uint32_t Number, CallName Text, auto Member, Policy PolicyValue>
-inline constexpr bool
-    kAnswersLengthQuery<p11shim::Call<Number, Text, Member, PolicyValue, Session, InBytes, OutBytes>> =
-        PolicyValue.effect == Effect::ends && (PolicyValue.operation & kSizedByInput) == PolicyValue.operation;
-
-// A whole message of the message functions.
-template <class Call>
-inline constexpr bool kIsMessage = Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_EncryptMessage>() ||
-                                   Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_DecryptMessage>() ||
-                                   Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_SignMessage>() ||
-                                   Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_VerifyMessage>();
-template <class Call>
-inline constexpr bool kAnswersMessageLength = Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_EncryptMessage>() ||
-                                              Call::number == number_of<&CK_FUNCTION_LIST_3_0::C_SignMessage>();
-template <class Call>
-inline constexpr bool kUsesMessages = (Call::policy.operation & kMessageOperations) == Call::policy.operation;
-
-template <class Call, class... C>
-bool asks_for_length(C... arguments) {
-  if constexpr (sizeof...(C) < 2) {
-    return false;
-  } else {
-    using Place = std::tuple_element_t<sizeof...(C) - 2, std::tuple<C...>>;
-    using Size = std::tuple_element_t<sizeof...(C) - 1, std::tuple<C...>>;
-    if constexpr (std::is_same_v<Place, CK_BYTE_PTR> && std::is_same_v<Size, CK_ULONG_PTR>)
-      return std::get<sizeof...(C) - 2>(std::tuple(arguments...)) == nullptr;
-    else return false;
-  }
-}
 
 inline constexpr std::size_t kMostToWait = 4096;  // bytes of an Init's body: more is not kept with a session
 
@@ -158,6 +54,8 @@ class Coalescing {
       if (answer_token_info(arguments...)) return CKR_OK;
     if constexpr (kOpensSession<Call>)
       if (reopen(first, std::get<1>(std::tuple(arguments...)), std::get<4>(std::tuple(arguments...)))) return CKR_OK;
+    if constexpr (kChangesObject<Call>)
+      if (is_session_object(std::get<1>(std::tuple(arguments...)))) return settle_change(first), std::nullopt;
     if constexpr (kOpensSession<Call> || kCountsSessions<Call>) close_kept();
     if constexpr (kUnsettlesInits<Call>) {
       forget();
@@ -173,7 +71,7 @@ class Coalescing {
         if (gather(first, Call::number, std::get<1>(std::tuple(arguments...)), std::get<2>(std::tuple(arguments...))))
           return CKR_OK;
       send_gathered(first);
-      if constexpr (kAnswersLengthQuery<Call> || kAnswersMessageLength<Call>)
+      if constexpr (kAnswersLength<Call>)
         if (asks_for_length<Call>(arguments...) && answer_length<Call>(arguments...)) return CKR_OK;
       if constexpr (kUsesMessages<Call> && Call::policy.effect == Effect::ends)
         if (end_messages(first, Call::policy.operation)) return CKR_OK;
@@ -218,6 +116,7 @@ class Coalescing {
         const Operation cancelled = cancelled_operations(std::get<1>(std::tuple(arguments...)));
         if (rv == CKR_OK && (cancelled & Operation::find) != Operation::none) end_search(first, true);
         if (rv == CKR_OK) return cancel(first, cancelled);
+        if (rv == CKR_FUNCTION_NOT_SUPPORTED || rv == CKR_ARGUMENTS_BAD) return;  // nothing has been cancelled
       }
       doubt(first);
     } else if constexpr (Call::policy.operation != Operation::none) {
@@ -227,13 +126,16 @@ class Coalescing {
         began(first, Call::policy.operation, rv, false);
       } else {
         const bool is_query = asks_for_length<Call>(arguments...);
-        if constexpr (kAnswersLengthQuery<Call> || kAnswersMessageLength<Call>)
+        if constexpr (kAnswersLength<Call>)
           if (is_query && rv == CKR_OK)
-            learn(first, query_of<Call>(arguments...), *std::get<sizeof...(C) - 1>(std::tuple(arguments...)));
+            learn(first, Call::policy.operation, query_of<Call>(arguments...),
+                  *std::get<sizeof...(C) - 1>(std::tuple(arguments...)));
         went_on(first, Call::policy, rv, is_query);
         if constexpr (kIsPart<Call>)
           if (rv == CKR_OK) may_gather(first, Call::number, Call::policy.operation);
       }
+    } else if constexpr (kChangesObject<Call>) {
+      is_session_object(std::get<1>(std::tuple(arguments...))) ? forget_session_objects() : forget();
     } else if constexpr (kUnsettlesInits<Call>) {
       forget();
     }
@@ -282,6 +184,7 @@ class Coalescing {
     bool has_input;
     CK_ULONG size;
     std::uint64_t message = 0;  // everything else that C_…Message is told; 0: nothing can be said of such a query
+    bool is_final = false;      // its operation may have gone on since the Init
 
     [[nodiscard]] std::uint64_t hash(std::uint64_t init) const {
       return Signature().add(init).add(call).add(has_input).add(size).add(message).value();
@@ -301,6 +204,8 @@ class Coalescing {
               : Signature().add(shape).add(std::get<input - 2>(all) != nullptr).add(std::get<input - 1>(all)).value() |
                     1;
       return {Call::number, std::get<input>(all) != nullptr, std::get<input + 1>(all), message};
+    } else if constexpr (kAnswersFinalLength<Call>) {
+      return {Call::number, false, 0, 1, true};
     } else {
       return {Call::number, std::get<1>(all) != nullptr, std::get<2>(all), 1};
     }
@@ -315,7 +220,8 @@ class Coalescing {
   }
 
   std::optional<CK_ULONG> known_length(CK_SESSION_HANDLE session, Operation operation, const Query& query);
-  void learn(CK_SESSION_HANDLE session, const Query& query, CK_ULONG length);
+  void learn(CK_SESSION_HANDLE session, Operation operation, const Query& query, CK_ULONG length);
+  static std::uint64_t running(const SessionOperations& operations, Operation operation);
   void send(CK_SESSION_HANDLE session, bool also_search = true);
   std::optional<CK_RV> search(CK_SESSION_HANDLE session, const CK_ATTRIBUTE* attributes, CK_ULONG count);
   CK_RV perform_search(CK_SESSION_HANDLE session, WaitingInit& init);
@@ -372,6 +278,8 @@ class Coalescing {
   void forget_values() { application_.remembered().clear(); }
   void send_all(bool only_session_objects);
   void forget();
+  void forget_session_objects();
+  void settle_change(CK_SESSION_HANDLE session);
   std::optional<CK_RV> take(CK_SESSION_HANDLE session, Operation operation);
   std::optional<CK_RV> take_lost(CK_SESSION_HANDLE session, Operation operation);
   void send_if_other(CK_SESSION_HANDLE session, Operation operation);

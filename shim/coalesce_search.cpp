@@ -87,7 +87,6 @@ CK_RV Coalescing::perform_search(CK_SESSION_HANDLE session, WaitingInit& init) {
     operations.lost = Operation::none;
     drop_waiting(operations, known);
     operations.waiting.swap(init);
-    ++known.waiting;
   });
   return CKR_OK;
 }

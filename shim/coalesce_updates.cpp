@@ -19,10 +19,9 @@ bool Coalescing::gather(CK_SESSION_HANDLE session, std::uint32_t call, const CK_
         if (operations.gathers != call || operations.waiting.call != 0 || operations.lost != Operation::none)
           return false;
         if (operations.gathered.size() + size > kMostGathered) return false;
-        const bool is_first = operations.gathered.empty();
         operations.gathered.mark_secret();
         operations.gathered.append(part, size);
-        known.gathering += is_first;
+        known.list(operations);
         return true;
       });
 }
@@ -43,7 +42,7 @@ void Coalescing::send_gathered(CK_SESSION_HANDLE session) {
     if (operations.gathered.empty() || operations.is_sending) return;
     if (operations.gathers == 0) return drop_gathered(operations, known);
     parts.swap(operations.gathered);
-    --known.gathering;
+    known.list(operations);
     call = operations.gathers;
     operations.is_sending = true;
   });

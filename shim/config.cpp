@@ -1,5 +1,6 @@
 #include "shim/config.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -97,10 +98,23 @@ std::string untrusted(const TextFile& file) {
   return file.others_may_write ? "may be written by others than its owner" : std::string();
 }
 
-void apply_file(const std::string& path, bool named_by_user, ShimConfig& config) {
+enum class Whose : std::uint8_t { the_system, the_user, named };  // named: by P11SHIM_CONF
+
+// A daemon that has given up root still has root's HOME, and may not look into it.
+bool is_out_of_sight(const std::string& path) {
+  struct stat facts {};
+  return stat(path.c_str(), &facts) != 0 && errno == EACCES;
+}
+
+bool is_absent(const TextFile& file, const std::string& path, Whose whose) {
+  if (whose == Whose::named) return false;
+  return file.error == ENOENT || file.error == ENOTDIR || (whose == Whose::the_user && is_out_of_sight(path));
+}
+
+void apply_file(const std::string& path, Whose whose, ShimConfig& config) {
   const TextFile file = read_text_file(path);
-  const bool is_absent = file.error == ENOENT || file.error == ENOTDIR || file.error == EACCES;
-  if (is_absent && !named_by_user) return;
+  if (file.error != 0 && is_absent(file, path, whose)) return;
+  const bool named_by_user = whose == Whose::named;
   std::string reason = file.error != 0 || named_by_user ? file.message : untrusted(file);
   if (!reason.empty()) {
     config.problems.push_back(path + ": " + reason + "; the file is ignored");
@@ -158,7 +172,26 @@ void apply_log(const std::string& text, ShimConfig& config) {
   if (level) config.log_level = *level;
 }
 
+int hexadecimal(char digit) {  // W3C: lowercase only
+  return digit >= '0' && digit <= '9' ? digit - '0' : digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
+}
+
 }  // namespace
+
+// https://www.w3.org/TR/trace-context/#traceparent-header: a later version may be longer; version ff is none.
+std::optional<std::array<std::uint8_t, 16>> trace_id_of(std::string_view traceparent) {
+  constexpr std::string_view kForm = "vv-tttttttttttttttttttttttttttttttt-pppppppppppppppp-ff";
+  const bool is_first_version = traceparent.starts_with("00-");
+  if (traceparent.size() < kForm.size() || traceparent.starts_with("ff")) return std::nullopt;
+  if (traceparent.size() > kForm.size() && (is_first_version || traceparent[kForm.size()] != '-')) return std::nullopt;
+  for (std::size_t i = 0; i < kForm.size(); ++i)
+    if (kForm[i] == '-' ? traceparent[i] != '-' : hexadecimal(traceparent[i]) < 0) return std::nullopt;
+  std::array<std::uint8_t, 16> id{};
+  for (std::size_t i = 0; i < id.size(); ++i)
+    id[i] = static_cast<std::uint8_t>(hexadecimal(traceparent[3 + 2 * i]) << 4 | hexadecimal(traceparent[4 + 2 * i]));
+  const bool has_parent = traceparent.substr(36, 16).find_first_not_of('0') != std::string_view::npos;
+  return has_parent && id != decltype(id){} ? std::optional(id) : std::nullopt;
+}
 
 std::optional<ShimEndpoint> parse_endpoint(std::string_view text) {
   if (text.starts_with(kUnix)) {
@@ -191,6 +224,7 @@ ShimConfigSources shim_config_sources(char* (*get)(const char* name)) {
   sources.shared_memory = variable("P11SHIM_SHARED_MEMORY");
   sources.rings = variable("P11SHIM_RINGS");
   sources.log = variable("P11SHIM_LOG");
+  sources.traceparent = variable("TRACEPARENT");
   return sources;
 }
 
@@ -210,16 +244,17 @@ ConfigResult<ShimConfig> parse_shim_config(std::string_view text, const std::str
 ShimConfig load_shim_config(const ShimConfigSources& sources) {
   ShimConfig config;
   if (sources.only_file.empty()) {
-    if (!sources.system_file.empty()) apply_file(sources.system_file, false, config);
-    if (!sources.user_file.empty()) apply_file(sources.user_file, false, config);
+    if (!sources.system_file.empty()) apply_file(sources.system_file, Whose::the_system, config);
+    if (!sources.user_file.empty()) apply_file(sources.user_file, Whose::the_user, config);
   } else {
-    apply_file(sources.only_file, true, config);
+    apply_file(sources.only_file, Whose::named, config);
   }
   if (!sources.endpoint.empty()) apply_endpoints(sources.endpoint, config);
   apply_switch("P11SHIM_COALESCE", sources.coalesce, config.coalesce, config);
   apply_switch("P11SHIM_SHARED_MEMORY", sources.shared_memory, config.shared_memory, config);
   apply_switch("P11SHIM_RINGS", sources.rings, config.rings, config);
   if (!sources.log.empty()) apply_log(sources.log, config);
+  config.trace = trace_id_of(sources.traceparent);
   return config;
 }
 

@@ -3,12 +3,14 @@
 //
 // Sources, each later one overriding the keys that it sets: built-in defaults, /etc/p11shim/shim.toml,
 // ~/.config/p11shim/shim.toml, or P11SHIM_CONF instead of both files, then P11SHIM_ENDPOINT,
-// P11SHIM_COALESCE, P11SHIM_SHARED_MEMORY and P11SHIM_LOG.
+// P11SHIM_COALESCE, P11SHIM_SHARED_MEMORY and P11SHIM_LOG. TRACEPARENT, which belongs to no program, says of whose trace the
+// calls are; one that does not follow the standard is as good as none.
 // A source that is broken, or that somebody untrusted could have written, is ignored whole and costs one line
 // in `problems`: an application must never fail for it. A program that runs with raised privileges
 // (AT_SECURE) ignores its environment, and with it the user's file.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -67,6 +69,7 @@ struct ShimConfig {
   std::uint32_t spin = 0;  // microseconds of looking for an answer before sleeping; 0: none
   ShimLogSink log;
   LogLevel log_level = LogLevel::warning;
+  std::optional<std::array<std::uint8_t, 16>> trace;  // of all calls; none: each has its own
 
   std::vector<std::string> problems;  // one line for each source that was ignored
 };
@@ -80,10 +83,14 @@ struct ShimConfigSources {
   std::string shared_memory;  // the same
   std::string rings;          // the same
   std::string log;            // "debug:file:/x", "stderr", "debug"
+  std::string traceparent;    // W3C Trace Context: "00-<trace id>-<parent id>-<flags>"
 };
 
 // Of this process; `get` is secure_getenv() but for tests.
 ShimConfigSources shim_config_sources(char* (*get)(const char* name));
+
+// None: it is absent or malformed.
+std::optional<std::array<std::uint8_t, 16>> trace_id_of(std::string_view traceparent);
 
 // A file's text on top of `base`.
 ConfigResult<ShimConfig> parse_shim_config(std::string_view text, const std::string& file, const ShimConfig& base);

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <thread>
+#include <utility>
 
 #include "calls/table.h"
 #include "shim/log.h"
@@ -30,8 +32,8 @@ std::optional<Dialer::Line> Dialer::dial(Socket& socket, const std::atomic<bool>
   for (;;) {
     if (given_up.load(std::memory_order_acquire)) return std::nullopt;
     if (const auto line = try_all(socket)) {
-      if (backoff_.count() != 0)
-        log_line(config_, LogLevel::info, "connected to proxyd at " + to_string(config_.endpoints[line->endpoint]));
+      const bool is_news = !std::exchange(was_connected_, true) || backoff_.count() != 0;
+      tell_connected(is_news ? LogLevel::info : LogLevel::debug, line->endpoint);
       backoff_ = milliseconds(0);
       return line;
     }
@@ -44,12 +46,29 @@ std::optional<Dialer::Line> Dialer::dial(Socket& socket, const std::atomic<bool>
   return std::nullopt;
 }
 
+// Too little memory for this line is no reason to give up the connection.
+void Dialer::tell_connected(LogLevel level, std::size_t endpoint) const noexcept {
+  if (!logs(config_, level)) return;
+  try {
+    log_line(config_, level,
+             "connected to proxyd at " + to_string(config_.endpoints[endpoint]) +
+                 (failure_.empty() ? std::string() : ", not to " + failure_));
+  } catch (const std::bad_alloc&) {
+  }
+}
+
 std::optional<Dialer::Line> Dialer::try_all(Socket& socket) {
   failure_.clear();
   const std::size_t first = endpoint();
   for (std::size_t i = 0; i < config_.endpoints.size(); ++i) {
     Line line{(first + i) % config_.endpoints.size(), 0};
-    const std::string failure = try_one(socket, line);
+    std::string failure;
+    try {
+      failure = try_one(socket, line);
+    } catch (...) {  // nobody may take it for one that was greeted
+      socket.close();
+      throw;
+    }
     if (failure.empty()) return line;
     socket.close();
     if (!failure_.empty()) failure_ += "; ";

@@ -35,6 +35,7 @@ class Dialer {
  private:
   using Clock = std::chrono::steady_clock;
 
+  void tell_connected(LogLevel level, std::size_t endpoint) const noexcept;
   std::optional<Line> try_all(Socket& socket);
   // These three give nothing if all is well, or what is not.
   std::string try_one(Socket& socket, Line& line);
@@ -51,6 +52,7 @@ class Dialer {
   std::mutex mutex_;                // guards what follows
   Clock::time_point not_before_{};  // after a failure: nobody tries earlier
   std::chrono::milliseconds backoff_{0};
+  bool was_connected_ = false;
   std::string failure_;  // why, for one line in the log
   Buffer out_, in_;
 };

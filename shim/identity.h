@@ -23,6 +23,7 @@ class Identity {
   // What a hello says about the application. One thread at a time.
   void introduce(Hello& hello) const;
   void welcomed(const Id128& secret);
+  [[nodiscard]] const Id128& instance() const { return instance_; }
   // Some proxyd has known this application, or the parent that it descends from: from now on its absence is a
   // loss.
   [[nodiscard]] bool is_known() const {

@@ -88,7 +88,7 @@ void to_syslog(std::string_view text, LogLevel level) {
 }  // namespace
 
 void log_line(const ShimConfig& config, LogLevel level, std::string_view text) noexcept {
-  if (level < config.log_level || config.log_level == LogLevel::off) return;
+  if (!logs(config, level)) return;
   switch (config.log.kind) {
     case ShimLogSink::Kind::off: return;
     case ShimLogSink::Kind::standard_error: return to_descriptor(STDERR_FILENO, text, level);

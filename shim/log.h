@@ -9,6 +9,10 @@
 
 namespace p11shim {
 
+inline bool logs(const ShimConfig& config, LogLevel level) noexcept {
+  return level >= config.log_level && config.log_level != LogLevel::off && config.log.kind != ShimLogSink::Kind::off;
+}
+
 void log_line(const ShimConfig& config, LogLevel level, std::string_view text) noexcept;
 
 }  // namespace p11shim

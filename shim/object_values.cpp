@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "shim/operations.h"
+
 namespace p11shim {
 namespace {
 
@@ -27,7 +29,7 @@ bool fits(const CK_ATTRIBUTE& attribute, std::size_t size) {
 
 Stamp ObjectValues::stamp(std::uint64_t generation) const {
   const std::lock_guard lock(mutex_);
-  return {epoch_, generation, now_ms()};
+  return {epoch_, generation, now_ms(), session_objects_};
 }
 
 bool ObjectValues::is_current(const Stamp& then, std::uint64_t generation) const {
@@ -75,6 +77,7 @@ bool ObjectValues::answer(CK_SLOT_ID slot, CK_OBJECT_HANDLE object, CK_ATTRIBUTE
 
 ObjectValues::Object* ObjectValues::prepare(const Key& key, const Stamp& asked) {
   if (asked.epoch != epoch_ || keep_ms_ == 0) return nullptr;
+  if (is_session_object(key.object) && asked.session_objects != session_objects_) return nullptr;
   if (objects_.size() >= kMostObjects) objects_.clear();
   Object& object = objects_[key];
   // What is known from before is no younger for this.
@@ -128,6 +131,12 @@ void ObjectValues::clear() {
   const std::lock_guard lock(mutex_);
   ++epoch_;
   objects_.clear();
+}
+
+void ObjectValues::forget_session_objects() {
+  const std::lock_guard lock(mutex_);
+  ++session_objects_;
+  std::erase_if(objects_, [](const auto& known) { return is_session_object(known.first.object); });
 }
 
 void ObjectValues::note_usual(const CK_ATTRIBUTE* attributes, CK_ULONG count) {

@@ -20,6 +20,7 @@ struct Stamp {
   std::uint64_t epoch = 0;
   std::uint64_t generation = 0;  // of the slot; 0: nobody tells
   std::uint64_t at_ms = 0;
+  std::uint64_t session_objects = 0;  // as `epoch`, for what session objects alone can change
 };
 
 class ObjectValues {
@@ -40,6 +41,8 @@ class ObjectValues {
                  const Stamp& asked);
   // This application's own doing, or a new proxyd, may have changed anything.
   void clear();
+  // It may have changed one of its session objects.
+  void forget_session_objects();
 
   // What the application reads is worth asking for along with other objects.
   void note_usual(const CK_ATTRIBUTE* attributes, CK_ULONG count);
@@ -74,7 +77,7 @@ class ObjectValues {
 
   const std::uint64_t keep_ms_;
   mutable std::mutex mutex_;  // guards what follows
-  std::uint64_t epoch_ = 1;
+  std::uint64_t epoch_ = 1, session_objects_ = 1;
   std::unordered_map<Key, Object, Hash> objects_;
   std::array<CK_ATTRIBUTE_TYPE, 16> usual_{};
   std::size_t usual_count_ = 0;

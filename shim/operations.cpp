@@ -1,6 +1,7 @@
 #include "shim/operations.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace p11shim {
 namespace {
@@ -30,11 +31,17 @@ bool takes_iv_alone(CK_MECHANISM_TYPE type) {
   }
 }
 
+// Nothing if it has another layout.
+template <class Params>
+const Params* parameter_as(const CK_MECHANISM& mechanism) {
+  if (mechanism.pParameter == nullptr || mechanism.ulParameterLen != sizeof(Params)) return nullptr;
+  return static_cast<const Params*>(mechanism.pParameter);
+}
+
 }  // namespace
 
 bool WaitingInit::names_session_object() const {
-  return std::any_of(objects.begin(), objects.end(),
-                     [](std::uint64_t handle) { return (handle & kSessionObjectBit) != 0; });
+  return std::any_of(objects.begin(), objects.end(), is_session_object);
 }
 
 void WaitingInit::swap(WaitingInit& other) noexcept {
@@ -65,7 +72,7 @@ bool defer(SessionOperations& operations, KnownInits& known, WaitingInit& init) 
   if (!known.contains(init.signature, init.generation)) return false;
   operations.lost = Operation::none;
   operations.waiting.swap(init);
-  ++known.waiting;
+  known.list(operations);
   return true;
 }
 
@@ -73,20 +80,20 @@ bool take_waiting(SessionOperations& operations, KnownInits& known, Operation wa
   if (operations.waiting.call == 0 || (operations.waiting.operation & wanted) == Operation::none) return false;
   operations.waiting.swap(init);
   operations.waiting.clear();
-  --known.waiting;
+  known.list(operations);
   return true;
 }
 
 void drop_waiting(SessionOperations& operations, KnownInits& known) {
   if (operations.waiting.call == 0) return;
   operations.waiting.clear();
-  --known.waiting;
+  known.list(operations);
 }
 
 void drop_gathered(SessionOperations& operations, KnownInits& known) {
   if (operations.gathered.empty()) return;
   operations.gathered.clear();
-  --known.gathering;
+  known.list(operations);
 }
 
 // It settles a doubt about this operation, and about no other: some modules have several at once.
@@ -116,7 +123,7 @@ void message_is_over(SessionOperations& operations, KnownInits& known, WaitingIn
   drop_waiting(operations, known);
   operations.waiting.swap(init);
   operations.waiting.is_over = true;
-  ++known.waiting;
+  known.list(operations);
 }
 
 bool end_messages(SessionOperations& operations, KnownInits& known, Operation operation) {
@@ -174,8 +181,31 @@ bool hashes_all(CK_MECHANISM_TYPE mechanism) {
   }
 }
 
+void KnownInits::list(SessionOperations& operations) {
+  if (operations.wait() == operations.is_listed) return;
+  operations.is_listed = !operations.is_listed;
+  SessionOperations*& to_it = operations.before != nullptr ? operations.before->behind : first_;
+  if (!operations.is_listed) {
+    to_it = operations.behind;
+    if (operations.behind != nullptr) operations.behind->before = operations.before;
+    operations.before = operations.behind = nullptr;
+    return;
+  }
+  operations.behind = std::exchange(first_, &operations);
+  if (operations.behind != nullptr) operations.behind->before = &operations;
+}
+
+CK_SESSION_HANDLE KnownInits::waiting(bool only_session_objects) const {
+  for (const SessionOperations* each = first_; each != nullptr; each = each->behind)
+    if (!only_session_objects || each->waiting.names_session_object()) return each->session;
+  return CK_INVALID_HANDLE;
+}
+
 void KnownInits::add(std::uint64_t signature, std::uint64_t generation, bool names_session_object) {
-  if (inits_.size() >= kMost) inits_.clear();
+  if (inits_.size() >= kMost) {
+    inits_.clear();
+    lengths_.clear();
+  }
   Known& known = inits_[signature];
   known.generation = generation;
   known.names_session_object = names_session_object;
@@ -196,7 +226,9 @@ bool KnownInits::is_one_message(std::uint64_t signature) const {
 }
 
 void KnownInits::forget_session_objects() {
-  std::erase_if(inits_, [](const auto& known) { return known.second.names_session_object; });
+  ++session_objects_epoch_;
+  if (std::erase_if(inits_, [](const auto& known) { return known.second.names_session_object; }) != 0)
+    std::erase_if(lengths_, [this](const auto& known) { return !inits_.contains(known.second.init); });
 }
 
 void KnownInits::forget_all() {
@@ -205,9 +237,10 @@ void KnownInits::forget_all() {
   ++epoch_;
 }
 
-void KnownInits::add_length(std::uint64_t query, std::uint64_t generation, CK_ULONG length) {
+void KnownInits::add_length(std::uint64_t query, std::uint64_t init, std::uint64_t generation, CK_ULONG length) {
+  if (!inits_.contains(init)) return;
   if (lengths_.size() >= kMost) lengths_.clear();
-  lengths_[query] = {generation, length};
+  lengths_[query] = {init, generation, length};
 }
 
 std::optional<CK_ULONG> KnownInits::length(std::uint64_t query, std::uint64_t generation) const {
@@ -258,22 +291,54 @@ void sign_message_parameter(Signature& signature, CK_MECHANISM_TYPE mechanism, c
 
 void sign_mechanism(Signature& signature, const CK_MECHANISM& mechanism, std::span<const std::uint8_t> encoded) {
   const bool given = mechanism.pParameter != nullptr;
-  const CK_ULONG size = mechanism.ulParameterLen;
-  signature.add(mechanism.mechanism).add(given).add(size);
+  signature.add(mechanism.mechanism).add(given).add(mechanism.ulParameterLen);
   if (given && takes_iv_alone(mechanism.mechanism)) return;
-  if (given && mechanism.mechanism == CKM_AES_CTR && size == sizeof(CK_AES_CTR_PARAMS)) {
-    signature.add(static_cast<const CK_AES_CTR_PARAMS*>(mechanism.pParameter)->ulCounterBits);
-    return;
-  }
-  if (given && mechanism.mechanism == CKM_AES_GCM && size == sizeof(CK_GCM_PARAMS)) {
-    const auto& gcm = *static_cast<const CK_GCM_PARAMS*>(mechanism.pParameter);
-    signature.add(gcm.pIv != nullptr)
-        .add(gcm.ulIvLen)
-        .add(gcm.ulIvBits)
-        .add(gcm.pAAD != nullptr)
-        .add(gcm.ulAADLen)
-        .add(gcm.ulTagBits);
-    return;
+  switch (mechanism.mechanism) {
+    case CKM_AES_CTR:
+      if (const auto* ctr = parameter_as<CK_AES_CTR_PARAMS>(mechanism)) {
+        signature.add(ctr->ulCounterBits);
+        return;
+      }
+      break;
+    case CKM_AES_GCM:
+      if (const auto* gcm = parameter_as<CK_GCM_PARAMS>(mechanism)) {
+        signature.add_size(gcm->pIv, gcm->ulIvLen).add(gcm->ulIvBits);
+        signature.add_size(gcm->pAAD, gcm->ulAADLen).add(gcm->ulTagBits);
+        return;
+      }
+      if (const auto* gcm = parameter_as<CK_NSS_GCM_PARAMS>(mechanism)) {
+        signature.add_size(gcm->pIv, gcm->ulIvLen).add_size(gcm->pAAD, gcm->ulAADLen).add(gcm->ulTagBits);
+        return;
+      }
+      break;
+    case CKM_AES_CCM:
+      if (const auto* ccm = parameter_as<CK_CCM_PARAMS>(mechanism)) {
+        signature.add(ccm->ulDataLen).add_size(ccm->pNonce, ccm->ulNonceLen);
+        signature.add_size(ccm->pAAD, ccm->ulAADLen).add(ccm->ulMACLen);
+        return;
+      }
+      break;
+    case CKM_CHACHA20_POLY1305:
+    case CKM_SALSA20_POLY1305:
+      if (const auto* poly = parameter_as<CK_SALSA20_CHACHA20_POLY1305_PARAMS>(mechanism)) {
+        signature.add_size(poly->pNonce, poly->ulNonceLen).add_size(poly->pAAD, poly->ulAADLen);
+        return;
+      }
+      break;
+    case CKM_NSS_CHACHA20_POLY1305:
+      if (const auto* poly = parameter_as<CK_NSS_AEAD_PARAMS>(mechanism)) {
+        signature.add_size(poly->pNonce, poly->ulNonceLen).add_size(poly->pAAD, poly->ulAADLen).add(poly->ulTagLen);
+        return;
+      }
+      break;
+    case CKM_RSA_PKCS_OAEP:
+      if (const auto* oaep = parameter_as<CK_RSA_PKCS_OAEP_PARAMS>(mechanism)) {
+        signature.add(oaep->hashAlg).add(oaep->mgf).add(oaep->source);
+        signature.add_size(oaep->pSourceData, oaep->ulSourceDataLen);
+        return;
+      }
+      break;
+    default: break;
   }
   signature.add(encoded.data(), encoded.size());
 }

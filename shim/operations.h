@@ -13,6 +13,8 @@
 
 namespace p11shim {
 
+[[nodiscard]] inline bool is_session_object(std::uint64_t handle) { return (handle & kSessionObjectBit) != 0; }
+
 // A C_…Init that was answered with CKR_OK and has not been sent.
 struct WaitingInit {
   std::uint32_t call = 0;  // 0: none
@@ -53,14 +55,28 @@ struct SessionOperations {
   bool is_last_page = false;
   bool has_objects = false;  // session objects, which end with it
   bool is_sending = false;   // what waited is under way, on the connection of some thread
+
+  CK_SESSION_HANDLE session = CK_INVALID_HANDLE;  // whose these are
+  // In the list of those that wait (KnownInits).
+  bool is_listed = false;
+  SessionOperations* before = nullptr;
+  SessionOperations* behind = nullptr;
+
+  // An Init other than a search's, or parts.
+  [[nodiscard]] bool wait() const {
+    return (waiting.call != 0 && waiting.operation != Operation::find) || !gathered.empty();
+  }
 };
 
 // The Inits that have succeeded in this application, and the lengths that length queries gave for them, each as long as the
 // slot's generation has not moved since before it was asked for. What is remembered is a hash: parameters may be secret.
 class KnownInits {
  public:
-  std::size_t waiting = 0;    // sessions whose Init waits
-  std::size_t gathering = 0;  // sessions with parts that have not been sent
+  // After something of theirs began or ceased to wait: those that do are in a list, however many sessions there are.
+  // They stay where they are while they wait.
+  void list(SessionOperations& operations);
+  // One of them, or CK_INVALID_HANDLE; with `only_session_objects`, one whose Init names a session object.
+  [[nodiscard]] CK_SESSION_HANDLE waiting(bool only_session_objects) const;
 
   void add(std::uint64_t signature, std::uint64_t generation, bool names_session_object);
   void forget(std::uint64_t signature) { inits_.erase(signature); }
@@ -70,10 +86,13 @@ class KnownInits {
   // Whether the last message operation that began with this Init was one message.
   void note_one_message(std::uint64_t signature, bool was_one);
   [[nodiscard]] bool is_one_message(std::uint64_t signature) const;
-  // Counts the calls of forget_all(): an Init that was under way during one proves nothing.
-  [[nodiscard]] std::uint64_t epoch() const { return epoch_; }
+  // Moves whenever such an Init would be forgotten: one that was under way meanwhile proves nothing.
+  [[nodiscard]] std::uint64_t epoch(bool names_session_object) const {
+    return names_session_object ? epoch_ + session_objects_epoch_ : epoch_;
+  }
 
-  void add_length(std::uint64_t query, std::uint64_t generation, CK_ULONG length);
+  // Of a query that belongs to this Init; forgotten with it.
+  void add_length(std::uint64_t query, std::uint64_t init, std::uint64_t generation, CK_ULONG length);
   [[nodiscard]] std::optional<CK_ULONG> length(std::uint64_t query, std::uint64_t generation) const;
 
  private:
@@ -82,13 +101,15 @@ class KnownInits {
     bool names_session_object = false;
     bool is_one_message = false;
   };
+  SessionOperations* first_ = nullptr;              // that waits
   std::unordered_map<std::uint64_t, Known> inits_;  // by signature
   struct Length {
+    std::uint64_t init = 0;
     std::uint64_t generation = 0;
     CK_ULONG length = 0;
   };
   std::unordered_map<std::uint64_t, Length> lengths_;
-  std::uint64_t epoch_ = 0;
+  std::uint64_t epoch_ = 0, session_objects_epoch_ = 0;
 };
 
 // What happens to the operations of one session. Each is told what a call did and keeps both records true.
@@ -117,6 +138,8 @@ class Signature {
  public:
   Signature& add(const void* bytes, std::size_t size);
   Signature& add(std::uint64_t value) { return add(&value, sizeof value); }
+  // What is in it may differ.
+  Signature& add_size(const void* buffer, std::uint64_t size) { return add(buffer != nullptr).add(size); }
   [[nodiscard]] std::uint64_t value() const { return hash_; }
 
  private:
@@ -128,8 +151,8 @@ bool stands_alone(Operation operation, CK_MECHANISM_TYPE mechanism, const void* 
 // Adds what, in the parameter of such a message, may decide how long its result is.
 void sign_message_parameter(Signature& signature, CK_MECHANISM_TYPE mechanism, const void* parameter, CK_ULONG size);
 
-// Adds what decides whether an Init with this mechanism succeeds: all of it (`encoded`) but the contents of an IV, nonce
-// or AAD, whose lengths count.
+// Adds what decides whether an Init with this mechanism succeeds: all of it (`encoded`) but the contents of an IV, nonce,
+// AAD or label, whose lengths count.
 void sign_mechanism(Signature& signature, const CK_MECHANISM& mechanism, std::span<const std::uint8_t> encoded);
 
 }  // namespace p11shim

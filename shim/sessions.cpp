@@ -25,6 +25,7 @@ void Sessions::opened(const OpenSession& session) noexcept {
     if (entry.session.handle == CK_INVALID_HANDLE || entry.is_closing) ++open_[session.slot];
     entry = {};
     entry.session = session;
+    entry.operations.session = session.handle;
   } catch (const std::bad_alloc&) {
   }
 }
@@ -125,6 +126,7 @@ CK_SESSION_HANDLE Sessions::reopen(CK_SLOT_ID slot, CK_FLAGS flags, std::uint64_
   OpenSession& session = node.mapped().session;
   session.handle = session.wire | (++reopened_ << kReopenedShift);
   node.mapped().is_kept = false;
+  node.mapped().operations.session = session.handle;
   node.key() = session.handle;
   ++open_[slot];
   changed();
@@ -188,19 +190,17 @@ CK_MECHANISM_TYPE Sessions::message_mechanism(CK_SESSION_HANDLE handle, Operatio
 
 CK_SESSION_HANDLE Sessions::waiting(bool only_session_objects) const noexcept {
   const std::lock_guard lock(mutex_);
-  if (known_.waiting == 0 && (only_session_objects || known_.gathering == 0)) return CK_INVALID_HANDLE;
-  for (const auto& [handle, entry] : sessions_) {
-    const WaitingInit& init = entry.operations.waiting;
-    if (!only_session_objects && !entry.operations.gathered.empty() && !entry.operations.is_sending) return handle;
-    if (init.call != 0 && init.operation != Operation::find && (!only_session_objects || init.names_session_object()))
-      return handle;
-  }
-  return CK_INVALID_HANDLE;
+  return known_.waiting(only_session_objects);
 }
 
 void Sessions::forget_inits() noexcept {
   const std::lock_guard lock(mutex_);
   known_.forget_all();
+}
+
+void Sessions::forget_session_objects() noexcept {
+  const std::lock_guard lock(mutex_);
+  known_.forget_session_objects();
 }
 
 void Sessions::wait_until_sent(CK_SESSION_HANDLE handle) noexcept {
@@ -226,6 +226,7 @@ void Sessions::inherit(Sessions& parent) noexcept {
       sessions_[handle].session = entry.session;
       sessions_[handle].is_kept = entry.is_kept;
       sessions_[handle].operations.has_objects = entry.operations.has_objects;
+      sessions_[handle].operations.session = handle;
       if (!entry.is_kept) ++open_[entry.session.slot];
     }
     kept_ = parent.kept_;

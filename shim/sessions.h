@@ -69,6 +69,7 @@ class Sessions {
   // whose Init names a session object.
   [[nodiscard]] CK_SESSION_HANDLE waiting(bool only_session_objects) const noexcept;
   void forget_inits() noexcept;
+  void forget_session_objects() noexcept;
   // Returns when nothing of this session is being sent by another thread (SessionOperations::is_sending).
   void wait_until_sent(CK_SESSION_HANDLE handle) noexcept;
   void sent(CK_SESSION_HANDLE handle) noexcept;

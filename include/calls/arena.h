@@ -9,6 +9,7 @@
 #include <memory>
 #include <new>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "wire/buffer.h"
@@ -25,6 +26,7 @@ class Arena {
   Arena& operator=(const Arena&) = delete;
   ~Arena() {
     clear();
+    std::free(spare_.memory);
     std::free(block_);
   }
 
@@ -37,13 +39,12 @@ class Arena {
       return place;
     }
     if (size > kMost - held_) throw std::bad_alloc();
+    if (large_.size() == large_.capacity()) large_.reserve(std::max<std::size_t>(8, 2 * large_.size()));
+    const Large large = size <= spare_.size ? std::exchange(spare_, {}) : Large{std::malloc(size), size, size};
+    if (large.memory == nullptr) throw std::bad_alloc();
     held_ += size;
-    large_.push_back({std::malloc(size == 0 ? 1 : size), size, size});
-    if (large_.back().memory == nullptr) {
-      large_.pop_back();
-      throw std::bad_alloc();
-    }
-    return large_.back().memory;
+    large_.push_back({large.memory, large.size, size});
+    return large.memory;
   }
   // `count` zeroed values.
   template <class T>
@@ -61,13 +62,18 @@ class Arena {
   // hand in large buffers for small results, which need not all be wiped.
   void only_start_used(const void* memory, std::size_t size) {
     for (Large& large : large_)
-      if (large.memory == memory) large.used = std::min(large.size, size + kLeftBehind);
+      if (large.memory == memory) large.used = std::min(large.used, size + kLeftBehind);
   }
   void clear() {
     if (secret_) wipe(block_, used_);
     for (const Large& large : large_) {
       if (secret_) wipe(large.memory, large.used);
-      std::free(large.memory);
+      if (large.size > kMostSpare || large.size <= spare_.size) {
+        std::free(large.memory);
+      } else {
+        std::free(spare_.memory);
+        spare_ = large;
+      }
     }
     large_.clear();
     held_ = 0;
@@ -80,11 +86,14 @@ class Arena {
   static constexpr std::size_t kMost = 4 * limits::kMaxFrame;  // of one call: a short request can ask for much room
   static constexpr std::size_t kLeftBehind = 4096;
   static constexpr std::size_t kAlignment = alignof(std::max_align_t);
+  // Many applications hand in the same large buffer with each small call.
+  static constexpr std::size_t kMostSpare = (1 << 20) + 4096;
   struct Large {
     void* memory;
     std::size_t size;
     std::size_t used;  // its first bytes, which hold something
   };
+  Large spare_{};  // of an earlier call
   std::uint8_t* block_;
   std::size_t used_ = 0;
   std::vector<Large> large_;

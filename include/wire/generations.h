@@ -1,5 +1,5 @@
 // A page of memory that proxyd shares with the applications on its machine, which can only read it. Before proxyd answers a
-// call that has changed or destroyed an object, or something else that applications may remember of a slot, the slot's
+// call that has changed or destroyed an object that others see, or something else that applications may remember of a slot, the slot's
 // number moves: what was remembered under another number is asked for again.
 #pragma once
 

@@ -57,7 +57,8 @@ class Ring {
   void doze(std::chrono::milliseconds longest);
   // The two ends of a sleep elsewhere; the bell ends it. False: there is a message, or one comes over the stream.
   bool fall_asleep() { return change(kOpen, kAsleep); }
-  void wake_up() { change(kAsleep, kOpen); }
+  // False: it was not asleep.
+  bool wake_up() { return change(kAsleep, kOpen); }
   // Moves the message to `to`, which is empty. False: it is no frame.
   bool take(Buffer& to);
 

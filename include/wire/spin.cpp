@@ -31,9 +31,9 @@ bool leaves_two(const std::string& quota_and_period) {
 }
 
 // The limit of a group and those of the groups that it is in.
-bool leaves_two_up_from(std::string_view root, std::string group) {
+bool leaves_two_up_from(const std::string& root, std::string group) {
   for (;;) {
-    const std::string folder = std::string(root) + group;
+    const std::string folder = root + group;
     if (!leaves_two(text_of(folder + "/cpu.max"))) return false;
     if (!leaves_two(text_of(folder + "/cpu.cfs_quota_us") + " " + text_of(folder + "/cpu.cfs_period_us"))) return false;
     if (group.empty() || group == "/") return true;
@@ -50,9 +50,10 @@ int allowed_processors() {
 
 }  // namespace
 
-bool has_two_processors() {
-  if (allowed_processors() < 2) return false;
-  const std::string groups = text_of("/proc/self/cgroup");  // lines of "number:controllers:/path"
+bool has_two_processors() { return allowed_processors() >= 2 && groups_leave_two_processors(""); }
+
+bool groups_leave_two_processors(const std::string& root) {
+  const std::string groups = text_of(root + "/proc/self/cgroup");  // lines of "number:controllers:/path"
   for (std::size_t start = 0; start < groups.size();) {
     const std::size_t end = std::min(groups.find('\n', start), groups.size());
     const std::string_view line(groups.data() + start, end - start);
@@ -62,9 +63,9 @@ bool has_two_processors() {
     if (second == std::string_view::npos) continue;
     const std::string_view controllers = line.substr(first + 1, second - first - 1);
     const std::string group(line.substr(second + 1));
-    if (controllers.empty() && !leaves_two_up_from("/sys/fs/cgroup", group)) return false;
+    if (controllers.empty() && !leaves_two_up_from(root + "/sys/fs/cgroup", group)) return false;
     if (controllers.starts_with("cpu") && !controllers.starts_with("cpuset") &&
-        !leaves_two_up_from("/sys/fs/cgroup/cpu", group))
+        !leaves_two_up_from(root + "/sys/fs/cgroup/cpu", group))
       return false;
   }
   return true;

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <string>
 
 namespace p11shim {
 
@@ -28,13 +29,15 @@ class SpinBy {
   bool look_now(Came came) {
     auto last = Clock::now();
     const auto until = last + longest_;
+    int pauses = 1;
     do {
       const bool has_come = came();
       const auto now = Clock::now();
       if (now - last > kInterrupted) return crowded(has_come);
       if (has_come) return hit();
       last = now;
-      relax();
+      relax(pauses);
+      pauses = std::min(2 * pauses, kMostPauses);  // the shortest waits are the most frequent ones
     } while (last < until);
     return miss();
   }
@@ -43,6 +46,8 @@ class SpinBy {
   static constexpr std::uint32_t kFirstPause = 32;  // waits between two tries; doubled for each try in vain
   static constexpr std::uint32_t kLongestPause = 4096;
   static constexpr int kBest = 8;
+  static constexpr int kMostPauses = 16;
+  static constexpr std::uint32_t kQuiet = 256;  // undisturbed looks until an interruption weighs less again
   static constexpr std::chrono::microseconds kInterrupted{300};  // no look takes so long by itself
 
   bool is_worth_it() {
@@ -54,6 +59,10 @@ class SpinBy {
   bool hit() {
     score_ = std::min(score_ + 1, kBest);
     pause_ = kFirstPause;
+    if (++undisturbed_ >= kQuiet) {
+      undisturbed_ = 0;
+      crowded_pause_ = std::max(crowded_pause_ / 4, kFirstPause);
+    }
     return true;
   }
   bool miss() {
@@ -61,14 +70,17 @@ class SpinBy {
     else pause_ = std::min(pause_ * 2, kLongestPause);
     return false;
   }
-  // Somebody else had the processor meanwhile: they are all taken. The scheduler prefers whoever sleeps then.
+  // Somebody else had the processor meanwhile. Once is nothing: a kernel's thread, another virtual machine. Where it goes on, all
+  // processors are taken, and the scheduler prefers whoever sleeps.
   bool crowded(bool has_come) {
     score_ = 0;
-    pause_ = kLongestPause;
+    undisturbed_ = 0;
+    pause_ = crowded_pause_;
+    crowded_pause_ = std::min(crowded_pause_ * 4, kLongestPause);
     return has_come;
   }
-  static void relax() {
-    for (int i = 0; i < 16; ++i) {
+  static void relax(int pauses) {
+    for (int i = 0; i < pauses; ++i) {
 #if defined(__x86_64__) || defined(__i386__)
       __builtin_ia32_pause();
 #elif defined(__aarch64__)
@@ -81,11 +93,15 @@ class SpinBy {
   int score_ = 0;
   std::uint32_t waits_ = 0;
   std::uint32_t pause_ = kFirstPause;
+  std::uint32_t crowded_pause_ = kFirstPause;  // after the next interruption
+  std::uint32_t undisturbed_ = 0;
 };
 
 using Spin = SpinBy<std::chrono::steady_clock>;
 
 // Looking is of no use where only one thread can run at a time: one processor, or a control group that may not use two.
 bool has_two_processors();
+// What control groups say of it. `root`: the folder that has this machine's proc and sys.
+bool groups_leave_two_processors(const std::string& root);
 
 }  // namespace p11shim

@@ -67,6 +67,7 @@ class Application {
   std::unordered_map<const WorkerObjects*, std::size_t> session_objects_in;           // how many of them; never 0
   std::deque<Identity> saved_states;  // keyed hashes of the states that C_GetOperationState gave it, the latest ones
   bool slots_listed = false;          // it has asked for the slots since it started
+  std::shared_ptr<std::uint64_t> buffered;  // what its user has proxyd keep, in bytes; null: nobody counts it
   std::uint64_t next_session = 1;
   std::uint64_t next_session_object = 1;
 };

@@ -32,7 +32,8 @@ struct OperationRecord {
   const Member* member = nullptr;  // where it ran last
   std::uint64_t bytes_in = 0;
   std::uint64_t bytes_out = 0;
-  AuditTimes times;  // sums
+  std::uint32_t attempts = 1;  // 1, and one more for each time that a call of it was made again
+  AuditTimes times;            // sums
   std::array<std::uint8_t, 16> trace_id{};
 
   // One more call of the same operation.
@@ -45,6 +46,7 @@ struct OperationRecord {
     if (call.member != nullptr) member = call.member;
     bytes_in += call.bytes_in;
     bytes_out += call.bytes_out;
+    attempts += call.attempts - 1;
     for (const auto stage : {&AuditTimes::queue, &AuditTimes::hsm, &AuditTimes::total})
       if (call.times.*stage) times.*stage = (times.*stage).value_or(0) + *(call.times.*stage);
     trace_id = call.trace_id;

@@ -8,11 +8,8 @@
 namespace p11shim {
 
 nlohmann::json to_json(const AuditHealth& health) {
-  return {{"ok", health.ok()},
-          {"written", health.written},
-          {"lost", health.lost},
-          {"failures", health.failures},
-          {"last_error", health.last_error}};
+  return {{"ok", health.ok()},   {"written", health.written},   {"incomplete", health.incomplete},
+          {"lost", health.lost}, {"failures", health.failures}, {"last_error", health.last_error}};
 }
 
 void AuditLog::Batch::append(const Batch& other) {
@@ -29,11 +26,8 @@ void AuditLog::Batch::clear() {
 
 AuditLog::AuditLog(AuditClasses classes, std::vector<std::unique_ptr<AuditSink>> sinks, Report report,
                    std::size_t buffer_limit)
-    : classes_(classes),
-      no_sinks_(sinks.empty()),
-      buffer_limit_(buffer_limit),
-      report_(std::move(report)),
-      sinks_(std::move(sinks)) {
+    : classes_(classes), no_sinks_(sinks.empty()), buffer_limit_(buffer_limit), report_(std::move(report)) {
+  for (auto& sink : sinks) outlets_.push_back({std::move(sink)});
   if (!no_sinks_) writer_ = std::thread([this] { run(); });
 }
 
@@ -70,7 +64,6 @@ void AuditLog::flush() {
   std::string error;
   {
     const std::lock_guard lock(mutex_);
-    untold_losses_ += std::exchange(refused_, 0);
     if (handed_.lines.empty()) {
       std::swap(handed_, buffer_);
     } else if (handed_.lines.size() + buffer_.lines.size() <= buffer_limit_) {
@@ -112,30 +105,35 @@ void AuditLog::run() {
 
     lock.unlock();
     if (reopen) {
-      for (const auto& sink : sinks_) sink->reopen();
+      for (const Outlet& each : outlets_) each.sink->reopen();
     }
-    bool lost = false;
-    std::string error;
-    if (!batch.lines.empty()) {
-      for (const auto& sink : sinks_) {
-        try {
-          sink->write(batch.lines);
-        } catch (const AuditSinkError& failure) {
-          lost = lost || failure.lost;
-          error = failure.what();
-        }
-      }
-    }
-    lock.lock();
-
-    if (!batch.lines.empty()) {
-      (lost ? health_.lost : health_.written) += batch.records;
-      if (lost) refused_ += batch.records + batch.told_losses;
-      if (!error.empty()) ++health_.failures;
-      health_.last_error = std::move(error);
-    }
+    if (!batch.lines.empty()) write_out(batch);
     batch.clear();
+    lock.lock();
   }
+}
+
+void AuditLog::write_out(const Batch& batch) {
+  bool stored = false, refused = false;
+  std::string error;
+  for (Outlet& to : outlets_) {
+    bool lost = false;
+    try {
+      std::string lines;
+      if (to.untold != 0) append_loss_line(lines, std::chrono::system_clock::now(), to.untold);
+      to.sink->write(lines.empty() ? batch.lines : lines += batch.lines);
+    } catch (const AuditSinkError& failure) {
+      lost = failure.lost;
+      error = failure.what();
+    }
+    to.untold = lost ? to.untold + batch.records + batch.told_losses : 0;
+    (lost ? refused : stored) = true;
+  }
+  const std::lock_guard lock(mutex_);
+  (stored ? health_.written : health_.lost) += batch.records;
+  if (stored && refused) health_.incomplete += batch.records;
+  if (!error.empty()) ++health_.failures;
+  health_.last_error = std::move(error);
 }
 
 }  // namespace p11shim

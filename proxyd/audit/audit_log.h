@@ -4,7 +4,7 @@
 // thread, so that neither a full disk nor a stuck journal slows the loop. The order of lines is the order of
 // write() calls. Lines that find no room (the buffer's limit waiting for a stuck sink), and lines that a sink
 // refused, are lost and counted; the log then says so itself, by a loss line before the next record that
-// fits.
+// fits: in every sink, or in the one that refused.
 #pragma once
 
 #include <condition_variable>
@@ -44,10 +44,11 @@ class AuditClasses {
 
 // For `status` and the metrics.
 struct AuditHealth {
-  std::uint64_t written = 0;   // records that every sink took
-  std::uint64_t lost = 0;      // records that some sink, or all, did not get
-  std::uint64_t failures = 0;  // batches that some sink failed to store or rotate
-  std::string last_error;      // of the latest batch; empty if it was stored
+  std::uint64_t written = 0;     // records that some sink took, or all
+  std::uint64_t incomplete = 0;  // those among them that another sink did not get
+  std::uint64_t lost = 0;        // records that no sink has
+  std::uint64_t failures = 0;    // batches that some sink failed to store or rotate
+  std::string last_error;        // of the latest batch; empty if every sink stored it
 
   bool ok() const noexcept { return last_error.empty(); }
 };
@@ -87,7 +88,13 @@ class AuditLog {
     void clear();
   };
 
+  struct Outlet {
+    std::unique_ptr<AuditSink> sink;
+    std::uint64_t untold = 0;  // records that it refused, and has not told of
+  };
+
   void run();
+  void write_out(const Batch& batch);
 
   // Of the caller's thread.
   AuditClasses classes_;
@@ -99,13 +106,12 @@ class AuditLog {
   bool reported_failure_ = false;
 
   // Of the writer thread.
-  std::vector<std::unique_ptr<AuditSink>> sinks_;
+  std::vector<Outlet> outlets_;
 
   // Guarded by mutex_.
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   Batch handed_;
-  std::uint64_t refused_ = 0;  // records that the writer thread lost, not yet in untold_losses_
   bool reopen_ = false;
   bool stop_ = false;
   AuditHealth health_;

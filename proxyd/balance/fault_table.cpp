@@ -19,11 +19,19 @@ void functions(std::string& table) {
     if (call.name.empty() || call.policy.where != Where::worker) continue;
     table += "| `" + std::string(call.name) + "`";
     for (const Reached reached : {Reached::nothing, Reached::unknown, Reached::answer}) {
+      const Recourse what = recourse(call, reached);
+      const bool derives = call.name == "C_DeriveKey";
       table += " | ";
-      table += text(recourse(call, reached));
+      table +=
+          derives && what != recourse(call, reached, {.makes_session_key = true}) ? "for session keys" : text(what);
     }
     table += " |\n";
   }
+  table +=
+      "\nA function that brings its Init along in one message is repeated as a whole. What names session objects, "
+      "and what may not be used twice (see above), is an exception: the former stays where it is, the latter is "
+      "repeated only if nothing was called. `C_DestroyObject` and `C_SetAttributeValue` go to every copy (see above); "
+      "no login is tried on another member by these rules.\n";
 }
 
 void codes(std::string& table) {
@@ -33,10 +41,15 @@ void codes(std::string& table) {
   table += "|---|---|---|---|---|\n";
   for (const Name& entry : all(NameKind::ckr)) {
     const Blame blame = blame_of(entry.value);
+    const bool depends = blame_of(entry.value, true) != blame;
     table += "| `" + std::string(entry.text) + "` | ";
-    table += blame == Blame::member ? "yes" : blame == Blame::suspect ? "if another does better" : "no";
+    table += depends                   ? "if its login is gone"
+             : blame == Blame::member  ? "yes"
+             : blame == Blame::suspect ? "if another does better"
+                                       : "no";
     table += blame == Blame::nobody && !misses_object(entry.value) ? " | no" : " | as the function allows";
-    table += needs_new_worker(entry.value) ? " | yes" : " | no";
+    table += depends ? ", then" : "";
+    table += !needs_new_worker(entry.value) ? " | no" : depends ? " | then" : " | yes";
     table += misses_object(entry.value) ? " | once |\n" : " | no |\n";
   }
 }

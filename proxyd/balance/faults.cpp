@@ -2,7 +2,8 @@
 
 namespace p11shim {
 
-Blame blame_of(CK_RV rv) {
+Blame blame_of(CK_RV rv, bool login_is_good) {
+  if (rv == CKR_USER_NOT_LOGGED_IN && login_is_good) return Blame::nobody;
   switch (rv) {
     case CKR_DEVICE_ERROR:
     case CKR_DEVICE_REMOVED:
@@ -43,9 +44,11 @@ bool misses_object(CK_RV rv) {
   }
 }
 
-Recourse recourse(const CallInfo& call, Reached reached) {
+Recourse recourse(const CallInfo& call, Reached reached, Asked asked) {
   const Policy& policy = call.policy;
-  if (policy.where == Where::shim) return Recourse::none;
+  // A PIN is shown to the member that it is meant for, and to no other.
+  if (policy.where == Where::shim || policy.audit == AuditClass::auth) return Recourse::none;
+  if (asked.brings_init) return Recourse::repeat;
   const bool goes_on = policy.effect == Effect::continues || policy.effect == Effect::ends;
   if (goes_on) {
     // A module may make the nonces of messages by itself; C_SessionCancel and searches have nothing to go on with.
@@ -54,7 +57,7 @@ Recourse recourse(const CallInfo& call, Reached reached) {
     return replayable ? Recourse::replay : Recourse::none;
   }
   if (reached == Reached::nothing) return Recourse::repeat;
-  return policy.retry == Retry::always ? Recourse::repeat : Recourse::none;
+  return policy.retry == Retry::always || asked.makes_session_key ? Recourse::repeat : Recourse::none;
 }
 
 bool is_stateful(CK_MECHANISM_TYPE mechanism) {

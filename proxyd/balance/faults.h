@@ -15,7 +15,9 @@ enum class Blame : std::uint8_t {
   suspect,  // counts if another member does better with the same call: it may be the call itself
   member,   // counts at once
 };
-Blame blame_of(CK_RV rv);
+// `login_is_good`: CKR_USER_NOT_LOGGED_IN is the truth about this call. It was said to somebody who is not logged in, or of a key
+// that wants a login for each use, or the worker's sessions say that they are logged in.
+Blame blame_of(CK_RV rv, bool login_is_good = false);
 
 // The sessions of the worker that answered so are gone, or its login: it is started anew, which logs it in again.
 bool needs_new_worker(CK_RV rv);
@@ -36,7 +38,12 @@ enum class Recourse : std::uint8_t {
   repeat,  // the call is made on another member
   replay,  // its operation is begun there again, with the input that was kept, and goes on
 };
-Recourse recourse(const CallInfo& call, Reached reached);
+// What a call asks for beyond its function.
+struct Asked {
+  bool brings_init = false;        // its Init comes along: it is a whole operation, or the begin of one
+  bool makes_session_key = false;  // C_DeriveKey: a late result is gone with its session
+};
+Recourse recourse(const CallInfo& call, Reached reached, Asked asked = {});
 
 // Operations by this mechanism are never begun a second time: stateful signatures, which use up a part of their key, and
 // one-time passwords, which count in it.

@@ -1,6 +1,7 @@
 // What a pool knows of one member's health and load: its breaker, how many of its calls are under way, how long they take.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 
 #include "proxyd/balance/breaker.h"
@@ -19,8 +20,11 @@ class Health {
  public:
   Health(const BreakerConfig& config, std::mt19937_64& random) : breaker(config, random) {}
 
-  // A call's time there, for the estimate: it follows an increase at once and a decrease slowly (peak EWMA).
-  void took(std::uint64_t now_ms, double ms) {
+  // A call's time there, for the estimate: it follows an increase at once and a decrease slowly (peak EWMA). `beside`: how many were
+  // under way there when it began, itself included. Each is taken to have had its share of the time: where calls wait for each
+  // other, a busy member would look slower than an idle one that is, and get none while the slow one gets many.
+  void took(std::uint64_t now_ms, double ms, std::uint32_t beside = 1) {
+    ms /= std::max(beside, 1U);
     const double now = estimate(now_ms);
     estimate_ms_ = ms > now ? ms : now + (ms - now) * kShare;
     estimated_at_ms_ = now_ms;

@@ -3,6 +3,9 @@
 #include <algorithm>
 
 namespace p11shim {
+namespace {
+constexpr double kMuchWorse = 2;
+}
 
 std::size_t Placement::choose(std::span<Candidate> candidates) {
   std::uint32_t lowest = UINT32_MAX;
@@ -22,26 +25,44 @@ std::size_t Placement::choose(std::span<Candidate> candidates) {
       ->member;
 }
 
-// Power of two choices: good as the best of all, and no herd follows one measurement.
+// Power of two choices: good as the best of all, and no herd follows one measurement. Where weights differ the first is drawn by
+// them, so that they are shares of the calls, and gives way only to one that is much better.
 std::size_t Placement::least_latency(std::span<const Candidate> tier) {
-  std::uniform_int_distribution<std::size_t> any(0, tier.size() - 1);
+  std::uint64_t total = 0;
+  bool equal = true;
+  for (const Candidate& each : tier) {
+    total += each.weight;
+    equal &= each.weight == tier[0].weight;
+  }
+  std::size_t first = 0;
+  if (equal) {
+    first = std::uniform_int_distribution<std::size_t>(0, tier.size() - 1)(random_);
+  } else {
+    std::uint64_t drawn = std::uniform_int_distribution<std::uint64_t>(1, total)(random_);
+    for (; drawn > tier[first].weight; ++first) drawn -= tier[first].weight;
+  }
   std::uniform_int_distribution<std::size_t> other(1, tier.size() - 1);
-  const std::size_t first = any(random_);
   const Candidate& a = tier[first];
   const Candidate& b = tier[(first + other(random_)) % tier.size()];
-  return a.cost * b.weight <= b.cost * a.weight ? a.member : b.member;
+  if (equal) return a.cost <= b.cost ? a.member : b.member;
+  // Whoever gets more calls has more under way: that is its share, and no sign of trouble.
+  const double mean = static_cast<double>(total) / static_cast<double>(tier.size());
+  const auto load = [mean](const Candidate& each) {
+    return each.cost / (each.outstanding + 1) * (1 + each.outstanding * mean / each.weight);
+  };
+  return load(a) <= kMuchWorse * load(b) ? a.member : b.member;
 }
 
 std::size_t Placement::least_outstanding(std::span<const Candidate> tier) {
   const Candidate* best = nullptr;
-  std::uint32_t equals = 0;
+  std::uint64_t equals = 0;  // their weight
   for (const Candidate& each : tier) {
     const std::uint64_t mine = best == nullptr ? 0 : std::uint64_t{each.outstanding} * best->weight;
     const std::uint64_t its = best == nullptr ? 1 : std::uint64_t{best->outstanding} * each.weight;
     if (mine > its) continue;
-    // Each of those that are equal is as likely as the others.
-    equals = mine == its ? equals + 1 : 1;
-    if (std::uniform_int_distribution<std::uint32_t>(1, equals)(random_) == 1) best = &each;
+    // Those that are equal get calls by their weights.
+    equals = (mine == its ? equals : 0) + each.weight;
+    if (std::uniform_int_distribution<std::uint64_t>(1, equals)(random_) <= each.weight) best = &each;
   }
   return best->member;
 }

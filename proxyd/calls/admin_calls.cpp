@@ -17,8 +17,13 @@ void ClientCall::init_token() {
   if (!worker_ready(place_->worker)) return;
   pool_->member.user().stop("the token is initialised");
   pool_->member.so().stop("the token is initialised");
-  place_->read_only.close_all(
-      guarded([this] { place_->read_write.close_all(guarded([this] { go(&ClientCall::init_token_forward); })); }));
+  const auto close_ours = [this] {
+    place_->read_only.close_all(
+        guarded([this] { place_->read_write.close_all(guarded([this] { go(&ClientCall::init_token_forward); })); }));
+  };
+  if (!pool_->member.user().is_shared()) return close_ours();
+  pool_->member.user().close_service_session(
+      guarded([this, close_ours] { pool_->member.so().close_service_session(guarded(close_ours)); }));
 }
 
 // On every member. It goes on when its caller has gone; nobody opens a session meanwhile.
@@ -86,10 +91,7 @@ void ClientCall::set_pin() {
   // Whoever asked may be gone when the answer comes; the PIN is another one all the same.
   member.user().set_pin(std::move(pins), session_->read_write, still_active(),
                         [&member, answer = guarded([this](CK_RV rv) { finish(rv); })](CK_RV rv) mutable {
-                          if (rv == CKR_OK) {
-                            member.user().pin_changed(false);
-                            member.so().pin_changed(false);
-                          }
+                          if (may_have_changed_pin(rv)) member.pin_changed(member.public_place());
                           answer(rv);
                         });
 }

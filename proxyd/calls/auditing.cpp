@@ -1,5 +1,7 @@
 #include "proxyd/calls/auditing.h"
 
+#include <algorithm>
+
 #include "proxyd/calls/client_call.h"
 
 namespace p11shim {
@@ -66,6 +68,7 @@ void write_record(AuditLog& audit, const Application& application, const Pool* p
   record.bytes_out = from.bytes_out;
   record.rv = from.rv;
   record.unfinished = unfinished;
+  record.attempts = from.attempts;
   record.times = from.times;
   record.trace_id = from.trace_id;
   audit.write(record);
@@ -93,6 +96,7 @@ OperationRecord ClientCall::record_of(CK_RV rv, std::span<const std::uint8_t> re
     record.times.queue = (lane_ns_ - started_ns_) / 1000;
     record.times.hsm = hsm_us_;
   }
+  record.attempts = std::max<std::uint32_t>(1, attempts_.count);
   record.times.total = (uv_hrtime() - started_ns_) / 1000;
   record.trace_id = request_.trace;
   return record;

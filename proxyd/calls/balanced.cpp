@@ -8,12 +8,16 @@
 #include "proxyd/calls/sealed_creation.h"
 
 namespace p11shim {
+namespace {
+constexpr std::uint64_t kLookAgainMs = 100;
+}
 
 void ClientCall::forward_balanced() {
   step_ = &ClientCall::forward_balanced;
   if (!enter_session()) return;
   if (uses_area_ && !copy_from_area()) return finish(CKR_DEVICE_ERROR);
   if (pool_->absent()) return finish(CKR_DEVICE_REMOVED);
+  check_place();
   const Policy& policy = info_->policy;
   const bool continues_or_ends = policy.effect == Effect::continues || policy.effect == Effect::ends;
   const bool lost = continues_or_ends && session_->take_lost(policy.operation);
@@ -45,7 +49,9 @@ bool ClientCall::logged_in() const { return application_->token(*pool_).login ==
 void ClientCall::run_on(Place& place) {
   place_ = &place;
   if (attempts_.on == nullptr) begin_attempt();
-  if (!translate(place) || !borrow(place) || !begin_creation()) return;
+  Membership& on = *attempts_.on;
+  if (!translate(place) || !borrow(place)) return on.pass_turn();  // it does not need its own yet
+  if (!takes_turn() || !begin_creation()) return;
   if (is_search()) attempts_.whole_below = attempts_.on->survey_of(place).whole_below();
   send(place);
 }
@@ -161,66 +167,14 @@ CK_RV ClientCall::missing_object() const {
   return is_key ? CKR_KEY_HANDLE_INVALID : CKR_OBJECT_HANDLE_INVALID;
 }
 
-void ClientCall::begin_attempt() {
-  Membership& on = pool_->of(*place_);
-  attempts_.on = &on;
-  attempts_.trial = on.health.breaker.begin();
-  attempts_.began_ns = uv_hrtime();
-  attempts_.tried |= on.bit();
-  // An Init alone is no call of its own to the budget: what uses it is.
-  const bool only_begins =
-      info_->policy.effect == Effect::starts && request_.init == 0 && info_->policy.operation != Operation::find;
-  if (attempts_.count++ == 0 && !only_begins) pool_->budget.call(services_.runtime.now_ms());
-  ++on.health.outstanding;
-  member_statistics_ = on.statistics;
-  if (request_.init != 0 || recourse(*info_, Reached::unknown) != Recourse::none)
-    services_.deadlines.arm(
-        attempt_deadline_,
-        services_.runtime.now_ms() + static_cast<std::uint64_t>(pool_->config.balance.attempt_timeout.count()));
-  arm_hedge();
-}
-
-Membership* ClientCall::end_attempt() {
-  attempt_deadline_.disarm();
-  hedge_deadline_.disarm();
-  Membership* on = std::exchange(attempts_.on, nullptr);
-  if (on == nullptr) return nullptr;
-  --on->health.outstanding;
-  if (on->member.config().max_concurrency != 0) pool_->changed.resume_one();
-  return on;
-}
-
-// The member works, whatever it said.
-void ClientCall::attempt_succeeded() {
-  Membership* on = end_attempt();
-  if (on == nullptr) return;
-  const std::uint64_t now = services_.runtime.now_ms();
-  const double took_ms = static_cast<double>(uv_hrtime() - attempts_.began_ns) / 1e6;
-  on->health.took(now, took_ms);
-  on->health.breaker.succeeded(now, static_cast<std::uint64_t>(took_ms), attempts_.trial);
-  if (may_hedge()) on->times.took(kind(), static_cast<std::uint64_t>(took_ms * 1000));
-  for (const Attempts::Suspect& suspect : attempts_.suspects)
-    if (suspect.member != on)
-      suspect.member->health.breaker.failed(now, "it answered " + display(NameKind::ckr, suspect.rv), false);
-  attempts_.suspects.clear();
-}
-
-void ClientCall::attempt_failed(const std::string& why) {
-  if (Membership* on = end_attempt()) on->health.breaker.failed(services_.runtime.now_ms(), why, attempts_.trial);
-}
-
-void ClientCall::attempt_abandoned() {
-  if (Membership* on = end_attempt()) on->health.breaker.said_nothing(attempts_.trial);
-}
-
 // A member answered. True: this attempt is over and the call goes on elsewhere.
 bool ClientCall::answered_badly(const Reply& reply) {
   const CK_RV rv = reply.init_rv != CKR_OK ? reply.init_rv : reply.rv;
-  Blame blame = blame_of(rv);
-  // Said to somebody who is not logged in, or of a key that wants a login for each use, it is the truth.
   const bool continues_or_ends = info_->policy.effect == Effect::continues || info_->policy.effect == Effect::ends;
-  const bool needs_login = (continues_or_ends && reply.init_rv == CKR_OK) || place_ == &place_->member->public_place();
-  if (rv == CKR_USER_NOT_LOGGED_IN && needs_login) blame = Blame::nobody;
+  const bool is_public = place_ == &place_->member->public_place();
+  const bool login_is_good = is_public || (continues_or_ends && reply.init_rv == CKR_OK) || attempts_.login_is_good;
+  const Blame blame = blame_of(rv, login_is_good);
+  if (blame_of(rv, true) != blame && attempts_.asking != attempts_.count) return ask_login(reply), true;
   if (blame == Blame::nobody && misses_object(rv) && !attempts_.resolved_again) return resolve_again();
   if (blame == Blame::nobody) {
     attempt_succeeded();
@@ -271,12 +225,9 @@ bool ClientCall::resolve_again() {
 // `restarts`: its worker does, so that the same member will do as well.
 bool ClientCall::may_try_elsewhere(Reached reached, bool restarts) {
   if (hedge_ != nullptr) return true;  // it is being tried there
-  // A call that brings its Init along is a whole operation, or the begin of one.
-  const Recourse what = session_ == nullptr  ? Recourse::none
-                        : request_.init != 0 ? Recourse::repeat
-                                             : recourse(*info_, reached);
+  const Recourse what = session_ == nullptr ? Recourse::none : recourse_after(reached);
   if (what == Recourse::none || attempts_.count >= pool_->config.balance.max_attempts) return false;
-  if (!may_be_repeated()) return false;
+  if (reached == Reached::nothing ? names_session_objects() : !may_be_repeated()) return false;
   if (what == Recourse::replay) {
     const ReplayRecord* record = session_->replay_of(info_->policy.operation);
     if (record == nullptr || !record->replayable) return false;
@@ -292,7 +243,12 @@ bool ClientCall::may_try_elsewhere(Reached reached, bool restarts) {
     });
     return may_have;
   });
-  return (others || reached == Reached::nothing) && pool_->budget.take(services_.runtime.now_ms());
+  // What has reached no member is no retry of anything.
+  return reached == Reached::nothing || (others && pool_->budget.take(services_.runtime.now_ms()));
+}
+
+Recourse ClientCall::recourse_after(Reached reached) const {
+  return recourse(*info_, reached, {request_.init != 0, makes_session_key()});
 }
 
 // What this session has on the member is given up: it is begun again elsewhere when it is needed.
@@ -310,7 +266,7 @@ void ClientCall::leave_place() {
     services_.applications.release_hold(*session_, hold);
   }
   attempts_.replaying = false;
-  scarce_ = nullptr;
+  end_scarcity();
   place_ = nullptr;
 }
 
@@ -342,6 +298,8 @@ bool ClientCall::worker_failed(JobFailure failure) {
     std::erase_if(session_->holds, [&](const Hold& hold) { return hold.place == place_; });
     return finish(CKR_OK), true;
   }
+  if (step_ == &ClientCall::log_in_to_operation)
+    std::erase_if(session_->holds, [&](const Hold& hold) { return hold.place == place_; });
   if (!may_try_elsewhere(reached, true)) return false;
   for (const Hold& hold : session_->holds)
     if (hold.place == place_) session_->displace(hold.active);
@@ -352,14 +310,22 @@ bool ClientCall::worker_failed(JobFailure failure) {
   return true;
 }
 
-// The member has not answered for attempt_timeout. If no other can help it may take as long as the call has.
+// The member has not answered for attempt_timeout. If no other can help it may take as long as the call has, or as it is given.
 void ClientCall::attempt_expired() {
   if (attempts_.on == nullptr || session_ == nullptr || attempts_.finding != 0)
     return attempts_.finding != 0 ? finish_finding() : void();
+  if (attempts_.asking == attempts_.count) return login_told(false);
   const bool runs = worker_ != nullptr && lane_ != nullptr;
-  if (!may_try_elsewhere(runs ? Reached::unknown : Reached::nothing)) return;
+  // It waits for its turn on a member that has other operations of this session, which would be lost.
+  const bool is_bound = !runs && attempts_.queued && place_ != nullptr && session_->hold_in(*place_) != nullptr;
+  if (is_bound ||
+      !may_try_elsewhere(runs ? Reached::unknown : Reached::nothing)) {  // another may be able to in a moment
+    const std::uint64_t now = services_.runtime.now_ms();
+    if (now >= attempts_.ends_at_ms) return end_scarcity(), expired();
+    return services_.deadlines.arm(attempt_deadline_, std::min(now + kLookAgainMs, attempts_.ends_at_ms));
+  }
   stop_waiting();
-  scarce_ = nullptr;
+  end_scarcity();
   if (runs)
     attempt_failed("it has not answered in " + std::to_string(pool_->config.balance.attempt_timeout.count()) + " ms");
   else attempt_abandoned();

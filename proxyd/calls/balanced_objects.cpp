@@ -6,9 +6,11 @@
 
 namespace p11shim {
 
-// A search has run on one member and is active there; its result is that of all, which are asked at the same time.
+// A search has run on one member and is active there; its result is that of all, which are asked at the same time. One that is
+// ejected is not, as if it were down, unless the application has session objects there.
 void ClientCall::find_on_all(const Reply& reply) {
   session_->end_find();
+  settle_lease();  // nobody would tell this call of the death of its worker
   attempts_.found.clear();
   attempts_.finding = 1;
   services_.deadlines.arm(
@@ -33,7 +35,8 @@ void ClientCall::find_on_all(const Reply& reply) {
       if (place == first) continue;
       const bool has_own = std::any_of(application_->session_objects.begin(), application_->session_objects.end(),
                                        [&](const auto& entry) { return entry.second->place == &place->objects; });
-      if (place == usual || has_own) ask(*place, place != usual);
+      const bool is_ejected = each->health.breaker.state() == Breaker::State::open;
+      if ((place == usual && !is_ejected) || has_own) ask(*place, place != usual);
     }
   }
   take_found(pool_->of(*first).survey_of(*first), *first, reply, attempts_.whole_below, false);

@@ -2,33 +2,12 @@
 
 #include <algorithm>
 
+#include "proxyd/calls/bodies.h"
+
 namespace p11shim {
 namespace {
 
 using List = CK_FUNCTION_LIST_3_0;
-
-// By call number: the body starts with a pMechanism.
-constexpr auto kStartsWithMechanism = [] {
-  std::array<bool, kCallCount> starts{};
-  for_each_call([&]<class C>() {
-    starts[C::number] = []<class First, class... Rest>(Types<First, Rest...>) {
-      if constexpr (sizeof...(Rest) == 0) return false;
-      else return std::is_same_v<std::tuple_element_t<0, std::tuple<Rest...>>, Mechanism>;
-    }(typename C::Arguments{});
-  });
-  return starts;
-}();
-
-// The header repeats the mechanism for us. We keep book of operations, decide and audit by it: it must be true.
-bool names_its_mechanism(const Request& request) {
-  const bool is_led = request.init != 0;
-  if (!kStartsWithMechanism[is_led ? request.init : request.call]) return !request.has_mechanism;
-  In in(is_led ? request.init_body : request.body);
-  if (in.nil_if()) return !request.has_mechanism;
-  in.array_of(2);
-  const std::uint64_t type = in.uint();
-  return in.ok() && request.has_mechanism && type == request.mechanism;
-}
 
 constexpr std::uint64_t kNoSlot = UINT64_MAX;
 
@@ -96,6 +75,11 @@ bool ClientCall::begin(Application& application, std::span<const std::uint8_t> f
   pool_ = nullptr;
   session_ = nullptr;
   place_ = nullptr;
+  changed_object_.reset();
+  if (changes_objects(info_->policy) && request_.handles.size() > 1)
+    if (const auto own = application.session_objects.find(request_.handles[1]);
+        own != application.session_objects.end())
+      changed_object_ = own->second;
   only_asks_ = asked_ = false;
   moved_to_ = nullptr;
   state_refused_ = false;
@@ -162,21 +146,32 @@ void ClientCall::withdraw_from_worker() {
   Worker* worker = worker_;
   // What it changes it may change only now, after the application was answered.
   const std::uint64_t slot = pool_ != nullptr && changes_objects(info_->policy) ? pool_->slot : kNoSlot;
-  worker->withdraw(*this,
-                   [real, worker, generation = worker->generation(), slot, &generations = services_.generations] {
-                     if (slot != kNoSlot) generations.moved(slot);
-                     if (real != nullptr && generation == worker->generation()) real->pool->give_back(*real);
-                   });
+  // That holds for a PIN, too; until then it may be the old one or the new one.
+  Member* repinned = changes_pin() ? &pool_->member : nullptr;
+  if (repinned != nullptr) repinned->pin_changed(*place_);
+  worker->withdraw(*this, [real, worker, generation = worker->generation(), slot, &generations = services_.generations,
+                           repinned, place = place_] {
+    if (slot != kNoSlot) generations.moved(slot);
+    if (repinned != nullptr) repinned->pin_changed(*place);
+    if (real != nullptr && generation == worker->generation()) real->pool->give_back(*real);
+  });
   worker_ = nullptr;
   area_is_lost_ = uses_area_;
 }
 
 void ClientCall::finish(CK_RV rv) { finish(rv, {}); }
 
+// A session object that no forked relative shares, or has come to share meanwhile.
+bool ClientCall::changes_own_object() const {
+  if (request_.handles.size() < 2 || (request_.handles[1] & kSessionObjectBit) == 0) return false;
+  const bool is_here = application_->session_objects.contains(request_.handles[1]);
+  return changed_object_.use_count() == (is_here ? 1 : 0);
+}
+
 // What other applications remember of this slot may have changed by this call, whatever came of it.
 void ClientCall::move_generation() {
   const Policy& policy = info_->policy;
-  const bool changes = changes_objects(policy);
+  const bool changes = changes_objects(policy) && !changes_own_object();
   const bool administers = policy.audit == AuditClass::admin && policy.objects == Objects::none;
   if (pool_ == nullptr) return;
   if (changes || administers) services_.generations.moved(pool_->slot);
@@ -198,6 +193,7 @@ void ClientCall::finish(CK_RV rv, std::span<const std::uint8_t> body) {
   drop_copies();
   if (session_ != nullptr && pool_->balanced()) forget_failed_operation(rv);
   audit(rv, body);
+  log(rv, body);
   reply_.values = {};
   if (rv == CKR_OK && !values_.empty()) name_values();
   leave_session();
@@ -229,7 +225,8 @@ void ClientCall::leave_session() {
 
 void ClientCall::account(CK_RV rv) {
   const std::uint64_t now = uv_hrtime();
-  ++application_->calls;
+  const bool is_executed = reply_.init_rv == CKR_OK;  // not if the Init that came along has failed
+  application_->calls += 1 + (request_.init != 0 && is_executed);
   application_->failed += rv != CKR_OK;
   application_->last_call_ms = services_.runtime.now_ms();
   Sample sample;
@@ -244,6 +241,15 @@ void ClientCall::account(CK_RV rv) {
   if (lane_ns_ != 0) {
     sample.times.queue = lane_ns_ - started_ns_;
     sample.times.hsm = std::uint64_t{hsm_us_} * 1000;
+  }
+  if (request_.init != 0) {
+    Sample init = sample;
+    init.function = request_.init;
+    init.rv = reply_.init_rv;
+    if (!is_executed) return services_.registry.record(init);
+    init.mechanism.reset();  // both are one use of it, and have one time
+    init.times = {};
+    services_.registry.record(init);
   }
   services_.registry.record(sample);
 }

@@ -60,6 +60,7 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   void account(CK_RV rv);
   void leave_session();
   void withdraw_from_worker();
+  [[nodiscard]] bool changes_own_object() const;
   std::uint64_t cap_for_member(std::uint64_t limit_ms);
   template <class Fn>
   auto guarded(Fn fn);  // fn is called only if this call has not ended meanwhile
@@ -76,6 +77,7 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   bool borrow(Place& place);
   void watch_scarcity(RealSessions& sessions);
   bool scarcity_ends();
+  void end_scarcity();  // its own deadline counts again
   void send(Place& place);
   void submit(Place& place);
   bool lead_to_area(Worker& worker);
@@ -91,18 +93,23 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   void doubt_operations();
   void settle_lease();
   void after_success(Reply& reply);
+  [[nodiscard]] bool changes_pin() const;
+  void note_pin(CK_RV rv);  // as this call has changed it, or may have
 
   // balanced.cpp: the same in a pool of several members
   void forward_balanced();
   [[nodiscard]] bool logged_in() const;
   bool waits_for_members();
   void run_on(Place& place);
+  bool takes_turn();
+  void check_place();
   template <class Fn>
   void for_each_needed(Fn fn) const;
   [[nodiscard]] bool has_all(Place& place) const;
   Place* choose_member();
   void find_candidates(std::uint64_t now);
   [[nodiscard]] bool may_be_repeated() const;
+  [[nodiscard]] bool names_session_objects() const;
   Place* bound_place();
   [[nodiscard]] const Member* counts_nonces_on() const;
   void wait_for_member(std::uint64_t now);
@@ -118,8 +125,15 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   bool no_session(CK_RV rv);
   bool ends_find();
   bool resolve_again();
+  [[nodiscard]] Recourse recourse_after(Reached reached) const;
   bool may_try_elsewhere(Reached reached, bool restarts = false);
   void leave_place();
+
+  // pool_logins.cpp: what a login means to the members
+  void log_in_to_operation();
+  void forget_failed_login();
+  void ask_login(const Reply& reply);
+  void login_told(bool is_logged_in);
 
   // hedging.cpp: a second attempt of a call that takes long
   [[nodiscard]] UsualTimes::Kind kind() const;
@@ -149,6 +163,7 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   bool writes_to_copies();
   void write_copies();
   bool begin_creation();
+  [[nodiscard]] bool makes_session_key() const;
   void create_sealed();
   void end_creation(bool known);
   void created_in_pool(Reply& reply);
@@ -182,6 +197,9 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   void copied(std::uint64_t handle, Place& source, std::shared_ptr<SessionObject> copy);
   bool moves_to_login(CK_RV rv);
   void drop_copies();
+
+  // call_log.cpp
+  void log(CK_RV rv, std::span<const std::uint8_t> reply_body) const;
 
   // auditing.cpp
   OperationRecord record_of(CK_RV rv, std::span<const std::uint8_t> reply_body);
@@ -253,8 +271,9 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   RealSession* lease_ = nullptr;    // borrowed for this call only
   RealSessions* scarce_ = nullptr;  // what it waits for may never come
   std::uint64_t deadline_at_ms_ = 0;
-  std::uint64_t logins_ended_ = 0;  // when it entered its session
-  bool only_asks_ = false;          // where operations are under way, whether one more may begin: without its key
+  std::uint64_t logins_ended_ = 0;               // when it entered its session
+  std::weak_ptr<SessionObject> changed_object_;  // that the call names and may change or destroy
+  bool only_asks_ = false;  // where operations are under way, whether one more may begin: without its key
   bool asked_ = false;
   bool search_is_over_ = false;    // of one that came as one step: in the module too
   bool collects_ = false;          // what a search has found

@@ -35,6 +35,7 @@ class Deadlines {
   }
 
   void arm(Deadline& deadline, std::uint64_t at_ms) {
+    deadline.disarm();
     deadline.at_ms_ = at_ms;
     deadline.list_ = this;
     deadline.previous_ = nullptr;

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "calls/cancel.h"
+#include "proxyd/calls/bodies.h"
 #include "proxyd/calls/client_call.h"
 
 namespace p11shim {
@@ -11,13 +12,6 @@ using List = CK_FUNCTION_LIST_3_0;
 constexpr auto kSetOperationState = number_of<&List::C_SetOperationState>();
 constexpr auto kSessionCancel = number_of<&List::C_SessionCancel>();
 constexpr std::uint64_t kLongestScarcity = 1000;  // ms
-
-// After an OutBytes argument with CKR_OK: the length alone, without bytes, answers a length query (§5.2).
-bool answers_length_query(std::span<const std::uint8_t> body) {
-  In in(body);
-  in.uint();
-  return in.done();
-}
 
 // These mean the application as it is now, whatever goes on in its session.
 bool concerns_login(std::uint32_t call) {
@@ -136,17 +130,17 @@ bool ClientCall::borrow(Place& place) {
   if (lease.outcome == RealSessions::Outcome::waiting && waits()) watch_scarcity(sessions);
   if (lease.outcome != RealSessions::Outcome::lent) return false;
   lease_ = lease.session;
-  if (std::exchange(scarce_, nullptr) != nullptr) {
-    disarm();
-    services_.deadlines.arm(*this, deadline_at_ms_);
-  }
+  end_scarcity();
   return true;
+}
+
+void ClientCall::end_scarcity() {
+  if (std::exchange(scarce_, nullptr) != nullptr) services_.deadlines.arm(*this, deadline_at_ms_);
 }
 
 // Sessions that unfinished operations occupy may never come back: whoever waits for one looks again after a while.
 void ClientCall::watch_scarcity(RealSessions& sessions) {
   scarce_ = &sessions;
-  disarm();
   services_.deadlines.arm(*this, std::min(deadline_at_ms_, services_.runtime.now_ms() + kLongestScarcity));
 }
 
@@ -156,8 +150,7 @@ bool ClientCall::scarcity_ends() {
   if (!active_ || scarce_ == nullptr || !waits()) return false;  // what was taken back came at once
   if (services_.runtime.now_ms() >= deadline_at_ms_) return true;
   stop_waiting();
-  scarce_ = nullptr;
-  services_.deadlines.arm(*this, deadline_at_ms_);
+  end_scarcity();
   go(step_);
   return false;
 }
@@ -232,6 +225,7 @@ void ClientCall::on_failure(JobFailure failure) {
   }
   if (attempts_.on != nullptr) return worker_failed(failure) ? void() : finish(CKR_DEVICE_ERROR);
   lease_ = nullptr;  // gone with its worker
+  if (failure == JobFailure::worker_lost && changes_pin()) pool_->member.pin_changed(*place_);
   // Nothing was executed: as if the call had come while the worker was being restarted.
   if (failure == JobFailure::not_started && !goes_on()) return go(step_);
   if (session_ != nullptr) session_->take_lost(info_->policy.operation);  // this answer says so
@@ -273,6 +267,7 @@ void ClientCall::on_reply(Reply& reply) {
     if (pool_->balanced() && !reply.handles.empty()) return created_in_pool(reply);
     after_success(reply);
   }
+  if (changes_pin() && may_have_changed_pin(reply.rv)) note_pin(reply.rv);
   end_creation(blame_of(reply.rv) == Blame::nobody);
   finish(reply.rv, reply.body);
 }
@@ -284,13 +279,24 @@ void ClientCall::after_success(Reply& reply) {
     case Objects::destroys: return note_destroyed();
     default: break;
   }
-  if (pool_->balanced()) return;
-  const bool in_user = place_ == &pool_->member.user().place();
-  if (request_.call == number_of<&List::C_SetPIN>() || request_.call == number_of<&List::C_InitPIN>()) {
-    pool_->member.user().pin_changed(in_user);
-    pool_->member.so().pin_changed(place_ == &pool_->member.so().place());
-    if (place_ != &pool_->member.public_place()) pool_->member.backend().note_pin_changed();
-  }
+}
+
+// C_SetPIN or C_InitPIN, in a pool of one; in others no call does these itself.
+bool ClientCall::changes_pin() const {
+  return (request_.call == number_of<&List::C_SetPIN>() || request_.call == number_of<&List::C_InitPIN>()) &&
+         pool_ != nullptr && !pool_->balanced() && place_ != nullptr;
+}
+
+// Everybody forgets the PIN that was kept. In a worker that all share, those who are logged in are compared with the new one.
+void ClientCall::note_pin(CK_RV rv) {
+  Member& member = pool_->member;
+  const bool is_users_own = request_.call == number_of<&List::C_SetPIN>();
+  member.pin_changed(*place_, !is_users_own);
+  if (rv != CKR_OK || !is_users_own || !member.user().is_shared()) return;
+  In in(request_.body);
+  in.skip();  // the old one
+  const Buffer pin = next_secret(in);
+  for (LoginDomain* domain : {&member.user(), &member.so()}) domain->keep_changed(pin);
 }
 
 // Keeps book of which operations are active in which real session. The standard says when they end (§5.8 to §5.17); where

@@ -69,10 +69,12 @@ void ClientCall::hedge() {
   ++attempts_.count;
   attempts_.tried |= on.bit();
   ++on.health.outstanding;
+  ++on.working;
   services_.registry.hedged(on.statistics);
-  hedge_ = new LooseAttempt({pool_, &on, &place, lease.session, uv_hrtime(), on.health.breaker.begin(), kind()},
-                            {still_active(), [this](LooseAttempt& hedge, Reply& reply) { hedge_won(hedge, reply); },
-                             [this] { hedge_failed(); }});
+  hedge_ = new LooseAttempt(
+      {pool_, &on, &place, lease.session, uv_hrtime(), on.health.breaker.begin(), kind(), on.health.outstanding},
+      {still_active(), [this](LooseAttempt& hedge, Reply& reply) { hedge_won(hedge, reply); },
+       [this] { hedge_failed(); }});
   hedge_->start(request);
 }
 
@@ -83,8 +85,10 @@ void ClientCall::hedge_won(LooseAttempt& hedge, Reply& reply) {
   hedge_ = nullptr;
   const LooseAttempt::Of& of = hedge.of();
   attempts_.on = of.on;
+  attempts_.works = true;
   attempts_.trial = of.trial;
   attempts_.began_ns = of.began_ns;
+  attempts_.beside = of.beside;
   place_ = of.place;
   lease_ = of.lease;
   sent_ns_ = hedge.sent_ns();
@@ -107,8 +111,10 @@ void ClientCall::let_go_of_attempt() {
   Membership* on = std::exchange(attempts_.on, nullptr);
   RealSession* lease = std::exchange(lease_, nullptr);
   scarce_ = nullptr;
+  const bool worked = std::exchange(attempts_.works, false);
   if (worker_ != nullptr && lane_ != nullptr) {
-    auto* late = new LooseAttempt({pool_, on, place_, lease, attempts_.began_ns, attempts_.trial, kind()}, {});
+    auto* late =
+        new LooseAttempt({pool_, on, place_, lease, attempts_.began_ns, attempts_.trial, kind(), attempts_.beside}, {});
     Worker* worker = std::exchange(worker_, nullptr);
     worker->hand_over(*this, *late);
     return;
@@ -116,8 +122,8 @@ void ClientCall::let_go_of_attempt() {
   // Nothing was sent yet.
   if (Worker* worker = std::exchange(worker_, nullptr)) worker->withdraw(*this, nullptr);
   if (lease != nullptr) lease->pool->give_back(*lease);
-  --on->health.outstanding;
   on->health.breaker.said_nothing(attempts_.trial);
+  on->release(worked, pool_->changed);
 }
 
 }  // namespace p11shim

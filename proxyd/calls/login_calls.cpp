@@ -1,28 +1,8 @@
 // C_Login, C_LoginUser, C_Logout: an application moves between the login domains of a token.
+#include "proxyd/calls/bodies.h"
 #include "proxyd/calls/client_call.h"
 
 namespace p11shim {
-namespace {
-
-// The first argument of C_Login, and the rest of it.
-struct LoginArguments {
-  CK_USER_TYPE user = 0;
-  Buffer pin;        // encoded
-  Buffer user_name;  // encoded; empty for C_Login
-  bool well_formed = false;
-};
-
-LoginArguments read_login(std::span<const std::uint8_t> body, bool with_name) {
-  LoginArguments arguments;
-  In in(body);
-  arguments.user = in.uint();
-  arguments.pin = next_secret(in);
-  if (with_name) arguments.user_name = next_secret(in);
-  arguments.well_formed = in.done();
-  return arguments;
-}
-
-}  // namespace
 
 void ClientCall::log_in() {
   step_ = &ClientCall::log_in;
@@ -32,7 +12,8 @@ void ClientCall::log_in() {
   if (!arguments.well_formed) return finish(CKR_ARGUMENTS_BAD);
   // A context-specific login belongs to the operation under way. A user of the vendor's own would be logged in for everybody whom
   // the public worker serves.
-  if (arguments.user == CKU_CONTEXT_SPECIFIC) return go(&ClientCall::forward_session);
+  if (arguments.user == CKU_CONTEXT_SPECIFIC)
+    return go(pool_->balanced() ? &ClientCall::log_in_to_operation : &ClientCall::forward_session);
   if (arguments.user != CKU_USER && arguments.user != CKU_SO) return finish(CKR_USER_TYPE_INVALID);
 
   TokenState& state = application_->token(*pool_);

@@ -35,10 +35,10 @@ void LooseAttempt::on_reply(Reply& reply) {
 
 void LooseAttempt::on_failure(JobFailure failure) {
   if (!pool_alive_.expired()) {
-    --of_.on->health.outstanding;
     if (failure == JobFailure::worker_lost)
       of_.on->health.breaker.failed(of_.pool->runtime().now_ms(), "its worker died", of_.trial);
     else of_.on->health.breaker.said_nothing(of_.trial);
+    of_.on->release(true, of_.pool->changed);
   }
   end(true);  // the session is gone with its worker
 }
@@ -47,12 +47,11 @@ void LooseAttempt::on_failure(JobFailure failure) {
 void LooseAttempt::settle(const Reply& reply) {
   if (pool_alive_.expired()) return;
   Health& health = of_.on->health;
-  --health.outstanding;
   const std::uint64_t now = of_.pool->runtime().now_ms();
   const std::uint64_t took_ns = uv_hrtime() - of_.began_ns;
   const CK_RV rv = code_of(reply);
   if (blame_of(rv) == Blame::nobody) {
-    health.took(now, static_cast<double>(took_ns) / 1e6);
+    health.took(now, static_cast<double>(took_ns) / 1e6, of_.beside);
     health.breaker.succeeded(now, took_ns / 1'000'000, of_.trial);
     of_.on->times.took(of_.kind, took_ns / 1000);
   } else if (blame_of(rv) == Blame::member) {
@@ -60,7 +59,7 @@ void LooseAttempt::settle(const Reply& reply) {
   } else {
     health.breaker.said_nothing(of_.trial);
   }
-  if (of_.on->member.config().max_concurrency != 0) of_.pool->changed.resume_one();
+  of_.on->release(true, of_.pool->changed);
 }
 
 void LooseAttempt::end(bool failed) {

@@ -20,6 +20,7 @@ class LooseAttempt final : public LaneJob {
     std::uint64_t began_ns = 0;
     bool trial = false;
     UsualTimes::Kind kind;
+    std::uint32_t beside = 1;  // as in Attempts
   };
   struct Caller {
     std::function<bool()> wanted;                          // somebody waits for the answer

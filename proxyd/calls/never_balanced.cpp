@@ -1,33 +1,12 @@
 // What runs on one member however many could: keys of which every use counts, and operations for which the module makes the nonces.
-#include "calls/mechanism_codec.h"
 #include "proxyd/balance/faults.h"
+#include "proxyd/calls/bodies.h"
 #include "proxyd/calls/client_call.h"
 
 namespace p11shim {
 namespace {
 
 using List = CK_FUNCTION_LIST_3_0;
-
-// The layouts of its parameter differ in size.
-template <class Params>
-const Params* as(const CK_MECHANISM& mechanism) {
-  return mechanism.ulParameterLen == sizeof(Params) ? static_cast<const Params*>(mechanism.pParameter) : nullptr;
-}
-
-// The mechanism at the begin of `body` has a nonce or IV that the module is to make.
-bool leaves_nonce_to_module(std::span<const std::uint8_t> body) {
-  In in(body);
-  Handles none;
-  Arena arena;
-  arena.mark_secret();
-  CK_MECHANISM mechanism{};
-  decode_mechanism(in, none, arena, mechanism);
-  if (!in.ok() || mechanism.pParameter == nullptr) return false;
-  if (const auto* wrap = as<CK_GCM_WRAP_PARAMS>(mechanism)) return wrap->ivGenerator != CKG_NO_GENERATE;
-  if (const auto* nss = as<CK_NSS_GCM_PARAMS>(mechanism)) return nss->pIv == nullptr || nss->ulIvLen == 0;
-  if (const auto* gcm = as<CK_GCM_PARAMS>(mechanism)) return gcm->pIv == nullptr || gcm->ulIvLen == 0;
-  return false;
-}
 
 }  // namespace
 
@@ -47,11 +26,17 @@ const Member* ClientCall::counts_nonces_on() const {
   return key != nullptr ? pool_->nonce_makers.of(*pool_, *key) : nullptr;
 }
 
+bool ClientCall::names_session_objects() const {
+  for (std::size_t i = 1; i < request_.handles.size(); ++i)
+    if ((request_.handles[i] & kSessionObjectBit) != 0) return true;
+  return false;
+}
+
 // By its mechanism and the objects that it names.
 bool ClientCall::may_be_repeated() const {
+  if (names_session_objects()) return false;
   if (request_.has_mechanism && is_stateful(request_.mechanism)) return false;
   for (std::size_t i = 1; i < request_.handles.size(); ++i) {
-    if ((request_.handles[i] & kSessionObjectBit) != 0) return false;
     const TokenObject* object = pool_->objects.find(request_.handles[i]);
     if (object != nullptr && object->counted) return false;
   }

@@ -1,6 +1,7 @@
 // Object handles, from the application's to the module's and back.
 #include <algorithm>
 
+#include "proxyd/calls/bodies.h"
 #include "proxyd/calls/client_call.h"
 
 namespace p11shim {
@@ -9,14 +10,6 @@ namespace {
 // What stands for a handle that is not valid for this application: it is valid for no module (§5.6.1), so the module
 // itself says what is wrong, in its own order of checks.
 constexpr std::uint64_t kNoObject = CK_INVALID_HANDLE;
-
-// The description of one object in an annex.
-bool find_description(std::span<const std::uint8_t> annex, std::uint64_t real, Description& description) {
-  In in(annex);
-  while (in.ok() && in.remaining() != 0)
-    if (read_description(in, description) && description.object == real) return true;
-  return false;
-}
 
 }  // namespace
 

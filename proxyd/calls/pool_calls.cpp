@@ -9,12 +9,6 @@ namespace {
 
 using List = CK_FUNCTION_LIST_3_0;
 
-template <std::size_t N>
-void put_text(CK_UTF8CHAR (&field)[N], const std::string& text) {
-  std::fill(std::begin(field), std::end(field), ' ');
-  std::copy_n(text.begin(), std::min(text.size(), N), field);
-}
-
 }  // namespace
 
 void ClientCall::answer_for_pool() {
@@ -33,7 +27,7 @@ void ClientCall::answer_for_pool() {
 
 void ClientCall::pool_slot_info() {
   CK_SLOT_INFO info{};
-  if (!pool_->slot_info(info)) return wait_for_first_member();
+  if (!pool_->knows_its_face() || !pool_->slot_info(info)) return wait_for_first_member();
   if (pool_->config.balance.removable) info.flags |= CKF_REMOVABLE_DEVICE;
   if (pool_->absent()) info.flags &= ~static_cast<CK_FLAGS>(CKF_TOKEN_PRESENT);
   Out out(scratch_);
@@ -43,14 +37,16 @@ void ClientCall::pool_slot_info() {
 
 void ClientCall::pool_token_info() {
   CK_TOKEN_INFO info{};
-  if (!pool_->token_info(info)) return wait_for_first_member();
+  const auto patience = static_cast<std::uint64_t>(pool_->look_at_tokens().count()) * 1'000'000;
+  if (uv_hrtime() - started_ns_ < patience) return pool_->changed.add(*this);
+  if (!pool_->knows_its_face() || !pool_->token_info(info)) return wait_for_first_member();
   const TokenState& state = application_->token(*pool_);
   if (info.ulSessionCount != CK_UNAVAILABLE_INFORMATION) info.ulSessionCount = state.sessions;
   if (info.ulRwSessionCount != CK_UNAVAILABLE_INFORMATION) info.ulRwSessionCount = state.read_write_sessions;
-  put_text(info.label, pool_->config.label);
-  put_text(info.serialNumber, pool_->config.serial);
-  put_text(info.manufacturerID, pool_->config.manufacturer);
-  put_text(info.model, pool_->config.model);
+  put_padded(info.label, pool_->config.label);
+  put_padded(info.serialNumber, pool_->config.serial);
+  put_padded(info.manufacturerID, pool_->config.manufacturer);
+  put_padded(info.model, pool_->config.model);
   Out out(scratch_);
   write_info(out, info);
   finish(CKR_OK, scratch_.bytes());
@@ -59,13 +55,11 @@ void ClientCall::pool_token_info() {
 void ClientCall::pool_mechanisms() {
   bool asked = false;
   for (const auto& each : pool_->members) {
-    Worker& worker = each->member.backend().worker();
-    if (each->capabilities.known() || worker.state() != Worker::State::ready ||
+    if (each->member.backend().worker().state() != Worker::State::ready ||
         each->health.breaker.state() == Breaker::State::open)
       continue;
-    asked = true;
-    Pool* pool = pool_;
-    each->capabilities.ask(worker, each->member.slot_in(worker), [pool] { pool->changed.resume_all(); });
+    pool_->ask_mechanisms(*each);
+    asked |= !each->capabilities.known();
   }
   const Capabilities::Mechanisms all = pool_->mechanisms();
   const auto longest = static_cast<std::uint64_t>(pool_->config.balance.attempt_timeout.count()) * 1'000'000;
@@ -100,6 +94,7 @@ void ClientCall::wait_for_first_member() {
 
 // All members at once, or one after the other: docs/pools.md.
 void ClientCall::log_in_to_pool(LoginState wanted, Buffer pin, Buffer user_name) {
+  if (pool_->absent()) return finish(CKR_DEVICE_REMOVED);
   if (wanted == LoginState::so) {
     TokenState& state = application_->token(*pool_);
     if (!may_administer()) return finish(CKR_FUNCTION_REJECTED);

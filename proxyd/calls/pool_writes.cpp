@@ -147,6 +147,17 @@ void ClientCall::create_sealed() {
                       }));
 }
 
+// As a session object: it dies with the real session in which it is made, which nobody uses again if this call is given up.
+bool ClientCall::makes_session_key() const {
+  if (request_.call != number_of<&List::C_DeriveKey>() || !request_.has_mechanism) return false;
+  // These may name more keys in their parameter, each with a template of its own.
+  const CK_MECHANISM_TYPE mechanism = request_.mechanism;
+  if (mechanism == CKM_SP800_108_COUNTER_KDF || mechanism == CKM_SP800_108_FEEDBACK_KDF ||
+      mechanism == CKM_SP800_108_DOUBLE_PIPELINE_KDF || mechanism >= CKM_VENDOR_DEFINED)
+    return false;
+  return made_by(request_, nullptr).empty();
+}
+
 // Written down before it is sent to the member that place_ is on: whatever happens then, it is known that something may be
 // there that the others do not have. False: it is finished.
 bool ClientCall::begin_creation() {
@@ -157,11 +168,13 @@ bool ClientCall::begin_creation() {
   creates_on_ = &on;
   creation_ = on.creations.begin();
   Debts& debts = pool_->debts;
-  if (pool_->config.balance.replication == Replication::none) return true;
+  // What is not copied may still be what was destroyed once, and is then no offence.
+  const bool may_be_again = debts.journal().has_limits();
+  if (pool_->config.balance.replication == Replication::none && !may_be_again) return true;
   JournalChange change;
   const TokenObject* original = request_.handles.size() > 1 ? pool_->objects.find(request_.handles[1]) : nullptr;
   for (const Making& each : made_by(request_, original)) {
-    if (!debts.copies(each.object_class)) continue;
+    if (!debts.copies(each.object_class) && !may_be_again) continue;
     Debt& debt = change.add.emplace_back(debt_of(each));
     debt.pool = pool_->config.name;
     debt.member = on.member.name();

@@ -65,21 +65,27 @@ void ClientCall::record_operation(const Reply& reply) {
   if (policy.effect == Effect::starts || request_.init != 0) {
     ReplayRecord& record = session_->replays.emplace_back();
     record.operation = policy.operation;
+    record.charge = Charge(application_->buffered);
     record.replayable = may_be_repeated() && counts_nonces_on() == nullptr;
     record.calls.push_back(recorded_init(request_, reply));
+    record.charge.add(record.calls.back().size());
   }
   if (policy.effect != Effect::continues || reply.rv != CKR_OK) return;  // a length query
   for (ReplayRecord& record : session_->replays) {
-    if ((record.operation & policy.operation) == Operation::none) continue;
-    record.bytes += request_.body.size();
-    record.replayable &= is_one(policy.operation) && record.bytes <= pool_->config.balance.replay_limit;
-    if (!record.replayable) {
-      record.calls.clear();
+    if ((record.operation & policy.operation) == Operation::none || !record.replayable) continue;
+    RecordedCall call = recorded(request_.call, request_.body, reply.body);
+    for (std::size_t i = 1; i < request_.handles.size() && request_.init == 0; ++i)
+      call.objects.push_back(request_.handles[i]);
+    record.charge.add(call.size());
+    const std::uint64_t* of_user = application_->buffered.get();
+    record.replayable &= is_one(policy.operation) && record.charge.bytes() <= pool_->config.balance.replay_limit &&
+                         (of_user == nullptr || *of_user <= services_.limits.max_buffered_per_user / 2);
+    if (record.replayable) {
+      record.calls.push_back(std::move(call));
       continue;
     }
-    record.calls.push_back(recorded(request_.call, request_.body, reply.body));
-    for (std::size_t i = 1; i < request_.handles.size() && request_.init == 0; ++i)
-      record.calls.back().objects.push_back(request_.handles[i]);
+    record.calls = std::vector<RecordedCall>();
+    record.charge = Charge();
   }
 }
 
@@ -89,13 +95,19 @@ void ClientCall::replay() {
   const ReplayRecord* record = session_->replay_of(info_->policy.operation);
   if (record == nullptr) return go(&ClientCall::forward_balanced);
   if (!record->replayable) return operation_ends();
+  if (attempts_.queued && attempts_.on != nullptr && place_ != nullptr && !has_all(*place_)) {
+    attempt_abandoned();  // its worker was lost while this waited for its turn there
+    place_ = nullptr;
+  }
   if (attempts_.on == nullptr || place_ == nullptr) {
     place_ = choose_member();
     if (place_ == nullptr) return;
     begin_attempt();
     attempts_.replay_next = 0;
   }
-  if (!borrow(*place_)) return;
+  Membership& on = *attempts_.on;
+  if (!borrow(*place_)) return on.pass_turn();
+  if (!takes_turn()) return;
   attempts_.replaying = true;
   send_recorded(record->calls[attempts_.replay_next]);
 }
@@ -150,6 +162,7 @@ void ClientCall::replayed(const Reply& reply) {
 // The application is told that a call failed: its operation is over, and is not begun again by the next call.
 void ClientCall::forget_failed_operation(CK_RV rv) {
   const Policy& policy = info_->policy;
+  if (rv != CKR_OK && step_ == &ClientCall::log_in_to_operation) return forget_failed_login();
   if (!goes_on() || rv == CKR_OK || rv == CKR_BUFFER_TOO_SMALL || policy.operation == Operation::any) return;
   session_->take_lost(policy.operation);
   std::erase_if(session_->replays, [&](const ReplayRecord& record) {

@@ -10,9 +10,7 @@ using List = CK_FUNCTION_LIST_3_0;
 
 template <std::size_t N>
 void pad(CK_UTF8CHAR (&field)[N], const std::string& text) {
-  if (text.empty()) return;
-  std::fill(std::begin(field), std::end(field), ' ');
-  std::copy_n(text.begin(), std::min(text.size(), N), field);
+  if (!text.empty()) put_padded(field, text);
 }
 
 // Counts of this application, where the module counts at all.
@@ -66,6 +64,7 @@ void ClientCall::slot_reply(Reply& reply) {
   In in(reply.body);
   read_info(in, info);
   if (!in.done()) return finish(CKR_DEVICE_ERROR);
+  pool_->knows_its_face();
   const TokenState& state = application_->token(*pool_);
   put_count(info.ulSessionCount, state.sessions);
   put_count(info.ulRwSessionCount, state.read_write_sessions);

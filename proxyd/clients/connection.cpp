@@ -168,6 +168,10 @@ bool Connection::take_hello(std::span<const std::uint8_t> frame) {
   application_ = services_.applications.join(hello, peer_, resumed, rv, reason);
   if (application_ == nullptr) return refuse(hello, rv, reason), true;
   ++application_->connections;
+  if (application_->buffered == nullptr) application_->buffered = {user_, &user_->buffered};
+  if (services_.runtime.log.should_log(spdlog::level::debug))
+    services_.runtime.log.debug("a connection of {} (pid {}), an application that is {}", in_quotes(hello.program),
+                                peer_ ? static_cast<std::uint32_t>(peer_->pid) : hello.pid, resumed ? "known" : "new");
   Welcome welcome;
   welcome.fingerprint = kTableFingerprint;
   welcome.rv = CKR_OK;
@@ -209,7 +213,7 @@ void Connection::give_generations() {
 // Once per connection. What cannot be had is not needed: then all data travels in the messages.
 bool Connection::give_area() {
   if (call_.has_area() || frame_size_ != kLengthPrefix + 2) return false;
-  const int memory = area_number_ != 0 ? Area::create() : -1;
+  const int memory = area_number_ != 0 ? services_.runtime.descriptors.allow(Area::create()) : -1;
   std::shared_ptr<const ClientArea> area;
   if (memory >= 0) area = std::make_shared<const ClientArea>(area_number_, memory);
   output_.clear();
@@ -241,6 +245,7 @@ bool Connection::give_bell() {
   if (!rings_.is_mapped() || bell_ != nullptr || frame_size_ != kLengthPrefix + 2) return false;
   if (!services_.runtime.rings.remove(*this)) return false;  // a request in the ring was not due yet
   bell_ = Bell::make(services_.runtime.loop, services_.runtime.rings);
+  if (bell_ != nullptr && services_.runtime.descriptors.keeps(bell_->descriptor())) bell_.reset();
   has_bell_ = bell_ != nullptr;
   output_.clear();
   write_bell_answer(output_);

@@ -109,12 +109,16 @@ void Listener::add(int socket) {
 }
 
 void Listener::accept(int listening) {
+  const Descriptors& descriptors = services_.runtime.descriptors;
   for (int i = 0; i < kAcceptsPerTurn; ++i) {
+    if (few_are_left_ && descriptors.keeps_next(listening))
+      return pause_accepting("the descriptors that are left are for workers");
     const int socket = ::accept4(listening, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (socket < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
-      return pause_accepting();
+      return pause_accepting(std::strerror(errno));
     if (socket < 0 && (errno == EINTR || errno == ECONNABORTED)) continue;
     if (socket < 0) return;  // nobody waits
+    few_are_left_ = descriptors.keeps(socket + 1);
     if (std::exchange(out_of_descriptors_, false)) services_.runtime.log.info("connections are accepted again");
     std::optional<Peer> peer = peer_of(socket);
     if (!has_room(peer)) {
@@ -157,9 +161,8 @@ bool Listener::has_room(const std::optional<Peer>& peer) {
 }
 
 // Those who wait in the backlog go on waiting. Without this the loop would spin: the socket stays readable.
-void Listener::pause_accepting() {
-  if (!std::exchange(out_of_descriptors_, true))
-    services_.runtime.log.error("no connection can be accepted: {}", std::strerror(errno));
+void Listener::pause_accepting(const char* why) {
+  if (!std::exchange(out_of_descriptors_, true)) services_.runtime.log.error("no connection can be accepted: {}", why);
   for (const auto& poll : polls_) poll->watch(0);
   pause_.start(kPause);
 }

@@ -38,7 +38,7 @@ class Listener {
   void accept(int socket);
   [[nodiscard]] bool has_room(const std::optional<Peer>& peer);
   [[nodiscard]] bool gives_areas() const;
-  void pause_accepting();
+  void pause_accepting(const char* why);
   void resume_accepting();
   void ended(Connection& connection);
 
@@ -56,6 +56,7 @@ class Listener {
   std::unordered_map<uid_t, std::shared_ptr<ConnectedUser>> users_;  // callers over TCP are kNobody
   Timer burial_;
   Timer pause_;                      // while no descriptors are left
+  bool few_are_left_ = false;        // the last one that was accepted says so
   bool out_of_descriptors_ = false;  // since the log said so
   std::function<void()> drained_;
 };

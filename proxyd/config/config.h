@@ -256,6 +256,7 @@ struct PoolConfig {
   std::string serial;                 // these three: empty is the member's own; a pool of several has its own
   std::string manufacturer;
   std::string model;
+  std::string looks_like;  // the member whose label and these are the pool's where they are not set; empty: none
   PoolAccess access;
   BalanceConfig balance;
 };

@@ -79,8 +79,9 @@ std::string describe(const Config& config) {
     text += line("", options(member.options));
   }
   for (const PoolConfig& pool : config.pools) {
-    text += line("pool", pool.name + ": token " + in_quotes(pool.label) +
-                             ", members = " + ListKind<IdentifierKind>{}.show(pool.members));
+    const std::string token = pool.label.empty() ? "that looks like member " + pool.looks_like : in_quotes(pool.label);
+    text +=
+        line("pool", pool.name + ": token " + token + ", members = " + ListKind<IdentifierKind>{}.show(pool.members));
     text += line("", access(pool.access));
     if (pool.members.size() > 1)
       text += line("", "strategy = " + schema::kStrategy.show(pool.balance.strategy) +

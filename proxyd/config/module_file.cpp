@@ -16,6 +16,7 @@
 
 #include "config/quantity.h"
 #include "proxyd/config/elf_file.h"
+#include "wire/hex.h"
 
 namespace p11shim {
 namespace {
@@ -38,10 +39,7 @@ std::string sha256_of(int fd) {
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest;
   unsigned length = 0;
   if (EVP_DigestFinal_ex(context.get(), digest.data(), &length) != 1) return {};
-  constexpr std::string_view kHex = "0123456789abcdef";
-  std::string text;
-  for (unsigned i = 0; i < length; ++i) text += {kHex[digest[i] >> 4], kHex[digest[i] & 0xf]};
-  return text;
+  return hex_digits(std::span(digest).first(length));
 }
 
 // Empty if only trusted users can change it. In a sticky directory nobody can rename what belongs to others.

@@ -1,6 +1,7 @@
 // Decides whether a vendor module may be loaded, before any of its code runs. The file is opened once, and
 // all that is said is said of that open file; the directories above it are checked too, so that nobody
-// untrusted can put another file in its place between the check and dlopen(real_path).
+// untrusted can put another file in its place between the check and dlopen(real_path). Modules are not loaded by their
+// descriptor: many find their own files beside their path.
 #pragma once
 
 #include <sys/types.h>
@@ -29,8 +30,8 @@ class ModuleCheck {
   ~ModuleCheck();
 
   bool ok() const noexcept { return problem_.empty(); }
-  const std::string& problem() const noexcept { return problem_; }  // begins with the path
-  int fd() const noexcept { return fd_; }  // read-only, close-on-exec: for dlopen("/proc/self/fd/N")
+  const std::string& problem() const noexcept { return problem_; }      // begins with the path
+  int fd() const noexcept { return fd_; }                               // read-only, close-on-exec
   const std::string& real_path() const noexcept { return real_path_; }  // without symbolic links
   int release_fd() noexcept;
 

@@ -135,6 +135,10 @@ class Rules {
       warning(path + ".check_owner", "check_owner = false: whoever can change " + in_quotes(module.path) +
                                          " or a directory "
                                          "above it can see PINs");
+      if (!module.sha256.empty())
+        warning(path + ".sha256",
+                "with check_owner = false \"sha256\" tells of a wrong file but keeps nobody out: the file can be "
+                "exchanged between the check and the load");
     }
   }
 
@@ -175,7 +179,11 @@ class Rules {
   }
 
   void check_pool(const std::string& path, PoolConfig& pool) {
-    if (pool.label.empty()) pool.label = pool.name;
+    if (pool.label.empty() && pool.looks_like.empty()) pool.label = pool.name;
+    if (!pool.looks_like.empty() && std::ranges::find(pool.members, pool.looks_like) == pool.members.end())
+      warning(path + ".looks_like", in_quotes(pool.looks_like) +
+                                        " is no member of this pool: what it showed when it was one is shown; without "
+                                        "that the token cannot be");
     if (pool.label.size() > 32) {
       error(path + ".name", "the name is longer than a token's label can be (expected \"label\", at most 32 bytes)");
     }
@@ -297,6 +305,7 @@ class Rules {
     const ModuleConfig* module_of_a = config_.find_module(a.module);
     const ModuleConfig* module_of_b = config_.find_module(b.module);
     if (module_of_a == nullptr || module_of_b == nullptr || module_of_a->path != module_of_b->path) return false;
+    if (module_of_a->library_parameters != module_of_b->library_parameters) return false;  // NSS: its configdir
     return worker_environment(*module_of_a, a) == worker_environment(*module_of_b, b) &&
            a.token_label == b.token_label && a.token_serial == b.token_serial && a.slot == b.slot;
   }

@@ -252,6 +252,7 @@ inline constexpr auto kPool = std::tuple{
     config_field("serial", &PoolConfig::serial, TextKind{16, "a token's serial number"}),
     config_field("manufacturer", &PoolConfig::manufacturer, TextKind{32, "a manufacturer"}),
     config_field("model", &PoolConfig::model, TextKind{16, "a model"}),
+    config_field("looks_like", &PoolConfig::looks_like, IdentifierKind{}),
 };
 
 }  // namespace schema

@@ -136,20 +136,24 @@ void Daemon::run_loop() {
   Spin between_calls(longest), in_a_call(longest);
   unsigned looks = 0;
   const auto something_comes = [&] {
-    if (runtime_.rings.take()) return true;
+    if (runtime_.rings.has_message())
+      return true;  // it is taken when the look is over, which is to last no longer than looking does
     // The streams need the kernel; they are looked at less often while there is something that does not.
     if (!runtime_.rings.is_empty() && ++looks % kLooksPerTurn != 0) return false;
     const std::uint64_t before = runtime_.events;
     turn_without_sleep();
     return ended_ || runtime_.events != before;
   };
+  const auto look = [&](Spin& spin) {
+    looks = 0;
+    return spin.look(something_comes);
+  };
   while (!ended_ && uv_run(&loop_, UV_RUN_ONCE) != 0) {
     uv_idle_stop(no_sleep_.get());
     runtime_.rings.wake();
     courtesy.look(runtime_.now_ms());
     for (unsigned taken = 1;
-         !ended_ && (runtime_.rings.take() ||
-                     (may_look() && (runtime_.calls == 0 ? between_calls : in_a_call).look(something_comes)));
+         !ended_ && (runtime_.rings.take() || (may_look() && look(runtime_.calls == 0 ? between_calls : in_a_call)));
          ++taken)
       if (taken % kTakesPerTurn == 0) turn_without_sleep();
   }
@@ -175,6 +179,7 @@ void Daemon::opened(const std::function<void(const Daemon&)>& ready) {
   });
   for (const auto& pool : catalog_.pools())
     if (pool->balanced()) pool_care_.start(kPoolCare, kPoolCare);
+  keep_descriptors();
   listener_.listen(passed_sockets());
   if (!config_.control.unix_path.empty())
     control_ = std::make_unique<Control>(
@@ -260,17 +265,32 @@ void Daemon::apply(const Config& config) {
   catalog_.apply_access(config);
 }
 
+// Whatever applications take, a worker that dies can be started again. A worker's lanes are two pipes each; while it is started their
+// other ends are here, too.
+void Daemon::keep_descriptors() {
+  constexpr std::size_t kFiles = 64;     // state, audit, control, modules being checked
+  constexpr std::size_t kDomains = 4;    // and one more that is being started
+  constexpr std::size_t kPerWorker = 8;  // socket for areas, bell, memory, and what uv_spawn takes for a moment
+  std::size_t most = kFiles;
+  for (const auto& member : catalog_.members()) {
+    const MemberOptions& options = member->config().options;
+    most += (kDomains + 1) * (2 * (options.lanes + options.max_stuck_lanes) + kPerWorker);
+  }
+  runtime_.descriptors.keep(most);
+}
+
 // Once a second: workers that hang are killed, those that nobody has used for long leave.
 void Daemon::housekeeping() {
   const std::uint64_t now = runtime_.now_ms();
+  keep_descriptors();  // members come and go
   listener_.trim_idle(now);
   quota_.tell(now);
   for (const auto& pool : catalog_.pools()) pool->tell_problems();
   for (const auto& member : catalog_.members()) {
     for (Place* place : member->places()) place->trim(now);
-    member->backend().worker().lose_if_hung(config_.limits.deadline);
+    member->backend().worker().lose_if_hung(config_.limits.deadline, config_.limits.keygen_deadline);
     for (LoginDomain* domain : {&member->user(), &member->so()}) {
-      domain->lose_hung_workers(config_.limits.deadline);
+      domain->lose_hung_workers(config_.limits.deadline, config_.limits.keygen_deadline);
       domain->leave_if_idle(now);
     }
   }

@@ -42,6 +42,7 @@ class Daemon {
   void reload();
   void apply(const Config& config);
   void housekeeping();
+  void keep_descriptors();
   ControlHandlers control_handlers();
   [[nodiscard]] StatusReport status() const;
   // pool_control.cpp
@@ -51,6 +52,7 @@ class Daemon {
   void change_member(const nlohmann::json& arguments, const ControlReply& reply);
   void add_member(const nlohmann::json& arguments, const ControlReply& reply);
   Membership* take_member(Pool& pool, const Config& described, const std::string& name);
+  [[nodiscard]] bool may_go(const Membership& membership) const;
   void let_members_go();
   void follow_members(const Config& described);
   [[nodiscard]] std::string pool_of(const Member& member) const;

@@ -12,6 +12,7 @@
 #include <fstream>
 #include <iostream>
 #include <stdexcept>
+#include <string_view>
 
 #include "proxyd/config/load.h"
 
@@ -47,6 +48,15 @@ std::string shimctl_path() {
   std::error_code error;
   const auto beside = own_folder() / "shimctl";
   return std::filesystem::exists(beside, error) ? beside.string() : "shimctl";
+}
+
+// As a shell reads it back: a directory for temporary files may be called anything.
+std::string for_shell(const std::string& text) {
+  constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._:+,@%-";
+  if (text.find_first_not_of(kPlain) == std::string::npos) return text;
+  std::string quoted = "'";
+  for (const char c : text) c == '\'' ? quoted += "'\\''" : quoted += c;
+  return quoted + "'";
 }
 
 std::string make_directory() {
@@ -117,20 +127,20 @@ Config DevMode::config() const {
 }
 
 void DevMode::greet(const std::vector<std::string>& endpoints) const {
-  const std::string module = shim_path();
   std::cout << "\nproxyd is running on two fresh SoftHSM tokens, dev-1 and dev-2 (PIN " << kPin << ", SO PIN " << kSoPin
             << ").\n"
             << "They live in " << directory_ << " and are gone when proxyd stops (Ctrl-C).\n\n"
             << "Paste into another shell:\n\n"
-            << "  export P11SHIM_ENDPOINT=" << endpoints.front() << "\n"
-            << "  export P11SHIM_CONTROL=" << directory_ << "/control.sock\n"
-            << "  export P11_MODULE=" << module << "\n\n"
+            << "  export P11SHIM_ENDPOINT=" << for_shell(endpoints.front()) << "\n"
+            << "  export P11SHIM_CONTROL=" << for_shell(directory_ + "/control.sock") << "\n"
+            << "  export P11_MODULE=" << for_shell(shim_path()) << "\n\n"
             << "and try:\n\n"
-            << "  pkcs11-tool --module $P11_MODULE --list-slots\n"
-            << "  pkcs11-tool --module $P11_MODULE --token-label dev-1 --login --pin " << kPin
+            << "  pkcs11-tool --module \"$P11_MODULE\" --list-slots\n"
+            << "  pkcs11-tool --module \"$P11_MODULE\" --token-label dev-1 --login --pin " << kPin
             << " --keypairgen --key-type EC:prime256v1 --label mykey\n"
-            << "  pkcs11-tool --module $P11_MODULE --token-label dev-1 --login --pin " << kPin << " --list-objects\n"
-            << "  " << shimctl_path() << " stats\n\n"
+            << "  pkcs11-tool --module \"$P11_MODULE\" --token-label dev-1 --login --pin " << kPin
+            << " --list-objects\n"
+            << "  " << for_shell(shimctl_path()) << " stats\n\n"
             << std::flush;
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -17,8 +18,6 @@
 #include <utility>
 
 #include "wire/limits.h"
-
-extern char** environ;  // NOLINT: POSIX
 
 namespace p11shim {
 namespace {
@@ -74,7 +73,25 @@ Buffer read_file(const MemberConfig& member, const std::string& path, Clock::tim
   return read_line(member, file.fd, until);
 }
 
-// A process group that is killed unless it has ended by itself.
+// Neither what systemd tells proxyd (NOTIFY_SOCKET, WATCHDOG_…, LISTEN_…) nor what is set for modules is the command's
+// business; what else it needs, `env NAME=value` as its first words gives it.
+std::vector<std::string> command_environment() {
+  constexpr std::array kPassed = {"HOME", "USER", "LOGNAME", "LANG", "CREDENTIALS_DIRECTORY"};
+  std::vector<std::string> entries{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"};
+  for (const char* name : kPassed)
+    if (const char* value = ::getenv(name)) entries.push_back(std::string(name) + "=" + value);
+  return entries;
+}
+
+std::vector<char*> pointers(std::vector<std::string>& texts) {
+  std::vector<char*> all;
+  for (std::string& text : texts) all.push_back(text.data());
+  all.push_back(nullptr);
+  return all;
+}
+
+// A process group that is killed unless it has ended by itself. It has proxyd's error output, no input and no other descriptor (those
+// that systemd has passed are not closed by exec), and signals do to it what they usually do.
 class Command {
  public:
   Command(const MemberConfig& member, int output) {
@@ -83,12 +100,18 @@ class Command {
     posix_spawn_file_actions_init(&actions);
     posix_spawnattr_init(&attributes);
     posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
+    sigset_t none, all;
+    sigemptyset(&none);
+    sigfillset(&all);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setsigdefault(&attributes, &all);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     std::vector<std::string> words = member.pin_command;
-    std::vector<char*> argv;
-    for (std::string& word : words) argv.push_back(word.data());
-    argv.push_back(nullptr);
-    const int error = ::posix_spawnp(&child_, argv[0], &actions, &attributes, argv.data(), environ);
+    std::vector<std::string> environment = command_environment();
+    const int error = ::posix_spawn(&child_, words[0].c_str(), &actions, &attributes, pointers(words).data(),
+                                    pointers(environment).data());
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
     if (error != 0) child_ = 0, fail(member, words[0] + ": " + std::strerror(error));

@@ -15,6 +15,8 @@ namespace {
 
 using nlohmann::json;
 
+constexpr char kMaintenance[] = "maintenance";
+
 const char* text(Strategy strategy) {
   switch (strategy) {
     case Strategy::least_latency: return "least-latency";
@@ -67,6 +69,7 @@ json member_json(Pool& pool, Membership& membership, std::uint64_t now_ms) {
           {"priority", membership.member.config().priority},
           {"max_concurrency", membership.member.config().max_concurrency},
           {"outstanding", membership.health.outstanding},
+          {"empties", membership.empties},
           {"cost_ms", membership.health.cost(now_ms)},
           {"logged_in", membership.logged_in},
           {"ejections", membership.health.breaker.ejections()},
@@ -76,6 +79,13 @@ json member_json(Pool& pool, Membership& membership, std::uint64_t now_ms) {
           {"serial", report.serial},
           {"firmware", seen ? json(version(entry->token.firmwareVersion)) : json()},
           {"transitions", std::move(transitions)}};
+}
+
+// The first thing of this machine that is not as the configuration needs it; empty: nothing.
+std::string machine_error(const Config& config) {
+  for (const ConfigProblem& problem : check_machine(config))
+    if (problem.severity == ConfigProblem::Severity::error) return to_string(problem);
+  return {};
 }
 
 }  // namespace
@@ -139,13 +149,15 @@ void Daemon::change_member(const json& arguments, const ControlReply& reply) {
   const std::string reason = arguments.value("reason", "");
   if (action == "drain") {
     pool->set_wanted(*found, Wanted::drain, reason);
+    found->empties = false;
   } else if (action == "maint") {
     pool->set_wanted(*found, Wanted::maint, reason);
-    // What runs there goes on elsewhere, as if the worker had died.
-    for (Worker* worker : {&found->member.user().worker(), &found->member.backend().worker()})
-      worker->stop("maintenance");
+    found->empties = true;
+    if (arguments.value("now", false)) Pool::stop_workers(*found, kMaintenance);
+    else let_members_go();
   } else if (action == "ready") {
     pool->set_wanted(*found, Wanted::ready, reason);
+    found->empties = false;
     health.breaker.reset();
     pool->login.clear_quarantine(*found);
     pool->debts.accept_returned(*found);
@@ -199,10 +211,8 @@ void Daemon::add_member(const json& arguments, const ControlReply& reply) {
   if (described == nullptr || !std::ranges::count(described->members, name))
     return reply.fail({"not_configured", "pool " + pool->config.name + " has no member " + name + " in " + file,
                        "describe it there, at the end of \"members\", then say this again"});
-  for (const ConfigProblem& problem : check_machine(*read)) {
-    const bool its = problem.severity == ConfigProblem::Severity::error;
-    if (its) return reply.fail({"bad_configuration", to_string(problem), "proxyd --check --config " + file});
-  }
+  if (const std::string error = machine_error(*read); !error.empty())
+    return reply.fail({"bad_configuration", error, "proxyd --check --config " + file});
   Membership* added = take_member(*pool, *read, name);
   if (added == nullptr)
     return reply.fail(
@@ -234,16 +244,28 @@ Membership* Daemon::take_member(Pool& pool, const Config& described, const std::
   return &added;
 }
 
-// Members that are to leave do so when nothing needs them: no call, no operation that has begun, no session object; after
-// the longest that a call may take, in any case.
+// Nothing needs it any more: no call, no operation that has begun, no session object. Operations and session objects are waited for
+// as long as a call may take, calls as long as one may that makes a key.
+bool Daemon::may_go(const Membership& membership) const {
+  const auto waited = std::chrono::system_clock::now() - membership.history.administrative().since;
+  if (waited > config_.limits.keygen_deadline) return true;
+  if (membership.health.outstanding != 0 || membership.creations.any()) return false;
+  for (const Place* place : membership.member.places())
+    if (!place->worker.idle()) return false;
+  return waited > config_.limits.deadline || !applications_.needs(membership.member);
+}
+
+// Those that are to leave, or to be maintained.
 void Daemon::let_members_go() {
   for (const auto& pool : catalog_.pools()) {
     for (std::size_t i = pool->members.size(); i-- > 0;) {
       Membership& each = *pool->members[i];
-      if (each.health.wanted != Wanted::removed) continue;
-      const bool waited =
-          std::chrono::system_clock::now() - each.history.administrative().since > config_.limits.deadline;
-      if (!waited && (each.health.outstanding != 0 || applications_.needs(each.member))) continue;
+      const bool leaves = each.health.wanted == Wanted::removed;
+      if ((!leaves && !each.empties) || !may_go(each)) continue;
+      if (!leaves) {
+        Pool::stop_workers(each, kMaintenance);
+        continue;
+      }
       for (PoolConfig& config : config_.pools)
         if (config.name == pool->config.name) std::erase(config.members, each.member.name());
       pool->retire(each);
@@ -263,6 +285,7 @@ void Daemon::follow_members(const Config& described) {
       };
       if (std::ranges::any_of(pool->members, is_it)) continue;
       try {
+        if (const std::string error = machine_error(described); !error.empty()) throw std::runtime_error(error);
         if (take_member(*pool, described, name) == nullptr)
           log_.error("pool {}: there is no room for member {} until proxyd restarts", pool->config.name, name);
       } catch (const std::exception& error) {

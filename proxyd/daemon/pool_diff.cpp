@@ -4,23 +4,15 @@
 #include <map>
 
 #include "pkcs11/names.h"
+#include "wire/hex.h"
 
 namespace p11shim {
 namespace {
 
 using nlohmann::json;
 
-std::string hexadecimal(std::span<const std::uint8_t> bytes) {
-  std::string text;
-  for (const std::uint8_t byte : bytes) {
-    text += "0123456789abcdef"[byte >> 4];
-    text += "0123456789abcdef"[byte & 15];
-  }
-  return text;
-}
-
 // Enough to tell two apart; the identity itself is a hash already.
-std::string fingerprint(const TokenObject& object) { return hexadecimal(std::span(object.identity).first(8)); }
+std::string fingerprint(const TokenObject& object) { return hex_digits(std::span(object.identity).first(8)); }
 
 bool in_maintenance(const Membership& membership) { return membership.health.wanted == Wanted::maint; }
 
@@ -36,7 +28,7 @@ struct View {
 using Namesakes = std::map<std::pair<CK_OBJECT_CLASS, std::string>, std::vector<const TokenObject*>>;
 
 std::string name_of(const TokenObject& object) {
-  return object.label.empty() ? "\n" + hexadecimal(object.id) : object.label;
+  return object.label.empty() ? "\n" + hex_digits(object.id) : object.label;
 }
 
 json conflict_json(const TokenObject& object, const std::vector<const TokenObject*>& namesakes) {
@@ -115,7 +107,7 @@ json PoolDiff::report() const {
         {{"class", display(NameKind::cko, object->object_class)},
          {"type", object->has_key_type ? json(display(NameKind::ckk, object->key_type)) : json()},
          {"label", object->label},
-         {"id", hexadecimal(object->id)},
+         {"id", hex_digits(object->id)},
          {"private", object->is_private},
          {"fingerprint", fingerprint(*object)},
          {"proven", object->proven},

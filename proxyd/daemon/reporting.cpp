@@ -7,6 +7,7 @@
 #include "proxyd/daemon/daemon.h"
 #include "proxyd/daemon/pool_sync.h"
 #include "proxyd/daemon/version.h"
+#include "wire/hex.h"
 
 namespace p11shim {
 namespace {
@@ -66,18 +67,9 @@ MemberReport member_report(const std::string& pool, Member& member) {
   return report;
 }
 
-std::string hexadecimal(const Id128& id) {
-  std::string text;
-  for (const std::uint8_t byte : id) {
-    text += "0123456789abcdef"[byte >> 4];
-    text += "0123456789abcdef"[byte & 15];
-  }
-  return text;
-}
-
 ApplicationReport application_report(const Application& application, std::uint64_t now_ms) {
   ApplicationReport report;
-  report.id = hexadecimal(application.instance);
+  report.id = hex_digits(application.instance);
   if (const auto& peer = application.peer) {
     report.uid = peer->uid;
     report.gid = peer->gid;

@@ -13,6 +13,7 @@ constexpr auto kLogin = number_of<&CK_FUNCTION_LIST_3_0::C_Login>();
 constexpr auto kLoginUser = number_of<&CK_FUNCTION_LIST_3_0::C_LoginUser>();
 constexpr auto kLogout = number_of<&CK_FUNCTION_LIST_3_0::C_Logout>();
 constexpr auto kSetPin = number_of<&CK_FUNCTION_LIST_3_0::C_SetPIN>();
+constexpr auto kCloseSession = number_of<&CK_FUNCTION_LIST_3_0::C_CloseSession>();
 constexpr auto kOpenSession = number_of<&CK_FUNCTION_LIST_3_0::C_OpenSession>();
 
 constexpr std::uint32_t kSharedMismatches = 3;  // then nobody may guess until the last application has left
@@ -190,7 +191,8 @@ void LoginDomain::log_in_first() {
 
 bool LoginDomain::comparable() const {
   const auto longest = static_cast<std::uint64_t>(spec_.options.pin_recheck.count());
-  return kept_.present() && longest != 0 && runtime_.now_ms() - kept_.kept_since_ms() < longest;
+  if (!kept_.present() || shared_ != nullptr) return kept_.present();
+  return longest != 0 && runtime_.now_ms() - kept_.kept_since_ms() < longest;
 }
 
 bool LoginDomain::same_user(const Order& order) const {
@@ -252,7 +254,9 @@ void LoginDomain::log_out_last() {
   const std::uint64_t session = service_session_;
   OwnCall::start(worker(), kLogout, {&session, 1}, {}, [this, generation = worker().generation()](Reply* reply) {
     // Nobody may find a worker logged in that should not be.
-    const bool done = reply != nullptr && (reply->rv == CKR_OK || reply->rv == CKR_USER_NOT_LOGGED_IN);
+    bool done = reply != nullptr && (reply->rv == CKR_OK || reply->rv == CKR_USER_NOT_LOGGED_IN);
+    // C_InitToken closes this and then all sessions of the token, and with the last one goes the login.
+    if (reply != nullptr && reply->rv == CKR_SESSION_HANDLE_INVALID) done = service_session_ == CK_INVALID_HANDLE;
     if (!done && generation == worker().generation()) worker().stop("its logout failed");
     finish(CKR_OK);
   });
@@ -265,10 +269,27 @@ void LoginDomain::keep(const Order& order) {
                       spec_.name);
 }
 
+bool may_have_changed_pin(CK_RV rv) {
+  return rv == CKR_OK || rv == CKR_DEVICE_ERROR || rv == CKR_FUNCTION_FAILED || rv == CKR_GENERAL_ERROR;
+}
+
 void LoginDomain::pin_changed(bool in_this_worker) {
   ++pin_changes_;
   kept_.wipe_and_release();
   if (!in_this_worker && shared_ == nullptr) stale_ = true;  // an operation from before a logout may go on there
+}
+
+void LoginDomain::keep_changed(const Buffer& pin) {
+  if (shared_ == nullptr || applications_ == 0 || is_null(pin)) return;
+  mismatches_ = 0;
+  if (!kept_.keep(pin_bytes(pin), runtime_.now_ms()))
+    runtime_.log.warn("worker {}: no memory can be locked for its PIN; nobody else can log in", spec_.name);
+}
+
+void LoginDomain::close_service_session(std::function<void()> done) {
+  const std::uint64_t session = std::exchange(service_session_, CK_INVALID_HANDLE);
+  if (shared_ == nullptr || session == CK_INVALID_HANDLE || worker().state() != Worker::State::ready) return done();
+  OwnCall::start(worker(), kCloseSession, {&session, 1}, {}, [done = std::move(done)](Reply*) { done(); });
 }
 
 void LoginDomain::stop(const std::string& reason) {
@@ -278,9 +299,10 @@ void LoginDomain::stop(const std::string& reason) {
   checker_.stop(reason);
 }
 
-void LoginDomain::lose_hung_workers(std::chrono::milliseconds longest_call) {
-  worker_.lose_if_hung(longest_call);
-  checker_.lose_if_hung(longest_call);
+void LoginDomain::lose_hung_workers(std::chrono::milliseconds longest_call,
+                                    std::chrono::milliseconds longest_slow_call) {
+  worker_.lose_if_hung(longest_call, longest_slow_call);
+  checker_.lose_if_hung(longest_call, longest_slow_call);
 }
 
 void LoginDomain::leave_if_idle(std::uint64_t now_ms) {

@@ -5,8 +5,8 @@
 // The worker is logged out, and the PIN wiped, when the last application leaves. Requests are served one at a time.
 //
 // With isolation = "shared" the module allows one process: the domain lives in the member's public worker, proxyd itself
-// keeps private objects from applications that are not logged in, and a PIN that differs from the kept one is refused
-// without asking the HSM.
+// keeps private objects from applications that are not logged in, and a PIN that differs from the kept one, which does not
+// age there, is refused without asking the HSM.
 #pragma once
 
 #include <deque>
@@ -17,6 +17,9 @@
 #include "proxyd/tokens/place.h"
 
 namespace p11shim {
+
+// Such an answer to C_SetPIN or C_InitPIN leaves open which PIN the token has now; so does none.
+bool may_have_changed_pin(CK_RV rv);
 
 class LoginDomain final : private Waiter {
  public:
@@ -46,8 +49,12 @@ class LoginDomain final : private Waiter {
   void log_out(std::function<void()> done);
   // A PIN of this token was changed: what is kept is wrong, and a worker that was running may be, too.
   void pin_changed(bool in_this_worker);
+  // In a shared worker, which cannot ask the HSM: the PIN that it has taken for those who are logged in.
+  void keep_changed(const Buffer& pin);
+  // In a shared worker: the session that holds a login, though nobody has one now.
+  void close_service_session(std::function<void()> done);
   void stop(const std::string& reason);
-  void lose_hung_workers(std::chrono::milliseconds longest_call);
+  void lose_hung_workers(std::chrono::milliseconds longest_call, std::chrono::milliseconds longest_slow_call);
   // Nobody is logged in and nothing was asked of the worker for as long as configured: it leaves.
   void leave_if_idle(std::uint64_t now_ms);
 

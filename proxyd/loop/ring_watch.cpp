@@ -60,8 +60,7 @@ void RingWatch::wake() {
   if (awake_) return;
   awake_ = true;
   for (RingWaiter* waiter : waiting_) {
-    waiter->incoming_.wake_up();
-    waiter->incoming_.open();
+    if (!waiter->incoming_.wake_up()) waiter->incoming_.open();
   }
 }
 

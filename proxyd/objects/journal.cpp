@@ -27,15 +27,20 @@ constexpr const char* kTables[] = {
 
 std::optional<std::uint64_t> Debt::limit_before() const {
   std::uint64_t limit = 0;
-  if (details.size() != sizeof limit) return std::nullopt;
+  if (details.size() < sizeof limit) return std::nullopt;
   std::memcpy(&limit, details.data(), sizeof limit);
   return limit;
 }
 
-void Debt::keep_limit(std::optional<std::uint64_t> limit) {
-  if (!limit) return details.clear();
-  details.resize(sizeof *limit);
-  std::memcpy(details.data(), &*limit, sizeof *limit);
+// The limit, if there was one; then one byte more if it was anonymous.
+void Debt::keep_limit(std::optional<std::uint64_t> limit, bool anonymous) {
+  details.resize(limit ? sizeof *limit : 0);
+  if (limit) std::memcpy(details.data(), &*limit, sizeof *limit);
+  if (anonymous) details.push_back(1);
+}
+
+bool Debt::anonymous() const {
+  return kind == DebtKind::destroy && (details.size() == 1 || details.size() == sizeof(std::uint64_t) + 1);
 }
 
 bool Debt::names(CK_OBJECT_CLASS its_class, std::span<const std::uint8_t> its_id, std::string_view its_label) const {

@@ -50,13 +50,15 @@ struct Debt {
   bool is_private = true;
   std::vector<std::uint8_t> id;  // these two for messages, and to find what a creation has made
   std::string label;
-  std::vector<std::uint8_t> details;  // refresh: encoded attribute types; destroy: the limit before, if there was one
+  std::vector<std::uint8_t> details;  // refresh: encoded attribute types; destroy: see keep_limit()
 
   // Of creations: an object that looks like this is what they were to make.
   [[nodiscard]] bool names(CK_OBJECT_CLASS its_class, std::span<const std::uint8_t> its_id,
                            std::string_view its_label) const;
   [[nodiscard]] std::optional<std::uint64_t> limit_before() const;
-  void keep_limit(std::optional<std::uint64_t> limit);
+  // Of destructions: who wanted it was not logged in. Before a member has done it nobody's login may be used for it.
+  [[nodiscard]] bool anonymous() const;
+  void keep_limit(std::optional<std::uint64_t> limit, bool anonymous);
 
   // Not stored. Under way: somebody is waiting for the member's answer.
   bool under_way = false;
@@ -96,6 +98,7 @@ class Journal {
   // Its debts that change or end what it has: until they are paid it does not serve these objects.
   [[nodiscard]] bool withholds(const std::string& pool, const std::string& member, const Identity& identity) const;
   [[nodiscard]] std::optional<std::uint64_t> limit(const Identity& identity) const;
+  [[nodiscard]] bool has_limits() const { return !limits_.empty(); }
   // What an object without proof is, by how it was first seen.
   [[nodiscard]] const Identity* origin(const Identity& first_seen) const;
 

@@ -144,6 +144,15 @@ void StateDirectory::open_database(const std::string& file) {
       "CREATE TABLE IF NOT EXISTS wish (pool TEXT NOT NULL, member TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT "
       "NULL, since INTEGER NOT NULL, weight INTEGER NOT NULL, configured_weight INTEGER NOT NULL, "
       "PRIMARY KEY (pool, member)) WITHOUT ROWID");
+  execute(
+      "CREATE TABLE IF NOT EXISTS face (pool TEXT NOT NULL, member TEXT NOT NULL, label TEXT NOT NULL, serial TEXT NOT "
+      "NULL, manufacturer TEXT NOT NULL, model TEXT NOT NULL, slot_description TEXT NOT NULL, slot_manufacturer TEXT "
+      "NOT "
+      "NULL, PRIMARY KEY (pool, member)) WITHOUT ROWID");
+  execute(
+      "CREATE TABLE IF NOT EXISTS mechanisms (pool TEXT NOT NULL, member TEXT NOT NULL, list BLOB NOT NULL, PRIMARY "
+      "KEY "
+      "(pool, member)) WITHOUT ROWID");
 }
 
 // Rows from before it was known who refused them have no member: they are forgotten one by one.
@@ -275,6 +284,51 @@ void StateDirectory::for_each(const std::function<void(const MemberWish&)>& visi
   while (select.step())
     visit({select.text(0), select.text(1), select.text(2), select.text(3), select.number(4),
            static_cast<std::uint32_t>(select.number(5)), static_cast<std::uint32_t>(select.number(6))});
+}
+
+void StateDirectory::remember(const Face& face) {
+  write([&] {
+    Statement insert(database_,
+                     "INSERT OR REPLACE INTO face (pool, member, label, serial, manufacturer, model, slot_description, "
+                     "slot_manufacturer) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
+    int column = 0;
+    for (const std::string* text : {&face.pool, &face.member, &face.label, &face.serial, &face.manufacturer,
+                                    &face.model, &face.slot_description, &face.slot_manufacturer})
+      insert.bind(++column, *text);
+    insert.step();
+  });
+}
+
+void StateDirectory::remember_mechanisms(const std::string& pool, const std::string& member,
+                                         std::span<const std::uint8_t> mechanisms) {
+  write([&] {
+    Statement insert(database_, "INSERT OR REPLACE INTO mechanisms (pool, member, list) VALUES (?1, ?2, ?3)");
+    insert.bind(1, pool);
+    insert.bind(2, member);
+    insert.bind(3, mechanisms);
+    insert.step();
+  });
+}
+
+std::optional<StateDirectory::Face> StateDirectory::face(const std::string& pool, const std::string& member) {
+  Statement select(
+      database_,
+      "SELECT label, serial, manufacturer, model, slot_description, slot_manufacturer FROM face WHERE pool "
+      "= ?1 AND member = ?2");
+  select.bind(1, pool);
+  select.bind(2, member);
+  if (!select.step()) return std::nullopt;
+  return Face{pool,           member,         select.text(0), select.text(1),
+              select.text(2), select.text(3), select.text(4), select.text(5)};
+}
+
+std::vector<std::uint8_t> StateDirectory::mechanisms(const std::string& pool, const std::string& member) {
+  Statement select(database_, "SELECT list FROM mechanisms WHERE pool = ?1 AND member = ?2");
+  select.bind(1, pool);
+  select.bind(2, member);
+  if (!select.step()) return {};
+  const auto stored = select.bytes(0);
+  return {stored.begin(), stored.end()};
 }
 
 void StateDirectory::for_each(const std::function<void(const Alias&)>& visit) {

@@ -6,7 +6,7 @@
 //   handle_key   32 random bytes, mode 0600, made at the first start
 //   objects.db   SQLite: identity → handle, for objects that were changed or have identical twins; keyed hashes of PINs
 //                that a member of a pool refused; which member makes a key's nonces; what the operator wants of
-//                members
+//                members; what the member that a pool looks like showed first; which mechanisms members have told
 //   journal.db   SQLite: what members of pools still owe (journal.h)
 #pragma once
 
@@ -14,7 +14,10 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 struct sqlite3;
 
@@ -73,6 +76,18 @@ class StateDirectory {
   };
   void remember(const MemberWish& wish);
   void for_each(const std::function<void(const MemberWish&)>& visit);
+  // What a pool shows of its token and slot that looks like this member. Durable on return.
+  struct Face {
+    std::string pool, member;
+    std::string label, serial, manufacturer, model;  // of the token
+    std::string slot_description, slot_manufacturer;
+  };
+  void remember(const Face& face);
+  [[nodiscard]] std::optional<Face> face(const std::string& pool, const std::string& member);
+  // The mechanisms that a member of a pool told last (capabilities.h); empty: it never did. Durable on return.
+  void remember_mechanisms(const std::string& pool, const std::string& member,
+                           std::span<const std::uint8_t> mechanisms);
+  [[nodiscard]] std::vector<std::uint8_t> mechanisms(const std::string& pool, const std::string& member);
 
  private:
   void take_lock(const std::string& path);

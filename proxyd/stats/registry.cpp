@@ -11,7 +11,7 @@ namespace p11shim {
 
 namespace {
 
-// A stage's histogram exists once the stage has been measured: most functions never see all four.
+// A stage's histogram exists once the stage has been measured: most functions never see all three.
 class LazyHistogram {
  public:
   void record(std::uint64_t nanoseconds) {
@@ -38,11 +38,10 @@ nlohmann::json to_json(const ReturnCodes& codes) {
 
 struct Registry::FunctionStats {
   ReturnCodes codes;
-  LazyHistogram shim, queue, hsm, total;
+  LazyHistogram queue, hsm, total;
 
   void record(const Sample& sample) {
     codes.count(sample.rv);
-    shim.record(sample.times.shim);
     queue.record(sample.times.queue);
     hsm.record(sample.times.hsm);
     total.record(sample.times.total);
@@ -50,7 +49,6 @@ struct Registry::FunctionStats {
 
   nlohmann::json snapshot(Detail detail) const {
     auto json = to_json(codes);
-    shim.add_to(json, "shim", detail);
     queue.add_to(json, "queue", detail);
     hsm.add_to(json, "hsm", detail);
     total.add_to(json, "total", detail);

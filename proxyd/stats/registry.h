@@ -29,7 +29,6 @@ inline constexpr std::uint64_t kNotMeasured = UINT64_MAX;
 
 // Nanoseconds. A stage that a call did not pass stays kNotMeasured.
 struct StageTimes {
-  std::uint64_t shim = kNotMeasured;   // in the shim and on the way, as far as the shim told us
   std::uint64_t queue = kNotMeasured;  // in proxyd, waiting for a lane
   std::uint64_t hsm = kNotMeasured;    // in the worker, around the module's function
   std::uint64_t total = kNotMeasured;  // in proxyd, from the request's last byte to the reply's first

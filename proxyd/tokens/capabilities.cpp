@@ -1,19 +1,32 @@
 #include "proxyd/tokens/capabilities.h"
 
+#include <algorithm>
+
 #include "calls/table.h"
+#include "proxyd/balance/faults.h"
 
 namespace p11shim {
 namespace {
 constexpr auto kList = number_of<&CK_FUNCTION_LIST_3_0::C_GetMechanismList>();
 constexpr auto kInfo = number_of<&CK_FUNCTION_LIST_3_0::C_GetMechanismInfo>();
+constexpr std::uint32_t kMostFaults = 100;
+
+bool same(const Capabilities::Mechanisms& a, const Capabilities::Mechanisms& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& x, const auto& y) {
+    return x.first == y.first && x.second.ulMinKeySize == y.second.ulMinKeySize &&
+           x.second.ulMaxKeySize == y.second.ulMaxKeySize && x.second.flags == y.second.flags;
+  });
+}
+
 }  // namespace
 
-void Capabilities::ask(Worker& worker, CK_SLOT_ID slot, std::function<void()> done) {
-  if (known_ || worker_ != nullptr || worker.state() != Worker::State::ready) return;
+void Capabilities::ask(Worker& worker, CK_SLOT_ID slot, std::function<void()> changed) {
+  if (worker_ != nullptr || worker.state() != Worker::State::ready || generation_ == worker.generation()) return;
   worker_ = &worker;
   slot_ = slot;
-  done_ = std::move(done);
-  mechanisms_.clear();
+  changed_ = std::move(changed);
+  asked_.clear();
+  faults_ = 0;
   Buffer body;
   Out(body).uint(limits::kMaxListItems);
   const std::uint64_t handle = slot;
@@ -31,11 +44,7 @@ void Capabilities::ask(Worker& worker, CK_SLOT_ID slot, std::function<void()> do
 }
 
 void Capabilities::ask_next() {
-  if (left_.empty()) {
-    known_ = true;
-    give_up();
-    return done_();
-  }
+  if (left_.empty()) return told();
   const CK_MECHANISM_TYPE type = left_.back();
   left_.pop_back();
   Buffer body;
@@ -48,9 +57,45 @@ void Capabilities::ask_next() {
                    CK_MECHANISM_INFO info{};
                    In in(reply->body);
                    if (reply->rv == CKR_OK) read_info(in, info);
-                   if (reply->rv == CKR_OK && in.done()) mechanisms_[type] = info;
+                   if (reply->rv == CKR_OK && in.done()) asked_[type] = info;
+                   // It says nothing of this mechanism: a list without it would be wrong for as long as this process lives.
+                   if (blame_of(reply->rv) == Blame::member) {
+                     if (++faults_ > kMostFaults) return give_up();
+                     left_.push_back(type);
+                   }
                    ask_next();
                  });
+}
+
+void Capabilities::told() {
+  generation_ = worker_->generation();
+  give_up();
+  if (std::exchange(known_, true) && same(asked_, mechanisms_)) return;
+  mechanisms_.swap(asked_);
+  changed_();
+}
+
+void Capabilities::restore(std::span<const std::uint8_t> stored) {
+  In in(stored);
+  Mechanisms before;
+  for (std::size_t count = in.array(limits::kMaxListItems); count != 0 && in.ok(); --count) {
+    const CK_MECHANISM_TYPE type = in.uint();
+    read_info(in, before[type]);
+  }
+  if (!in.done()) return;
+  mechanisms_.swap(before);
+  known_ = true;
+}
+
+Buffer Capabilities::stored() const {
+  Buffer bytes;
+  Out out(bytes);
+  out.array(mechanisms_.size());
+  for (const auto& [type, info] : mechanisms_) {
+    out.uint(type);
+    write_info(out, info);
+  }
+  return bytes;
 }
 
 void Capabilities::give_up() { worker_ = nullptr; }

@@ -125,12 +125,14 @@ bool CopyWrite::write_intention(const TokenObject& object) {
     const std::size_t twins = pool_.objects.handles_of(identity_).size();
     debt.count = twins - 1;
     limit_before_ = journal.limit(identity_);
-    debt.keep_limit(limit_before_);
+    debt.keep_limit(limit_before_, !order_.logged_in);
     change.limits.emplace_back(identity_, debt.count);
     // What was to be done to it before need not be done any more.
     for (const auto& [number, older] : journal.debts())
-      if (debt.count == 0 && older.identity == identity_ && older.kind != DebtKind::destroy && !older.under_way)
+      if (debt.count == 0 && older.identity == identity_ && older.kind != DebtKind::destroy && !older.under_way) {
         change.remove.push_back(number);
+        dropped_.push_back(older);
+      }
   } else {
     if (!pool_.debts.acknowledge({order_.handle}, true)) return false;
     debt.details = types_in(order_.body);
@@ -167,7 +169,9 @@ void CopyWrite::next() {
     if (targets_[i].state == State::waiting && (chosen == targets_.size() || targets_[i].place == order_.first))
       chosen = i;
   if (chosen != targets_.size()) return send(chosen);
-  if (!any(State::under_way)) conclude();
+  if (any(State::under_way)) return;
+  if (any(State::failed)) return look();
+  conclude();
 }
 
 void CopyWrite::send(std::size_t index) {
@@ -185,21 +189,18 @@ void CopyWrite::send(std::size_t index) {
 void CopyWrite::answered(std::size_t index, Reply* reply) {
   Target& target = targets_[index];
   if (Debt* debt = pool_.debts.journal().find(target.debt)) debt->under_way = false;
-  const std::uint64_t now = pool_.runtime().now_ms();
   if (reply == nullptr) {
     target.state = State::failed;
   } else if (reply->rv == CKR_OK) {
     target.state = State::done;
   } else if (misses_object(reply->rv)) {
     target.state = State::missing;
-  } else if (blame_of(reply->rv) == Blame::nobody) {
+  } else if (blame_of(reply->rv, target.place == &target.member->member.public_place()) == Blame::nobody) {
     target.state = State::refused;
   } else {
     target.state = State::failed;
-    target.member->health.breaker.failed(
-        now,
-        std::string(destroys_ ? "C_DestroyObject" : "C_SetAttributeValue") + ": " + display(NameKind::ckr, reply->rv),
-        false);
+    target.rv = reply->rv;
+    if (blame_of(reply->rv, true) == Blame::member) blame(target);  // if its login is gone it is started anew
     if (needs_new_worker(reply->rv)) pool_.renew_worker(*target.place, reply->rv);
   }
   if (concluded_) {  // too late for the application, but it counts
@@ -209,18 +210,62 @@ void CopyWrite::answered(std::size_t index, Reply* reply) {
   if (target.state == State::done && !decided_) {
     decided_ = true;
     rv_ = CKR_OK;
+    for (const Target& each : targets_)
+      if (blame_of(each.rv) == Blame::suspect) blame(each);
     description_.append(reply->annex.data(), reply->annex.size());
     described_by_ = target.place;
   } else if (target.state == State::refused) {
     rv_ = reply->rv;
     if (!decided_) return conclude();
+  } else if (decided_ && blame_of(target.rv) == Blame::suspect) {
+    blame(target);
   }
   next();
 }
 
+void CopyWrite::blame(const Target& target) {
+  target.member->health.breaker.failed(
+      pool_.runtime().now_ms(),
+      std::string(destroys_ ? "C_DestroyObject" : "C_SetAttributeValue") + ": " + display(NameKind::ckr, target.rv),
+      false);
+}
+
+// All that were asked are done with it, and none has done it. If all have answered the application gets a module's code. What
+// came of a change is compared (debts); where an object that was to be destroyed is still there, nothing was done.
+void CopyWrite::look() {
+  for (auto each = targets_.rbegin(); each != targets_.rend(); ++each)
+    if (each->state == State::failed && each->rv != CKR_OK) rv_ = each->rv;
+  const bool all_answered = std::ranges::none_of(
+      targets_, [](const Target& each) { return each.state == State::failed && each.rv == CKR_OK; });
+  if (!all_answered) rv_ = CKR_DEVICE_ERROR;
+  if (!all_answered || !destroys_) return conclude();
+  timer_.start(pool_.config.balance.attempt_timeout);
+  looks_ = true;
+  left_to_look_ = targets_.size();
+  for (std::size_t i = 0; i < targets_.size(); ++i) {
+    const Target& target = targets_[i];
+    if (target.state != State::failed) {
+      looked(i, nullptr);
+      continue;
+    }
+    // In another process the handle would mean something else.
+    Errand::call(
+        *target.place, static_cast<std::uint32_t>(LaneCall::describe), {target.real}, false, {},
+        [self = shared_from_this(), i](Reply* reply) { self->looked(i, reply); }, target.generation);
+  }
+}
+
+void CopyWrite::looked(std::size_t index, Reply* reply) {
+  if (concluded_) return;
+  In in(reply != nullptr ? reply->annex : std::span<const std::uint8_t>());
+  Description now;
+  if (in.remaining() != 0 && read_description(in, now) && now.readable) targets_[index].state = State::refused;
+  if (--left_to_look_ == 0) conclude();
+}
+
 void CopyWrite::too_slow() {
   if (concluded_) return;
-  if (decided_ || !any(State::waiting)) return conclude();
+  if (decided_ || looks_ || !any(State::waiting)) return conclude();
   next();
 }
 
@@ -228,13 +273,17 @@ void CopyWrite::conclude() {
   concluded_ = true;
   timer_.stop();
   Debts& debts = pool_.debts;
-  const bool refused = !decided_ && any(State::refused);
+  // What was looked at and is not there any more may have been done after all, and is done by all then.
+  const bool refused = !decided_ && any(State::refused) && !(looks_ && any(State::failed));
+  if (looks_ && !refused) rv_ = CKR_DEVICE_ERROR;
   const bool nowhere = !decided_ && write_ && std::ranges::all_of(targets_, [](const Target& each) {
     return each.state == State::missing || each.state == State::out_of_reach;
   });
   if (nowhere) rv_ = CKR_OBJECT_HANDLE_INVALID;
   if (write_ && (refused || nowhere)) {
     debts.give_up(*write_, identity_, limit_before_);
+    // It stays, and with it what was owed: copies that members did not have yet.
+    if (refused && !dropped_.empty()) debts.write_down({.add = std::move(dropped_)});
   } else if (write_) {
     JournalChange change;
     for (const Target& target : targets_) {

@@ -2,7 +2,8 @@
 //
 //   intention written (a debt per member) → one member does it → the others do → what is paid is deleted, the answer given
 //
-// The member that is first decides: what it refuses nobody does. From its success on the write is done for the application,
+// The member that is first decides: what it refuses nobody does. If all answer that they have failed it is looked up whether the
+// object is still there: then nothing was done either. From its success on the write is done for the application,
 // and who cannot be reached does it later (debts.h). It goes on when its caller has gone. Owns itself.
 #pragma once
 
@@ -44,6 +45,7 @@ class CopyWrite final : public std::enable_shared_from_this<CopyWrite> {
     std::uint64_t generation = 0;  // of the process whose handle that is
     std::uint64_t debt = 0;
     State state = State::waiting;
+    CK_RV rv = CKR_OK;  // of a failure that it has answered
     bool lost = false;  // it was there, and is not shown
   };
   void begin();
@@ -52,6 +54,9 @@ class CopyWrite final : public std::enable_shared_from_this<CopyWrite> {
   void next();
   void send(std::size_t index);
   void answered(std::size_t index, Reply* reply);
+  void blame(const Target& target);
+  void look();
+  void looked(std::size_t index, Reply* reply);
   void too_slow();
   void conclude();
   void settle_object();
@@ -66,8 +71,11 @@ class CopyWrite final : public std::enable_shared_from_this<CopyWrite> {
   std::vector<Target> targets_;
   std::optional<std::uint64_t> write_;
   std::optional<std::uint64_t> limit_before_;
+  std::vector<Debt> dropped_;  // owed before, and in vain once it is destroyed
   bool decided_ = false;
   bool concluded_ = false;
+  bool looks_ = false;
+  std::size_t left_to_look_ = 0;
   CK_RV rv_ = CKR_DEVICE_ERROR;
   Buffer description_;  // of the object after the change, from the first member
   Place* described_by_ = nullptr;

@@ -16,6 +16,13 @@ namespace {
 using List = CK_FUNCTION_LIST_3_0;
 constexpr auto kReadTemplate = static_cast<std::uint32_t>(LaneCall::read_template);
 
+// By its member, for more than a moment. What nobody was promised need not be tried for ever: with a code that may be a policy's,
+// or wanted without a login where one is needed, it is refused as well.
+bool is_refused(const Debt& debt, CK_RV rv) {
+  if (rv == CKR_USER_NOT_LOGGED_IN) return !debt.decided && debt.anonymous();
+  return blame_of(rv) == Blame::nobody || (blame_of(rv) == Blame::suspect && !debt.decided);
+}
+
 Buffer copy_of(std::span<const std::uint8_t> bytes) {
   Buffer copy;
   copy.mark_secret();
@@ -118,7 +125,7 @@ void Debts::forget_member(const std::string& name) {
 void Debts::pay_destroy(const Payment& payment, Place& place) {
   Debt* debt = journal_.find(payment.number);
   Membership* owing = debt != nullptr ? member_of(*debt) : nullptr;
-  if (owing == nullptr || reachable(*owing, debt->is_private) != &place) return tried(payment);
+  if (owing == nullptr || reachable(*owing, *debt) != &place) return tried(payment);
   const auto reals = reals_of(place, debt->identity);
   if (reals.size() <= debt->count) return is_sure(*debt, *owing, place) ? settle(payment) : tried(payment);
   // Of twins, the one that looks like what was destroyed.
@@ -144,7 +151,7 @@ void Debts::pay_destroy(const Payment& payment, Place& place) {
                      return tried(payment);
                    }
                    const std::uint64_t write = owed->write;
-                   if (reply != nullptr && blame_of(reply->rv) == Blame::nobody && reply->rv != CKR_USER_NOT_LOGGED_IN)
+                   if (reply != nullptr && is_refused(*owed, reply->rv))
                      met_obstacle(*owed, "C_DestroyObject: " + display(NameKind::ckr, reply->rv));
                    tried(payment);
                    end_write_if_refused(write);

@@ -81,7 +81,7 @@ void Debts::pay_next(std::uint64_t now_ms) {
     if (debt->under_way || !debt->obstacle.empty() || (paying_ & membership->bit()) != 0 ||
         locks_.contains(debt->identity))
       continue;
-    Place* place = reachable(*membership, debt->is_private);
+    Place* place = reachable(*membership, *debt);
     if (place == nullptr || (debt->kind == DebtKind::copy && is_unfinished(*debt))) continue;
     paying_ |= membership->bit();
     const Payment payment{number, debt->identity, membership->bit()};
@@ -109,6 +109,14 @@ Place* Debts::reachable(Membership& membership, bool is_private) {
   // One worker of a member writes, not now this one and now that: some modules lose sight then of what the other makes.
   if (membership.logged_in) return is_known(membership.user_objects) ? &membership.member.user().place() : nullptr;
   return !is_private && is_known(membership.public_objects) ? &membership.member.public_place() : nullptr;
+}
+
+Place* Debts::reachable(Membership& membership, const Debt& debt) {
+  Place* usual = reachable(membership, debt.is_private);
+  if (usual == nullptr || debt.decided || !debt.anonymous()) return usual;
+  const Survey& in_public = membership.public_objects;
+  const bool is_known = in_public.current() && !in_public.incomplete() && !in_public.running();
+  return is_known ? &membership.member.public_place() : nullptr;
 }
 
 // An attempt to pay is over, one way or the other. If the debt is gone with it there may be more to do at once.

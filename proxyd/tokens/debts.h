@@ -31,6 +31,8 @@ class Debts {
 
   // Where a member's debts can be paid: everything that is there is known, and nothing is in doubt. Null: not now.
   Place* reachable(Membership& membership, bool is_private);
+  // The same for one debt: what was wanted without a login is not done with anybody's before it is decided.
+  Place* reachable(Membership& membership, const Debt& debt);
 
   // One write at a time about one object: `locked` is called when it is this one's turn.
   void lock(const Identity& identity, std::function<void()> locked);

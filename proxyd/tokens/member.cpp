@@ -65,6 +65,12 @@ Member::Member(Runtime& runtime, StartGate& gate, Backend& backend, MemberConfig
 
 Place* Member::shared_place() { return config_.options.isolation == Isolation::shared ? &public_place_ : nullptr; }
 
+void Member::pin_changed(const Place& where, bool of_user_alone) {
+  user_.pin_changed(&where == &user_.place());
+  if (!of_user_alone) so_.pin_changed(&where == &so_.place());
+  if (&where != &public_place_) backend_.note_pin_changed();
+}
+
 void Member::public_worker_lost() {
   public_place_.worker_lost();
   user_.shared_worker_lost();

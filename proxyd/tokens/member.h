@@ -2,6 +2,7 @@
 // of the domain in which the application is logged in.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <string>
@@ -55,6 +56,12 @@ template <std::size_t N>
 std::string unpadded(const CK_UTF8CHAR (&text)[N]) {
   return unpadded(text, N);
 }
+// The other way round; what is too long is cut.
+template <std::size_t N>
+void put_padded(CK_UTF8CHAR (&field)[N], const std::string& text) {
+  std::fill(std::begin(field), std::end(field), ' ');
+  std::copy_n(text.begin(), std::min(text.size(), N), field);
+}
 
 class Member {
  public:
@@ -72,6 +79,9 @@ class Member {
   std::array<Place*, 3> places() { return {&public_place_, &user_.place(), &so_.place()}; }
   LoginDomain& user() { return user_; }
   LoginDomain& so() { return so_; }
+  // A PIN of this token was changed in `where`, or may have been: no PIN is kept that may be the old one, and workers that were
+  // running elsewhere check none any more.
+  void pin_changed(const Place& where, bool of_user_alone = false);
 
   // What happens to the public worker.
   void public_worker_lost();

@@ -75,6 +75,8 @@ class Pool {
   // Takes in one more. At most kMostMembers are ever enrolled, those that have left included.
   Membership& add_member(Member& its_member);
   [[nodiscard]] std::size_t enrolled() const { return members.size() + retired_.size(); }
+  // For maintenance, once nothing needs it: its workers stop.
+  static void stop_workers(Membership& membership, const std::string& reason);
   // Lets go of one that the operator wants removed, once nothing needs it: its workers stop.
   void retire(Membership& membership);
   // Objects that are served by this member alone, as far as is known.
@@ -90,11 +92,23 @@ class Pool {
   void tend(std::uint64_t now_ms);
   // The worker answers as if its sessions or its login were gone.
   void renew_worker(Place& place, CK_RV rv);
+  // Has a member's worker tell its mechanisms, once.
+  void ask_mechanisms(Membership& membership);
   // Its mechanisms, combined as configured; empty while nothing is known of any member.
   [[nodiscard]] Capabilities::Mechanisms mechanisms() const;
+  // Has members asked what their tokens say of themselves, where that may be another thing now. So long it is worth waiting for the
+  // answers; zero: nothing is asked.
+  std::chrono::milliseconds look_at_tokens();
+  // Something was done with a PIN.
+  void doubt_tokens() {
+    for (const auto& each : members) each->token.doubt();
+  }
   // What the token and its slot look like; false while no member was ever seen.
   bool token_info(CK_TOKEN_INFO& info) const;
   bool slot_info(CK_SLOT_INFO& info) const;
+  // The configuration's label, serial number, manufacturer and model are complete. False: the member that it looks like was never
+  // seen. What it showed first is kept for ever, whatever becomes of it.
+  bool knows_its_face();
 
   PoolConfig config;
   const CK_SLOT_ID slot;
@@ -121,6 +135,7 @@ class Pool {
   void note_health(Membership& membership);
   void remember_wish(const Membership& membership);
   void restore_wishes();
+  void put_on(const StateDirectory::Face& face);
   void probe(Membership& membership, std::uint64_t now_ms);
   void send_probe(Membership& membership, Place& place);
   void renew_hung_worker(Membership& membership);
@@ -132,6 +147,7 @@ class Pool {
   StateDirectory& state_;
   std::vector<std::unique_ptr<Membership>> retired_;  // what still runs may name them
   std::vector<std::string> told_problems_;
+  std::optional<StateDirectory::Face> face_;  // of looks_like
   std::uint64_t tended_ms_ = 0;
   const std::shared_ptr<char> alive_ = std::make_shared<char>();
 };

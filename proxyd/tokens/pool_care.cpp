@@ -13,6 +13,7 @@ namespace p11shim {
 namespace {
 
 constexpr std::uint64_t kTendEveryMs = 100;
+constexpr char kRemoved[] = "it was removed from its pool";
 
 const char* text(Wanted wanted) {
   switch (wanted) {
@@ -31,6 +32,7 @@ Membership& Pool::enroll(Member& its_member) {
   Membership& added = *members.emplace_back(
       std::make_unique<Membership>(*this, its_member, number, config.balance.breaker, runtime_.random));
   added.health.breaker.set_changed([this, &added] { note_health(added); });
+  added.capabilities.restore(state_.mechanisms(config.name, its_member.name()));
   return added;
 }
 
@@ -39,6 +41,14 @@ Membership& Pool::add_member(Member& its_member) {
   login.restore_quarantine(added);
   changed.resume_all();
   return added;
+}
+
+// Of all three login domains. Users are logged in again when it returns, from the PIN that is kept; a security officer is not.
+void Pool::stop_workers(Membership& membership, const std::string& reason) {
+  membership.empties = false;
+  membership.member.user().worker().stop(reason);
+  membership.member.so().stop(reason);
+  membership.member.backend().worker().stop(reason);
 }
 
 void Pool::retire(Membership& membership) {
@@ -50,8 +60,8 @@ void Pool::retire(Membership& membership) {
   members.erase(found);
   objects.forget_member(membership.number);
   debts.forget_member(membership.member.name());
-  membership.member.user().stop("it was removed from its pool");
-  membership.member.backend().worker().stop("it was removed from its pool");
+  membership.member.user().stop(kRemoved);
+  stop_workers(membership, kRemoved);
   runtime_.log.info("pool {}: member {} has left", config.name, membership.member.name());
   changed.resume_all();
 }
@@ -145,6 +155,7 @@ void Pool::restore_wishes() {
 void Pool::tend(std::uint64_t now_ms) {
   if (!balanced() || initialising || now_ms - tended_ms_ < kTendEveryMs) return;
   tended_ms_ = now_ms;
+  knows_its_face();
   for (const auto& each : members) note_health(*each);
   if (sessions == 0 && changed.empty() && !debts.any() && why_nobody_serves().empty()) return;
   login.tend();
@@ -156,9 +167,7 @@ void Pool::tend(std::uint64_t now_ms) {
       else if (survey->wants_listing()) survey->look_again(now_ms);
       survey->tend();
     }
-    Worker& worker = each->member.backend().worker();
-    if (worker.state() == Worker::State::ready)
-      each->capabilities.ask(worker, each->member.slot_in(worker), [this] { changed.resume_all(); });
+    ask_mechanisms(*each);
     probe(*each, now_ms);
   }
   debts.tend(now_ms);

@@ -23,6 +23,13 @@ bool refuses_user(CK_RV rv) {
   return rv == CKR_FUNCTION_NOT_SUPPORTED || rv == CKR_USER_TYPE_INVALID || rv == CKR_ARGUMENTS_BAD;
 }
 
+// It looks at no PIN at all, as it is now, or not any more at this one. Others may.
+bool says_nothing_of_pin(CK_RV rv) {
+  return rv == CKR_PIN_LOCKED || rv == CKR_PIN_EXPIRED || rv == CKR_USER_PIN_NOT_INITIALIZED;
+}
+
+constexpr std::chrono::milliseconds kJoinAgain{100};  // doubled with each failure in a row, up to breaker.open_max
+
 constexpr char kRefuses[] = "it refused the PIN that other members accept";
 
 bool is_useless(LoginDomain& domain) { return domain.worker().state() == Worker::State::backoff; }
@@ -39,6 +46,8 @@ struct PoolLogin::Attempt {
   Wanted wanted;
   Done done;
   CK_RV rv = CKR_DEVICE_ERROR;
+  // Those that could not look at the PIN, and what they said.
+  std::vector<std::pair<Membership*, CK_RV>> unable;
 };
 
 void PoolLogin::log_in(Buffer pin, Buffer user_name, Wanted wanted, Done done) {
@@ -74,17 +83,27 @@ void PoolLogin::log_in_with_own_pin(Done done) {
   try_next(attempt);
 }
 
-// A member that is in trouble says nothing about the PIN: the next one is asked. Any other answer is the answer.
+// A member that is in trouble says nothing about the PIN, nor one that has locked its own: the next one is asked. Any other
+// answer is the answer.
 void PoolLogin::try_next(const std::shared_ptr<Attempt>& attempt) {
-  if (attempt->next == attempt->members.size()) return attempt->done(attempt->rv);
+  if (attempt->next == attempt->members.size())
+    return attempt->done(attempt->unable.empty() ? attempt->rv : attempt->unable.front().second);
   Membership& asked = *attempt->members[attempt->next++];
   auto answered = [this, attempt, &asked](CK_RV rv) {
     attempt->rv = rv;
+    pool_.doubt_tokens();
+    if (!attempt->own_pin && says_nothing_of_pin(rv)) {
+      attempt->unable.emplace_back(&asked, rv);
+      return try_next(attempt);
+    }
     if (blame_of(rv) != Blame::nobody || (attempt->own_pin && rv != CKR_OK)) return try_next(attempt);
     if (!attempt->user_name.empty() && refuses_user(rv)) return try_next(attempt);
     if (rv == CKR_OK) {
       user_name_.clear();
       user_name_.append(attempt->user_name.data(), attempt->user_name.size());
+      for (const auto& [unable, why] : attempt->unable)
+        if (pool_.has(unable->member) && !unable->logged_in)  // else it serves those who are
+          quarantine(*unable, refused_.hash(unable->member, PinOf::user, attempt->pin, attempt->user_name), why);
       accepted(asked);
     }
     attempt->done(rv);
@@ -105,8 +124,11 @@ void PoolLogin::accepted(Membership& by) {
 void PoolLogin::leave(std::function<void()> done) {
   if (applications_ != 0 && --applications_ != 0) return done();
   user_name_.clear();
-  for (const auto& each : pool_.members)
+  for (const auto& each : pool_.members) {
     if (std::exchange(each->refuses_name, false)) each->quarantine.clear();
+    each->join_after_ms = 0;
+    each->join_pause = {};
+  }
   auto left = std::make_shared<std::size_t>(1);
   const auto one_done = [left, done = std::move(done)] {
     if (--*left == 0) done();
@@ -124,8 +146,11 @@ void PoolLogin::leave(std::function<void()> done) {
 
 void PoolLogin::tend() {
   if (applications_ == 0) return;
+  const std::uint64_t now = pool_.runtime().now_ms();
   for (const auto& each : pool_.members)
-    if (!each->logged_in && !each->joining && each->health.wanted != p11shim::Wanted::maint) join(*each);
+    if (!each->logged_in && !each->joining && each->health.wanted != p11shim::Wanted::maint &&
+        now >= each->join_after_ms)
+      join(*each);
 }
 
 void PoolLogin::join(Membership& membership) {
@@ -150,7 +175,10 @@ void PoolLogin::join(Membership& membership) {
 
 void PoolLogin::joined(Membership& membership, CK_RV rv, const Identity& pin_hash, bool own_pin) {
   membership.joining = false;
+  pool_.doubt_tokens();
   if (rv == CKR_OK) {
+    membership.join_after_ms = 0;
+    membership.join_pause = {};
     if (applications_ == 0 || membership.logged_in || !pool_.has(membership.member))
       return membership.member.user().log_out([] {});
     membership.logged_in = true;
@@ -165,8 +193,20 @@ void PoolLogin::joined(Membership& membership, CK_RV rv, const Identity& pin_has
     membership.quarantine = "it has not the named user whom other members accept: " + display(NameKind::ckr, rv);
     pool_.runtime().log.warn("pool {}: member {} is not used by those who are logged in: {}", pool_.config.name,
                              membership.member.name(), membership.quarantine);
+  } else {
+    fail_to_join(membership, rv);
   }
   pool_.changed.resume_all();
+}
+
+// A member in trouble is not asked to log in again and again as fast as it fails.
+void PoolLogin::fail_to_join(Membership& membership, CK_RV rv) {
+  if (membership.join_pause.count() == 0)
+    pool_.runtime().log.warn("pool {}: member {} cannot be logged in and is tried again: {}", pool_.config.name,
+                             membership.member.name(), display(NameKind::ckr, rv));
+  membership.join_pause =
+      std::min(std::max(kJoinAgain, membership.join_pause * 2), pool_.config.balance.breaker.open_max);
+  membership.join_after_ms = pool_.runtime().now_ms() + static_cast<std::uint64_t>(membership.join_pause.count());
 }
 
 void PoolLogin::quarantine(Membership& membership, const Identity& pin_hash, CK_RV rv) {
@@ -191,6 +231,7 @@ bool PoolLogin::lost(Membership& membership) {
 void PoolLogin::clear_quarantine(Membership& membership) {
   membership.quarantine.clear();
   membership.refuses_name = false;
+  membership.join_after_ms = 0;
   refused_.forget(membership.member, PinOf::user);
   refused_.forget(membership.member, PinOf::so);
   const Buffer pin = kept_pin();

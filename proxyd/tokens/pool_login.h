@@ -55,6 +55,7 @@ class PoolLogin {
   void accepted(Membership& by);
   void join(Membership& membership);
   void joined(Membership& membership, CK_RV rv, const Identity& pin_hash, bool own_pin);
+  void fail_to_join(Membership& membership, CK_RV rv);
   // A copy of the PIN that some member keeps; empty: none does.
   Buffer kept_pin() const;
 

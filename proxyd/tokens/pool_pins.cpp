@@ -43,6 +43,7 @@ struct Round : std::enable_shared_from_this<Round> {
     if (next == members.size()) return finish();
     Member& member = *members[next++];
     step(member, [self = shared_from_this(), &member](CK_RV answer) {
+      self->pool->doubt_tokens();
       if (answer == CKR_OK) {
         self->done.push_back(&member);
       } else {
@@ -286,14 +287,14 @@ void change_pins(Pool& pool, PinDomain domain, std::uint32_t call, Buffer body, 
     Errand::call(
         place_in(member, domain), call, {}, true, copy_of(*pins),
         [&pool, domain, sets_user_pin, of, name, fresh, &member, answered = std::move(answered)](Reply* reply) {
-          if (reply == nullptr || reply->rv != CKR_OK) return answered(reply == nullptr ? CKR_DEVICE_ERROR : reply->rv);
+          const CK_RV rv = reply == nullptr ? CKR_DEVICE_ERROR : reply->rv;
+          if (may_have_changed_pin(rv)) member.pin_changed(place_in(member, domain), sets_user_pin);
+          if (rv != CKR_OK) return answered(rv);
           // Whatever it has said to this PIN before.
           pool.login.refused().forget(pool.login.refused().hash(member, of, *fresh, *name));
           if (sets_user_pin) pool.login.has_shown_its_pin(pool.of(member.public_place()));
-          // Workers that were running meanwhile may not check PINs any more.
-          member.user().pin_changed(domain == PinDomain::user);
-          member.so().pin_changed(domain == PinDomain::so);
-          if (domain != PinDomain::nobody) member.backend().note_pin_changed();
+          if (!sets_user_pin)
+            for (LoginDomain* logged_in : {&member.user(), &member.so()}) logged_in->keep_changed(*fresh);
           answered(CKR_OK);
         });
   };

@@ -16,6 +16,12 @@ std::vector<std::string> Pool::problems() {
       seen.push_back({each->member.name(), each->member.entry()});
   std::vector<std::string> all = token_problems(seen);
   add_wrapping_key_problems(all);
+  if (!knows_its_face() && !std::ranges::any_of(members, [this](const auto& each) {
+        return each->member.name() == config.looks_like &&
+               each->member.backend().worker().state() != Worker::State::backoff;
+      }))
+    all.push_back("member " + config.looks_like +
+                  " (looks_like) was never seen: nobody knows what the token looks like");
   if (const std::string why = why_nobody_serves(); !why.empty())
     all.push_back("no member can serve (" + why +
                   (config.balance.removable ? "): its token is gone"

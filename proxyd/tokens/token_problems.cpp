@@ -48,11 +48,14 @@ std::vector<std::string> token_problems(const std::vector<SeenToken>& seen) {
     const CK_TOKEN_INFO& first = *tokens[0].token;
     const CK_TOKEN_INFO& token = *tokens[i].token;
     const std::string both = tokens[0].name + " and " + tokens[i].name;
-    const bool same_product = same(first.manufacturerID, token.manufacturerID) && same(first.model, token.model);
-    const auto firmware = version_text(first.firmwareVersion) + " and " + version_text(token.firmwareVersion);
-    const bool other_firmware = first.firmwareVersion.major != token.firmwareVersion.major ||
-                                first.firmwareVersion.minor != token.firmwareVersion.minor;
-    if (same_product && other_firmware) all.push_back(both + " have different firmware: " + firmware);
+    const auto is_product = [&](const Seen& other) {
+      return same(other.token->manufacturerID, token.manufacturerID) && same(other.token->model, token.model);
+    };
+    const Seen& of_product = *std::ranges::find_if(tokens, is_product);  // itself at the latest
+    const CK_VERSION& its = of_product.token->firmwareVersion;
+    if (its.major != token.firmwareVersion.major || its.minor != token.firmwareVersion.minor)
+      all.push_back(of_product.name + " and " + tokens[i].name + " have different firmware: " + version_text(its) +
+                    " and " + version_text(token.firmwareVersion));
     if (pin_rules(first) != pin_rules(token))
       all.push_back(both + " have different PIN rules: " + pin_rules(first) + "; " + pin_rules(token));
     for (std::size_t j = 0; j < i; ++j) {

@@ -18,6 +18,12 @@ constexpr std::size_t kReadAhead = 64 << 10;
 constexpr std::size_t kKeptBuffer = 2 << 20;
 constexpr std::size_t kSmallBody = 4096;  // sent in one piece with the head
 constexpr CK_ULONG kFindBatch = 512;
+constexpr bool has_pin(std::uint32_t call) {
+  using List = CK_FUNCTION_LIST_3_0;
+  return call == number_of<&List::C_Login>() || call == number_of<&List::C_LoginUser>() ||
+         call == number_of<&List::C_InitToken>() || call == number_of<&List::C_InitPIN>() ||
+         call == number_of<&List::C_SetPIN>();
+}
 constexpr auto kFindObjectsInit = number_of<&CK_FUNCTION_LIST_3_0::C_FindObjectsInit>();
 constexpr auto kGetAttributeValue = number_of<&CK_FUNCTION_LIST_3_0::C_GetAttributeValue>();
 constexpr CK_ULONG kUsualSlots = 256;  // modules with more are asked again
@@ -54,6 +60,9 @@ void Lane::mark_secrets() {
   arena_.mark_secret();
   for (Buffer* buffer : {&head_, &body_, &values_}) buffer->mark_secret();
 }
+
+// A module, which is given the PIN where it came to lie, may take its time over it: the HSM thinks, or somebody types.
+void Lane::lock_pin() { locked_frame_.emplace(frame_.data(), frame_.size()); }
 
 // True: the next one is here. The ring was opened before the reply to the last one: what has not come there wakes us all the
 // same and comes through the pipe, as does proxyd's leaving.
@@ -200,6 +209,7 @@ Served Lane::serve_one(std::uint32_t call, std::span<const std::uint8_t> body, B
 
 bool Lane::execute_function(const CallInfo& info) {
   if (!open_area(info.policy)) return false;
+  if (has_pin(request_.call)) lock_pin();
   const std::uint64_t session = request_.handles.empty() ? 0 : request_.handles[0];
   const std::uint64_t object = request_.handles.size() > 1 ? request_.handles[1] : 0;
   if (request_.init != 0) {
@@ -368,6 +378,7 @@ void Lane::clear() {
   annex_.clear();
   values_.clear();
   arena_.clear();
+  locked_frame_.reset();  // it is wiped
   area_.reset();
   returned_.clear();
   reply_.handles.clear();

@@ -4,10 +4,12 @@
 
 #include <atomic>
 #include <chrono>
+#include <optional>
 
 #include "calls/serve.h"
 #include "proxyd/worker/areas.h"
 #include "proxyd/worker/describe.h"
+#include "proxyd/worker/locked_pages.h"
 #include "proxyd/worker/module.h"
 #include "wire/ring.h"
 #include "wire/spin.h"
@@ -66,6 +68,7 @@ class Lane {
   std::span<const std::uint64_t> returned_objects() const { return {returned_.data(), returned_.size()}; }
   void describe_returned(CK_SESSION_HANDLE session, Describer::Which which);
   void mark_secrets();
+  void lock_pin();
   void clear();
 
   const int in_;
@@ -82,7 +85,8 @@ class Lane {
   Buffer annex_;
   Buffer values_;  // that were wanted along
   Arena arena_;
-  std::shared_ptr<const Area> area_;  // of this call
+  std::optional<LockedPages> locked_frame_;  // while a call with a PIN runs
+  std::shared_ptr<const Area> area_;         // of this call
   Bulk bulk_;
   Request request_;
   Reply reply_;

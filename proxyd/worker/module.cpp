@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "pkcs11/interface.h"
 #include "proxyd/worker/shield.h"
 
 namespace p11shim {
@@ -13,19 +14,6 @@ constexpr CK_BYTE kOldestMinor = 1;  // 2.01 has all functions of 2.40, in the s
 
 std::string version_text(const CK_VERSION& version) {
   return std::to_string(version.major) + "." + std::to_string(version.minor);
-}
-
-// The module's own 3.x list, if it offers one.
-const CK_FUNCTION_LIST_3_0* find_3_0(void* library) {
-  const auto get_interface = reinterpret_cast<CK_C_GetInterface>(dlsym(library, "C_GetInterface"));
-  if (get_interface == nullptr) return nullptr;
-  CK_UTF8CHAR name[] = "PKCS 11";
-  CK_VERSION version{3, 0};
-  CK_INTERFACE_PTR found = nullptr;
-  if (get_interface(name, &version, &found, 0) != CKR_OK || found == nullptr || found->pFunctionList == nullptr)
-    return nullptr;
-  const auto* list = static_cast<const CK_FUNCTION_LIST_3_0*>(found->pFunctionList);
-  return list->version.major == 3 ? list : nullptr;
 }
 
 // Those that a worker calls on its own account; any other may be missing.
@@ -68,7 +56,7 @@ CK_RV Module::load(const LoadOrder& order, LoadedModule& loaded) {
 }
 
 bool Module::find_functions(void* library, LoadedModule& loaded) {
-  if (const CK_FUNCTION_LIST_3_0* list = find_3_0(library)) {
+  if (const auto* list = find_list_3_0(reinterpret_cast<CK_C_GetInterface>(dlsym(library, "C_GetInterface")))) {
     functions_ = *list;
     loaded.has_3_0 = true;
     return true;
@@ -84,7 +72,8 @@ bool Module::find_functions(void* library, LoadedModule& loaded) {
     return false;
   }
   if (list->version.major != 2 || list->version.minor < kOldestMinor) {
-    loaded.failure = "it offers PKCS#11 " + version_text(list->version) + "; 2.01 to 3.x are supported";
+    loaded.failure = "its C_GetFunctionList offers PKCS#11 " + version_text(list->version) +
+                     ", where 2.01 to 2.40 are supported; 3.x is what C_GetInterface offers";
     return false;
   }
   static_assert(offsetof(CK_FUNCTION_LIST, C_WaitForSlotEvent) == offsetof(CK_FUNCTION_LIST_3_0, C_WaitForSlotEvent));

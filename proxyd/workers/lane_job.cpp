@@ -1,12 +1,14 @@
 #include "proxyd/workers/lane_job.h"
 
+#include "calls/table.h"
 #include "proxyd/workers/worker.h"
 
 namespace p11shim {
 
 void OwnCall::start(Worker& worker, std::uint32_t call, std::span<const std::uint64_t> handles, Buffer body,
                     Done done) {
-  auto* own = new OwnCall(std::move(body), std::move(done));
+  const CallInfo* info = call_info(call);
+  auto* own = new OwnCall(info != nullptr && info->policy.slow, std::move(body), std::move(done));
   Request request;
   request.call = call;
   for (const std::uint64_t handle : handles) request.handles.add(handle);

@@ -28,7 +28,8 @@ class LaneJob {
   // `reply`'s views are valid during this call only.
   virtual void on_reply(Reply& reply) = 0;
   virtual void on_failure(JobFailure failure) = 0;
-  [[nodiscard]] virtual bool is_own() const { return false; }  // proxyd's own, without a deadline
+  [[nodiscard]] virtual bool is_own() const { return false; }   // proxyd's own, without a deadline
+  [[nodiscard]] virtual bool is_slow() const { return false; }  // it may take as long as making a key does
 
  protected:
   friend class LaneLink;
@@ -36,7 +37,6 @@ class LaneJob {
   Buffer head_;                         // the encoded message without its body
   std::span<const std::uint8_t> body_;  // must stay valid until the job has ended or was withdrawn
   bool secret_ = true;                  // its reply is wiped after use
-  std::uint64_t queued_ns_ = 0;         // uv_hrtime
   std::uint64_t sent_ns_ = 0;
   LaneLink* lane_ = nullptr;  // where it runs
   Worker* worker_ = nullptr;  // where it is queued or runs
@@ -52,11 +52,14 @@ class OwnCall final : public LaneJob {
   static void start(Worker& worker, std::uint32_t call, std::span<const std::uint64_t> handles, Buffer body, Done done);
 
  private:
-  explicit OwnCall(Buffer body, Done done) : body_bytes_(std::move(body)), done_(std::move(done)) {}
+  OwnCall(bool is_slow, Buffer body, Done done)
+      : slow_(is_slow), body_bytes_(std::move(body)), done_(std::move(done)) {}
   void on_reply(Reply& reply) override;
   void on_failure(JobFailure failure) override;
   [[nodiscard]] bool is_own() const override { return true; }
+  [[nodiscard]] bool is_slow() const override { return slow_; }
 
+  const bool slow_;
   Buffer body_bytes_;
   Done done_;
 };

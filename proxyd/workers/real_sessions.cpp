@@ -121,8 +121,8 @@ void RealSessions::resume_waiting() {
 }
 
 void RealSessions::resume_one() {
-  if (waiting_.empty()) turns_.clear();
-  else turn_ = std::max(turn_, waiting_.first_turn());
+  if (waiting_.empty() && !turns_.empty()) turns_ = {};  // clear() would go through all its buckets, each time
+  if (!waiting_.empty()) turn_ = std::max(turn_, waiting_.first_turn());
   waiting_.resume_one();
 }
 

@@ -6,6 +6,7 @@
 #include <random>
 #include <string>
 
+#include "proxyd/loop/descriptors.h"
 #include "proxyd/loop/ring_watch.h"
 
 namespace spdlog {
@@ -24,6 +25,7 @@ struct Runtime {
   bool lane_rings = false;    // small messages to and from workers through shared memory
   int state_lock = -1;        // every worker holds it too while it lives
   bool courteous = false;     // the loop and workers do not interrupt those who wake them
+  Descriptors descriptors;
   RingWatch rings;
   std::mt19937_64 random{std::random_device{}()};  // for jitter, nothing else
 

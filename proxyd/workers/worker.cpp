@@ -169,6 +169,7 @@ void Worker::stop(const std::string& reason) {
 
 void Worker::renew(const std::string& reason) {
   if (state_ != State::ready || busy_lanes() == 0) return stop(reason);
+  if (renewing_.empty()) renewing_since_ms_ = runtime_.now_ms();
   renewing_ = reason;
 }
 
@@ -187,16 +188,21 @@ void Worker::lost(const std::string& reason) {
   set_state(State::pausing);
 }
 
-void Worker::lose_if_hung(std::chrono::milliseconds longest) {
+void Worker::lose_if_hung(std::chrono::milliseconds longest, std::chrono::milliseconds longest_slow) {
   if (state_ != State::ready) return;  // a start has its own limit
   areas_.sweep();
   const std::uint64_t now = uv_hrtime();
   const bool hung = std::any_of(lanes_.begin(), lanes_.end(), [&](const auto& lane) {
     const LaneJob* job = lane->job();
-    return job != nullptr && job->is_own() &&
-           now - job->sent_ns_ > static_cast<std::uint64_t>(longest.count()) * 1'000'000;
+    if (job == nullptr || !job->is_own()) return false;
+    const auto limit = job->is_slow() ? longest_slow : longest;
+    return now - job->sent_ns_ > static_cast<std::uint64_t>(limit.count()) * 1'000'000;
   });
-  if (hung) lost("a call that proxyd made itself does not return");
+  if (hung) return lost("a call that proxyd made itself does not return");
+  // What it waits for may be behind what hangs.
+  const bool is_late =
+      !renewing_.empty() && runtime_.now_ms() - renewing_since_ms_ > static_cast<std::uint64_t>(longest.count());
+  if (is_late) lost(std::string(renewing_));
 }
 
 void Worker::process_exited(std::int64_t status, int signal) {
@@ -230,11 +236,14 @@ void Worker::tear_down() {
 }
 
 void Worker::submit(LaneJob& job) {
-  job.queued_ns_ = uv_hrtime();
   job.worker_ = this;
   if (lanes_.empty()) {
     job.on_failure(JobFailure::not_started);
     return;
+  }
+  if (LaneLink* lane = queue_.empty() ? free_lane() : nullptr) {
+    last_used_ms_ = runtime_.now_ms();
+    return lane->send(job);
   }
   queue_.push_back(&job);
   dispatch();
@@ -250,14 +259,14 @@ void Worker::withdraw(LaneJob& job, std::function<void()> late) {
   const std::uint32_t stuck = stuck_lanes();
   runtime_.log.warn("worker {}: a call overran its deadline, {} of {} lanes are stuck", spec_.name, stuck,
                     lanes_.size());
-  if (stuck > spec_.options.max_stuck_lanes || stuck == lanes_.size()) return lost("too many lanes are stuck");
+  if (stuck == lanes_.size()) return lost("all its lanes are stuck");
+  if (stuck > spec_.options.max_stuck_lanes) return renew("too many lanes are stuck");  // what runs may end
   if (!renewing_.empty() && busy_lanes() == 0) return stop(std::exchange(renewing_, {}));
   dispatch();
 }
 
 void Worker::hand_over(LaneJob& from, LaneJob& to) {
   to.worker_ = this;
-  to.queued_ns_ = from.queued_ns_;
   from.lane_->hand_over(from, to);
 }
 
@@ -267,22 +276,27 @@ void Worker::lane_idle(LaneLink&) {
   dispatch();
 }
 
-// As many lanes as configured work at a time; those beyond stand in for stuck ones.
 void Worker::dispatch() {
   last_used_ms_ = runtime_.now_ms();
-  if (!renewing_.empty()) return;
   while (!queue_.empty()) {
-    std::uint32_t busy = 0;
-    LaneLink* idle = nullptr;
-    for (auto& lane : lanes_) {
-      if (lane->idle() && idle == nullptr) idle = lane.get();
-      if (!lane->idle() && !lane->stuck()) ++busy;
-    }
-    if (idle == nullptr || busy >= spec_.options.lanes) return;
+    LaneLink* lane = free_lane();
+    if (lane == nullptr) return;
     LaneJob* job = queue_.front();
     queue_.pop_front();
-    idle->send(*job);
+    lane->send(*job);
   }
+}
+
+// As many lanes as configured work at a time; those beyond stand in for stuck ones.
+LaneLink* Worker::free_lane() const {
+  if (!renewing_.empty()) return nullptr;
+  std::uint32_t busy = 0;
+  LaneLink* idle = nullptr;
+  for (const auto& lane : lanes_) {
+    if (lane->idle() && idle == nullptr) idle = lane.get();
+    if (!lane->idle() && !lane->stuck()) ++busy;
+  }
+  return busy < spec_.options.lanes ? idle : nullptr;
 }
 
 std::uint32_t Worker::busy_lanes() const {

@@ -69,8 +69,8 @@ class Worker final : private Waiter {
   // A job may lead there. False: this process cannot be told of it.
   bool share(const std::shared_ptr<const ClientArea>& area) { return areas_.share(area); }
   // Applications' calls end at their deadlines. Nobody ends proxyd's own, and what they were about cannot be known: a worker
-  // in which one takes longer than this is killed.
-  void lose_if_hung(std::chrono::milliseconds longest);
+  // in which one takes longer than this, or a slow one longer than that, is killed.
+  void lose_if_hung(std::chrono::milliseconds longest, std::chrono::milliseconds longest_slow);
   // The job is forgotten: taken from the queue, or its lane is set aside until `late` is called.
   void withdraw(LaneJob& job, std::function<void()> late);
 
@@ -111,6 +111,7 @@ class Worker final : private Waiter {
   void lost(const std::string& reason);
   void tear_down();
   void dispatch();
+  [[nodiscard]] LaneLink* free_lane() const;  // null: the next job waits
   std::chrono::milliseconds pause();
   void set_state(State state);
 
@@ -123,6 +124,7 @@ class Worker final : private Waiter {
   WorkerFailure failure_;
   WaitList changes_;
   bool has_turn_ = false;
+  std::uint64_t renewing_since_ms_ = 0;
   std::string renewing_;  // why; empty: it is not
   std::uint64_t generation_ = 0;
   std::uint32_t attempts_ = 0;  // failed starts in a row
