@@ -36,7 +36,7 @@ std::string quoted(const std::string& text) {
   return quoted + "\"";
 }
 
-bool accepts_connections(const std::filesystem::path& path) {
+bool accepts_connections_at(const std::filesystem::path& path) {
   const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -46,14 +46,26 @@ bool accepts_connections(const std::filesystem::path& path) {
   return accepted;
 }
 
+// proxyd says so once it listens: the port is one that was free. Empty: it has not yet.
+std::string tcp_endpoint_in(const std::string& log) {
+  const std::string words = "applications connect to tcp:";
+  const auto at = log.find(words);
+  if (at == std::string::npos) return {};
+  const auto end = log.find('\n', at);
+  const auto begin = at + words.size() - std::strlen("tcp:");
+  return end == std::string::npos ? std::string() : log.substr(begin, end - begin);
+}
+
 }  // namespace
 
 ProxyProcess::ProxyProcess(const ProxyPrograms& programs, const Backend& backend, const std::string& module,
                            const std::filesystem::path& tokens, const std::filesystem::path& directory)
-    : directory_(directory) {
+    : over_tcp_(programs.over_tcp),
+      directory_(directory),
+      endpoint_(over_tcp_ ? "" : "unix:" + (directory / "proxyd.sock").string()) {
   std::filesystem::create_directories(directory_ / "state");
   std::filesystem::permissions(directory_ / "state", std::filesystem::perms::owner_all);
-  write_config(backend, module, tokens, programs.module_lines);
+  write_config(backend, module, tokens, programs);
   start(programs.proxyd);
   wait_until_it_listens();
 }
@@ -69,8 +81,7 @@ ProxyProcess::~ProxyProcess() {
 }
 
 Environment ProxyProcess::environment() const {
-  return {{"P11SHIM_ENDPOINT", "unix:" + (directory_ / "proxyd.sock").string()},
-          {"P11SHIM_CONF", (directory_ / "shim.toml").string()}};
+  return {{"P11SHIM_ENDPOINT", endpoint_}, {"P11SHIM_CONF", (directory_ / "shim.toml").string()}};
 }
 
 std::string ProxyProcess::log() const {
@@ -81,20 +92,21 @@ std::string ProxyProcess::log() const {
 }
 
 void ProxyProcess::write_config(const Backend& backend, const std::string& module, const std::filesystem::path& tokens,
-                                const std::string& more) const {
+                                const ProxyPrograms& programs) const {
   // P11TEST_SPIN: for how many microseconds everybody looks before it sleeps.
   const char* spin = std::getenv("P11TEST_SPIN");
   const std::string spins = spin == nullptr ? "" : "spin = " + std::string(spin) + "\n";
   std::ofstream(directory_ / "shim.toml") << spins;  // nothing of the user's
   std::ofstream config(directory_ / "proxyd.toml");
-  config << "[listen]\nunix = " << quoted((directory_ / "proxyd.sock").string()) << "\n"
+  config << "[listen]\n"
+         << (over_tcp_ ? "unix = \"\"\ntcp = \"127.0.0.1:0\"\n" : "unix = " + quoted(directory_ / "proxyd.sock") + "\n")
          << "[control]\nunix = " << quoted((directory_ / "control.sock").string()) << "\n"
          << "[state]\ndirectory = " << quoted((directory_ / "state").string()) << "\n"
          << "[log]\nlevel = \"debug\"\n[limits]\n"
          << spins << "[[module]]\nname = \"tested\"\npath = " << quoted(module) << "\ntokens = \"*\"\n"
          << "admin = [" << quoted("uid:" + std::to_string(getuid())) << "]\n";
   // A walk leaves operations unfinished in many sessions, each of which holds a real one.
-  config << "sessions_ro = 64\nsessions_rw = 64\n" << more;
+  config << "sessions_ro = 64\nsessions_rw = 64\n" << programs.module_lines;
   if (std::string parameters = backend.library_parameters(tokens); !parameters.empty())
     config << "library_parameters = " << quoted(parameters) << "\n";
   config << "[module.environment]\n";
@@ -120,9 +132,15 @@ void ProxyProcess::start(const std::filesystem::path& proxyd) {
   throw std::runtime_error("cannot start " + program + ": " + std::strerror(error));
 }
 
+bool ProxyProcess::accepts_connections() {
+  if (!over_tcp_) return accepts_connections_at(directory_ / "proxyd.sock");
+  endpoint_ = tcp_endpoint_in(log());
+  return !endpoint_.empty();
+}
+
 void ProxyProcess::wait_until_it_listens() {
   const auto until = Clock::now() + kStartDeadline;
-  while (!accepts_connections(directory_ / "proxyd.sock")) {
+  while (!accepts_connections()) {
     if (waitpid(pid_, nullptr, WNOHANG) == pid_) {
       pid_ = -1;
       throw std::runtime_error("proxyd ended:\n" + log());

@@ -11,6 +11,7 @@ struct ProxyPrograms {
   std::filesystem::path proxyd;
   std::filesystem::path shim;
   std::string module_lines = {};  // of the configuration, beyond what the backend needs
+  bool over_tcp = false;          // loopback TCP is all that it listens on, so that nothing can go another way
 };
 
 class ProxyProcess {
@@ -31,11 +32,14 @@ class ProxyProcess {
 
  private:
   void write_config(const Backend& backend, const std::string& module, const std::filesystem::path& tokens,
-                    const std::string& more) const;
+                    const ProxyPrograms& programs) const;
   void start(const std::filesystem::path& proxyd);
   void wait_until_it_listens();
+  bool accepts_connections();
 
+  const bool over_tcp_;
   std::filesystem::path directory_;
+  std::string endpoint_;  // empty: its port is not known yet
   pid_t pid_ = -1;
 };
 

@@ -2,6 +2,7 @@
 //
 //   contract_suite --backend softhsm                        every case on both sides, compared
 //   contract_suite --backend nss --case 'sign*' --verbose   some of them
+//   contract_suite --backend softhsm --tcp                  the proxy is reached over TCP
 //   contract_suite --backend softhsm --record FILE [--proxied] [--module PATH]
 //   contract_suite --backend softhsm --compare FILE FILE
 //
@@ -11,6 +12,7 @@
 #include <CLI/CLI.hpp>
 #include <iostream>
 
+#include "over_tcp.h"
 #include "suite.h"
 #include "tests/places.h"
 
@@ -31,10 +33,12 @@ struct Options {
   bool list = false;
   bool proxied = false;
   bool twice_direct = false;
+  bool tcp = false;
   bool verbose = false;
 
   ProxyPrograms programs() const {
-    return {std::filesystem::path(build) / "bin/proxyd", std::filesystem::path(build) / "lib/libpkcs11-shim.so"};
+    return {
+        std::filesystem::path(build) / "bin/proxyd", std::filesystem::path(build) / "lib/libpkcs11-shim.so", {}, tcp};
   }
 };
 
@@ -75,9 +79,12 @@ int run_both(const Options& options, const FreshTokens& tokens) {
   Verdict verdict(options.backend, AllowedDifferences::read(options.differences), std::cout);
   for (const Case& test_case : chosen(options)) {
     if (options.verbose) std::cout << test_case.name << std::endl;
-    verdict.judge(test_case.name, run_case(test_case, direct), run_case(test_case, proxied));
+    const CaseRecord ours = run_case(test_case, direct), theirs = run_case(test_case, proxied);
+    const char* refused = options.tcp ? refused_over_tcp(test_case.name) : nullptr;
+    if (refused != nullptr) verdict.judge_refused(test_case.name, refused, ours, theirs);
+    else verdict.judge(test_case.name, ours, theirs);
   }
-  if (options.pattern == "*" && !options.twice_direct) verdict.report_unused_rows();
+  if (options.pattern == "*" && !options.twice_direct && !options.tcp) verdict.report_unused_rows();
   return verdict.conclude() ? 0 : 1;
 }
 
@@ -94,6 +101,7 @@ int main(int argc, char** argv) {
   app.add_option("--record", options.record, "only record, to this file");
   app.add_option("--compare", options.compared, "only compare two such files")->expected(2);
   app.add_flag("--proxied", options.proxied, "record through the proxy");
+  app.add_flag("--tcp", options.tcp, "reach the proxy over TCP");
   app.add_flag("--twice-direct", options.twice_direct, "compare the module with itself");
   app.add_flag("--list", options.list, "print the cases");
   app.add_flag("--verbose", options.verbose, "print each case's name as it begins");

@@ -4,6 +4,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "over_tcp.h"
+
 namespace p11shim::contract {
 namespace {
 
@@ -42,13 +44,32 @@ void Verdict::judge(const std::string& test_case, const CaseRecord& direct, cons
   if (failed || !differences.empty() || !proxied.failure.empty()) ++failed_;
 }
 
+void Verdict::judge_refused(const std::string& test_case, const char* reason, const CaseRecord& direct,
+                            const CaseRecord& proxied) {
+  const auto ours = parse_transcript(direct.transcript);
+  const auto differences = compare::compare(test_case, backend_, ours, parse_transcript(proxied.transcript), allowed_);
+  const bool is_whole = proxied.failure.empty() || proxied.failure.starts_with("exit ");  // it gave up at the refusal
+  if (!direct.failure.empty() || !is_whole || !is_refusal(differences)) {
+    out_ << test_case << " should be equal until " << reason << " is refused\n";
+    judge(test_case, direct, proxied);
+    if (direct.failure.empty() && proxied.failure.empty() && differences.empty()) ++failed_;
+    return;
+  }
+  ++cases_;
+  ++refused_;
+  calls_ += static_cast<int>(differences.front().line);
+  out_ << test_case << ": only until " << reason << " is refused\n";
+}
+
 void Verdict::report_unused_rows() {
   for (const std::string& row : allowed_.unused(backend_))
     if (!row.ends_with("| walk")) out_ << "no case needs this row: " << row << "\n";
 }
 
 bool Verdict::conclude() {
-  out_ << backend_ << ": " << cases_ << " cases, " << calls_ << " calls, " << failed_ << " cases differ or failed\n";
+  out_ << backend_ << ": " << cases_ << " cases, " << calls_ << " calls, " << failed_ << " cases differ or failed";
+  if (refused_ != 0) out_ << ", " << refused_ << " were compared only until they were refused";
+  out_ << "\n";
   return failed_ == 0 && cases_ > 0;
 }
 

@@ -24,6 +24,9 @@ class Verdict {
       : backend_(std::move(backend)), allowed_(std::move(allowed)), out_(out) {}
 
   void judge(const std::string& test_case, const CaseRecord& direct, const CaseRecord& proxied);
+  // A case that proxyd must refuse an administrative call for that reason: it has to be equal until then.
+  void judge_refused(const std::string& test_case, const char* reason, const CaseRecord& direct,
+                     const CaseRecord& proxied);
   // Prints rows of the table that none of the cases judged so far has needed.
   void report_unused_rows();
   // Prints the sum; whether every case was equal.
@@ -36,6 +39,7 @@ class Verdict {
   int cases_ = 0;
   int calls_ = 0;
   int failed_ = 0;
+  int refused_ = 0;
 };
 
 // Files with the records of a whole run.

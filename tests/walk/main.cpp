@@ -38,6 +38,7 @@ struct Options {
   std::vector<std::uint64_t> only;
   unsigned threads = 0;
   bool twice_direct = false;
+  bool tcp = false;
   bool no_minimise = false;
   std::string save;  // transcripts, as FILE.direct and FILE.proxied, and FILE.log
 };
@@ -124,10 +125,12 @@ class Pair {
         proxied_(tokens, options.twice_direct ? std::nullopt
                                               : std::optional(ProxyPrograms{
                                                     std::filesystem::path(options.build) / "bin/proxyd",
-                                                    std::filesystem::path(options.build) / "lib/libpkcs11-shim.so"})) {}
+                                                    std::filesystem::path(options.build) / "lib/libpkcs11-shim.so",
+                                                    {},
+                                                    options.tcp})) {}
 
   Result walk(const std::vector<std::uint64_t>& steps) const {
-    const Path path{options_.seed, steps};
+    const Path path{options_.seed, steps, !options_.tcp};
     const ChildEnd ours = run(direct_, options_, path), theirs = run(proxied_, options_, path);
     if (!options_.save.empty()) {
       std::ofstream(options_.save + ".direct") << ours.output;
@@ -164,6 +167,7 @@ void print(const Result& result) {
 
 int search(const Options& options, const FreshTokens& tokens) {
   const Pair pair(options, tokens);
+  if (options.tcp) std::cout << "over TCP nobody administers: every login is the user's\n";
   std::vector<std::uint64_t> steps = options.only;
   if (steps.empty()) {
     steps.resize(options.steps);
@@ -205,6 +209,7 @@ int main(int argc, char** argv) {
   app.add_option("--only", options.only, "only these steps")->delimiter(',');
   app.add_option("--threads", options.threads, "this many walkers in one process");
   app.add_option("--save", options.save, "keep the transcripts and proxyd's log under this name");
+  app.add_flag("--tcp", options.tcp, "reach the proxy over TCP; the security officer never logs in");
   app.add_flag("--twice-direct", options.twice_direct, "compare the module with itself");
   app.add_flag("--no-minimise", options.no_minimise);
   CLI11_PARSE(app, argc, argv);

@@ -3,6 +3,7 @@
 namespace p11shim::walk {
 
 void Walker::walk(const Path& path) {
+  administers_ = path.administers;
   const Session first = app_.open();
   sessions_ = {first};
   slots_of_ = {{first, app_.slot}};

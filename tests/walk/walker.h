@@ -18,6 +18,7 @@ using namespace compare;
 struct Path {
   std::uint64_t seed = 0;
   std::vector<std::uint64_t> steps;  // numbers of the steps to walk, ascending
+  bool administers = true;           // the security officer logs in
 };
 
 class Walker {
@@ -109,6 +110,7 @@ class Walker {
 
   Application& app_;
   bool alone_;
+  bool administers_ = true;
   bool logged_in_ = false;
   std::string prefix_;
   unsigned labels_ = 0;

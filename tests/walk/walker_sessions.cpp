@@ -96,7 +96,8 @@ void Walker::elsewhere(Choice& choice) {
 void Walker::login(Choice& choice) {
   // NSS lets operations go on side by side, also those from before a login: docs/differences.md says what differs.
   if (app_.on("nss")) start_afresh();
-  const CK_USER_TYPE user = choice.one_in(8) ? CKU_SO : choice.one_in(20) ? CKU_CONTEXT_SPECIFIC : CKU_USER;
+  const bool so = choice.one_in(8) && administers_;
+  const CK_USER_TYPE user = so ? CKU_SO : choice.one_in(20) ? CKU_CONTEXT_SPECIFIC : CKU_USER;
   const char* right = user == CKU_SO ? kSoPin : kUserPin;
   if (app_.login(any_session(choice), user, choice.one_in(8) ? "wrong" : right) != CKR_OK) return;
   logged_in_ = true;
