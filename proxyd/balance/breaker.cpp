@@ -28,9 +28,18 @@ void Breaker::succeeded(std::uint64_t now_ms, std::uint64_t took_ms, bool trial)
   ++bucket(now_ms).calls;
   if (!trial || state_ != State::half_open) return;
   trial_ = false;
+  trial_succeeded(now_ms);
+}
+
+void Breaker::trial_succeeded(std::uint64_t now_ms) {
   if (++good_trials_ < kTrials) return;
   reset();
   changed_ms_ = now_ms;
+}
+
+void Breaker::probed_well(std::uint64_t now_ms) {
+  held_ = false;
+  if (state_ == State::half_open && !trial_) trial_succeeded(now_ms);
 }
 
 void Breaker::failed(std::uint64_t now_ms, const std::string& why, bool trial) {

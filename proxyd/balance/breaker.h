@@ -36,8 +36,10 @@ class Breaker {
   }
   // The operator, or a probe, says that it is well.
   void reset();
-  // A probe failed, or one succeeded again.
-  void hold_open(bool hold) { held_ = hold; }
+  // A probe failed: it is not half-open before one succeeds.
+  void hold_open() { held_ = true; }
+  // A probe succeeded: as good as a trial, so that a member that nobody calls returns, too.
+  void probed_well(std::uint64_t now_ms);
 
   // Told of each change of its state.
   void set_changed(std::function<void()> changed) { on_change_ = std::move(changed); }
@@ -56,6 +58,7 @@ class Breaker {
     std::uint32_t failures = 0;
   };
   Bucket& bucket(std::uint64_t now_ms);
+  void trial_succeeded(std::uint64_t now_ms);
   [[nodiscard]] bool window_is_bad(std::uint64_t now_ms) const;
   void open(std::uint64_t now_ms, const std::string& why);
   void set_state(State state);

@@ -85,6 +85,7 @@ struct Membership {
   // The probe under way.
   std::uint64_t probe_sent_ms = 0;
   std::uint32_t probes_open = 0;
+  bool probe_failed = false;       // one of those that were sent then
   std::vector<Place*> unanswered;  // where they are
 };
 

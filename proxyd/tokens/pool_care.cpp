@@ -156,7 +156,10 @@ void Pool::tend(std::uint64_t now_ms) {
   if (!balanced() || initialising || now_ms - tended_ms_ < kTendEveryMs) return;
   tended_ms_ = now_ms;
   knows_its_face();
-  for (const auto& each : members) note_health(*each);
+  for (const auto& each : members) {
+    (void)each->health.breaker.admits(now_ms);  // its pause may be over, also where nobody calls
+    note_health(*each);
+  }
   if (sessions == 0 && changed.empty() && !debts.any() && why_nobody_serves().empty()) return;
   login.tend();
   for (const auto& each : members) {
@@ -180,7 +183,7 @@ void Pool::probe(Membership& membership, std::uint64_t now_ms) {
   if (settings.call == ProbeCall::none) return;
   if (membership.probes_open != 0) {
     if (now_ms - membership.probe_sent_ms < static_cast<std::uint64_t>(settings.timeout.count())) return;
-    membership.health.breaker.hold_open(true);
+    membership.health.breaker.hold_open();
     membership.health.breaker.trip(now_ms,
                                    "a probe got no answer in " + std::to_string(settings.timeout.count()) + " ms");
     if (now_ms - membership.probe_sent_ms >= static_cast<std::uint64_t>(settings.hung.count()))
@@ -189,6 +192,7 @@ void Pool::probe(Membership& membership, std::uint64_t now_ms) {
   }
   if (now_ms - membership.probe_sent_ms < static_cast<std::uint64_t>(settings.interval.count())) return;
   membership.probe_sent_ms = now_ms;
+  membership.probe_failed = false;
   std::vector<Place*> places{&membership.member.public_place()};
   if (membership.logged_in) places.push_back(&membership.member.user().place());
   for (Place* place : places)
@@ -211,11 +215,13 @@ void Pool::send_probe(Membership& membership, Place& place) {
                --membership.probes_open;
                std::erase(membership.unanswered, &place);
                if (rv == nullptr) return;
-               const bool bad = blame_of(*rv) != Blame::nobody;
-               if (membership.probes_open == 0 || bad) membership.health.breaker.hold_open(bad);
-               if (bad)
-                 membership.health.breaker.failed(runtime_.now_ms(),
-                                                  "a probe was answered with " + display(NameKind::ckr, *rv), false);
+               Breaker& breaker = membership.health.breaker;
+               if (blame_of(*rv) != Blame::nobody) {
+                 membership.probe_failed = true;
+                 breaker.hold_open();
+                 breaker.failed(runtime_.now_ms(), "a probe was answered with " + display(NameKind::ckr, *rv), false);
+               }
+               if (membership.probes_open == 0 && !membership.probe_failed) breaker.probed_well(runtime_.now_ms());
                changed.resume_all();
              });
 }

@@ -75,6 +75,20 @@ TEST_F(PoolCare, AProbeByRandomBytesEjectsAMemberThatNobodyUses) {
   }));
 }
 
+TEST_F(PoolCare, AMemberThatNobodyCallsReturnsByItself) {
+  PoolMembers members(2);
+  PrivateProxyd proxyd(members.config(probing("call = \"C_GenerateRandom\"")));
+  proxyd.start();
+  TestApplication application(proxyd);
+  const auto session = application.open();
+  ASSERT_EQ(application.log_in(session, compare::kUserPin), CKR_OK);
+  ASSERT_TRUE(eventually([&] { return is_up(proxyd, "hsm0") && is_up(proxyd, "hsm1"); }));
+  members.rules(0).set("C_GenerateRandom rv=CKR_DEVICE_ERROR");
+  ASSERT_TRUE(eventually([&] { return !is_up(proxyd, "hsm0"); }));
+  members.rules(0).set("");
+  EXPECT_TRUE(eventually([&] { return is_up(proxyd, "hsm0"); }));
+}
+
 TEST_F(PoolCare, AProbeMaySignWithAKeyOfItsOwn) {
   PoolMembers members(2);
   PrivateProxyd proxyd(members.config(probing("call = \"C_Sign\", key = \"ec\"")));

@@ -88,10 +88,32 @@ TEST_F(BreakerTest, ATrialThatSaysNothingMakesRoomForAnother) {
 
 TEST_F(BreakerTest, StaysOpenWhileItsProbeFails) {
   breaker.trip(0, "probe");
-  breaker.hold_open(true);
+  breaker.hold_open();
   EXPECT_FALSE(breaker.admits(100'000));
-  breaker.hold_open(false);
+  breaker.probed_well(100'000);
+  EXPECT_EQ(breaker.state(), Breaker::State::open);
   EXPECT_TRUE(breaker.admits(100'000));
+}
+
+TEST_F(BreakerTest, ProbesAreTrialsWhereNobodyCalls) {
+  fail(0, 3);
+  breaker.probed_well(500);  // its pause is not over
+  ASSERT_TRUE(breaker.admits(1000));
+  breaker.probed_well(1000);
+  breaker.probed_well(1000);
+  EXPECT_EQ(breaker.state(), Breaker::State::half_open);
+  breaker.probed_well(1000);
+  EXPECT_EQ(breaker.state(), Breaker::State::closed);
+}
+
+TEST_F(BreakerTest, AProbeSaysNothingWhileACallIsTheTrial) {
+  fail(0, 3);
+  ASSERT_TRUE(breaker.admits(1000));
+  ASSERT_TRUE(breaker.begin());
+  for (int i = 0; i < 5; ++i) breaker.probed_well(1000);
+  EXPECT_EQ(breaker.state(), Breaker::State::half_open);
+  breaker.failed(1000, "it failed", true);
+  EXPECT_EQ(breaker.state(), Breaker::State::open);
 }
 
 TEST_F(BreakerTest, SlowCallsCountWhenConfigured) {
