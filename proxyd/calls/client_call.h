@@ -84,6 +84,7 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   bool copy_from_area();
   void on_reply(Reply& reply) override;
   void on_failure(JobFailure failure) override;
+  [[nodiscard]] const void* application() const override { return application_; }
   void slot_reply(Reply& reply);
   void track_operations(const Reply& reply);
   // The call goes on with an operation that an earlier call began.

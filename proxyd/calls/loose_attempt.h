@@ -39,6 +39,9 @@ class LooseAttempt final : public LaneJob {
   void on_failure(JobFailure failure) override;
   // Nobody but the limit for calls of proxyd's own ends it when the module hangs.
   [[nodiscard]] bool is_own() const override { return true; }
+  [[nodiscard]] const void* application() const override {
+    return of_.lease != nullptr ? of_.lease->borrower : nullptr;
+  }
   void settle(const Reply& reply);
   void end(bool failed);
 

@@ -1,5 +1,5 @@
 // One message for a lane and what becomes of it: answered, or failed. A job is queued at a worker, runs on one lane, and
-// is told exactly one of both, unless its owner withdraws it first.
+// is told exactly one of both, unless its owner withdraws it first. Where jobs wait, applications take turns.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 #include <span>
 
 #include "pkcs11/cryptoki.h"
+#include "proxyd/loop/fair_line.h"
 #include "wire/message.h"
 
 namespace p11shim {
@@ -21,15 +22,16 @@ enum class JobFailure : std::uint8_t {
   malformed,    // the lane could not read the message; nothing was called
 };
 
-class LaneJob {
+class LaneJob : public FairLine::Item {
  public:
   virtual ~LaneJob() = default;
 
   // `reply`'s views are valid during this call only.
   virtual void on_reply(Reply& reply) = 0;
   virtual void on_failure(JobFailure failure) = 0;
-  [[nodiscard]] virtual bool is_own() const { return false; }   // proxyd's own, without a deadline
-  [[nodiscard]] virtual bool is_slow() const { return false; }  // it may take as long as making a key does
+  [[nodiscard]] virtual const void* application() const { return nullptr; }  // whose it is; null: proxyd's
+  [[nodiscard]] virtual bool is_own() const { return false; }                // proxyd's own, without a deadline
+  [[nodiscard]] virtual bool is_slow() const { return false; }               // it may take as long as making a key does
 
  protected:
   friend class LaneLink;

@@ -43,7 +43,8 @@ LaneLink::~LaneLink() {
 void LaneLink::send(LaneJob& job) {
   job_ = &job;
   job.lane_ = this;
-  job.sent_ns_ = uv_hrtime();
+  job.sent_ns_ = sent_ns_ = uv_hrtime();
+  application_ = job.application();
   if (shared_.rings) {
     shared_.watch.add(*this);
     shared_.rings.requests.tell_cores(this_core(), shared_.watch.client_core);

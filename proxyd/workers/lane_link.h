@@ -41,6 +41,9 @@ class LaneLink final : public RingWaiter {
   [[nodiscard]] bool idle() const { return job_ == nullptr && !stuck_; }
   [[nodiscard]] bool stuck() const { return stuck_; }
   [[nodiscard]] LaneJob* job() const { return job_; }
+  // Of the job that was sent last.
+  [[nodiscard]] const void* application() const { return application_; }
+  [[nodiscard]] std::uint64_t since_sent_us() const { return (uv_hrtime() - sent_ns_) / 1000; }
   // For a worker that is being torn down: nothing is read, sent or told any more. Returns the job, which was not told either.
   LaneJob* disconnect();
 
@@ -58,6 +61,8 @@ class LaneLink final : public RingWaiter {
   Poll readable_;
   Poll writable_;  // watched while something is unsent
   LaneJob* job_ = nullptr;
+  const void* application_ = nullptr;
+  std::uint64_t sent_ns_ = 0;
   bool stuck_ = false;
   bool failed_ = false;
   std::function<void()> late_;

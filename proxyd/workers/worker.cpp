@@ -219,8 +219,9 @@ void Worker::tear_down() {
   std::vector<LaneJob*> running;
   for (auto& lane : lanes_)
     if (LaneJob* job = lane->disconnect()) running.push_back(job);
-  std::deque<LaneJob*> waiting;
-  waiting.swap(queue_);
+  FairLine
+      waiting;  // one that is told may start the worker again, whose jobs wait in the other one; or withdraw another
+  while (!queue_.empty()) waiting.add(queue_.take(), nullptr);
   for (auto& lane : lanes_) buried_.push_back(std::move(lane));
   lanes_.clear();
   areas_.close();
@@ -232,7 +233,7 @@ void Worker::tear_down() {
   // Before the jobs are told: one of them may start the worker again, with a turn of its own.
   if (std::exchange(has_turn_, false)) gate_.leave(spec_.module.path);
   for (LaneJob* job : running) job->on_failure(JobFailure::worker_lost);
-  for (LaneJob* job : waiting) job->on_failure(JobFailure::not_started);
+  while (!waiting.empty()) static_cast<LaneJob&>(waiting.take()).on_failure(JobFailure::not_started);
 }
 
 void Worker::submit(LaneJob& job) {
@@ -245,16 +246,17 @@ void Worker::submit(LaneJob& job) {
     last_used_ms_ = runtime_.now_ms();
     return lane->send(job);
   }
-  queue_.push_back(&job);
+  queue_.add(job, job.application());
   dispatch();
 }
 
 void Worker::withdraw(LaneJob& job, std::function<void()> late) {
   if (job.lane_ == nullptr) {
-    std::erase(queue_, &job);
+    job.leave_line();
     if (late) late();
     return;
   }
+  if (!queue_.empty()) queue_.took(job.application(), job.lane_->since_sent_us());
   job.lane_->withdraw(job, std::move(late));
   const std::uint32_t stuck = stuck_lanes();
   runtime_.log.warn("worker {}: a call overran its deadline, {} of {} lanes are stuck", spec_.name, stuck,
@@ -270,8 +272,9 @@ void Worker::hand_over(LaneJob& from, LaneJob& to) {
   from.lane_->hand_over(from, to);
 }
 
-void Worker::lane_idle(LaneLink&) {
+void Worker::lane_idle(LaneLink& lane) {
   ++runtime_.events;
+  if (!queue_.empty()) queue_.took(lane.application(), lane.since_sent_us());
   if (!renewing_.empty() && busy_lanes() == 0) return stop(std::exchange(renewing_, {}));
   dispatch();
 }
@@ -281,9 +284,7 @@ void Worker::dispatch() {
   while (!queue_.empty()) {
     LaneLink* lane = free_lane();
     if (lane == nullptr) return;
-    LaneJob* job = queue_.front();
-    queue_.pop_front();
-    lane->send(*job);
+    lane->send(static_cast<LaneJob&>(queue_.take()));
   }
 }
 

@@ -6,12 +6,11 @@
 //      ├────── pausing ◄──────┴──────────────────────────────────────┘
 //      └────── backoff ◄── the third failure in a row
 //
-// Calls wait while it starts or pauses, and fail while it is in backoff. When all lanes are busy jobs queue in order. A call that overruns
-// its deadline is withdrawn; its lane is set aside and a spare one takes its place; when too many are stuck, or all of
+// Calls wait while it starts or pauses, and fail while it is in backoff. When all lanes are busy jobs wait in line, where
+// applications take turns. A call that overruns its deadline is withdrawn; its lane is set aside and a spare one takes its place; when too many are stuck, or all of
 // them, the process is killed.
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <memory>
 #include <random>
@@ -141,7 +140,7 @@ class Worker final : private Waiter {
   AreaLink areas_;
   std::vector<std::unique_ptr<LaneLink>> lanes_;
   std::vector<std::unique_ptr<LaneLink>> buried_;
-  std::deque<LaneJob*> queue_;
+  FairLine queue_;
   LoadedModule module_;
   std::vector<SlotEntry> slots_;
 };

@@ -68,6 +68,48 @@ TEST(RealSessions, AGreedyApplicationDoesNotStarveAnother) {
   EXPECT_LT(meanwhile, 5 * kCalls) << "first come, first served would let each of its threads go first";
 }
 
+// Unfinished operations keep their real sessions, so that all of them go on at once; what they wait for is the lane. Seen in
+// the order in which the module was called.
+TEST(RealSessions, OneCallDoesNotWaitInLineForAllCallsOfAnotherApplication) {
+  MockModule mock;
+  PrivateProxyd proxyd(mock.config("lanes = 1"));
+  proxyd.start();
+  TestApplication greedy(proxyd), modest(proxyd);
+  constexpr std::uint32_t kGreedy = 64;
+  std::vector<CK_BYTE> data(200'000);  // too much to be kept back
+  const auto begin = [&](const TestApplication& application) {
+    const CK_SESSION_HANDLE session = application.open();
+    CK_MECHANISM sha{CKM_SHA256, nullptr, 0};
+    EXPECT_EQ(application->C_DigestInit(session, &sha), CKR_OK);
+    EXPECT_EQ(application->C_DigestUpdate(session, data.data(), data.size()), CKR_OK);
+    return session;
+  };
+  std::vector<CK_SESSION_HANDLE> sessions;
+  for (std::uint32_t i = 0; i < kGreedy; ++i) sessions.push_back(begin(greedy));
+  const CK_SESSION_HANDLE session = begin(modest);
+  const auto go = mock.file("go");
+  mock.rules.set(mock.rules.record_directive() + "C_DigestFinal hang=" + go.string());
+  std::vector<std::thread> threads;
+  for (const CK_SESSION_HANDLE each : sessions)
+    threads.emplace_back([&, each] {
+      CK_BYTE digest[32];
+      CK_ULONG length = sizeof digest;
+      EXPECT_EQ(greedy->C_DigestFinal(each, digest, &length), CKR_OK);
+    });
+  const auto waiting = [&] { return proxyd.worker("public")["queued"].get<std::uint32_t>(); };
+  EXPECT_TRUE(eventually([&] { return waiting() == kGreedy - 1; })) << waiting();
+  threads.emplace_back([&] { EXPECT_EQ(modest->C_DigestUpdate(session, data.data(), data.size()), CKR_OK); });
+  EXPECT_TRUE(eventually([&] { return waiting() == kGreedy; })) << waiting();
+  std::ofstream(go).flush();
+  for (std::thread& thread : threads) thread.join();
+  const std::string calls = mock.rules.recorded();
+  const std::size_t of_modest = calls.find(" C_DigestUpdate ");
+  ASSERT_NE(of_modest, std::string::npos);
+  int before = 0;
+  for (std::size_t at = 0; (at = calls.find(" C_DigestFinal ", at)) < of_modest; ++at) ++before;
+  EXPECT_LE(before, 3);
+}
+
 TEST(RealSessions, FailedOperationsInAThousandSessionsDoNotUseThemUp) {
   if (!SofthsmTokens::installed()) GTEST_SKIP() << "softhsm2 is not installed";
   const SofthsmTokens tokens;
