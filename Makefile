@@ -14,9 +14,9 @@ demo:
 	scripts/demo.sh
 
 test: deps
-	scripts/test.sh --core format release asan
+	scripts/test.sh --core format release asan tsan fuzz
 
-# All stages whole: about two hours on two cores, without a compiler cache.
+# All stages whole: more than two hours on two cores, without a compiler cache.
 test-all: deps
 	scripts/test.sh
 

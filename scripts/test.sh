@@ -6,7 +6,8 @@
 #   scripts/test.sh [--core] [format|release|asan|tsan|fuzz]...
 #
 # --core: of the sanitizer builds only what sees an application's bytes: shim, wire, proxyd and worker, with those tests
-# that drive them without shimctl, contract and walks included. The rest of such a build takes longer than all of that.
+# that drive them without shimctl, contract and walks included; of clang's only the fuzz targets. The rest of such builds
+# takes longer than all of that.
 #
 # P11SHIM_JOBS: how many tests run side by side (default: the number of processors).
 set -uo pipefail
@@ -51,7 +52,8 @@ stage() {
       setarch -R true 2>/dev/null && around=(setarch -R)
       ;;
     fuzz)
-      targets=(programs fuzz_targets)
+      targets=(fuzz_targets)
+      [ -n "$core" ] || targets+=(programs)
       select=(-L fuzz)
       ;;
   esac
