@@ -11,6 +11,7 @@
 #include "proxyd/balance/faults.h"
 #include "proxyd/tokens/copy_write.h"
 #include "proxyd/tokens/errand.h"
+#include "proxyd/tokens/fingerprint.h"
 #include "proxyd/tokens/object_copy.h"
 #include "proxyd/tokens/replication.h"
 
@@ -165,15 +166,47 @@ void SealedCreation::made(Reply* reply, std::shared_ptr<SessionObject> object) {
     unclear_ |= pool_.of(*order_.on).bit();
   if (!is_done) return end(reply == nullptr || reply->rv == CKR_OK ? CKR_DEVICE_ERROR : reply->rv);
   answer_.append(reply->body.data(), reply->body.size());
+  described_.append(reply->annex.data(), reply->annex.size());
   const bool is_pair = reply->handles.size() == 2;
-  if (!is_pair) return seal_first();
+  if (!is_pair) return note_key({});
   const std::uint64_t real = reply->handles[0];
-  pool_.of(*order_.on).survey_of(*order_.on).take_created(reply->annex, [self = shared_from_this(), real](const auto&) {
-    const std::uint64_t handle = self->order_.on->objects.handle_of(real);
-    if (handle == 0) return self->fail_unclear("its public key is not shown");
-    self->handles_.push_back(handle);
-    self->copy_public();
-  });
+  In in(reply->annex);
+  Description description;
+  ByteString content;
+  while (in.remaining() != 0 && read_description(in, description))
+    if (description.object == real) content.assign(description.content.begin(), description.content.end());
+  pool_.of(*order_.on)
+      .survey_of(*order_.on)
+      .take_created(reply->annex,
+                    [self = shared_from_this(), real, content](const auto&) { self->note_public(real, content); });
+}
+
+void SealedCreation::note_public(std::uint64_t real, const ByteString& content) {
+  const std::uint64_t handle = order_.on->objects.handle_of(real);
+  const TokenObject* object = handle != 0 ? pool_.objects.find(handle) : nullptr;
+  if (object == nullptr) return fail_unclear("its public key is not shown");
+  handles_.push_back(handle);
+  if (object->by_content && !pool_.debts.note_made(*write_, object->object_class, object->identity))
+    return fail("the journal cannot be written");
+  note_key(content);
+}
+
+// Before any copy can be anywhere.
+void SealedCreation::note_key(const ByteString& public_content) {
+  if (is_lost()) return fail("its worker was lost");
+  In in(described_.bytes());
+  Description description, key;
+  while (in.remaining() != 0 && read_description(in, description))
+    if (description.object == object_->real) key = description;
+  if (!key.readable) return fail("it is not described");
+  Fingerprint::take(
+      pool_, *order_.on, key, public_content, generation_,
+      [self = shared_from_this(), object_class = key.object_class](const Fingerprint::Result& result) {
+        if (!result.known) return self->fail("it cannot be checked");
+        if (result.identity && !self->pool_.debts.note_made(*self->write_, object_class, *result.identity))
+          return self->fail("the journal cannot be written");
+        self->handles_.empty() ? self->seal_first() : self->copy_public();
+      });
 }
 
 // Public keys first: they prove what the private ones are.

@@ -3,10 +3,10 @@
 // are the same and honestly say that they were not made where they are. Who cannot be reached now gets none later, since the
 // key cannot leave its members any more.
 //
-//   what is there is known → intention written for every member (Debts::begin_creation) → made, sealed on each → intention
-//   deleted, the answer given
+//   what is there is known → intention written for every member (Debts::begin_creation) → made → what proves it written
+//   (Debts::note_made) → sealed on each → intention deleted, the answer given
 //
-// Whatever happens before the last step, what it has made is destroyed. Owns itself; goes on when its caller has gone.
+// Whatever happens before the last step, what it has made is destroyed, where that is proven. Owns itself; goes on when its caller has gone.
 #pragma once
 
 #include <functional>
@@ -44,7 +44,9 @@ class SealedCreation final : public std::enable_shared_from_this<SealedCreation>
   void resume() override;
   void begin();
   void made(Reply* reply, std::shared_ptr<SessionObject> object);
+  void note_public(std::uint64_t real, const ByteString& content);
   void copy_public();
+  void note_key(const ByteString& public_content);
   void seal_first();
   void bind_first(std::span<const std::uint8_t> annex);
   void seal_next();
@@ -65,6 +67,7 @@ class SealedCreation final : public std::enable_shared_from_this<SealedCreation>
   const std::uint64_t generation_;
   Buffer answer_;
   std::shared_ptr<SessionObject> object_;
+  Buffer described_;  // what was made
   std::vector<std::uint64_t> handles_;
   std::size_t copies_ = 1;
   std::size_t least_ = SIZE_MAX;  // of the public key of a pair

@@ -105,6 +105,7 @@ Place* Debts::source_for(const Membership& debtor, const Identity& identity, std
 }
 
 void Debts::try_again(bool asked) {
+  if (asked) accept_doubtful();
   for (auto& [number, debt] : journal_.debts()) {
     if (debt.pool != pool_.config.name || (debt.hopeless && !asked)) continue;
     debt.obstacle.clear();
@@ -128,10 +129,14 @@ void Debts::pay_destroy(const Payment& payment, Place& place) {
   if (owing == nullptr || reachable(*owing, *debt) != &place) return tried(payment);
   const auto reals = reals_of(place, debt->identity);
   if (reals.size() <= debt->count) return is_sure(*debt, *owing, place) ? settle(payment) : tried(payment);
-  // Of twins, the one that looks like what was destroyed.
+  // Of twins, the one that looks most like what was destroyed.
   std::uint64_t victim = reals.back();
-  for (const Held& each : held(place))
-    if (each.identity == debt->identity && each.label == debt->label) victim = each.real;
+  int best = 0;
+  for (const Held& each : held(place)) {
+    if (each.identity != debt->identity || each.label != debt->label) continue;
+    const int rank = each.id == debt->id ? 2 : 1;
+    if (rank >= best) victim = each.real, best = rank;
+  }
   debt->under_way = true;
   Errand::change(place, number_of<&List::C_DestroyObject>(), victim, {},
                  [this, payment, victim, &place, generation = place.worker.generation(),

@@ -201,7 +201,7 @@ const std::vector<Debts::Held>* Debts::held_if_any(const Place& place) const {
 void Debts::hold(Place& place, Held seen) {
   std::vector<Held>& objects = held(place);
   for (Held& each : objects)
-    if (each.real == seen.real) return void(each.returned |= seen.returned);
+    if (each.real == seen.real) return void((each.returned |= seen.returned, each.proven |= seen.proven));
   objects.push_back(std::move(seen));
 }
 
@@ -232,6 +232,7 @@ bool Debts::keeps_back(Place& place, const Description& seen, const Identity& id
   object.object_class = seen.object_class;
   object.id.assign(seen.id.begin(), seen.id.end());
   object.is_private = seen.is_private;
+  object.proven = seen.proof;
   if (owes(membership, identity) || is_left_over(membership, object)) return hold(place, std::move(object)), true;
   if (!limit || count < *limit) return forget_held(place, seen.object), false;
   // Whether it really came back is looked up, unless it may have been made again: then the debt of that decides.

@@ -25,6 +25,7 @@ class Debts {
   Debts(Pool& pool, Journal& journal) : pool_(pool), journal_(journal) {}
 
   [[nodiscard]] Journal& journal() { return journal_; }
+  [[nodiscard]] const Journal& journal() const { return journal_; }
   [[nodiscard]] bool any() const;
   // All of this pool that can be paid now; several times a second.
   void tend(std::uint64_t now_ms);
@@ -64,6 +65,9 @@ class Debts {
   // Creations on several members at once. What they were to make is written down for each of these members (as bits) before it
   // is begun; empty: it could not be.
   std::optional<std::uint64_t> begin_creation(const std::vector<Debt>& made, std::uint64_t among);
+  // What proves the object of this class that it makes, known before any copy of it can be anywhere. False: it could not be
+  // written, so it has failed.
+  bool note_made(std::uint64_t write, CK_OBJECT_CLASS object_class, const Identity& identity);
   // It has made these objects, and they stay; what else it may have left on members that are `unclear` (as bits) does not.
   // False: that could not be written, so it has failed.
   bool finish_creation(std::uint64_t write, const std::vector<std::uint64_t>& handles, std::uint64_t unclear);
@@ -101,6 +105,8 @@ class Debts {
   [[nodiscard]] std::size_t returned(const Membership& membership) const;
   // Debts that met an obstacle are tried again at once; `asked`: also those that only the operator can decide.
   void try_again(bool asked = false);
+  // What may have been left by creations that failed, and is not destroyed since nothing proves it.
+  void add_problems(std::vector<std::string>& all) const;
   // A member has left the pool.
   void forget_member(const std::string& name);
 
@@ -113,6 +119,7 @@ class Debts {
     std::vector<std::uint8_t> id{};
     bool is_private = false;
     bool returned = false;  // it was destroyed once
+    bool proven = false;    // there, by what this member shows or does
     int seen_again = 0;     // and was there when it was looked at again
   };
   struct HeldIn {
@@ -136,6 +143,8 @@ class Debts {
   [[nodiscard]] bool is_left_over(const Membership& membership, const Held& seen) const;
   // What is to be copied may be the work of a creation that is not finished.
   [[nodiscard]] bool is_unfinished(const Debt& copy) const;
+  void add_undoing(JournalChange& change, const Debt& debt, const Identity& made, std::size_t stay) const;
+  void accept_doubtful();
   void add_acknowledged(JournalChange& change, const std::vector<std::uint64_t>& handles, bool renamed) const;
   void remove_clear(JournalChange& change, std::uint64_t write, std::uint64_t unclear);
   // How many creations of which nobody knows what came of them were to make this there.

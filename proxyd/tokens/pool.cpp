@@ -204,6 +204,15 @@ bool Pool::bind_checked(Place& place, const UnprovenKey& key, const ByteString* 
   return bind_it();
 }
 
+std::optional<Identity> Pool::proven_identity(const Description& description) const {
+  ByteString content;
+  const Description seen = compared(description, content);
+  if (!seen.proof) return std::nullopt;
+  const Identity identity = objects.identity_from(seen, {});
+  const Identity* made_as = debts.journal().origin(identity);
+  return made_as != nullptr ? *made_as : identity;
+}
+
 void Pool::note_origin(Place& place, const Description& description, const Identity& identity) {
   std::string memory;
   ByteString content;

@@ -43,6 +43,8 @@ class Pool {
   [[nodiscard]] bool bind(Place& place, const Description& description, const Sight& sight);
   // The same after its check; `proof` null: nothing was proven.
   [[nodiscard]] bool bind_checked(Place& place, const UnprovenKey& key, const ByteString* proof, const Sight& sight);
+  // What a token object of this description is known as on any member; nothing: that is not proven.
+  [[nodiscard]] std::optional<Identity> proven_identity(const Description& description) const;
   // What proxyd knows of an object that shows no proof itself: it is `identity`.
   void note_origin(Place& place, const Description& description, const Identity& identity);
   // Attributes of an object were changed through this pool; `now` as this member describes it.

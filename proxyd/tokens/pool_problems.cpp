@@ -16,6 +16,7 @@ std::vector<std::string> Pool::problems() {
       seen.push_back({each->member.name(), each->member.entry()});
   std::vector<std::string> all = token_problems(seen);
   add_wrapping_key_problems(all);
+  debts.add_problems(all);
   if (!knows_its_face() && !std::ranges::any_of(members, [this](const auto& each) {
         return each->member.name() == config.looks_like &&
                each->member.backend().worker().state() != Worker::State::backoff;

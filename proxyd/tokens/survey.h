@@ -62,6 +62,9 @@ class Survey final : private Waiter {
   // What was created there just now. What has no handle when it calls back could not be checked: nobody knows what it is.
   void take_created(std::span<const std::uint8_t> annex, Done done);
 
+  // Public keys of that CKA_ID, seen on any member.
+  [[nodiscard]] std::vector<PublicKey> publics_for(const ByteString& id) const;
+
   [[nodiscard]] Place& place() { return place_; }
 
  private:
@@ -117,7 +120,6 @@ class Survey final : private Waiter {
   void prove_next(const std::shared_ptr<Round>& round);
   void prove_one(const std::shared_ptr<Round>& round);
   void note_public(const Description& description);
-  [[nodiscard]] std::vector<PublicKey> publics_for(const ByteString& id) const;
 
   Pool& pool_;
   Place& place_;

@@ -88,7 +88,7 @@ void Survey::note_public(const Description& description) {
   if (is_new) known.push_back(std::move(*key));
 }
 
-// Seen on any member: a signature that one verifies is proof enough.
+// A signature that one verifies is proof enough.
 std::vector<PublicKey> Survey::publics_for(const ByteString& id) const {
   std::vector<PublicKey> all;
   for (const auto& each : pool_.members)

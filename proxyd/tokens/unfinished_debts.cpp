@@ -1,7 +1,8 @@
 // Creations on several members at once (calls/sealed_creation.h) that were begun: one debt for each object and member says what
-// is to be made there and what of that class, label and id is no work of theirs. It is deleted in the same moment in which the
-// creation succeeds. After a failure or a crash everything else of that name there was never acknowledged and is destroyed;
-// until that is done it is not served.
+// is to be made there, by class, label and id, and what of that name is no work of theirs. Before the first copy is made what
+// proves the object is added. The debt is deleted in the same moment in which the creation succeeds. After a failure or a crash
+// what that proof shows to be the creation's was never acknowledged and is destroyed; until that is done it is not served.
+// A name proves nothing: what else bears it stays, and the operator is told where it may be what the creation has left.
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -12,27 +13,49 @@
 namespace p11shim {
 namespace {
 
-// A debt's details: identities that it is not about, each with one byte: whether the member had it when this was begun.
+constexpr char kDoubt[] =
+    "a creation that failed may have left it, and nothing proves that: it stays. Destroy it if it is nobody's; shimctl "
+    "pool sync ends this";
+
+// A debt's details: identities, each with one byte that says what it is here.
+enum class Mark : std::uint8_t {
+  known = 0,      // there before, or made by others since: the debt is not about it
+  was_there = 1,  // the same, in journals of before
+  made = 2,       // what the creation makes
+  doubtful = 3,   // of that name, and nothing proves whose work it is: it stays, and the operator is told
+};
 constexpr std::size_t kEntry = sizeof(Identity) + 1;
 
-void add_entry(Debt& debt, const Identity& identity, bool was_there) {
+void add_entry(Debt& debt, const Identity& identity, Mark mark = Mark::known) {
   debt.details.insert(debt.details.end(), identity.begin(), identity.end());
-  debt.details.push_back(was_there ? 1 : 0);
+  debt.details.push_back(static_cast<std::uint8_t>(mark));
 }
 
 template <class Fn>
-void for_each_entry(const Debt& debt, Fn fn) {
+bool any_entry(const Debt& debt, Fn fn) {
   for (std::size_t at = 0; at + kEntry <= debt.details.size(); at += kEntry) {
     Identity identity;
     std::memcpy(identity.data(), debt.details.data() + at, identity.size());
-    fn(identity, debt.details[at + identity.size()] != 0);
+    if (fn(identity, static_cast<Mark>(debt.details[at + identity.size()]))) return true;
   }
+  return false;
 }
 
 bool lists(const Debt& debt, const Identity& wanted) {
-  bool found = false;
-  for_each_entry(debt, [&](const Identity& identity, bool) { found |= identity == wanted; });
-  return found;
+  return any_entry(debt, [&](const Identity& identity, Mark mark) { return identity == wanted && mark != Mark::made; });
+}
+
+bool makes(const Debt& debt, const Identity& wanted) {
+  return any_entry(debt, [&](const Identity& identity, Mark mark) { return identity == wanted && mark == Mark::made; });
+}
+
+bool doubts(const Debt& debt, const Identity& wanted) {
+  return any_entry(debt,
+                   [&](const Identity& identity, Mark mark) { return identity == wanted && mark == Mark::doubtful; });
+}
+
+bool has_doubts(const Debt& debt) {
+  return any_entry(debt, [](const Identity&, Mark mark) { return mark == Mark::doubtful; });
 }
 
 bool names(const Debt& debt, const TokenObject& object) {
@@ -51,13 +74,13 @@ std::optional<std::uint64_t> Debts::begin_creation(const std::vector<Debt>& made
       debt.pool = pool_.config.name;
       debt.member = each->member.name();
       pool_.objects.for_each([&](const TokenObject& known) {
-        if (names(debt, known)) add_entry(debt, known.identity, (known.members & each->bit()) != 0);
+        if (names(debt, known)) add_entry(debt, known.identity);
       });
       for (const Place* place : {&each->member.public_place(), &each->member.user().place()})
         if (const auto* objects = held_if_any(*place))
           for (const Held& held : *objects)
             if (debt.names(held.object_class, held.id, held.label) && !lists(debt, held.identity))
-              add_entry(debt, held.identity, true);
+              add_entry(debt, held.identity);
     }
   }
   const auto write = journal_.apply(std::move(change));
@@ -68,6 +91,14 @@ std::optional<std::uint64_t> Debts::begin_creation(const std::vector<Debt>& made
   for (auto& [number, debt] : journal_.debts())
     if (debt.write == *write) debt.under_way = true;
   return write;
+}
+
+bool Debts::note_made(std::uint64_t write, CK_OBJECT_CLASS object_class, const Identity& identity) {
+  JournalChange change;
+  for (const auto& [number, debt] : journal_.debts())
+    if (debt.write == write && debt.object_class == object_class)
+      add_entry(change.amend.emplace_back(debt), identity, Mark::made);
+  return change.amend.empty() || write_down(std::move(change));
 }
 
 bool Debts::finish_creation(std::uint64_t write, const std::vector<std::uint64_t>& handles, std::uint64_t unclear) {
@@ -103,7 +134,7 @@ void Debts::add_acknowledged(JournalChange& change, const std::vector<std::uint6
       if (const TokenObject* object = pool_.objects.find(handle);
           object != nullptr && (renamed ? debt.object_class == object->object_class : names(debt, *object)) &&
           !lists(amended, object->identity))
-        add_entry(amended, object->identity, false);
+        add_entry(amended, object->identity);
     if (amended.details.size() != debt.details.size()) change.amend.push_back(std::move(amended));
   }
 }
@@ -149,51 +180,84 @@ void Debts::pay_unfinished(const Payment& payment, Debt& debt, Membership& membe
     if (debt.names(each.object_class, each.id, each.label)) shown.push_back(each);
   pool_.objects.for_each([&](const TokenObject& object) {
     const std::uint64_t real = place.objects.real_of(object.handle);
-    if (real != 0 && names(debt, object))
-      shown.push_back({object.identity, real, object.label, object.object_class, object.id, object.is_private});
+    if (real == 0 || !names(debt, object)) return;
+    Held& served = shown.emplace_back(
+        Held{object.identity, real, object.label, object.object_class, object.id, object.is_private});
+    served.proven = object.by_content;
   });
-  std::size_t missing = 0;  // an object that changed what it is known by would be taken for what the creation has left
-  for_each_entry(debt, [&](const Identity& identity, bool was_there) {
-    missing +=
-        was_there && !journal_.limit(identity) && std::ranges::find(shown, identity, &Held::identity) == shown.end();
-  });
+  const bool has_doubtful = std::ranges::any_of(shown, [&](const Held& each) { return doubts(debt, each.identity); });
   std::erase_if(shown, [&](const Held& each) {
     return lists(debt, each.identity) || (each.is_private && !debt.is_private) || owes(membership, each.identity);
   });
   if (std::ranges::any_of(shown, [&](const Held& each) { return is_locked(each.identity); })) return tried(payment);
 
-  JournalChange change;
-  change.remove.push_back(payment.number);
-  const bool stays = shown.size() > creations || (missing != 0 && !shown.empty());
-  for (const Held& each : shown) {
-    if (stays) break;
-    Debt& again = change.add.emplace_back();
-    again.kind = DebtKind::destroy;
-    again.decided = true;
-    again.pool = debt.pool;
-    again.member = debt.member;
-    again.identity = each.identity;
-    again.object_class = debt.object_class;
-    again.is_private = debt.is_private;
-    again.id = debt.id;
-    again.label = debt.label;
-    for (const auto& [number, other] : journal_.debts())  // nor is it copied
-      if (other.kind == DebtKind::copy && other.pool == debt.pool && other.identity == each.identity)
-        change.remove.push_back(number);
+  const auto is_made = [&](const Held& each) { return each.proven && makes(debt, each.identity); };
+  std::vector<Held> made, others;
+  for (const Held& each : shown) (is_made(each) ? made : others).push_back(each);
+  if (made.size() > creations) others.insert(others.end(), made.begin(), made.end()), made.clear();
+  // Where its work was found, and where another such debt knows that one for its own, the rest is somebody else's.
+  Debt amended = debt;
+  bool tells = false;
+  for (const Held& each : others) {
+    const bool anothers = std::ranges::any_of(journal_.debts(), [&](const auto& entry) {
+      const Debt& other = entry.second;
+      return other.kind == DebtKind::unfinished && other.pool == debt.pool && other.member == debt.member &&
+             other.number != debt.number && makes(other, each.identity);
+    });
+    const bool is_doubtful = made.empty() && !anothers;
+    if (!anothers) add_entry(amended, each.identity, is_doubtful ? Mark::doubtful : Mark::known);
+    tells |= is_doubtful;
   }
+  JournalChange change;
+  if (!made.empty())
+    add_undoing(change, debt, made.front().identity, reals_of(place, made.front().identity).size() - made.size());
+  if (!tells && !has_doubtful) change.remove.push_back(payment.number);
+  else if (tells) change.amend.push_back(std::move(amended));
   const std::string label = debt.label;
   if (!write_down(std::move(change))) return tried(payment);
-  for (const Held& each : shown) stays ? give_back(membership, each.identity) : withhold(membership, each.identity);
-  if (stays)
-    pool_.runtime().log.warn(
-        "pool {}: member {} has {} objects \"{}\" of which nobody can say which one was left by a creation that "
-        "failed: "
-        "they stay",
-        pool_.config.name, membership.member.name(), shown.size(), label);
-  else if (!shown.empty())
+  for (const Held& each : made) withhold(membership, each.identity);
+  for (const Held& each : others) give_back(membership, each.identity);
+  if (tells || has_doubtful) debt.obstacle = kDoubt;
+  if (tells)
+    pool_.runtime().log.warn("pool {}: member {}, object \"{}\": {}", pool_.config.name, membership.member.name(),
+                             label, kDoubt);
+  if (!made.empty())
     pool_.runtime().log.info("pool {}: a creation of \"{}\" was not finished: what it left on member {} is destroyed",
                              pool_.config.name, label, membership.member.name());
   tried(payment);
+}
+
+// Of equal ones so many stay as are not the creation's. Nor is any of it copied.
+void Debts::add_undoing(JournalChange& change, const Debt& debt, const Identity& made, std::size_t stay) const {
+  Debt& again = change.add.emplace_back();
+  again.kind = DebtKind::destroy;
+  again.decided = true;
+  again.pool = debt.pool;
+  again.member = debt.member;
+  again.identity = made;
+  again.count = stay;
+  again.object_class = debt.object_class;
+  again.is_private = debt.is_private;
+  again.id = debt.id;
+  again.label = debt.label;
+  for (const auto& [number, other] : journal_.debts())
+    if (other.kind == DebtKind::copy && other.pool == debt.pool && other.identity == made &&
+        other.names(debt.object_class, debt.id, debt.label))
+      change.remove.push_back(number);
+}
+
+void Debts::add_problems(std::vector<std::string>& all) const {
+  for (const auto& [number, debt] : journal_.debts())
+    if (debt.kind == DebtKind::unfinished && debt.pool == pool_.config.name && has_doubts(debt))
+      all.push_back("member " + debt.member + ", object \"" + debt.label + "\": " + kDoubt);
+}
+
+void Debts::accept_doubtful() {
+  JournalChange change;
+  for (const auto& [number, debt] : journal_.debts())
+    if (debt.kind == DebtKind::unfinished && debt.pool == pool_.config.name && has_doubts(debt))
+      change.remove.push_back(number);
+  if (!change.remove.empty()) write_down(std::move(change));
 }
 
 }  // namespace p11shim

@@ -156,6 +156,150 @@ TEST_F(PoolSealed, AKilledProxydLeavesNoKeyThatIsNotFinished) {
   }
 }
 
+// A creation that is killed has left a copy on either member. What has its name beside it, or in its place, is somebody else's.
+class PoolLeftOver : public PoolSealed {
+ protected:
+  static CK_RV import_key(TestApplication& application, CK_SESSION_HANDLE session, std::string label, CK_BYTE first,
+                          CK_OBJECT_HANDLE& key) {
+    CK_OBJECT_CLASS object_class = CKO_SECRET_KEY;
+    CK_KEY_TYPE type = CKK_AES;
+    CK_BYTE value[16] = {first};
+    CK_ATTRIBUTE tmpl[] = {{CKA_CLASS, &object_class, sizeof object_class},
+                           {CKA_KEY_TYPE, &type, sizeof type},
+                           {CKA_VALUE, value, sizeof value},
+                           {CKA_LABEL, label.data(), label.size()},
+                           flag(CKA_TOKEN, kYes),
+                           flag(CKA_PRIVATE, kYes),
+                           flag(CKA_ENCRYPT, kYes),
+                           flag(CKA_EXTRACTABLE, kNo)};
+    return application->C_CreateObject(session, tmpl, std::size(tmpl), &key);
+  }
+  // Ends with proxyd stopped. `before`: makes what was there and was acknowledged.
+  template <class Before>
+  void leave_copies_of(PoolMembers& members, PrivateProxyd& proxyd, CK_BYTE value, Before before) {
+    add_wrapping_key(members, 2);
+    proxyd.start();
+    TestApplication application(proxyd);
+    CK_SESSION_HANDLE session = 0;
+    ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
+    before(application, session);
+    CK_OBJECT_HANDLE tried = 0;  // the wrapping keys are, with the first copy
+    ASSERT_EQ(import_key(application, session, "tried", 99, tried), CKR_OK) << proxyd.log();
+    ASSERT_EQ(application->C_DestroyObject(session, tried), CKR_OK);
+    const auto go = members.directory(1) / "go";
+    members.rules(1).set("C_UnwrapKey hang=" + go.string());
+    std::thread creating([&] {
+      CK_OBJECT_HANDLE none = 0;
+      import_key(application, session, "name", value, none);
+    });
+    EXPECT_TRUE(eventually([&] { return !nobody_owes(proxyd) && is_working(proxyd, "hsm1"); }));
+    proxyd.signal(SIGKILL);
+    EXPECT_TRUE(eventually([&] { return !proxyd.alive(); }));
+    std::ofstream(go).put('\n');
+    proxyd.wait();
+    creating.join();
+    members.rules(1).set("");
+    for (const std::size_t member : {0, 1}) ASSERT_EQ(labels_on(members, member, CKO_SECRET_KEY).count("name"), 1u);
+  }
+  static bool is_told(const PrivateProxyd& proxyd) {
+    const auto pools = proxyd.ask("{\"command\":\"pools\"}");
+    const auto problems = pools["result"]["pools"][0].value("problems", std::vector<std::string>());
+    return std::ranges::any_of(problems, [](const std::string& problem) {
+      return problem.find("member hsm0, object \"name\"") != std::string::npos;
+    });
+  }
+};
+
+TEST_F(PoolLeftOver, AKeyInItsPlaceStaysAndTheOperatorIsTold) {
+  PoolMembers members(2);
+  PrivateProxyd proxyd(members.config(in_order()));
+  ASSERT_NO_FATAL_FAILURE(leave_copies_of(members, proxyd, 7, [](auto&, auto) {}));
+  members.alone(0, [](TestApplication& application, auto session) {
+    EXPECT_EQ(application->C_DestroyObject(session, application.one(session, CKO_SECRET_KEY, "name")), CKR_OK);
+    CK_OBJECT_HANDLE key = 0;
+    EXPECT_EQ(import_key(application, session, "name", 8, key), CKR_OK);
+  });
+  proxyd.start();
+  {
+    TestApplication application(proxyd);
+    CK_SESSION_HANDLE session = 0;
+    ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
+    EXPECT_TRUE(eventually([&] {
+      const auto report = sync(proxyd)["members"];
+      return report[0]["owes"].size() == 1 && report[0]["owes"][0]["obstacle"] != "" && report[1]["owes"].empty();
+    })) << sync(proxyd).dump();
+    EXPECT_TRUE(is_told(proxyd)) << proxyd.log();
+    const auto keys = application.find(session, CKO_SECRET_KEY, "name");
+    ASSERT_EQ(keys.size(), 1u);
+    EXPECT_EQ(application.encrypt(session, keys[0]), CKR_OK);
+    // The operator's word.
+    sync(proxyd, false);
+    EXPECT_FALSE(is_told(proxyd));
+    EXPECT_TRUE(eventually([&] { return nobody_owes(proxyd); })) << sync(proxyd).dump();
+    EXPECT_EQ(application.find(session, CKO_SECRET_KEY, "name"), keys);
+  }
+  proxyd.stop();
+  EXPECT_EQ(labels_on(members, 0, CKO_SECRET_KEY), (std::multiset<std::string>{"aes", "name", "wrap"}));
+  EXPECT_EQ(labels_on(members, 1, CKO_SECRET_KEY), (std::multiset<std::string>{"aes", "wrap"}));
+}
+
+TEST_F(PoolLeftOver, AKeyBesideItStaysAndItIsDestroyed) {
+  PoolMembers members(2);
+  PrivateProxyd proxyd(members.config(in_order()));
+  ASSERT_NO_FATAL_FAILURE(leave_copies_of(members, proxyd, 7, [](auto&, auto) {}));
+  for (const std::size_t member : {0, 1})
+    members.alone(member, [](TestApplication& application, auto session) {
+      CK_OBJECT_HANDLE key = 0;
+      EXPECT_EQ(import_key(application, session, "name", 8, key), CKR_OK);
+    });
+  proxyd.start();
+  {
+    TestApplication application(proxyd);
+    CK_SESSION_HANDLE session = 0;
+    ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
+    EXPECT_TRUE(eventually([&] { return nobody_owes(proxyd); })) << sync(proxyd).dump();
+    EXPECT_EQ(application.find(session, CKO_SECRET_KEY, "name").size(), 1u);
+    EXPECT_FALSE(is_told(proxyd));
+  }
+  proxyd.stop();
+  for (const std::size_t member : {0, 1}) {
+    EXPECT_EQ(labels_on(members, member, CKO_SECRET_KEY), (std::multiset<std::string>{"aes", "name", "wrap"}));
+    members.alone(member, [](TestApplication& application, auto session) {  // the one that was imported
+      CK_MECHANISM ecb{CKM_AES_ECB, nullptr, 0};
+      CK_BYTE zeros[16] = {}, result[32];
+      CK_ULONG size = sizeof result;
+      EXPECT_EQ(application->C_EncryptInit(session, &ecb, application.one(session, CKO_SECRET_KEY, "name")), CKR_OK);
+      ASSERT_EQ(application->C_Encrypt(session, zeros, sizeof zeros, result, &size), CKR_OK);
+      CK_OBJECT_HANDLE twin = 0;
+      ASSERT_EQ(import_key(application, session, "twin", 8, twin), CKR_OK);
+      CK_BYTE expected[32];
+      EXPECT_EQ(application->C_EncryptInit(session, &ecb, twin), CKR_OK);
+      ASSERT_EQ(application->C_Encrypt(session, zeros, sizeof zeros, expected, &size), CKR_OK);
+      EXPECT_EQ(0, std::memcmp(result, expected, sizeof zeros));
+    });
+  }
+}
+
+TEST_F(PoolLeftOver, TheSameKeyByAnotherNameStays) {
+  PoolMembers members(2);
+  PrivateProxyd proxyd(members.config(in_order()));
+  ASSERT_NO_FATAL_FAILURE(leave_copies_of(members, proxyd, 7, [](TestApplication& application, auto session) {
+    CK_OBJECT_HANDLE key = 0;
+    EXPECT_EQ(import_key(application, session, "another", 7, key), CKR_OK);
+  }));
+  proxyd.start();
+  {
+    TestApplication application(proxyd);
+    CK_SESSION_HANDLE session = 0;
+    ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
+    EXPECT_TRUE(eventually([&] { return nobody_owes(proxyd); })) << sync(proxyd).dump();
+    EXPECT_EQ(application.encrypt(session, application.one(session, CKO_SECRET_KEY, "another")), CKR_OK);
+  }
+  proxyd.stop();
+  for (const std::size_t member : {0, 1})
+    EXPECT_EQ(labels_on(members, member, CKO_SECRET_KEY), (std::multiset<std::string>{"aes", "another", "wrap"}));
+}
+
 // The module has made it and cannot say what it is.
 TEST_F(PoolSealed, WhatAFailureLeavesIsDestroyed) {
   PoolMembers members(2);
