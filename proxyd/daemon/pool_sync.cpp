@@ -23,10 +23,11 @@ const char* text(DebtKind kind) {
 
 json debts_of(const Pool& pool, Journal& journal, const Membership& membership) {
   auto list = json::array();
-  for (const auto& [number, debt] : journal.debts())
-    if (debt.pool == pool.config.name && debt.member == membership.member.name())
-      list.push_back(
-          {{"number", number}, {"write", text(debt.kind)}, {"label", debt.label}, {"obstacle", debt.obstacle}});
+  const std::string& member = membership.member.name();
+  for (const Debt* debt = journal.next_of(pool.config.name, member, 0); debt != nullptr;
+       debt = journal.next_of(pool.config.name, member, debt->number))
+    list.push_back(
+        {{"number", debt->number}, {"write", text(debt->kind)}, {"label", debt->label}, {"obstacle", debt->obstacle}});
   return list;
 }
 
@@ -46,9 +47,8 @@ std::size_t missing_copies(Pool& pool, Membership& membership, JournalChange& ch
       return;
     Place* place = pool.debts.reachable(membership, object.is_private);
     if (place == nullptr || place->objects.real_of(object.handle) != 0 || !is_shown(pool, object)) return;
-    for (const auto& [number, debt] : pool.debts.journal().debts())
-      if (debt.identity == object.identity && debt.pool == pool.config.name && debt.member == membership.member.name())
-        return;
+    for (const Debt* debt : pool.debts.journal().about(object.identity))
+      if (debt->pool == pool.config.name && debt->member == membership.member.name()) return;
     pool.debts.add_copy(change, object, membership);
     ++count;
   });

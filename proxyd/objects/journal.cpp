@@ -95,7 +95,7 @@ void Journal::load() {
     debt.details.assign(details.begin(), details.end());
     debt.noticed_ms = 1;  // before any worker of this process was started
     last_number_ = std::max(last_number_, debt.number);
-    debts_.emplace(debt.number, std::move(debt));
+    put(std::move(debt));
   }
   Statement last(database_, "SELECT max(number) FROM last");
   if (last.step()) last_number_ = std::max(last_number_, last.number(0));
@@ -126,15 +126,18 @@ std::optional<std::uint64_t> Journal::apply(JournalChange change) {
     return std::nullopt;
   }
   last_number_ = number;
-  for (const std::uint64_t paid : change.remove) debts_.erase(paid);
+  for (const std::uint64_t paid : change.remove) {
+    if (const Debt* debt = find(paid)) index_.remove(*debt);
+    debts_.erase(paid);
+  }
   for (Debt& amended : change.amend)
     if (Debt* debt = find(amended.number); debt != nullptr) {
       debt->count = amended.count;
       debt->details = std::move(amended.details);
     }
   if (change.decide)
-    for (auto& [key, debt] : debts_) debt.decided |= debt.write == *change.decide;
-  for (Debt& debt : change.add) debts_.emplace(debt.number, std::move(debt));
+    for (Debt* debt : of_write(*change.decide)) debt->decided = true;
+  for (Debt& debt : change.add) put(std::move(debt));
   for (const auto& [identity, count] : change.limits) {
     if (count) limits_[identity] = *count;
     else limits_.erase(identity);
@@ -210,12 +213,38 @@ Debt* Journal::find(std::uint64_t number) {
   return found == debts_.end() ? nullptr : &found->second;
 }
 
+void Journal::put(Debt debt) {
+  index_.add(debt);
+  const std::uint64_t number = debt.number;
+  debts_.emplace(number, std::move(debt));
+}
+
+std::vector<Debt*> Journal::all(const DebtIndex::Numbers& numbers) {
+  std::vector<Debt*> found;
+  for (const std::uint64_t number : numbers) found.push_back(find(number));
+  return found;
+}
+
+// Their numbers follow each other.
+std::vector<Debt*> Journal::of_write(std::uint64_t write) {
+  std::vector<Debt*> found;
+  for (auto at = debts_.lower_bound(write); at != debts_.end() && at->second.write == write; ++at)
+    found.push_back(&at->second);
+  return found;
+}
+
+Debt* Journal::next_of(const std::string& pool, const std::string& member, std::uint64_t after) {
+  const DebtIndex::Numbers& numbers = index_.of_member(pool, member);
+  const auto next = numbers.upper_bound(after);
+  return next == numbers.end() ? nullptr : find(*next);
+}
+
 bool Journal::withholds(const std::string& pool, const std::string& member, const Identity& identity) const {
-  for (const auto& [number, debt] : debts_) {
+  return std::ranges::any_of(index_.about(identity), [&](std::uint64_t number) {
+    const Debt& debt = debts_.at(number);
     const bool changes = debt.kind == DebtKind::refresh || debt.kind == DebtKind::destroy;
-    if (changes && debt.identity == identity && debt.member == member && debt.pool == pool) return true;
-  }
-  return false;
+    return changes && debt.member == member && debt.pool == pool;
+  });
 }
 
 std::optional<std::uint64_t> Journal::limit(const Identity& identity) const {

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "pkcs11/cryptoki.h"
+#include "proxyd/objects/debt_index.h"
 #include "proxyd/objects/state_directory.h"
 
 namespace p11shim {
@@ -55,6 +56,7 @@ struct Debt {
   // Of creations: an object that looks like this is what they were to make.
   [[nodiscard]] bool names(CK_OBJECT_CLASS its_class, std::span<const std::uint8_t> its_id,
                            std::string_view its_label) const;
+  [[nodiscard]] bool creates() const { return kind == DebtKind::create || kind == DebtKind::unfinished; }
   [[nodiscard]] std::optional<std::uint64_t> limit_before() const;
   // Of destructions: who wanted it was not logged in. Before a member has done it nobody's login may be used for it.
   [[nodiscard]] bool anonymous() const;
@@ -95,6 +97,17 @@ class Journal {
   // In their order.
   [[nodiscard]] std::map<std::uint64_t, Debt>& debts() { return debts_; }
   [[nodiscard]] Debt* find(std::uint64_t number);
+  // Those about one object; creations that were to make something of this name; all creations on several members at once; of one
+  // write. None of these looks at any other, and each is in their order.
+  [[nodiscard]] std::vector<Debt*> about(const Identity& identity) { return all(index_.about(identity)); }
+  [[nodiscard]] std::vector<Debt*> creations(CK_OBJECT_CLASS object_class, const std::vector<std::uint8_t>& id,
+                                             const std::string& label) {
+    return all(index_.creations(object_class, id, label));
+  }
+  [[nodiscard]] std::vector<Debt*> unfinished() { return all(index_.unfinished()); }
+  [[nodiscard]] std::vector<Debt*> of_write(std::uint64_t write);
+  // A member's first after this number; null: there is none.
+  [[nodiscard]] Debt* next_of(const std::string& pool, const std::string& member, std::uint64_t after);
   // Its debts that change or end what it has: until they are paid it does not serve these objects.
   [[nodiscard]] bool withholds(const std::string& pool, const std::string& member, const Identity& identity) const;
   [[nodiscard]] std::optional<std::uint64_t> limit(const Identity& identity) const;
@@ -109,10 +122,13 @@ class Journal {
   void load();
   void write(JournalChange& change);
   void insert(Debt& debt);
+  void put(Debt debt);
+  std::vector<Debt*> all(const DebtIndex::Numbers& numbers);
 
   ::sqlite3* database_ = nullptr;
   std::string problem_;
   std::map<std::uint64_t, Debt> debts_;
+  DebtIndex index_;
   std::uint64_t last_number_ = 0;
   std::unordered_map<Identity, std::uint64_t, IdentityHash> limits_;
   std::unordered_map<Identity, Identity, IdentityHash> origins_;

@@ -209,12 +209,9 @@ void Debts::look_for_creation(std::uint64_t number) {
 }
 
 std::size_t Debts::creations_of(const Membership& membership, const Held& seen) const {
-  const auto& debts = journal_.debts();
-  return static_cast<std::size_t>(std::ranges::count_if(debts, [&](const auto& entry) {
-    const Debt& debt = entry.second;
-    return debt.kind == DebtKind::create && member_of(debt) == &membership &&
-           debt.names(seen.object_class, seen.id, seen.label);
-  }));
+  const auto named = journal_.creations(seen.object_class, seen.id, seen.label);
+  return static_cast<std::size_t>(std::ranges::count_if(
+      named, [&](const Debt* debt) { return debt->kind == DebtKind::create && member_of(*debt) == &membership; }));
 }
 
 bool Debts::take_back(const Debt& creation, Membership& membership, Place& place) {

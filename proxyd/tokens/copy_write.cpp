@@ -78,9 +78,8 @@ bool CopyWrite::plan(const TokenObject& object) {
     target.member = each.get();
     target.place = pool_.place_of(*each, order_.logged_in);
     bool under_way = false;
-    for (const auto& [number, debt] : pool_.debts.journal().debts())
-      under_way |= debt.under_way && debt.identity == identity_ && debt.member == each->member.name() &&
-                   debt.pool == pool_.config.name;
+    for (const Debt* debt : pool_.debts.journal().about(identity_))
+      under_way |= debt->under_way && debt->member == each->member.name() && debt->pool == pool_.config.name;
     const Survey* survey = target.place != nullptr ? &each->survey_of(*target.place) : nullptr;
     const bool known = survey != nullptr && !survey->incomplete() && !survey->running() &&
                        survey->looked_twice_since(0) && !pool_.debts.owes(*each, identity_) &&
@@ -128,10 +127,10 @@ bool CopyWrite::write_intention(const TokenObject& object) {
     debt.keep_limit(limit_before_, !order_.logged_in);
     change.limits.emplace_back(identity_, debt.count);
     // What was to be done to it before need not be done any more.
-    for (const auto& [number, older] : journal.debts())
-      if (debt.count == 0 && older.identity == identity_ && older.kind != DebtKind::destroy && !older.under_way) {
-        change.remove.push_back(number);
-        dropped_.push_back(older);
+    for (const Debt* older : journal.about(identity_))
+      if (debt.count == 0 && older->kind != DebtKind::destroy && !older->under_way) {
+        change.remove.push_back(older->number);
+        dropped_.push_back(*older);
       }
   } else {
     if (!pool_.debts.acknowledge({order_.handle}, true)) return false;

@@ -32,6 +32,14 @@ Buffer copy_of(std::span<const std::uint8_t> bytes) {
 
 }  // namespace
 
+// Of its member's debts about that object.
+bool Debts::is_first(const Debt& debt) {
+  if (debt.creates()) return true;
+  for (const Debt* each : journal_.about(debt.identity))
+    if (each->pool == debt.pool && each->member == debt.member) return each->number == debt.number;
+  return true;
+}
+
 std::vector<std::uint64_t> Debts::reals_of(Place& place, const Identity& identity) {
   std::vector<std::uint64_t> reals;
   for (const std::uint64_t handle : pool_.objects.handles_of(identity))
@@ -115,8 +123,9 @@ void Debts::try_again(bool asked) {
 
 void Debts::forget_member(const std::string& name) {
   JournalChange change;
-  for (const auto& [number, debt] : journal_.debts())
-    if (debt.pool == pool_.config.name && debt.member == name) change.remove.push_back(number);
+  for (const Debt* debt = journal_.next_of(pool_.config.name, name, 0); debt != nullptr;
+       debt = journal_.next_of(pool_.config.name, name, debt->number))
+    change.remove.push_back(debt->number);
   if (change.remove.empty()) return;
   pool_.runtime().log.warn("pool {}: member {} leaves and still owes {} writes: nobody pays them", pool_.config.name,
                            name, change.remove.size());
@@ -166,10 +175,9 @@ void Debts::pay_destroy(const Payment& payment, Place& place) {
 // Nobody knows that anything of this write was done, and nobody will do it.
 void Debts::end_write_if_refused(std::uint64_t write) {
   const Debt* first = nullptr;
-  for (const auto& [number, debt] : journal_.debts()) {
-    if (debt.write != write) continue;
-    if (debt.decided || debt.obstacle.empty()) return;
-    first = &debt;
+  for (const Debt* debt : journal_.of_write(write)) {
+    if (debt->decided || debt->obstacle.empty()) return;
+    first = debt;
   }
   if (first == nullptr || first->kind != DebtKind::destroy) return;
   give_up(write, Identity(first->identity), first->limit_before());

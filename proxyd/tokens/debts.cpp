@@ -13,8 +13,9 @@ constexpr std::uint64_t kTryAgainMs = 10'000;  // what met an obstacle
 }
 
 bool Debts::any() const {
-  return std::any_of(journal_.debts().begin(), journal_.debts().end(),
-                     [&](const auto& entry) { return entry.second.pool == pool_.config.name; });
+  return std::ranges::any_of(pool_.members, [&](const auto& each) {
+    return journal_.next_of(pool_.config.name, each->member.name(), 0) != nullptr;
+  });
 }
 
 bool Debts::owes(const Membership& membership, const Identity& identity) const {
@@ -65,27 +66,26 @@ bool Debts::write_down(JournalChange change) {
 }
 
 void Debts::pay_next(std::uint64_t now_ms) {
-  std::vector<std::uint64_t> numbers;
-  for (auto& [number, debt] : journal_.debts()) {
-    if (debt.pool != pool_.config.name) continue;
-    numbers.push_back(number);
-    if (debt.noticed_ms == 0) debt.noticed_ms = now_ms;
+  for (auto at = journal_.debts().upper_bound(noticed_); at != journal_.debts().end(); ++at) {
+    noticed_ = at->first;
+    if (at->second.pool == pool_.config.name && at->second.noticed_ms == 0) at->second.noticed_ms = now_ms;
   }
-  std::map<std::pair<std::uint32_t, Identity>, bool> seen;
-  for (const std::uint64_t number : numbers) {
-    Debt* debt = journal_.find(number);
-    Membership* membership = debt != nullptr ? member_of(*debt) : nullptr;
-    if (membership == nullptr) continue;
-    const bool of_an_object = debt->kind != DebtKind::create && debt->kind != DebtKind::unfinished;
-    if (!seen.try_emplace({membership->number, debt->identity}, true).second && of_an_object) continue;
-    if (debt->under_way || !debt->obstacle.empty() || (paying_ & membership->bit()) != 0 ||
-        locks_.contains(debt->identity))
-      continue;
-    Place* place = reachable(*membership, *debt);
-    if (place == nullptr || (debt->kind == DebtKind::copy && is_unfinished(*debt))) continue;
-    paying_ |= membership->bit();
-    const Payment payment{number, debt->identity, membership->bit()};
-    lock(payment.identity, [&] { pay(payment, *debt, *membership, *place); });
+  for (const auto& each : pool_.members) {
+    Membership& membership = *each;
+    const auto next = [&](std::uint64_t after) {
+      return (paying_ & membership.bit()) != 0 ? nullptr
+                                               : journal_.next_of(pool_.config.name, membership.member.name(), after);
+    };
+    std::uint64_t number = 0;
+    for (Debt* debt = next(0); debt != nullptr; debt = next(number)) {
+      number = debt->number;
+      if (debt->under_way || !debt->obstacle.empty() || locks_.contains(debt->identity) || !is_first(*debt)) continue;
+      Place* place = reachable(membership, *debt);
+      if (place == nullptr || (debt->kind == DebtKind::copy && is_unfinished(*debt))) continue;
+      paying_ |= membership.bit();
+      const Payment payment{number, debt->identity, membership.bit()};
+      lock(payment.identity, [&] { pay(payment, *debt, membership, *place); });
+    }
   }
 }
 
@@ -168,11 +168,10 @@ void Debts::note_destroyed(const Identity& identity, std::uint64_t handle) {
 void Debts::give_up(std::uint64_t write, const Identity& identity, std::optional<std::uint64_t> limit_before) {
   JournalChange change;
   bool destroys = false;
-  for (const auto& [number, debt] : journal_.debts())
-    if (debt.write == write) {
-      change.remove.push_back(number);
-      destroys |= debt.kind == DebtKind::destroy;
-    }
+  for (const Debt* debt : journal_.of_write(write)) {
+    change.remove.push_back(debt->number);
+    destroys |= debt->kind == DebtKind::destroy;
+  }
   if (destroys) change.limits.emplace_back(identity, limit_before);
   write_down(std::move(change));
   for (const auto& each : pool_.members)
@@ -220,10 +219,8 @@ bool Debts::keeps_back(Place& place, const Description& seen, const Identity& id
     forget_held(place, seen.object);
     JournalChange change;
     if (limit && count >= *limit) change.limits.emplace_back(identity, count + 1);
-    for (const auto& [number, debt] : journal_.debts()) {  // what is destroyed there is what was there before
-      if (debt.kind != DebtKind::destroy || debt.identity != identity || member_of(debt) != &membership) continue;
-      ++change.amend.emplace_back(debt).count;
-    }
+    for (const Debt* debt : journal_.about(identity))  // what is destroyed there is what was there before
+      if (debt->kind == DebtKind::destroy && member_of(*debt) == &membership) ++change.amend.emplace_back(*debt).count;
     const bool changes = !change.limits.empty() || !change.amend.empty();
     if (changes) write_down(std::move(change));
     return false;
@@ -321,8 +318,8 @@ void Debts::miss_held(Place& place, std::uint64_t real) {
   std::vector<Held>& objects = held(place);
   const auto missed = std::ranges::find(objects, real, &Held::real);
   if (missed == objects.end()) return;
-  for (auto& [number, debt] : journal_.debts())
-    if (debt.identity == missed->identity && member_of(debt) == &pool_.of(place)) doubt(debt);
+  for (Debt* debt : journal_.about(missed->identity))
+    if (member_of(*debt) == &pool_.of(place)) doubt(*debt);
   objects.erase(missed);
 }
 

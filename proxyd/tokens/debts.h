@@ -131,6 +131,7 @@ class Debts {
   void distrust(Membership& membership);
   void check_returned(Membership& membership);
   void pay_next(std::uint64_t now_ms);
+  [[nodiscard]] bool is_first(const Debt& debt);
   void hold(Place& place, Held seen);
   // All that a member shows of this identity, held or served.
   std::vector<std::uint64_t> reals_of(Place& place, const Identity& identity);
@@ -185,6 +186,7 @@ class Debts {
   std::map<std::pair<const Place*, const Place*>, std::pair<std::uint64_t, std::uint64_t>> trusted_;
   std::set<std::pair<Identity, std::string>> uncopied_;  // to this member
   std::uint64_t paying_ = 0;                             // members, as bits: one debt at a time each
+  std::uint64_t noticed_ = 0;                            // the last debt that was looked at
   std::uint64_t cleared_ms_ = 0;
   std::uint64_t checking_ = 0;  // members, as bits, whose returned objects are being looked at
   bool in_tend_ = false;

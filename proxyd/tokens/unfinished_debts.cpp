@@ -88,16 +88,14 @@ std::optional<std::uint64_t> Debts::begin_creation(const std::vector<Debt>& made
     pool_.runtime().log.error("pool {}: nothing was made: {}", pool_.config.name, journal_.problem());
     return write;
   }
-  for (auto& [number, debt] : journal_.debts())
-    if (debt.write == *write) debt.under_way = true;
+  for (Debt* debt : journal_.of_write(*write)) debt->under_way = true;
   return write;
 }
 
 bool Debts::note_made(std::uint64_t write, CK_OBJECT_CLASS object_class, const Identity& identity) {
   JournalChange change;
-  for (const auto& [number, debt] : journal_.debts())
-    if (debt.write == write && debt.object_class == object_class)
-      add_entry(change.amend.emplace_back(debt), identity, Mark::made);
+  for (const Debt* debt : journal_.of_write(write))
+    if (debt->object_class == object_class) add_entry(change.amend.emplace_back(*debt), identity, Mark::made);
   return change.amend.empty() || write_down(std::move(change));
 }
 
@@ -115,27 +113,26 @@ void Debts::fail_creation(std::uint64_t write, std::uint64_t unclear) {
 }
 
 void Debts::remove_clear(JournalChange& change, std::uint64_t write, std::uint64_t unclear) {
-  for (auto& [number, debt] : journal_.debts()) {
-    if (debt.write != write) continue;
-    debt.under_way = false;
-    debt.noticed_ms = pool_.runtime().now_ms();
-    const Membership* membership = member_of(debt);
-    if (membership != nullptr && (unclear & membership->bit()) != 0) doubt(debt);
-    else change.remove.push_back(number);
+  for (Debt* debt : journal_.of_write(write)) {
+    debt->under_way = false;
+    debt->noticed_ms = pool_.runtime().now_ms();
+    const Membership* membership = member_of(*debt);
+    if (membership != nullptr && (unclear & membership->bit()) != 0) doubt(*debt);
+    else change.remove.push_back(debt->number);
   }
 }
 
 void Debts::add_acknowledged(JournalChange& change, const std::vector<std::uint64_t>& handles, bool renamed) const {
-  for (const auto& [number, debt] : journal_.debts()) {
-    if (debt.kind != DebtKind::unfinished || debt.pool != pool_.config.name) continue;
-    if (std::ranges::find(change.remove, number) != change.remove.end()) continue;
-    Debt amended = debt;
+  for (const Debt* debt : journal_.unfinished()) {
+    if (debt->pool != pool_.config.name) continue;
+    if (std::ranges::find(change.remove, debt->number) != change.remove.end()) continue;
+    Debt amended = *debt;
     for (const std::uint64_t handle : handles)
       if (const TokenObject* object = pool_.objects.find(handle);
-          object != nullptr && (renamed ? debt.object_class == object->object_class : names(debt, *object)) &&
+          object != nullptr && (renamed ? debt->object_class == object->object_class : names(*debt, *object)) &&
           !lists(amended, object->identity))
         add_entry(amended, object->identity);
-    if (amended.details.size() != debt.details.size()) change.amend.push_back(std::move(amended));
+    if (amended.details.size() != debt->details.size()) change.amend.push_back(std::move(amended));
   }
 }
 
@@ -146,19 +143,17 @@ bool Debts::acknowledge(const std::vector<std::uint64_t>& handles, bool renamed)
 }
 
 bool Debts::is_left_over(const Membership& membership, const Held& seen) const {
-  return std::ranges::any_of(journal_.debts(), [&](const auto& entry) {
-    const Debt& debt = entry.second;
-    return debt.kind == DebtKind::unfinished && !debt.under_way && member_of(debt) == &membership &&
-           (debt.is_private || !seen.is_private) && debt.names(seen.object_class, seen.id, seen.label) &&
-           !lists(debt, seen.identity);
+  const auto named = journal_.creations(seen.object_class, seen.id, seen.label);
+  return std::ranges::any_of(named, [&](const Debt* debt) {
+    return debt->kind == DebtKind::unfinished && !debt->under_way && member_of(*debt) == &membership &&
+           (debt->is_private || !seen.is_private) && !lists(*debt, seen.identity);
   });
 }
 
 bool Debts::is_unfinished(const Debt& copy) const {
-  return std::ranges::any_of(journal_.debts(), [&](const auto& entry) {
-    const Debt& debt = entry.second;
-    return debt.kind == DebtKind::unfinished && debt.pool == copy.pool &&
-           debt.names(copy.object_class, copy.id, copy.label) && !lists(debt, copy.identity);
+  const auto named = journal_.creations(copy.object_class, copy.id, copy.label);
+  return std::ranges::any_of(named, [&](const Debt* debt) {
+    return debt->kind == DebtKind::unfinished && debt->pool == copy.pool && !lists(*debt, copy.identity);
   });
 }
 
@@ -167,11 +162,11 @@ void Debts::pay_unfinished(const Payment& payment, Debt& debt, Membership& membe
     if (each->worker.stuck_lanes() != 0) return tried(payment);  // it may be done yet
   // What is being made just now under that name is somebody else's, who has not been answered yet.
   std::size_t creations = 0;
-  for (const auto& [number, other] : journal_.debts()) {
-    const bool creates = other.kind == DebtKind::create || other.kind == DebtKind::unfinished;
-    if (!creates || other.pool != debt.pool || !other.names(debt.object_class, debt.id, debt.label)) continue;
-    if (other.under_way) return tried(payment);
-    creations += other.kind == DebtKind::unfinished && other.member == debt.member;
+  const auto named = journal_.creations(debt.object_class, debt.id, debt.label);
+  for (const Debt* other : named) {
+    if (other->pool != debt.pool) continue;
+    if (other->under_way) return tried(payment);
+    creations += other->kind == DebtKind::unfinished && other->member == debt.member;
   }
   if (membership.creations.any() || !is_sure(debt, membership, place)) return tried(payment);
 
@@ -199,10 +194,9 @@ void Debts::pay_unfinished(const Payment& payment, Debt& debt, Membership& membe
   Debt amended = debt;
   bool tells = false;
   for (const Held& each : others) {
-    const bool anothers = std::ranges::any_of(journal_.debts(), [&](const auto& entry) {
-      const Debt& other = entry.second;
-      return other.kind == DebtKind::unfinished && other.pool == debt.pool && other.member == debt.member &&
-             other.number != debt.number && makes(other, each.identity);
+    const bool anothers = std::ranges::any_of(named, [&](const Debt* other) {
+      return other->kind == DebtKind::unfinished && other->pool == debt.pool && other->member == debt.member &&
+             other->number != debt.number && makes(*other, each.identity);
     });
     const bool is_doubtful = made.empty() && !anothers;
     if (!anothers) add_entry(amended, each.identity, is_doubtful ? Mark::doubtful : Mark::known);
@@ -240,23 +234,22 @@ void Debts::add_undoing(JournalChange& change, const Debt& debt, const Identity&
   again.is_private = debt.is_private;
   again.id = debt.id;
   again.label = debt.label;
-  for (const auto& [number, other] : journal_.debts())
-    if (other.kind == DebtKind::copy && other.pool == debt.pool && other.identity == made &&
-        other.names(debt.object_class, debt.id, debt.label))
-      change.remove.push_back(number);
+  for (const Debt* other : journal_.about(made))
+    if (other->kind == DebtKind::copy && other->pool == debt.pool &&
+        other->names(debt.object_class, debt.id, debt.label))
+      change.remove.push_back(other->number);
 }
 
 void Debts::add_problems(std::vector<std::string>& all) const {
-  for (const auto& [number, debt] : journal_.debts())
-    if (debt.kind == DebtKind::unfinished && debt.pool == pool_.config.name && has_doubts(debt))
-      all.push_back("member " + debt.member + ", object \"" + debt.label + "\": " + kDoubt);
+  for (const Debt* debt : journal_.unfinished())
+    if (debt->pool == pool_.config.name && has_doubts(*debt))
+      all.push_back("member " + debt->member + ", object \"" + debt->label + "\": " + kDoubt);
 }
 
 void Debts::accept_doubtful() {
   JournalChange change;
-  for (const auto& [number, debt] : journal_.debts())
-    if (debt.kind == DebtKind::unfinished && debt.pool == pool_.config.name && has_doubts(debt))
-      change.remove.push_back(number);
+  for (const Debt* debt : journal_.unfinished())
+    if (debt->pool == pool_.config.name && has_doubts(*debt)) change.remove.push_back(debt->number);
   if (!change.remove.empty()) write_down(std::move(change));
 }
 
