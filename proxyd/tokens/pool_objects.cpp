@@ -1,0 +1,169 @@
+// How a pool knows its objects: what a member describes is made known, merged where that is proven.
+#include <algorithm>
+
+#include "proxyd/balance/faults.h"
+#include "proxyd/tokens/pool.h"
+
+namespace p11shim {
+namespace {
+
+// The content by which a pool of several compares: the same for equal keys, whichever attributes the modules show.
+Description normalised(const Description& description, ByteString& memory) {
+  Description normal = description;
+  if (!description.proof || !description.has_key_type) return normal;
+  if (const auto key = PublicKey::read(description.content)) {
+    memory = key->normal_form();
+    normal.content = memory;
+  }
+  return normal;
+}
+
+// The first check that proves a secret key says which ones it can be compared by.
+void note_check(TokenObject* object, const ByteString* proof) {
+  if (proof != nullptr && object != nullptr && object->check == 0 && object->object_class == CKO_SECRET_KEY)
+    object->check = proof->front();
+}
+
+}  // namespace
+
+// The first member's objects without proof are what they are in a pool of that member alone.
+Origin Pool::origin(const Place& place, std::string& memory) const {
+  const std::size_t number = number_of_member(place);
+  memory = place.member->serial();
+  if (number != 0) memory += "\n" + place.member->name();
+  return {memory, static_cast<std::uint32_t>(number), balanced()};
+}
+
+// The handle of each that it could be belongs to another real handle there, of which nobody has seen that it is still good.
+bool Pool::may_be_known(const Place& place, std::uint64_t real, const Identity& identity, const Sight& sight) {
+  bool in_doubt = false;
+  for (const std::uint64_t handle : objects.handles_of(identity)) {
+    const std::uint64_t other = place.objects.real_of(handle);
+    if (other == 0 || other == real) return false;
+    in_doubt |= sight.listed == nullptr || !sight.listed->contains(other);
+  }
+  return in_doubt;
+}
+
+bool Pool::bind(Place& place, const Description& description, const Sight& sight) {
+  const auto taken = [&](const TokenObject& object) {
+    const std::uint64_t other = place.objects.real_of(object.handle);
+    return other != 0 && other != description.object;
+  };
+  std::string memory;
+  Origin from = origin(place, memory);
+  ByteString content;
+  const Description seen = balanced() ? compared(description, content) : description;
+  if (balanced()) {
+    const Identity first_seen = objects.identity_from(seen, from);
+    from.known_as = seen.proof ? debts.journal().origin(first_seen) : copy_of(first_seen, sight.created);
+    const Identity identity = from.known_as != nullptr ? *from.known_as : first_seen;
+    if (!sight.created && may_be_known(place, seen.object, identity, sight)) return false;
+    if (debts.keeps_back(place, seen, identity, sight.created)) return true;
+  }
+  const TokenObject& object = objects.identify(seen, from, taken);
+  const std::uint64_t before = place.objects.handle_of(description.object);
+  if (balanced() && before != 0 && before != object.handle) {  // it was taken for another one
+    place.objects.unbind_handle(before);
+    objects.unseen(before, from.member);
+  }
+  place.objects.bind(description.object, object.handle);
+  return true;
+}
+
+// What proxyd has copied there, as it knows by its own records. What is made there now is no copy of what looked like it: the
+// record is replaced by one that says so.
+const Identity* Pool::copy_of(const Identity& first_seen, bool created) {
+  const Identity* identity = debts.journal().origin(first_seen);
+  if (identity == nullptr || *identity == first_seen) return nullptr;
+  if (!created) return identity;
+  JournalChange change;
+  change.origins.emplace_back(first_seen, first_seen);
+  debts.write_down(std::move(change));
+  return nullptr;
+}
+
+// What this pool compares of it.
+Description Pool::compared(const Description& description, ByteString& memory) const {
+  Description seen = normalised(description, memory);
+  const bool stateful = seen.counted || (seen.has_key_type && is_stateful_key(seen.key_type));
+  if (stateful) seen.proof = false;
+  if (config.balance.clones && !seen.proof && !stateful) {  // the operator's word
+    static constexpr std::uint8_t kClone[] = "clone";
+    seen.proof = true;
+    memory.assign(std::begin(kClone), std::end(kClone));
+    memory.insert(memory.end(), seen.id.begin(), seen.id.end());
+    memory.push_back(static_cast<std::uint8_t>(seen.key_type));
+    memory.insert(memory.end(), seen.label.begin(), seen.label.end());
+    seen.content = memory;
+  }
+  return seen;
+}
+
+bool Pool::bind_checked(Place& place, const UnprovenKey& key, const ByteString* proof, const Sight& sight) {
+  const Description description = key.described(proof);
+  const std::uint64_t handle = place.objects.handle_of(description.object);
+  TokenObject* known = handle != 0 ? objects.find(handle) : nullptr;
+  const auto bind_it = [&] {
+    const bool is_bound = bind(place, description, sight);
+    note_check(objects.find(place.objects.handle_of(description.object)), proof);
+    return is_bound;
+  };
+  if (known == nullptr) return bind_it();
+  if (proof == nullptr) return true;
+  std::string memory;
+  const Origin from = origin(place, memory);
+  const Identity* made_as = debts.journal().origin(objects.identity_from(description, from));
+  if (made_as != nullptr && *made_as == known->identity) return true;
+  if (objects.adopt_proof(*known, description, from)) {
+    note_check(known, proof);
+    return true;
+  }
+  place.objects.unbind_handle(handle);  // it was taken for another one
+  bool is_shown = false;
+  for (const Place* each : place.member->places()) is_shown |= each->objects.real_of(handle) != 0;
+  if (!is_shown) objects.unseen(handle, from.member);
+  return bind_it();
+}
+
+std::optional<Identity> Pool::proven_identity(const Description& description) const {
+  ByteString content;
+  const Description seen = compared(description, content);
+  if (!seen.proof) return std::nullopt;
+  const Identity identity = objects.identity_from(seen, {});
+  const Identity* made_as = debts.journal().origin(identity);
+  return made_as != nullptr ? *made_as : identity;
+}
+
+void Pool::note_origin(Place& place, const Description& description, const Identity& identity) {
+  std::string memory;
+  ByteString content;
+  const Description seen = compared(description, content);
+  const Identity first_seen = objects.identity_from(seen, origin(place, memory));
+  const Identity* known = debts.journal().origin(first_seen);
+  if (seen.proof || (known != nullptr && *known == identity)) return;
+  for (const std::uint64_t handle : objects.handles_of(first_seen))  // another key there looks the same
+    if (const std::uint64_t real = place.objects.real_of(handle); real != 0 && real != description.object) return;
+  JournalChange change;
+  change.origins.emplace_back(first_seen, identity);
+  debts.write_down(std::move(change));
+}
+
+// Keys that are proven are so by what cannot change; all others are known by what they look like.
+void Pool::note_changed(Place& place, TokenObject& object, const Description& now) {
+  const bool is_key = object.object_class == CKO_PUBLIC_KEY || object.object_class == CKO_PRIVATE_KEY ||
+                      object.object_class == CKO_SECRET_KEY;
+  ByteString content;
+  std::string memory;
+  const Description seen = compared(now, content);
+  if (object.proven && is_key && !config.balance.clones) objects.renamed(object, seen);
+  else objects.changed(object, seen, origin(place, memory).serial);
+}
+
+void Pool::note_destroyed(std::uint64_t handle) {
+  for (const auto& each : members)
+    for (Place* place : each->member.places()) place->objects.unbind_handle(handle);
+  objects.destroyed(handle);
+}
+
+}  // namespace p11shim
