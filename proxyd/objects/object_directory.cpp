@@ -2,6 +2,7 @@
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/rand.h>
 
 #include <algorithm>
 #include <cstring>
@@ -35,6 +36,9 @@ class Hash {
  private:
   std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_;
 };
+
+// What the record of a retired handle has for features: no object's.
+Identity retired(std::uint64_t handle) { return Hash().add("retired").number(handle).finish(); }
 
 // Removes the entry of this handle.
 template <class Map>
@@ -108,7 +112,61 @@ TokenObject& ObjectDirectory::add(const Description& description, const Identity
   return object;
 }
 
+TokenObject& ObjectDirectory::add_fleeting(const Description& description, const Origin& origin) {
+  TokenObject like;
+  like.features = features_of(description);
+  return add_fleeting(update(like, description), identity_of(description, origin.serial), origin.member);
+}
+
+TokenObject& ObjectDirectory::add_fleeting(const TokenObject& like, const Identity& identity, std::uint32_t member) {
+  const std::uint64_t handle = random_handle();
+  TokenObject& object = objects_[handle] = like;
+  object.handle = handle;
+  object.identity = identity;
+  for (const auto& [number, its] : like.features_there)
+    if (number == member) object.features = its;
+  object.features_there.clear();
+  object.members = std::uint64_t{1} << member;
+  object.proven = object.by_content = false;
+  object.fleeting = true;
+  handles_.emplace(identity, handle);
+  return object;
+}
+
+std::uint64_t ObjectDirectory::random_handle() const {
+  for (;;) {
+    std::uint64_t handle = 0;
+    if (RAND_bytes(reinterpret_cast<unsigned char*>(&handle), sizeof handle) != 1) std::abort();
+    handle &= kSessionObjectBit - 1;
+    if (handle != CK_INVALID_HANDLE && !objects_.contains(handle) && !aliases_.contains(handle)) return handle;
+  }
+}
+
+void ObjectDirectory::make_fleeting(TokenObject& object) {
+  object.fleeting = true;
+  retire(object.identity);
+}
+
+void ObjectDirectory::retire(const Identity& identity) {
+  std::vector<std::uint64_t> handles{compute_handle(identity, 0)};
+  const auto [first, last] = recorded_.equal_range(identity);
+  for (auto it = first; it != last; ++it) handles.push_back(it->second);
+  for (const std::uint64_t handle : handles)
+    if (const TokenObject* object = find(handle); object == nullptr || object->fleeting) retire(identity, handle);
+}
+
+void ObjectDirectory::retire(const Identity& identity, std::uint64_t handle) {
+  const StateDirectory::Alias alias{identity, retired(handle), handle};
+  if (const auto found = aliases_.find(handle); found != aliases_.end() && found->second.features == alias.features)
+    return;
+  forget_record(handle);
+  aliases_.emplace(handle, alias);
+  recorded_.emplace(identity, handle);
+  state_.remember(alias);
+}
+
 void ObjectDirectory::record(const TokenObject& object) {
+  if (object.fleeting) return;
   const StateDirectory::Alias alias{object.identity, object.features, object.handle};
   if (const auto found = aliases_.find(object.handle); found != aliases_.end()) {
     if (found->second.identity == alias.identity && found->second.features == alias.features) return;
@@ -145,9 +203,11 @@ bool ObjectDirectory::adopt_proof(TokenObject& object, const Description& proven
     erase_entry(handles_, object.identity, object.handle);
     handles_.emplace(identity, object.handle);
     object.identity = identity;
+    object.fleeting = false;
     record(object);
   }
   object.proven = object.by_content = true;
+  object.fleeting = false;
   return true;
 }
 
@@ -179,6 +239,7 @@ void ObjectDirectory::changed(TokenObject& object, const Description& now, std::
   object.features = features;
   object.features_there.clear();
   update(object, now);
+  if (twins_of(identity) == 1) object.fleeting = false;
   if (known_otherwise || (changed_features && (twins_of(identity) > 1 || aliases_.contains(object.handle))))
     record(object);
 }
@@ -201,7 +262,9 @@ void ObjectDirectory::destroyed(std::uint64_t handle) {
   const auto found = objects_.find(handle);
   if (found == objects_.end()) return;
   erase_entry(handles_, found->second.identity, handle);
-  if (forget_record(handle)) state_.forget(handle);
+  const auto record = aliases_.find(handle);
+  const bool is_retired = record != aliases_.end() && record->second.features == retired(handle);
+  if (!is_retired && forget_record(handle)) state_.forget(handle);
   objects_.erase(found);
 }
 
@@ -209,7 +272,7 @@ void ObjectDirectory::unseen(std::uint64_t handle, std::uint32_t member) {
   TokenObject* object = find(handle);
   if (object == nullptr) return;
   object->members &= ~(std::uint64_t{1} << member);
-  if (object->members == 0 && twins_of(object->identity) > 1) destroyed(handle);
+  if (object->members == 0 && (object->fleeting || twins_of(object->identity) > 1)) destroyed(handle);
 }
 
 void ObjectDirectory::forget_member(std::uint32_t member) {

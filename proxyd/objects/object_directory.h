@@ -4,6 +4,10 @@
 // key. The identity is the object's immutable public content where that proves what it is, else the token's serial number
 // and the attributes it had when first seen. Label, id and other changeable attributes make up its *features*: they tell
 // identical twins apart, and when they change through proxyd the record keeps the old handle.
+//
+// Objects of one member that nothing proves and that look the same are *fleeting*: each has a random handle, which means it as
+// long as the process lives that shows it, and no other object ever. In the next process nobody could say which is which.
+//
 // Handles are below 2^62, never 0; bit 62 marks session objects, which are never listed here.
 #pragma once
 
@@ -31,6 +35,7 @@ struct TokenObject {
   bool counted = false;                                            // each use of it changes it
   bool proven = false;                                             // its identity is the same on every member
   bool by_content = false;                                         // because its content says so, not our own records
+  bool fleeting = false;                                           // nothing tells it from another of its member
   std::uint8_t check = 0;                                          // of a secret key: which one has proven it; 0: none
   std::vector<std::pair<std::uint32_t, Identity>> features_there;  // by member, where they differ from `features`
 
@@ -73,6 +78,17 @@ class ObjectDirectory {
   [[nodiscard]] Identity identity_from(const Description& description, const Origin& origin) const {
     return origin.known_as != nullptr ? *origin.known_as : identity_of(description, origin.serial);
   }
+  // Both look the same to whoever can see no more than a member's description.
+  [[nodiscard]] bool looks_same(const TokenObject& object, const Description& description, std::uint32_t member) const {
+    return object.has_features(features_of(description), member);
+  }
+  // A fleeting object that looks like this one, of one member.
+  TokenObject& add_fleeting(const Description& description, const Origin& origin);
+  TokenObject& add_fleeting(const TokenObject& like, const Identity& identity, std::uint32_t member);
+  // A known object has become fleeting; its handle means it until its process ends.
+  void make_fleeting(TokenObject& object);
+  // No handle that objects of this identity had before is given again.
+  void retire(const Identity& identity);
   // A known object of one member was proven to be what `proven` says: it keeps its handle. False: another object is that
   // already, or this one was proven to be something else; then what was described is not this object.
   [[nodiscard]] bool adopt_proof(TokenObject& object, const Description& proven, const Origin& origin);
@@ -108,7 +124,7 @@ class ObjectDirectory {
     const auto [first, last] = handles_.equal_range(identity);
     for (auto it = first; it != last; ++it) {
       TokenObject* object = find(it->second);
-      if (object == nullptr || !object->has_features(features, member) || taken(*object)) continue;
+      if (object == nullptr || object->fleeting || !object->has_features(features, member) || taken(*object)) continue;
       if ((object->members & ~(std::uint64_t{1} << member)) != 0) return object;  // rather what others have too
       if (known == nullptr) known = object;
     }
@@ -124,7 +140,7 @@ class ObjectDirectory {
     const auto [first, last] = handles_.equal_range(identity);
     for (auto it = first; it != last; ++it) {
       TokenObject* object = find(it->second);
-      if (object == nullptr || taken(*object)) continue;
+      if (object == nullptr || object->fleeting || taken(*object)) continue;
       const bool seen_here = (object->members >> member & 1) != 0;
       const int rank = (seen_here ? 0 : 2) + (looks_like(*object, description) ? 1 : 0);
       if (rank == 0 || rank < best_rank || (rank == best_rank && object->handle > best->handle)) continue;
@@ -139,6 +155,8 @@ class ObjectDirectory {
   std::size_t twins_of(const Identity& identity) const;
   TokenObject& add(const Description& description, const Identity& identity, const Identity& features);
   void record(const TokenObject& object);
+  void retire(const Identity& identity, std::uint64_t handle);
+  std::uint64_t random_handle() const;
   bool forget_record(std::uint64_t handle);  // false: there is none
   TokenObject& update(TokenObject& object, const Description& description);
   std::uint64_t compute_handle(const Identity& identity, std::uint32_t ordinal) const;

@@ -11,6 +11,8 @@
 namespace p11shim {
 namespace {
 
+constexpr char kLooksTheSame[] = "another one there looks the same, and nothing proves which is which";
+
 bool is_key(CK_OBJECT_CLASS object_class) { return object_class == CKO_PRIVATE_KEY || object_class == CKO_SECRET_KEY; }
 
 }  // namespace
@@ -35,6 +37,9 @@ bool Debts::cannot_be_copied(const Identity& identity, const Membership& to) con
 
 void Debts::add_copies(JournalChange& change, const TokenObject& object, const Membership& made_on) const {
   if (object.counted) return;  // two that are used up apart are not the same key
+  if (object.fleeting)
+    return pool_.runtime().log.warn("pool {}: object \"{}\" stays on member {}: {}", pool_.config.name, object.label,
+                                    made_on.member.name(), kLooksTheSame);
   for (const auto& each : pool_.members)
     if (each.get() != &made_on) add_copy(change, object, *each);
 }
@@ -83,6 +88,12 @@ void Debts::copy(std::uint64_t number, Place& to, Copied done) {
     if (!is_gone(*debt)) return done(CopyOutcome::later);
     pool_.runtime().log.warn("pool {}: object \"{}\" is on no member any more: it is not copied to member {}",
                              pool_.config.name, debt->label, debt->member);
+    return drop(CopyOutcome::impossible);
+  }
+  if (const TokenObject* original = pool_.objects.find(from->objects.handle_of(real));
+      original != nullptr && original->fleeting) {
+    pool_.runtime().log.warn("pool {}: object \"{}\" is not copied to member {}: {}", pool_.config.name, debt->label,
+                             debt->member, kLooksTheSame);
     return drop(CopyOutcome::impossible);
   }
   const auto over = [&membership, creation = membership.creations.begin(),
@@ -177,6 +188,7 @@ Debts::Bound Debts::judge_made(Place& to, const UnprovenKey& made, const Identit
                             : withheld != objects.end() ? &withheld->identity
                                                         : nullptr;
   if (seen_as == nullptr) return Bound::unknown;
+  if (object != nullptr && object->fleeting) return Bound::other;
   if (*seen_as == identity) return Bound::known;
   for (const std::uint64_t twin : pool_.objects.handles_of(identity)) {
     const TokenObject& original = *pool_.objects.find(twin);

@@ -14,6 +14,10 @@ namespace p11shim {
 namespace {
 
 using List = CK_FUNCTION_LIST_3_0;
+constexpr char kAmbiguous[] =
+    "several there look the same, and nothing proves which one is meant: do it there by its vendor's means, then "
+    "shimctl "
+    "pool sync";
 constexpr auto kReadTemplate = static_cast<std::uint32_t>(LaneCall::read_template);
 
 // By its member, for more than a moment. What nobody was promised need not be tried for ever: with a code that may be a policy's,
@@ -47,6 +51,31 @@ std::vector<std::uint64_t> Debts::reals_of(Place& place, const Identity& identit
   for (const Held& each : held(place))
     if (each.identity == identity) reals.push_back(each.real);
   return reals;
+}
+
+// All are meant where as many are owed. One that this process has served is known by its handle.
+bool Debts::is_ambiguous(const Debt& debt, Place& place, std::span<const std::uint64_t> reals) {
+  std::size_t owed = 0;
+  for (const Debt* each : journal_.about(debt.identity))
+    owed += each->kind == debt.kind && each->pool == debt.pool && each->member == debt.member;
+  if (reals.size() <= owed) return false;
+  const auto& objects = held(place);
+  const auto is_its = [&](const Held& each) { return each.identity == debt.identity; };
+  const auto is_meant = [&](const Held& each) { return is_its(each) && each.handle == debt.handle; };
+  if (debt.handle != 0 && std::ranges::any_of(objects, is_meant)) return false;
+  return std::ranges::any_of(objects, [&](const Held& each) { return is_its(each) && !each.proven; });
+}
+
+// Of twins, the one that looks most like what was to be written to.
+std::uint64_t Debts::meant_by(const Debt& debt, Place& place) {
+  std::uint64_t meant = 0;
+  int best = 0;
+  for (const Held& each : held(place)) {
+    if (each.identity != debt.identity || each.label != debt.label) continue;
+    const int rank = debt.handle != 0 && each.handle == debt.handle ? 3 : each.id == debt.id ? 2 : 1;
+    if (rank >= best) meant = each.real, best = rank;
+  }
+  return meant;
 }
 
 bool Debts::is_sure(const Debt& debt, Membership& membership, Place& place) {
@@ -138,14 +167,15 @@ void Debts::pay_destroy(const Payment& payment, Place& place) {
   if (owing == nullptr || reachable(*owing, *debt) != &place) return tried(payment);
   const auto reals = reals_of(place, debt->identity);
   if (reals.size() <= debt->count) return is_sure(*debt, *owing, place) ? settle(payment) : tried(payment);
-  // Of twins, the one that looks most like what was destroyed.
-  std::uint64_t victim = reals.back();
-  int best = 0;
-  for (const Held& each : held(place)) {
-    if (each.identity != debt->identity || each.label != debt->label) continue;
-    const int rank = each.id == debt->id ? 2 : 1;
-    if (rank >= best) victim = each.real, best = rank;
+  if (is_ambiguous(*debt, place, reals)) {
+    const std::uint64_t write = debt->write;
+    debt->hopeless = true;
+    met_obstacle(*debt, kAmbiguous);
+    tried(payment);
+    return end_write_if_refused(write);
   }
+  const std::uint64_t meant = meant_by(*debt, place);
+  const std::uint64_t victim = meant != 0 ? meant : reals.back();
   debt->under_way = true;
   Errand::change(place, number_of<&List::C_DestroyObject>(), victim, {},
                  [this, payment, victim, &place, generation = place.worker.generation(),
@@ -196,9 +226,13 @@ void Debts::pay_refresh(const Payment& payment, Debt& debt, Membership& membersh
         std::ranges::all_of(pool_.members, [&](const auto& each) { return owes(*each, debt.identity); });
     return nobody_knows ? settle(payment) : tried(payment);
   }
-  std::uint64_t mine = reals.front();
-  for (const Held& each : held(place))
-    if (each.identity == debt.identity && each.label == debt.label) mine = each.real;
+  if (is_ambiguous(debt, place, reals)) {
+    debt.hopeless = true;
+    met_obstacle(debt, kAmbiguous);
+    return tried(payment);
+  }
+  const std::uint64_t meant = meant_by(debt, place);
+  const std::uint64_t mine = meant != 0 ? meant : reals.front();
   debt.under_way = true;
   Errand::call(*source, kReadTemplate, {theirs}, false, copy_of(debt.details),
                [this, payment, mine, &place, alive = std::weak_ptr<char>(alive_)](Reply* reply) {

@@ -296,7 +296,10 @@ void Debts::withhold(Membership& membership, const Identity& identity) {
       if (real == 0) continue;
       const TokenObject& object = *pool_.objects.find(handle);
       place->objects.unbind_handle(handle);
-      hold(*place, {identity, real, object.label, object.object_class, object.id, object.is_private});
+      Held seen{identity, real, object.label, object.object_class, object.id, object.is_private};
+      seen.proven = object.by_content;
+      seen.handle = handle;
+      hold(*place, std::move(seen));
     }
 }
 
@@ -345,13 +348,15 @@ void Debts::give_back(Membership& membership, const Identity& identity) {
 }
 
 std::size_t Debts::destroy_returned(Membership& membership) {
-  std::map<Identity, Debt> debts;
+  JournalChange change;
+  std::set<Identity> identities;
   for (Place* place : {&membership.member.public_place(), &membership.member.user().place()})
     for (Held& each : held(*place)) {
       if (each.seen_again < 2) continue;
       each.returned = false;
       each.seen_again = 0;
-      Debt debt;
+      identities.insert(each.identity);
+      Debt& debt = change.add.emplace_back();  // one for each
       debt.kind = DebtKind::destroy;
       debt.decided = true;
       debt.pool = pool_.config.name;
@@ -360,14 +365,10 @@ std::size_t Debts::destroy_returned(Membership& membership) {
       debt.count = journal_.limit(each.identity).value_or(0);
       debt.is_private = place != &membership.member.public_place();
       debt.label = each.label;
-      debts.try_emplace(each.identity, std::move(debt));
     }
-  JournalChange change;
-  for (auto& [identity, debt] : debts) change.add.push_back(std::move(debt));
-  const std::size_t count = change.add.size();
-  if (count != 0 && !journal_.apply(std::move(change))) return 0;
+  if (!identities.empty() && !journal_.apply(std::move(change))) return 0;
   membership.distrust.clear();
-  return count;
+  return identities.size();
 }
 
 std::size_t Debts::accept_returned(Membership& membership) {

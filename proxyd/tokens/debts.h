@@ -118,9 +118,10 @@ class Debts {
     CK_OBJECT_CLASS object_class = 0;
     std::vector<std::uint8_t> id{};
     bool is_private = false;
-    bool returned = false;  // it was destroyed once
-    bool proven = false;    // there, by what this member shows or does
-    int seen_again = 0;     // and was there when it was looked at again
+    bool returned = false;     // it was destroyed once
+    bool proven = false;       // there, by what this member shows or does
+    std::uint64_t handle = 0;  // under which this process served it
+    int seen_again = 0;        // and was there when it was looked at again
   };
   struct HeldIn {
     std::uint64_t generation = 0;
@@ -133,6 +134,10 @@ class Debts {
   void pay_next(std::uint64_t now_ms);
   [[nodiscard]] bool is_first(const Debt& debt);
   void hold(Place& place, Held seen);
+  // Of several there that nothing proves and that look the same, nobody can say which one a debt means.
+  [[nodiscard]] bool is_ambiguous(const Debt& debt, Place& place, std::span<const std::uint64_t> reals);
+  // The one that a debt means most likely: 0: none is held.
+  [[nodiscard]] std::uint64_t meant_by(const Debt& debt, Place& place);
   // All that a member shows of this identity, held or served.
   std::vector<std::uint64_t> reals_of(Place& place, const Identity& identity);
   void forget_real(Place& place, const Identity& identity, std::uint64_t real);

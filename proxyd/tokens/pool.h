@@ -131,6 +131,8 @@ class Pool {
  private:
   const Identity* copy_of(const Identity& first_seen, bool created);
   Description compared(const Description& description, ByteString& memory) const;
+  bool bind_look_alike(Place& place, const Description& seen, const Origin& from, const Sight& sight);
+  [[nodiscard]] bool is_shown(const Membership& membership, std::uint64_t handle) const;
   [[nodiscard]] bool may_be_known(const Place& place, std::uint64_t real, const Identity& identity, const Sight& sight);
   [[nodiscard]] std::size_t number_of_member(const Place& place) const;
   void add_wrapping_key_problems(std::vector<std::string>& all);

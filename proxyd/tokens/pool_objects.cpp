@@ -39,6 +39,7 @@ bool Pool::may_be_known(const Place& place, std::uint64_t real, const Identity& 
   bool in_doubt = false;
   for (const std::uint64_t handle : objects.handles_of(identity)) {
     const std::uint64_t other = place.objects.real_of(handle);
+    if (other == 0 && objects.find(handle)->fleeting) continue;  // of another process
     if (other == 0 || other == real) return false;
     in_doubt |= sight.listed == nullptr || !sight.listed->contains(other);
   }
@@ -60,6 +61,7 @@ bool Pool::bind(Place& place, const Description& description, const Sight& sight
     const Identity identity = from.known_as != nullptr ? *from.known_as : first_seen;
     if (!sight.created && may_be_known(place, seen.object, identity, sight)) return false;
     if (debts.keeps_back(place, seen, identity, sight.created)) return true;
+    if (!seen.proof && bind_look_alike(place, seen, from, sight)) return true;
   }
   const TokenObject& object = objects.identify(seen, from, taken);
   const std::uint64_t before = place.objects.handle_of(description.object);
@@ -68,6 +70,47 @@ bool Pool::bind(Place& place, const Description& description, const Sight& sight
     objects.unseen(before, from.member);
   }
   place.objects.bind(description.object, object.handle);
+  return true;
+}
+
+bool Pool::is_shown(const Membership& membership, std::uint64_t handle) const {
+  return std::ranges::any_of(membership.member.places(),
+                             [&](const Place* place) { return place->objects.real_of(handle) != 0; });
+}
+
+// Objects that nothing proves and that look the same there keep the handles that they have in this process. In a new one, which
+// shows them for the first time, nobody can say which is which: whatever handles they had mean none of them.
+bool Pool::bind_look_alike(Place& place, const Description& seen, const Origin& from, const Sight& sight) {
+  Origin plain = from;
+  plain.known_as = nullptr;
+  const Identity first_seen = objects.identity_from(seen, plain);
+  std::vector<std::uint64_t> handles = objects.handles_of(first_seen);
+  if (from.known_as != nullptr)
+    for (const std::uint64_t handle : objects.handles_of(*from.known_as)) handles.push_back(handle);
+  std::vector<std::uint64_t> alike;
+  for (const std::uint64_t handle : handles) {
+    const std::uint64_t other = place.objects.real_of(handle);
+    if (other != 0 && other != seen.object && objects.looks_same(*objects.find(handle), seen, from.member))
+      alike.push_back(handle);
+  }
+  if (alike.empty()) return false;
+  if (place.objects.handle_of(seen.object) != 0) return true;
+  Membership& membership = of(place);
+  const bool is_new = &place == &place.member->so().place() ? !sight.created : !membership.survey_of(place).current();
+  for (const std::uint64_t handle : alike) {
+    TokenObject& object = *objects.find(handle);
+    if (object.fleeting) continue;
+    if (is_new) {
+      const std::uint64_t other = place.objects.real_of(handle);
+      place.objects.unbind_handle(handle);
+      place.objects.bind(other, objects.add_fleeting(TokenObject(object), first_seen, from.member).handle);
+      if (!is_shown(membership, handle)) objects.unseen(handle, from.member);
+      objects.retire(first_seen);
+    } else if (object.members == membership.bit()) {
+      objects.make_fleeting(object);
+    }
+  }
+  place.objects.bind(seen.object, objects.add_fleeting(seen, plain).handle);
   return true;
 }
 
@@ -120,9 +163,7 @@ bool Pool::bind_checked(Place& place, const UnprovenKey& key, const ByteString* 
     return true;
   }
   place.objects.unbind_handle(handle);  // it was taken for another one
-  bool is_shown = false;
-  for (const Place* each : place.member->places()) is_shown |= each->objects.real_of(handle) != 0;
-  if (!is_shown) objects.unseen(handle, from.member);
+  if (!is_shown(of(place), handle)) objects.unseen(handle, from.member);
   return bind_it();
 }
 

@@ -130,7 +130,8 @@ Survey::Expected Survey::expected() const {
   const bool sees_private = &place_ != &pool_.of(place_).member.public_place();
   for (const std::uint64_t real : other.objects.reals()) {
     const TokenObject* object = pool_.objects.find(other.objects.handle_of(real));
-    if (object != nullptr && (sees_private || !object->is_private)) known.handles.push_back(object->handle);
+    if (object != nullptr && !object->fleeting && (sees_private || !object->is_private))
+      known.handles.push_back(object->handle);
   }
   return known;
 }

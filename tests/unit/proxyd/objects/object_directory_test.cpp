@@ -157,6 +157,39 @@ TEST_F(ObjectDirectoryTest, TwinsHaveHandlesOfTheirOwn) {
   EXPECT_EQ((std::set{one, other}), (std::set{first, second}));
 }
 
+TEST_F(ObjectDirectoryTest, AHandleOfWhatCouldNotBeToldApartIsNeverGivenAgain) {
+  const Origin here{"serial", 0, true};
+  const auto nothing_taken = [](const TokenObject&) { return false; };
+  TokenObject& first = directory->identify(described("twin"), here, nothing_taken);
+  const std::uint64_t before = first.handle;
+  EXPECT_TRUE(directory->looks_same(first, described("twin"), 0));
+  EXPECT_FALSE(directory->looks_same(first, described("another"), 0));
+  directory->make_fleeting(first);
+  const std::uint64_t second = directory->add_fleeting(described("twin"), here).handle;
+  EXPECT_NE(second, before);
+  EXPECT_EQ(directory->handles_of(first.identity).size(), 2u);
+  // Another process shows one of them: it is neither.
+  const std::uint64_t later = directory->identify(described("twin"), here, nothing_taken).handle;
+  EXPECT_FALSE((std::set{before, second}).contains(later));
+  // They go with their process.
+  directory->unseen(before, 0);
+  directory->unseen(second, 0);
+  EXPECT_EQ(directory->find(before), nullptr);
+  EXPECT_EQ(directory->find(second), nullptr);
+  restart();
+  EXPECT_EQ(see(described("twin")), later);
+}
+
+TEST_F(ObjectDirectoryTest, WhatGetsANameOfItsOwnKeepsItsHandle) {
+  const Origin here{"serial", 0, true};
+  TokenObject& first = directory->add_fleeting(described("twin"), here);
+  directory->add_fleeting(described("twin"), here);
+  const std::uint64_t handle = first.handle;
+  directory->changed(first, described("renamed"), "serial");
+  restart();
+  EXPECT_EQ(see(described("renamed")), handle);
+}
+
 TEST_F(ObjectDirectoryTest, DestroyedObjectIsForgotten) {
   const std::uint64_t handle = see(described("before"));
   directory->changed(*directory->find(handle), described("after"), "serial");
