@@ -1,6 +1,7 @@
 #include "proxyd/tokens/object_copy.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "calls/mechanism_codec.h"
 #include "calls/table.h"
@@ -17,6 +18,7 @@ using List = CK_FUNCTION_LIST_3_0;
 constexpr auto kReadTemplate = static_cast<std::uint32_t>(LaneCall::read_template);
 constexpr std::uint64_t kRoom = 64 << 10;  // for a wrapped key
 constexpr CK_ULONG kTrialSize = 16;
+constexpr CK_ULONG kWrapBlock = 8;
 
 void put_mechanism(Out& out, CK_MECHANISM_TYPE type) {
   Handles none;
@@ -191,7 +193,56 @@ void ObjectCopy::wrap() {
 
 void ObjectCopy::unwrap() {
   making_ = true;
-  unwrap_at(template_.bytes(), [](ObjectCopy& self, Reply& reply) { self.finish(Outcome::done, {}, reply.annex); });
+  unwrap_at(template_.bytes(), [](ObjectCopy& self, Reply& reply) {
+    self.made_ = reply.handles[0];
+    self.annex_.append(reply.annex.data(), reply.annex.size());
+    In in(reply.annex);
+    Description description;
+    const bool is_described = read_description(in, description) && description.readable;
+    if (is_described && description.object_class == CKO_SECRET_KEY) return self.compare_lengths();
+    self.finish(Outcome::done, {}, reply.annex);
+  });
+}
+
+// What was filled up to whole blocks says so by its length alone: a MAC made with it is the same.
+void ObjectCopy::compare_lengths() {
+  ask_length(*order_.from, order_.real, [](ObjectCopy& copy, CK_ULONG original) {
+    if (original % kWrapBlock == 0) return copy.finish(Outcome::done, {}, copy.annex_.bytes());
+    copy.ask_length(*copy.order_.to, copy.made_, [original](ObjectCopy& self, CK_ULONG length) {
+      if (length == original) return self.finish(Outcome::done, {}, self.annex_.bytes());
+      self.undo("member " + self.order_.to->member->name() + " makes " +
+                (length != 0 ? std::to_string(length) + " bytes" : "a key of unknown length") + " of its " +
+                std::to_string(original) + " bytes");
+    });
+  });
+}
+
+// 0: nothing says how long it is.
+void ObjectCopy::ask_length(Place& at, std::uint64_t key, std::function<void(ObjectCopy&, CK_ULONG)> then) {
+  Buffer type;
+  Out out(type);
+  out.array(1);
+  out.uint(CKA_VALUE_LEN);
+  call(at, kReadTemplate, {key}, false, std::move(type),
+       [self = shared_from_this(), &at, then = std::move(then)](Reply* reply) {
+         if (reply == nullptr) return void(self->good(reply, at, "its length cannot be read"));
+         Arena arena;
+         CK_ATTRIBUTE_PTR attributes = nullptr;
+         CK_ULONG count = 0, length = 0;
+         In in(reply->body);
+         if (reply->rv == CKR_OK) decode_template(in, arena, attributes, count);
+         if (in.ok() && count == 1 && attributes[0].ulValueLen == sizeof length)
+           std::memcpy(&length, attributes[0].pValue, sizeof length);
+         then(*self, length);
+       });
+}
+
+void ObjectCopy::undo(const std::string& why) {
+  call(*order_.to, number_of<&List::C_DestroyObject>(), {made_}, true, {},
+       [self = shared_from_this(), why](Reply* reply) {
+         const bool is_gone = reply != nullptr && reply->rv == CKR_OK;
+         self->finish(is_gone ? Outcome::impossible : Outcome::unclear, why);
+       });
 }
 
 void ObjectCopy::try_wrapping() {

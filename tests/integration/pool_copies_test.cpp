@@ -35,6 +35,39 @@ TEST_F(PoolWrites, PublicObjectsAreMadeOnAllMembers) {
   for (const std::size_t member : {0, 1, 2}) EXPECT_EQ(labels_on(members, member, CKO_DATA), expected) << member;
 }
 
+// SoftHSM unwraps 20 bytes as 24, and then does not say how long the key is.
+TEST_F(PoolWrites, ACopyOfAnotherLengthIsNone) {
+  PoolMembers members(2);
+  add_wrapping_key(members, 2);
+  PrivateProxyd proxyd(members.config(
+      kQuick + std::string("replication = \"wrap\"\nwrapping_key = \"wrap\"\nstrategy = \"failover\"\n")));
+  proxyd.start();
+  {
+    TestApplication application(proxyd);
+    CK_SESSION_HANDLE session = 0;
+    ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
+    for (CK_ULONG size : {20, 24}) {
+      CK_MECHANISM mechanism{CKM_GENERIC_SECRET_KEY_GEN, nullptr, 0};
+      std::string label = std::to_string(size) + " bytes";
+      CK_ATTRIBUTE tmpl[] = {flag(CKA_TOKEN, kYes),
+                             flag(CKA_PRIVATE, kYes),
+                             flag(CKA_SIGN, kYes),
+                             flag(CKA_EXTRACTABLE, kYes),
+                             {CKA_VALUE_LEN, &size, sizeof size},
+                             {CKA_LABEL, label.data(), label.size()}};
+      CK_OBJECT_HANDLE key = 0;
+      ASSERT_EQ(application->C_GenerateKey(session, &mechanism, tmpl, std::size(tmpl), &key), CKR_OK);
+      EXPECT_EQ(application.find(session, CKO_SECRET_KEY, label), std::vector{key});
+    }
+    EXPECT_TRUE(eventually([&] { return nobody_owes(proxyd); })) << sync(proxyd).dump();
+    EXPECT_NE(proxyd.log().find("member hsm1 makes a key of unknown length of its 20 bytes"), std::string::npos)
+        << proxyd.log();
+  }
+  proxyd.stop();
+  EXPECT_EQ(labels_on(members, 0, CKO_SECRET_KEY), (std::multiset<std::string>{"20 bytes", "24 bytes", "aes", "wrap"}));
+  EXPECT_EQ(labels_on(members, 1, CKO_SECRET_KEY), (std::multiset<std::string>{"24 bytes", "aes", "wrap"}));
+}
+
 TEST_F(PoolWrites, KeysAreCopiedUnderTheWrappingKey) {
   PoolMembers members(2);
   add_wrapping_key(members, 2);
