@@ -44,7 +44,8 @@ ClientCall::Step ClientCall::own_step(std::uint32_t call) {
   }
 }
 
-ClientCall::ClientCall(Services& services, Answer answer) : services_(services), answer_(std::move(answer)) {}
+ClientCall::ClientCall(Services& services, Answer answer)
+    : services_(services), answer_(std::move(answer)), slices_(services.slices) {}
 
 ClientCall::~ClientCall() {
   if (worker_ != nullptr) worker_->withdraw(*this, nullptr);
@@ -85,6 +86,7 @@ bool ClientCall::begin(Application& application, std::span<const std::uint8_t> f
   state_refused_ = false;
   has_key_ = false;
   elsewhere_.clear();
+  if (!found_handles_.empty()) found_handles_ = {};  // clear() would go through all its buckets, each time
   search_is_over_ = collects_ = false;
   values_.clear();
   attempts_.begin();
@@ -182,6 +184,7 @@ void ClientCall::move_generation() {
 void ClientCall::finish(CK_RV rv, std::span<const std::uint8_t> body) {
   move_generation();
   stop_waiting();
+  slices_.cancel();
   disarm();
   attempt_deadline_.disarm();
   hedge_deadline_.disarm();

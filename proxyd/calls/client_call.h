@@ -10,11 +10,13 @@
 
 #include <functional>
 #include <memory>
+#include <unordered_set>
 
 #include "calls/table.h"
 #include "proxyd/balance/faults.h"
 #include "proxyd/calls/attempt.h"
 #include "proxyd/calls/services.h"
+#include "proxyd/loop/slices.h"
 #include "proxyd/tokens/errand.h"
 #include "proxyd/workers/client_area.h"
 #include "proxyd/workers/lane_job.h"
@@ -216,7 +218,6 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   void add_found(Place& place, std::span<const std::uint64_t> reals, bool session_objects_only);
   void find_elsewhere();
   using Described = std::function<void()>;
-  void describe_found(Place& place, std::span<const std::uint64_t> reals, Described then);
   void describe(Place& place, std::vector<std::uint64_t> unknown, Described then);
   void search_failed(CK_RV rv);
   void abandon_search();
@@ -230,6 +231,15 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   }
   void find_objects();
   void find_objects_final();
+
+  // findings.cpp
+  struct Findings;
+  static std::shared_ptr<Findings> findings_of(Place& place, const Reply& reply, bool session_objects_only = false);
+  void learn(const std::shared_ptr<Findings>& findings, std::function<void()> then);
+  bool are_outdated(const Findings& findings);
+  bool absorb_slice(Findings& findings);
+  static bool check_slice(Findings& findings);
+  void add_findings(const std::shared_ptr<Findings>& findings);
 
   // session_calls.cpp, slot_calls.cpp, login_calls.cpp, admin_calls.cpp: what proxyd answers itself
   bool enter_session();
@@ -280,6 +290,8 @@ class ClientCall final : public LaneJob, public Waiter, public Deadline {
   bool collects_ = false;          // what a search has found
   bool state_refused_ = false;     // a saved state that is not this application's: the module sees an empty one
   std::vector<Place*> elsewhere_;  // places where a find goes on
+  std::unordered_set<std::uint64_t> found_handles_;  // so far, if there are any
+  Slices slices_;
   struct Copy {
     std::uint64_t handle;                   // of the original
     std::shared_ptr<SessionObject> object;  // null: it cannot be copied

@@ -2,7 +2,6 @@
 // the application at once, if its shim brings the Init along with C_FindObjects. A search that came call by call stays active in the real session until the application ends it, so that the module's own rules about operations
 // at the same time hold. Of session objects an application sees its own, wherever they are.
 #include <algorithm>
-#include <unordered_set>
 
 #include "proxyd/calls/client_call.h"
 
@@ -12,9 +11,8 @@ void ClientCall::collect_found(Reply& reply) {
   collects_ = true;
   session_->found.clear();
   session_->found_next = 0;
-  absorb(*place_, reply.annex);
-  std::vector<std::uint64_t> reals(reply.handles.begin(), reply.handles.end());
-  settle_lease();  // nobody would tell us that it has gone with its worker
+  const auto findings = findings_of(*place_, reply);  // before anything else can happen to the worker
+  settle_lease();                                     // nobody would tell us that it has gone with its worker
 
   for (Place* place : pool_->member.places())
     if (place != place_ && application_->session_objects_in.contains(&place->objects) &&
@@ -24,20 +22,7 @@ void ClientCall::collect_found(Reply& reply) {
   if (Place* own = &application_->place(*pool_);
       own != place_ && sees_private() && std::ranges::find(elsewhere_, own) == elsewhere_.end())
     elsewhere_.push_back(own);
-  const std::span<const std::uint64_t> found = reals;
-  describe_found(*place_, found, [this, reals = std::move(reals)] {
-    add_found(*place_, reals, false);
-    find_elsewhere();
-  });
-}
-
-// What was described to us once already, in a reply that is still on its way or was dropped, what has been forgotten since, and
-// what was too much for one reply is asked for again, until everything has been described: nothing may be missing.
-void ClientCall::describe_found(Place& place, std::span<const std::uint64_t> reals, Described then) {
-  std::vector<std::uint64_t> unknown;
-  for (const std::uint64_t real : reals)
-    if (place.objects.handle_of(real) == 0 && place.objects.session_object(real) == nullptr) unknown.push_back(real);
-  describe(place, std::move(unknown), std::move(then));
+  learn(findings, [this, findings] { add_findings(findings); });
 }
 
 void ClientCall::describe(Place& place, std::vector<std::uint64_t> unknown, Described then) {
@@ -69,15 +54,16 @@ void ClientCall::abandon_search() {
 
 void ClientCall::add_found(Place& place, std::span<const std::uint64_t> reals, bool session_objects_only) {
   TokenState& state = application_->token(*pool_);
-  const std::unordered_set<std::uint64_t> known(session_->found.begin(), session_->found.end());
+  const bool others_follow = !elsewhere_.empty();
   for (const std::uint64_t real : reals) {
     if (const std::uint64_t handle = place.objects.handle_of(real); handle != 0) {
       const TokenObject* object = pool_->objects.find(handle);
-      if (session_objects_only || object == nullptr || known.contains(handle) ||
+      if (session_objects_only || object == nullptr || found_handles_.contains(handle) ||
           (object->is_private && !sees_private()))
         continue;
       if (object->is_private) state.private_handles.insert(handle);
       if (pool_->balanced() && !attempts_.found.insert(handle).second) continue;  // another member has it too
+      if (others_follow) found_handles_.insert(handle);
       session_->found.push_back(handle);
       continue;
     }
@@ -102,15 +88,8 @@ void ClientCall::find_elsewhere() {
                    if (!is_own && !application_->session_objects_in.contains(&place.objects)) return find_elsewhere();
                    return search_failed(reply != nullptr ? reply->rv : CKR_DEVICE_ERROR);
                  }
-                 absorb(place, reply->annex);
-                 std::vector<std::uint64_t> reals(reply->handles.begin(), reply->handles.end());
-                 const std::span<const std::uint64_t> found = reals;
-                 const auto add = [this, &place, is_own, reals = std::move(reals)] {
-                   add_found(place, reals, !is_own);
-                   find_elsewhere();
-                 };
-                 if (!is_own) return add();  // session objects of its own, which are known
-                 describe_found(place, found, add);
+                 const auto findings = findings_of(place, *reply, !is_own);
+                 learn(findings, [this, findings] { add_findings(findings); });
                }));
 }
 

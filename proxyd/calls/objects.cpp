@@ -71,9 +71,7 @@ void ClientCall::take_inventory(Place& place) {
                    go(step_);
                  };
                  if (reply == nullptr || reply->rv != CKR_OK) return listed();
-                 absorb(place, reply->annex);
-                 const std::vector<std::uint64_t> reals(reply->handles.begin(), reply->handles.end());
-                 describe_found(place, reals, listed);
+                 learn(findings_of(place, *reply), listed);
                }));
 }
 

@@ -5,6 +5,7 @@
 #include "proxyd/applications/generations.h"
 #include "proxyd/audit/audit_log.h"
 #include "proxyd/calls/deadlines.h"
+#include "proxyd/loop/turns.h"
 
 namespace p11shim {
 
@@ -17,6 +18,7 @@ struct Services {
   Deadlines& deadlines;
   Deadlines& hedges;
   Generations& generations;
+  Turns& slices;        // of long work: one in each turn of the loop
   LimitsConfig limits;  // changed by a reload
 };
 

@@ -64,8 +64,9 @@ Daemon::Daemon(uv_loop_t& loop, spdlog::logger& log, Config config, const std::s
             applications_.login_lost(member, user), generations_.all_moved();
           },
           [this](RealSessions& sessions, Bound pin) { return applications_.reclaim(sessions, pin); }),
-      services_{runtime_,   catalog_, applications_, registry_,     audit_,
-                deadlines_, hedges_,  generations_,  config_.limits},
+      slices_(loop, 1),
+      services_{runtime_,   catalog_, applications_, registry_, audit_,
+                deadlines_, hedges_,  generations_,  slices_,   config_.limits},
       quota_(log),
       listener_(services_, config_, quota_),
       watchdog_(loop, [] { notify_watchdog(); }),

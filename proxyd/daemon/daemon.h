@@ -70,6 +70,7 @@ class Daemon {
   Generations generations_;
   Applications applications_;
   TokenCatalog catalog_;
+  Turns slices_;  // of long work of calls
   Services services_;
   LogQuota quota_;  // of what peers have logged
   Listener listener_;

@@ -5,7 +5,7 @@
 
 namespace p11shim {
 
-Turns::Turns(uv_loop_t& loop) : idle_(new uv_idle_t) {
+Turns::Turns(uv_loop_t& loop, std::size_t most) : most_(most), idle_(new uv_idle_t) {
   uv_idle_init(&loop, idle_.get());
   idle_->data = this;
 }
@@ -26,7 +26,9 @@ void Turns::remove(Taker& taker) {
 
 // Whoever is served may add and remove any; who is added now has the next turn.
 void Turns::serve() {
-  serving_.swap(waiting_);
+  const auto end = waiting_.begin() + static_cast<std::ptrdiff_t>(std::min(most_, waiting_.size()));
+  serving_.assign(waiting_.begin(), end);
+  waiting_.erase(waiting_.begin(), end);
   for (std::size_t i = 0; i < serving_.size(); ++i) {
     if (serving_[i] == nullptr) continue;
     serving_[i]->waits_ = false;

@@ -1,7 +1,9 @@
 // Those who have more to do than they may do in one turn of the loop: each goes on once in the next turn, in the order in which
-// they came, and the loop does not sleep meanwhile.
+// they came, and the loop does not sleep meanwhile. Or no more of them than `most` in one turn.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "proxyd/loop/handles.h"
@@ -26,7 +28,7 @@ class Turns {
     bool waits_ = false;
   };
 
-  explicit Turns(uv_loop_t& loop);
+  explicit Turns(uv_loop_t& loop, std::size_t most = SIZE_MAX);
   Turns(const Turns&) = delete;
   Turns& operator=(const Turns&) = delete;
 
@@ -37,6 +39,7 @@ class Turns {
  private:
   void serve();
 
+  const std::size_t most_;
   std::vector<Taker*> waiting_;
   std::vector<Taker*> serving_;  // null: it went away meanwhile
   HandlePtr<uv_idle_t> idle_;

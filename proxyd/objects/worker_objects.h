@@ -43,6 +43,7 @@ class WorkerObjects {
     handle_[real] = handle;
   }
   void unbind_handle(std::uint64_t handle) {
+    ++removals_;
     if (const auto found = real_.find(handle); found != real_.end()) {
       handle_.erase(found->second);
       real_.erase(found);
@@ -57,6 +58,8 @@ class WorkerObjects {
 
   // Moves on when all of them are forgotten.
   [[nodiscard]] std::uint64_t epoch() const { return epoch_; }
+  // Moves on when one is, whether it was known here or not.
+  [[nodiscard]] std::uint64_t removals() const { return removals_; }
 
   // Session objects, by real handle.
   [[nodiscard]] std::shared_ptr<SessionObject> session_object(std::uint64_t real) const {
@@ -117,6 +120,7 @@ class WorkerObjects {
   Map looked_for_;  // when, by handle
   std::uint64_t listed_ms_ = 0;
   std::uint64_t epoch_ = 0;
+  std::uint64_t removals_ = 0;
   std::unordered_map<std::uint64_t, std::weak_ptr<SessionObject>> session_objects_;
 };
 

@@ -7,8 +7,8 @@
 //      └────── backoff ◄── the third failure in a row
 //
 // Calls wait while it starts or pauses, and fail while it is in backoff. When all lanes are busy jobs wait in line, where
-// applications take turns. A call that overruns its deadline is withdrawn; its lane is set aside and a spare one takes its place; when too many are stuck, or all of
-// them, the process is killed.
+// applications take turns. A call that overruns its deadline is withdrawn; its lane is set aside and a spare one takes its
+// place; when too many are stuck, or all of them, the process is killed.
 #pragma once
 
 #include <functional>

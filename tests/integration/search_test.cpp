@@ -2,7 +2,10 @@
 // becomes of the worker's descriptions.
 #include <gtest/gtest.h>
 
+#include <signal.h>
+
 #include <algorithm>
+#include <atomic>
 #include <fstream>
 #include <optional>
 #include <set>
@@ -41,12 +44,88 @@ class LargeSearch : public testing::Test {
   CK_RV end() const { return (*application)->C_FindObjectsFinal(session); }
 
   // Sanitizers on a busy machine take minutes for 100,000 objects.
-  PrivateProxyd proxyd{
-      "[limits]\ndeadline = \"10m\"\n[[module]]\nname = \"crowd\"\ntokens = \"*\"\ncheck_owner = false\npath = \"" +
-      build_dir() + "/tests/crowded_module.so\"\n"};
+  static constexpr char kPatience[] = "limits = { deadline = \"10m\", keygen_deadline = \"10m\" }\n";
+  const std::string crowd = "[[module]]\nname = \"crowd\"\ntokens = \"*\"\ncheck_owner = false\npath = \"" +
+                            build_dir() + "/tests/crowded_module.so\"\n";
+  PrivateProxyd proxyd{"log.level = \"debug\"\n" + (kPatience + crowd)};
   std::optional<TestApplication> application;
+  // The worker has answered a search, whose result proxyd is taking in.
+  [[nodiscard]] bool takes_in() const {
+    const auto busy = [&] { return proxyd.worker("public")["busy_lanes"].get<int>(); };
+    bool takes_in = false;
+    for (int i = 0; i < 20 && !takes_in; ++i)
+      takes_in = eventually([&] { return busy() == 1; }) && eventually([&] { return busy() == 0; });
+    return takes_in;
+  }
   CK_SESSION_HANDLE session = 0;
 };
+
+// The order of events is that of proxyd's log.
+TEST_F(LargeSearch, OthersAreAnsweredWhileItsResultIsTakenIn) {
+  std::atomic<bool> over = false;
+  std::thread bystander([&] {
+    TestApplication other(proxyd);
+    const CK_SESSION_HANDLE its = other.open(true, other.slots()[0]);
+    CK_BYTE random[8];
+    while (!over) EXPECT_EQ(other->C_GenerateRandom(its, random, sizeof random), CKR_OK);
+  });
+  EXPECT_EQ(begin(), CKR_OK);
+  EXPECT_EQ(next(kKeys + 1).size(), kKeys);
+  over = true;
+  bystander.join();
+  proxyd.stop();
+  const std::string log = proxyd.log();
+  const std::size_t begins = log.find("taken in one by one");
+  ASSERT_NE(begins, std::string::npos);
+  const std::size_t ends = log.find("is described", begins);
+  ASSERT_NE(ends, std::string::npos);
+  int answered = 0;
+  for (std::size_t at = begins; (at = log.find("C_GenerateRandom", at)) < ends; ++at) ++answered;
+  EXPECT_GE(answered, 10) << "a thousand slices";
+}
+
+TEST_F(LargeSearch, SurvivesTheWorkerThatDiesWhileItsResultIsTakenIn) {
+  CK_RV rv = CKR_OK;
+  std::thread caller([&] { rv = begin(); });
+  EXPECT_TRUE(takes_in());
+  ::kill(proxyd.worker("public")["pid"].get<int>(), SIGKILL);
+  caller.join();
+  EXPECT_EQ(rv, CKR_DEVICE_ERROR) << "its handles mean nothing now";
+  ASSERT_EQ(begin(), CKR_OK) << proxyd.log();
+  const Objects objects = next(kKeys + 1);
+  EXPECT_EQ(std::set<CK_OBJECT_HANDLE>(objects.begin(), objects.end()).size(), kKeys);
+}
+
+TEST_F(LargeSearch, MayLoseItsApplicationWhileItsResultIsTakenIn) {
+  std::thread caller([&] { begin(); });
+  EXPECT_TRUE(takes_in());
+  (*application)->C_Finalize(nullptr);
+  caller.join();
+  application.emplace(proxyd);
+  session = application->open(true, application->slots()[0]);
+  ASSERT_EQ(begin(), CKR_OK) << proxyd.log();
+  const Objects objects = next(kKeys + 1);
+  EXPECT_EQ(std::set<CK_OBJECT_HANDLE>(objects.begin(), objects.end()).size(), kKeys);
+}
+
+// Wherever its time is over.
+TEST_F(LargeSearch, EndsAtItsDeadlineAndIsNotGoneOnWith) {
+  const std::string fewer = crowd + "environment = { CROWDED_KEYS = \"40000\" }\n";  // described in one answer
+  application.reset();
+  proxyd.stop();
+  proxyd.write_config("limits.deadline = \"300ms\"\n" + fewer);
+  proxyd.start();
+  application.emplace(proxyd);
+  session = application->open(true, application->slots()[0]);
+  CK_RV rv = begin();
+  for (int i = 0; i < 2000; ++i) ASSERT_TRUE(proxyd.status().is_object());  // each takes some turns of the loop
+  proxyd.write_config(kPatience + fewer);
+  proxyd.signal(SIGHUP);
+  for (int i = 0; i < 100 && rv == CKR_DEVICE_ERROR; ++i) rv = begin();
+  ASSERT_EQ(rv, CKR_OK) << proxyd.log();
+  const Objects objects = next(kKeys);
+  EXPECT_EQ(std::set<CK_OBJECT_HANDLE>(objects.begin(), objects.end()).size(), 40'000u);
+}
 
 TEST_F(LargeSearch, EveryObjectOnce) {
   for (const CK_ULONG most : {CK_ULONG{999}, CK_ULONG{70'000}, CK_ULONG{kKeys + 1}}) {

@@ -53,6 +53,24 @@ TEST_F(TurnsTest, EachGoesOnOncePerTurn) {
   EXPECT_FALSE(b.waits_for_turn());
 }
 
+TEST_F(TurnsTest, NoMoreThanSoManyGoOnInOne) {
+  Turns one_each(loop, 1);
+  int left = 6;
+  const auto again = [&](Guest& guest, char name) {
+    order += name;
+    if (--left > 0) one_each.add(guest);
+  };
+  Guest a([&] { again(a, 'a'); }), b([&] { again(b, 'b'); });
+  one_each.add(a);
+  one_each.add(b);
+  uv_run(&loop, UV_RUN_NOWAIT);
+  EXPECT_EQ(order, "a");
+  uv_run(&loop, UV_RUN_NOWAIT);
+  EXPECT_EQ(order, "ab");
+  uv_run(&loop, UV_RUN_DEFAULT);
+  EXPECT_EQ(order.substr(0, 6), "ababab");
+}
+
 TEST_F(TurnsTest, WhoGoesAwayIsNotServed) {
   std::unique_ptr<Guest> last;
   Guest first([&] {
