@@ -20,6 +20,12 @@ class PoolSealed : public PoolWrites {
                         "replication = \"wrap\"\nwrapping_key = \"wrap\"\nreplicate_nonextractable = true\n"
                         "strategy = \"failover\"\n");
   }
+  // A worker of theirs is at work for the test alone.
+  static std::string unprobed() {
+    return "attempt_timeout = \"2s\"\nbreaker = { failures = 3, open_min = \"50ms\", open_max = \"100ms\" }\n"
+           "probe = { call = \"none\" }\nreplication = \"wrap\"\nwrapping_key = \"wrap\"\n"
+           "replicate_nonextractable = true\nstrategy = \"failover\"\n";
+  }
   static bool flag_of(TestApplication& application, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
                       CK_ATTRIBUTE_TYPE type) {
     CK_BBOOL value = 2;
@@ -112,7 +118,7 @@ TEST_F(PoolSealed, WithoutEnoughMembersNothingIsMade) {
 TEST_F(PoolSealed, AKilledProxydLeavesNoKeyThatIsNotFinished) {
   PoolMembers members(2);
   add_wrapping_key(members, 2);
-  PrivateProxyd proxyd(members.config(in_order() + "min_copies = 2\n"));
+  PrivateProxyd proxyd(members.config(unprobed() + "min_copies = 2\n"));
   proxyd.start();
   auto application = std::make_unique<TestApplication>(proxyd);
   CK_SESSION_HANDLE session = 0;
@@ -130,7 +136,11 @@ TEST_F(PoolSealed, AKilledProxydLeavesNoKeyThatIsNotFinished) {
       pair ? generate_pair(*application, session, none, other)
            : generate(*application, session, "name", none, CK_FALSE);
     });
-    EXPECT_TRUE(eventually([&] { return !nobody_owes(proxyd) && is_working(proxyd, "hsm1"); }));
+    EXPECT_TRUE(eventually([&] {
+      return pair ? labels_on(members, 0, CKO_PRIVATE_KEY).count("pair") == 2
+                  : labels_on(members, 0, CKO_SECRET_KEY).count("name") == 2;
+    }));
+    EXPECT_TRUE(eventually([&] { return is_working(proxyd, "hsm1"); }));
     proxyd.signal(SIGKILL);
     EXPECT_TRUE(eventually([&] { return !proxyd.alive(); }));
     std::ofstream(go).put('\n');
@@ -159,11 +169,6 @@ TEST_F(PoolSealed, AKilledProxydLeavesNoKeyThatIsNotFinished) {
 // A creation that is killed has left a copy on either member. What has its name beside it, or in its place, is somebody else's.
 class PoolLeftOver : public PoolSealed {
  protected:
-  static std::string unprobed() {
-    return "attempt_timeout = \"2s\"\nbreaker = { failures = 3, open_min = \"50ms\", open_max = \"100ms\" }\n"
-           "probe = { call = \"none\" }\nreplication = \"wrap\"\nwrapping_key = \"wrap\"\n"
-           "replicate_nonextractable = true\nstrategy = \"failover\"\n";
-  }
   static CK_RV import_key(TestApplication& application, CK_SESSION_HANDLE session, std::string label, CK_BYTE first,
                           CK_OBJECT_HANDLE& key) {
     CK_OBJECT_CLASS object_class = CKO_SECRET_KEY;
