@@ -78,10 +78,8 @@ class ObjectDirectory {
   [[nodiscard]] Identity identity_from(const Description& description, const Origin& origin) const {
     return origin.known_as != nullptr ? *origin.known_as : identity_of(description, origin.serial);
   }
-  // Both look the same to whoever can see no more than a member's description.
-  [[nodiscard]] bool looks_same(const TokenObject& object, const Description& description, std::uint32_t member) const {
-    return object.has_features(features_of(description), member);
-  }
+  // All that a member's description says beside the identity: objects with the same ones look the same.
+  static Identity features_of(const Description& description);
   // A fleeting object that looks like this one, of one member.
   TokenObject& add_fleeting(const Description& description, const Origin& origin);
   TokenObject& add_fleeting(const TokenObject& like, const Identity& identity, std::uint32_t member);
@@ -117,7 +115,6 @@ class ObjectDirectory {
     std::size_t operator()(const Identity& identity) const;
   };
   Identity identity_of(const Description& description, std::string_view serial) const;
-  static Identity features_of(const Description& description);
   template <class Taken>
   TokenObject* find_known(const Identity& identity, const Identity& features, std::uint32_t member, Taken taken) {
     TokenObject* known = nullptr;

@@ -52,7 +52,7 @@ void Debts::add_copy(JournalChange& change, const TokenObject& object, const Mem
   debt.member = to.member.name();
   debt.identity = object.identity;
   debt.handle = object.handle;
-  debt.count = pool_.objects.handles_of(object.identity).size();
+  debt.count = pool_.twins_on(object.identity, nullptr);
   debt.object_class = object.object_class;
   debt.is_private = object.is_private;
   debt.id = object.id;

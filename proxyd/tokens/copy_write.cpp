@@ -108,6 +108,11 @@ bool CopyWrite::plan(const TokenObject& object) {
   return false;
 }
 
+std::uint64_t CopyWrite::left_on(const Target& target) const {
+  const std::size_t twins = pool_.twins_on(identity_, target.place);
+  return twins == 0 ? 0 : twins - 1;
+}
+
 bool CopyWrite::write_intention(const TokenObject& object) {
   Journal& journal = pool_.debts.journal();
   JournalChange change;
@@ -121,14 +126,14 @@ bool CopyWrite::write_intention(const TokenObject& object) {
   debt.id = object.id;
   debt.label = object.label;
   if (destroys_) {
-    const std::size_t twins = pool_.objects.handles_of(identity_).size();
-    debt.count = twins - 1;
     limit_before_ = journal.limit(identity_);
     debt.keep_limit(limit_before_, !order_.logged_in);
-    change.limits.emplace_back(identity_, debt.count);
+    std::uint64_t most_left = 0;
+    for (const Target& target : targets_) most_left = std::max(most_left, left_on(target));
+    change.limits.emplace_back(identity_, most_left);
     // What was to be done to it before need not be done any more.
     for (const Debt* older : journal.about(identity_))
-      if (debt.count == 0 && older->kind != DebtKind::destroy && !older->under_way) {
+      if (most_left == 0 && older->kind != DebtKind::destroy && !older->under_way) {
         change.remove.push_back(older->number);
         dropped_.push_back(*older);
       }
@@ -140,6 +145,7 @@ bool CopyWrite::write_intention(const TokenObject& object) {
   }
   for (const Target& target : targets_) {
     debt.member = target.member->member.name();
+    if (destroys_) debt.count = left_on(target);
     change.add.push_back(debt);
   }
   write_ = journal.apply(std::move(change));

@@ -50,6 +50,8 @@ class CopyWrite final : public std::enable_shared_from_this<CopyWrite> {
   };
   void begin();
   bool plan(const TokenObject& object);
+  // Of its copies of what is destroyed, those that may stay there: look-alikes.
+  [[nodiscard]] std::uint64_t left_on(const Target& target) const;
   bool write_intention(const TokenObject& object);
   void next();
   void send(std::size_t index);

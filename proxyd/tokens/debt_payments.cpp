@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <set>
 
 #include "calls/table.h"
 #include "pkcs11/names.h"
@@ -53,12 +54,19 @@ std::vector<std::uint64_t> Debts::reals_of(Place& place, const Identity& identit
   return reals;
 }
 
+// How many of them the member's debts of this kind are about. Several changes of one object are about one.
+std::size_t Debts::meant_there(const Debt& debt) {
+  std::size_t meant = 0;
+  std::set<std::uint64_t> changed;
+  for (const Debt* each : journal_.about(debt.identity))
+    if (each->kind == debt.kind && each->pool == debt.pool && each->member == debt.member)
+      meant += each->kind != DebtKind::refresh || each->handle == 0 || changed.insert(each->handle).second;
+  return meant;
+}
+
 // All are meant where as many are owed. One that this process has served is known by its handle.
 bool Debts::is_ambiguous(const Debt& debt, Place& place, std::span<const std::uint64_t> reals) {
-  std::size_t owed = 0;
-  for (const Debt* each : journal_.about(debt.identity))
-    owed += each->kind == debt.kind && each->pool == debt.pool && each->member == debt.member;
-  if (reals.size() <= owed) return false;
+  if (reals.size() <= meant_there(debt)) return false;
   const auto& objects = held(place);
   const auto is_its = [&](const Held& each) { return each.identity == debt.identity; };
   const auto is_meant = [&](const Held& each) { return is_its(each) && each.handle == debt.handle; };
@@ -142,12 +150,29 @@ Place* Debts::source_for(const Membership& debtor, const Identity& identity, std
 }
 
 void Debts::try_again(bool asked) {
-  if (asked) accept_doubtful();
+  if (asked) {
+    accept_doubtful();
+    accept_changed();
+  }
   for (auto& [number, debt] : journal_.debts()) {
     if (debt.pool != pool_.config.name || (debt.hopeless && !asked)) continue;
     debt.obstacle.clear();
     debt.hopeless = false;
   }
+}
+
+// What nothing could tell apart the operator has changed by its vendor's means.
+void Debts::accept_changed() {
+  JournalChange change;
+  std::vector<std::pair<Membership*, Identity>> served;
+  for (const auto& [number, debt] : journal_.debts()) {
+    if (debt.pool != pool_.config.name || debt.kind != DebtKind::refresh || debt.obstacle != kAmbiguous) continue;
+    change.remove.push_back(number);
+    if (Membership* membership = member_of(debt)) served.emplace_back(membership, debt.identity);
+  }
+  if (change.remove.empty() || !write_down(std::move(change))) return;
+  for (const auto& [membership, identity] : served)
+    if (!owes(*membership, identity)) give_back(*membership, identity);
 }
 
 void Debts::forget_member(const std::string& name) {
@@ -171,6 +196,7 @@ void Debts::pay_destroy(const Payment& payment, Place& place) {
     const std::uint64_t write = debt->write;
     debt->hopeless = true;
     met_obstacle(*debt, kAmbiguous);
+    if (debt->decided) leave_to_operator(*debt, reals.size());
     tried(payment);
     return end_write_if_refused(write);
   }
@@ -200,6 +226,15 @@ void Debts::pay_destroy(const Payment& payment, Place& place) {
                    tried(payment);
                    end_write_if_refused(write);
                  });
+}
+
+// So many are left when the operator has done it there: what is left then is not taken for what was meant.
+void Debts::leave_to_operator(const Debt& debt, std::size_t shown) {
+  const std::uint64_t left = shown - meant_there(debt);
+  JournalChange change;
+  change.amend.emplace_back(debt).count = left;
+  if (journal_.limit(debt.identity).value_or(left) < left) change.limits.emplace_back(debt.identity, left);
+  write_down(std::move(change));
 }
 
 // Nobody knows that anything of this write was done, and nobody will do it.

@@ -72,6 +72,7 @@ void Debts::pay_next(std::uint64_t now_ms) {
   }
   for (const auto& each : pool_.members) {
     Membership& membership = *each;
+    if (reachable(membership, false) == nullptr) continue;  // then nothing can be paid there at all
     const auto next = [&](std::uint64_t after) {
       return (paying_ & membership.bit()) != 0 ? nullptr
                                                : journal_.next_of(pool_.config.name, membership.member.name(), after);
@@ -349,13 +350,15 @@ void Debts::give_back(Membership& membership, const Identity& identity) {
 
 std::size_t Debts::destroy_returned(Membership& membership) {
   JournalChange change;
-  std::set<Identity> identities;
-  for (Place* place : {&membership.member.public_place(), &membership.member.user().place()})
+  std::map<Identity, std::uint64_t> owed;
+  for (Place* place : {&membership.member.public_place(), &membership.member.user().place()}) {
+    std::map<Identity, std::uint64_t> here;
     for (Held& each : held(*place)) {
       if (each.seen_again < 2) continue;
       each.returned = false;
       each.seen_again = 0;
-      identities.insert(each.identity);
+      if (++here[each.identity] <= owed[each.identity]) continue;  // the member's other worker shows it, too
+      ++owed[each.identity];
       Debt& debt = change.add.emplace_back();  // one for each
       debt.kind = DebtKind::destroy;
       debt.decided = true;
@@ -366,9 +369,10 @@ std::size_t Debts::destroy_returned(Membership& membership) {
       debt.is_private = place != &membership.member.public_place();
       debt.label = each.label;
     }
-  if (!identities.empty() && !journal_.apply(std::move(change))) return 0;
+  }
+  if (!owed.empty() && !journal_.apply(std::move(change))) return 0;
   membership.distrust.clear();
-  return identities.size();
+  return owed.size();
 }
 
 std::size_t Debts::accept_returned(Membership& membership) {

@@ -135,6 +135,8 @@ class Debts {
   [[nodiscard]] bool is_first(const Debt& debt);
   void hold(Place& place, Held seen);
   // Of several there that nothing proves and that look the same, nobody can say which one a debt means.
+  [[nodiscard]] std::size_t meant_there(const Debt& debt);
+  void leave_to_operator(const Debt& debt, std::size_t shown);
   [[nodiscard]] bool is_ambiguous(const Debt& debt, Place& place, std::span<const std::uint64_t> reals);
   // The one that a debt means most likely: 0: none is held.
   [[nodiscard]] std::uint64_t meant_by(const Debt& debt, Place& place);
@@ -151,6 +153,7 @@ class Debts {
   [[nodiscard]] bool is_unfinished(const Debt& copy) const;
   void add_undoing(JournalChange& change, const Debt& debt, const Identity& made, std::size_t stay) const;
   void accept_doubtful();
+  void accept_changed();
   void add_acknowledged(JournalChange& change, const std::vector<std::uint64_t>& handles, bool renamed) const;
   void remove_clear(JournalChange& change, std::uint64_t write, std::uint64_t unclear);
   // How many creations of which nobody knows what came of them were to make this there.

@@ -90,6 +90,10 @@ class Pool {
   [[nodiscard]] std::string why_nobody_serves();
   void tell_problems();
 
+  // Objects of this identity that a member may have: those of the pool, and what only looks like them and is seen in this place of its
+  // (null: nothing).
+  [[nodiscard]] std::size_t twins_on(const Identity& identity, const Place* place);
+
   // Several times a second: what members need to serve, or to come back. Only for balanced pools.
   void tend(std::uint64_t now_ms);
   // The worker answers as if its sessions or its login were gone.

@@ -78,6 +78,13 @@ bool Pool::is_shown(const Membership& membership, std::uint64_t handle) const {
                              [&](const Place* place) { return place->objects.real_of(handle) != 0; });
 }
 
+std::size_t Pool::twins_on(const Identity& identity, const Place* place) {
+  const auto handles = objects.handles_of(identity);
+  return static_cast<std::size_t>(std::ranges::count_if(handles, [&](std::uint64_t handle) {
+    return !objects.find(handle)->fleeting || (place != nullptr && place->objects.real_of(handle) != 0);
+  }));
+}
+
 // Objects that nothing proves and that look the same there keep the handles that they have in this process. In a new one, which
 // shows them for the first time, nobody can say which is which: whatever handles they had mean none of them.
 bool Pool::bind_look_alike(Place& place, const Description& seen, const Origin& from, const Sight& sight) {
@@ -87,10 +94,11 @@ bool Pool::bind_look_alike(Place& place, const Description& seen, const Origin& 
   std::vector<std::uint64_t> handles = objects.handles_of(first_seen);
   if (from.known_as != nullptr)
     for (const std::uint64_t handle : objects.handles_of(*from.known_as)) handles.push_back(handle);
+  const Identity features = ObjectDirectory::features_of(seen);
   std::vector<std::uint64_t> alike;
   for (const std::uint64_t handle : handles) {
     const std::uint64_t other = place.objects.real_of(handle);
-    if (other != 0 && other != seen.object && objects.looks_same(*objects.find(handle), seen, from.member))
+    if (other != 0 && other != seen.object && objects.find(handle)->has_features(features, from.member))
       alike.push_back(handle);
   }
   if (alike.empty()) return false;

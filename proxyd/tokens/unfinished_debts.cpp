@@ -206,7 +206,7 @@ void Debts::pay_unfinished(const Payment& payment, Debt& debt, Membership& membe
   if (!made.empty())
     add_undoing(change, debt, made.front().identity, reals_of(place, made.front().identity).size() - made.size());
   if (!tells && !has_doubtful) change.remove.push_back(payment.number);
-  else if (tells) change.amend.push_back(std::move(amended));
+  else change.amend.push_back(std::move(amended));
   const std::string label = debt.label;
   if (!write_down(std::move(change))) return tried(payment);
   for (const Held& each : made) withhold(membership, each.identity);

@@ -165,5 +165,34 @@ TEST_F(PoolTwins, ATwinIsNotCopied) {
   EXPECT_EQ(labels_on(members, 1, CKO_SECRET_KEY).count("twin"), 1u);
 }
 
+// A key that looks the same and is on the other member only is none of those that may be left here.
+TEST_F(PoolTwins, ACopyThatWasDestroyedWhileItsMemberWasAwayGoesThereToo) {
+  PoolMembers members(2);
+  add_wrapping_key(members, 2);
+  PrivateProxyd proxyd(members.config(
+      kQuick + std::string("replication = \"wrap\"\nwrapping_key = \"wrap\"\nstrategy = \"failover\"\n")));
+  proxyd.start();
+  {
+    TestApplication application(proxyd);
+    CK_SESSION_HANDLE session = 0;
+    ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
+    CK_OBJECT_HANDLE first = 0, second = 0;
+    ASSERT_EQ(import_twin(application, session, kFirst, first), CKR_OK);
+    ASSERT_EQ(import_twin(application, session, kSecond, second), CKR_OK);
+    ASSERT_TRUE(eventually([&] { return nobody_owes(proxyd); })) << sync(proxyd).dump();
+    members.rules(1).set("C_Initialize rv=CKR_DEVICE_ERROR");
+    for (const char* domain : {"user", "public"}) ::kill(member_worker(proxyd, "hsm1", domain), SIGKILL);
+    ASSERT_TRUE(eventually([&] { return !all_serve(proxyd); }));
+    EXPECT_EQ(application->C_DestroyObject(session, first), CKR_OK);
+    EXPECT_FALSE(nobody_owes(proxyd));
+    members.rules(1).set("");
+    EXPECT_TRUE(eventually([&] { return all_serve(proxyd) && nobody_owes(proxyd); })) << sync(proxyd).dump();
+    EXPECT_EQ(values(twins(application, session)), (std::multiset<CK_BYTE>{kSecond}));
+  }
+  proxyd.stop();
+  EXPECT_EQ(labels_on(members, 0, CKO_SECRET_KEY).count("twin"), 1u);
+  EXPECT_EQ(labels_on(members, 1, CKO_SECRET_KEY).count("twin"), 0u);
+}
+
 }  // namespace
 }  // namespace p11shim

@@ -162,8 +162,8 @@ TEST_F(ObjectDirectoryTest, AHandleOfWhatCouldNotBeToldApartIsNeverGivenAgain) {
   const auto nothing_taken = [](const TokenObject&) { return false; };
   TokenObject& first = directory->identify(described("twin"), here, nothing_taken);
   const std::uint64_t before = first.handle;
-  EXPECT_TRUE(directory->looks_same(first, described("twin"), 0));
-  EXPECT_FALSE(directory->looks_same(first, described("another"), 0));
+  EXPECT_TRUE(first.has_features(ObjectDirectory::features_of(described("twin")), 0));
+  EXPECT_FALSE(first.has_features(ObjectDirectory::features_of(described("another")), 0));
   directory->make_fleeting(first);
   const std::uint64_t second = directory->add_fleeting(described("twin"), here).handle;
   EXPECT_NE(second, before);
