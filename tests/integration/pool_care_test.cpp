@@ -23,6 +23,16 @@ std::string probing(const std::string& probe) {
          probe + " }\n";
 }
 
+// A logged-in session, and hsm0 ejected by its probes alone.
+void fail_probes(PoolMembers& members, const PrivateProxyd& proxyd, const TestApplication& application,
+                 CK_SESSION_HANDLE& session) {
+  session = application.open();
+  ASSERT_EQ(application.log_in(session, compare::kUserPin), CKR_OK);
+  ASSERT_TRUE(eventually([&] { return is_up(proxyd, "hsm0") && is_up(proxyd, "hsm1"); }));
+  members.rules(0).set("C_GenerateRandom rv=CKR_DEVICE_ERROR");
+  ASSERT_TRUE(eventually([&] { return !is_up(proxyd, "hsm0"); }));
+}
+
 TEST_F(PoolCare, SoftHsmAndNssShareImportedKeys) {
   if (!MixedMembers::installed()) GTEST_SKIP() << "NSS is not installed";
   MixedMembers members;
@@ -62,11 +72,8 @@ TEST_F(PoolCare, AProbeByRandomBytesEjectsAMemberThatNobodyUses) {
   PrivateProxyd proxyd(members.config(probing("call = \"C_GenerateRandom\"")));
   proxyd.start();
   TestApplication application(proxyd);
-  const auto session = application.open();
-  ASSERT_EQ(application.log_in(session, compare::kUserPin), CKR_OK);
-  ASSERT_TRUE(eventually([&] { return is_up(proxyd, "hsm0") && is_up(proxyd, "hsm1"); }));
-  members.rules(0).set("C_GenerateRandom rv=CKR_DEVICE_ERROR");
-  EXPECT_TRUE(eventually([&] { return !is_up(proxyd, "hsm0"); }));
+  CK_SESSION_HANDLE session = 0;
+  ASSERT_NO_FATAL_FAILURE(fail_probes(members, proxyd, application, session));
   EXPECT_TRUE(is_up(proxyd, "hsm1"));
   members.rules(0).set("");
   EXPECT_TRUE(eventually([&] {
@@ -80,11 +87,8 @@ TEST_F(PoolCare, AMemberThatNobodyCallsReturnsByItself) {
   PrivateProxyd proxyd(members.config(probing("call = \"C_GenerateRandom\"")));
   proxyd.start();
   TestApplication application(proxyd);
-  const auto session = application.open();
-  ASSERT_EQ(application.log_in(session, compare::kUserPin), CKR_OK);
-  ASSERT_TRUE(eventually([&] { return is_up(proxyd, "hsm0") && is_up(proxyd, "hsm1"); }));
-  members.rules(0).set("C_GenerateRandom rv=CKR_DEVICE_ERROR");
-  ASSERT_TRUE(eventually([&] { return !is_up(proxyd, "hsm0"); }));
+  CK_SESSION_HANDLE session = 0;
+  ASSERT_NO_FATAL_FAILURE(fail_probes(members, proxyd, application, session));
   members.rules(0).set("");
   EXPECT_TRUE(eventually([&] { return is_up(proxyd, "hsm0"); }));
 }

@@ -39,8 +39,7 @@ TEST_F(PoolWrites, PublicObjectsAreMadeOnAllMembers) {
 TEST_F(PoolWrites, ACopyOfAnotherLengthIsNone) {
   PoolMembers members(2);
   add_wrapping_key(members, 2);
-  PrivateProxyd proxyd(members.config(
-      kQuick + std::string("replication = \"wrap\"\nwrapping_key = \"wrap\"\nstrategy = \"failover\"\n")));
+  PrivateProxyd proxyd(members.config(kCopying + "strategy = \"failover\"\n"));
   proxyd.start();
   {
     TestApplication application(proxyd);
@@ -106,7 +105,7 @@ TEST_F(PoolWrites, KeysAreCopiedUnderTheWrappingKey) {
 TEST_F(PoolWrites, WithoutACommonWrappingKeyNothingIsCopiedAndTheLogSaysWhy) {
   PoolMembers members(2);
   add_wrapping_key(members, 2, 77);
-  PrivateProxyd proxyd(members.config(kQuick + std::string("replication = \"wrap\"\nwrapping_key = \"wrap\"\n")));
+  PrivateProxyd proxyd(members.config(kCopying));
   proxyd.start();
   TestApplication application(proxyd);
   CK_SESSION_HANDLE session = 0;

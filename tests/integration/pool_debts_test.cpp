@@ -87,8 +87,7 @@ INSTANTIATE_TEST_SUITE_P(Replication, PoolMadeAgain, ::testing::Values("public",
 TEST_F(PoolWrites, CopiesThatCannotBeComparedAreMadeOnce) {
   PoolMembers members(2);
   add_wrapping_key(members, 2);
-  PrivateProxyd proxyd(members.config(
-      kQuick + std::string("replication = \"wrap\"\nwrapping_key = \"wrap\"\nstrategy = \"failover\"\n")));
+  PrivateProxyd proxyd(members.config(kCopying + "strategy = \"failover\"\n"));
   proxyd.start();
   {
     TestApplication application(proxyd);

@@ -35,8 +35,7 @@ TEST_F(PoolWrites, AProcessThatHasLostSightOfAnObjectIsNotBelieved) {
 TEST_F(PoolWrites, ACopyThatCannotBeCheckedIsNotMadeAgain) {
   PoolMembers members(2);
   add_wrapping_key(members, 2);
-  PrivateProxyd proxyd(members.config(
-      kQuick + std::string("replication = \"wrap\"\nwrapping_key = \"wrap\"\nstrategy = \"failover\"\n")));
+  PrivateProxyd proxyd(members.config(kCopying + "strategy = \"failover\"\n"));
   proxyd.start();
   TestApplication application(proxyd);
   CK_SESSION_HANDLE session = 0;

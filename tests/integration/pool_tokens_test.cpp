@@ -93,7 +93,7 @@ class PoolWrappingKeys : public PoolWrites {};
 TEST_F(PoolWrappingKeys, AMissingOneIsNamed) {
   PoolMembers members(2);
   ASSERT_NO_FATAL_FAILURE(add_wrapping_key(members, 1));
-  PrivateProxyd proxyd(members.config(kQuick + std::string("replication = \"wrap\"\nwrapping_key = \"wrap\"\n")));
+  PrivateProxyd proxyd(members.config(kCopying));
   EXPECT_TRUE(says(checked(proxyd),
                    "warning: pool pool: whether its members have the key \"wrap\" (wrapping_key) is "
                    "not known without a PIN"));

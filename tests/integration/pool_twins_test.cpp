@@ -39,6 +39,14 @@ class PoolTwins : public PoolWrites {
       }
     });
   }
+  // The first is copied, the second stays alone.
+  static void make_both(TestApplication& application, PrivateProxyd& proxyd, CK_SESSION_HANDLE& session,
+                        CK_OBJECT_HANDLE& first, CK_OBJECT_HANDLE& second) {
+    ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
+    ASSERT_EQ(import_twin(application, session, kFirst, first), CKR_OK);
+    ASSERT_EQ(import_twin(application, session, kSecond, second), CKR_OK);
+    ASSERT_TRUE(eventually([&] { return nobody_owes(proxyd); })) << sync(proxyd).dump();
+  }
   // Behind the pool's back.
   static void destroy(PoolMembers& members, CK_BYTE fill) {
     members.alone(0, [&](TestApplication& application, auto session) {
@@ -143,17 +151,13 @@ TEST_F(PoolTwins, ADestructionThatNobodyCanPlaceIsNotDone) {
 TEST_F(PoolTwins, ATwinIsNotCopied) {
   PoolMembers members(2);
   add_wrapping_key(members, 2);
-  PrivateProxyd proxyd(members.config(
-      kQuick + std::string("replication = \"wrap\"\nwrapping_key = \"wrap\"\nstrategy = \"failover\"\n")));
+  PrivateProxyd proxyd(members.config(kCopying + "strategy = \"failover\"\n"));
   proxyd.start();
   {
     TestApplication application(proxyd);
     CK_SESSION_HANDLE session = 0;
-    ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
     CK_OBJECT_HANDLE first = 0, second = 0;
-    ASSERT_EQ(import_twin(application, session, kFirst, first), CKR_OK);
-    ASSERT_EQ(import_twin(application, session, kSecond, second), CKR_OK);
-    EXPECT_TRUE(eventually([&] { return nobody_owes(proxyd); })) << sync(proxyd).dump();
+    ASSERT_NO_FATAL_FAILURE(make_both(application, proxyd, session, first, second));
     for (int i = 0; i < 4; ++i) {
       EXPECT_EQ(value_of(application, session, first), kFirst);
       EXPECT_EQ(value_of(application, session, second), kSecond);
@@ -169,17 +173,13 @@ TEST_F(PoolTwins, ATwinIsNotCopied) {
 TEST_F(PoolTwins, ACopyThatWasDestroyedWhileItsMemberWasAwayGoesThereToo) {
   PoolMembers members(2);
   add_wrapping_key(members, 2);
-  PrivateProxyd proxyd(members.config(
-      kQuick + std::string("replication = \"wrap\"\nwrapping_key = \"wrap\"\nstrategy = \"failover\"\n")));
+  PrivateProxyd proxyd(members.config(kCopying + "strategy = \"failover\"\n"));
   proxyd.start();
   {
     TestApplication application(proxyd);
     CK_SESSION_HANDLE session = 0;
-    ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
     CK_OBJECT_HANDLE first = 0, second = 0;
-    ASSERT_EQ(import_twin(application, session, kFirst, first), CKR_OK);
-    ASSERT_EQ(import_twin(application, session, kSecond, second), CKR_OK);
-    ASSERT_TRUE(eventually([&] { return nobody_owes(proxyd); })) << sync(proxyd).dump();
+    ASSERT_NO_FATAL_FAILURE(make_both(application, proxyd, session, first, second));
     members.rules(1).set("C_Initialize rv=CKR_DEVICE_ERROR");
     for (const char* domain : {"user", "public"}) ::kill(member_worker(proxyd, "hsm1", domain), SIGKILL);
     ASSERT_TRUE(eventually([&] { return !all_serve(proxyd); }));

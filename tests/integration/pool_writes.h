@@ -16,6 +16,9 @@ inline constexpr char kQuick[] =
     "attempt_timeout = \"2s\"\nbreaker = { failures = 3, open_min = \"50ms\", open_max = \"100ms\" }\nprobe = { "
     "interval = \"200ms\", timeout = \"2s\" }\n";
 
+// Keys are copied, too; see add_wrapping_key().
+inline const std::string kCopying = std::string(kQuick) + "replication = \"wrap\"\nwrapping_key = \"wrap\"\n";
+
 inline CK_ATTRIBUTE flag(CK_ATTRIBUTE_TYPE type, const CK_BBOOL& value) {
   return {type, const_cast<CK_BBOOL*>(&value), sizeof value};
 }
