@@ -5,13 +5,16 @@
 
 namespace p11shim {
 
+void Breaker::end_pause(std::uint64_t now_ms) {
+  if (state_ != State::open || now_ms < open_until_ms_ || held_) return;
+  changed_ms_ = now_ms;
+  good_trials_ = 0;
+  trial_ = false;
+  set_state(State::half_open);
+}
+
 bool Breaker::admits(std::uint64_t now_ms) {
-  if (state_ == State::open && now_ms >= open_until_ms_ && !held_) {
-    changed_ms_ = now_ms;
-    good_trials_ = 0;
-    trial_ = false;
-    set_state(State::half_open);
-  }
+  end_pause(now_ms);
   return state_ == State::closed || (state_ == State::half_open && !trial_);
 }
 

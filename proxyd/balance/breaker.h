@@ -21,6 +21,8 @@ class Breaker {
 
   Breaker(const BreakerConfig& config, std::mt19937_64& random) : config_(config), random_(random) {}
 
+  // Half-open, if it was open for long enough.
+  void end_pause(std::uint64_t now_ms);
   // A call may go there now.
   [[nodiscard]] bool admits(std::uint64_t now_ms);
   // It goes there; in half-open it is the trial until one of the next three is told. Returns whether it is.
@@ -34,7 +36,7 @@ class Breaker {
   void said_nothing(bool trial) {  // the caller's own fault, or withdrawn
     if (trial) trial_ = false;
   }
-  // The operator, or a probe, says that it is well.
+  // The operator says that it is well.
   void reset();
   // A probe failed: it is not half-open before one succeeds.
   void hold_open() { held_ = true; }

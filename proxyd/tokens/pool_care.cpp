@@ -157,7 +157,7 @@ void Pool::tend(std::uint64_t now_ms) {
   tended_ms_ = now_ms;
   knows_its_face();
   for (const auto& each : members) {
-    (void)each->health.breaker.admits(now_ms);  // its pause may be over, also where nobody calls
+    each->health.breaker.end_pause(now_ms);  // nobody may be calling
     note_health(*each);
   }
   if (sessions == 0 && changed.empty() && !debts.any() && why_nobody_serves().empty()) return;

@@ -219,8 +219,8 @@ void Worker::tear_down() {
   std::vector<LaneJob*> running;
   for (auto& lane : lanes_)
     if (LaneJob* job = lane->disconnect()) running.push_back(job);
-  FairLine
-      waiting;  // one that is told may start the worker again, whose jobs wait in the other one; or withdraw another
+  // A line of their own: one that is told may start the worker again, whose jobs wait in the other; or withdraw another.
+  FairLine waiting;
   while (!queue_.empty()) waiting.add(queue_.take(), nullptr);
   for (auto& lane : lanes_) buried_.push_back(std::move(lane));
   lanes_.clear();
