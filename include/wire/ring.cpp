@@ -26,6 +26,13 @@ long futex(std::atomic<std::uint32_t>& word, int operation, std::uint32_t value,
   return ::syscall(SYS_futex, &word, operation, value, limit, nullptr, 0);
 }
 
+// It is wiped at once: it may be part of a PIN.
+inline void take_word(std::uint64_t& from, std::uint8_t* to, std::size_t size) {
+  const std::uint64_t word = __atomic_load_n(&from, __ATOMIC_RELAXED);
+  __atomic_store_n(&from, std::uint64_t{0}, __ATOMIC_RELAXED);
+  std::memcpy(to, &word, size);
+}
+
 }  // namespace
 
 void Ring::open() { change(kClosed, kOpen); }
@@ -58,11 +65,9 @@ bool Ring::take(Buffer& to) {
   const bool fits = size > kLengthPrefix && size <= kRoom;
   if (fits) {
     std::uint8_t* place = to.extend(size);
-    for (std::size_t at = 0; at < size; at += kWord) {
-      const std::uint64_t word = __atomic_load_n(&memory_->words[at / kWord], __ATOMIC_RELAXED);
-      std::memcpy(place + at, &word, std::min(kWord, size - at));
-    }
-    wipe_message(size);
+    const std::size_t whole = size / kWord;
+    for (std::size_t i = 0; i < whole; ++i) take_word(memory_->words[i], place + i * kWord, kWord);
+    if (size % kWord != 0) take_word(memory_->words[whole], place + whole * kWord, size % kWord);
   }
   memory_->state.store(kClosed, std::memory_order_release);
   return fits && kLengthPrefix + std::size_t{load_length(to.data())} == size;

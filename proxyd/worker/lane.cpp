@@ -312,7 +312,7 @@ void Lane::read_wanted(std::uint64_t session, std::span<const std::uint64_t> obj
   if (request_.wanted.empty()) return;
   const auto start = std::chrono::steady_clock::now();
   try {
-    read_along(module_.functions(), session, objects, request_.wanted, arena_, values_);
+    read_along(module_.functions(), session, objects, request_.wanted, along_, values_);
   } catch (const std::bad_alloc&) {
     values_.clear();
   }
@@ -378,6 +378,7 @@ void Lane::clear() {
   annex_.clear();
   values_.clear();
   arena_.clear();
+  along_.clear();
   locked_frame_.reset();  // it is wiped
   area_.reset();
   returned_.clear();

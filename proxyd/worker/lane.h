@@ -85,6 +85,7 @@ class Lane {
   Buffer annex_;
   Buffer values_;  // that were wanted along
   Arena arena_;
+  Arena along_;                              // for values that were wanted along: nothing secret, so it is not wiped
   std::optional<LockedPages> locked_frame_;  // while a call with a PIN runs
   std::shared_ptr<const Area> area_;         // of this call
   Bulk bulk_;

@@ -96,6 +96,7 @@ void read_along(const CK_FUNCTION_LIST_3_0& module, CK_SESSION_HANDLE session, s
   Out out(values);
   Buffer one;
   for (const std::uint64_t object : objects.first(std::min(objects.size(), limits::kMaxObjectsAlong))) {
+    arena.clear();
     Query query = all;
     if (!read_all(module, session, object, query, arena)) continue;
     one.clear();
