@@ -129,6 +129,12 @@ void Coalescing::settle_change(CK_SESSION_HANDLE session) {
 
 // Takes along what waits for this call. Something: its Init was sent meanwhile, and failed with this.
 std::optional<CK_RV> Coalescing::take(CK_SESSION_HANDLE session, Operation operation) {
+  const bool is_taken =
+      application_.sessions().with(session, [&](SessionOperations& operations, KnownInits& known, const OpenSession&) {
+        const bool is_its_own = operations.waiting.operation == operation && operations.lost == Operation::none;
+        return is_its_own && take_waiting(operations, known, operation, exchange_.lead());
+      });
+  if (is_taken) return std::nullopt;
   send_if_other(session, operation);
   if (const auto lost = take_lost(session, operation)) return lost;
   application_.sessions().with(session, [&](SessionOperations& operations, KnownInits& known, const OpenSession&) {

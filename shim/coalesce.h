@@ -36,7 +36,8 @@ class Coalescing {
   std::optional<CK_RV> settle(C... arguments) {
     const auto first = static_cast<CK_ULONG>(std::get<0>(std::tuple(arguments...)));
     if constexpr (Call::policy.operation != Operation::none) session_ = first;
-    if constexpr (!Call::policy.slot) application_.sessions().wait_until_sent(first);
+    Unsettled unsettled;
+    if constexpr (!Call::policy.slot) unsettled = application_.sessions().wait_until_sent(first);
     if constexpr (kMayWait<Call>) ask_for_page();
     if constexpr (kReadsAttributes<Call>)
       if (answer_attributes(arguments...)) return CKR_OK;
@@ -70,23 +71,24 @@ class Coalescing {
       if constexpr (kIsPart<Call>)
         if (gather(first, Call::number, std::get<1>(std::tuple(arguments...)), std::get<2>(std::tuple(arguments...))))
           return CKR_OK;
-      send_gathered(first);
+      if (unsettled.parts) send_gathered(first);
       if constexpr (kAnswersLength<Call>)
         if (asks_for_length<Call>(arguments...) && answer_length<Call>(arguments...)) return CKR_OK;
       if constexpr (kUsesMessages<Call> && Call::policy.effect == Effect::ends)
         if (end_messages(first, Call::policy.operation)) return CKR_OK;
-      if (const auto lost = take(first, Call::policy.operation)) return lost;
+      if (unsettled.any())
+        if (const auto lost = take(first, Call::policy.operation)) return lost;
       if constexpr (kIsMessage<Call>)
         plan_message(first, Call::policy.operation, !asks_for_length<Call>(arguments...),
                      std::get<1>(std::tuple(arguments...)), std::get<2>(std::tuple(arguments...)));
       else if constexpr (kUsesMessages<Call>) plan_message(first, Call::policy.operation, false, nullptr, 0);
     } else if constexpr (kIgnoresSearch<Call>) {
-      send(first, false);
+      if (unsettled.any()) send(first, false);
       if constexpr (kReadsAttributes<Call>) want_attributes(arguments...);
     } else if constexpr (!kIsIndifferent<Call> && !kClosesAll<Call>) {
       if constexpr (Call::policy.operation == Operation::find)
         if (const auto answer = settle_search<Call>(arguments...)) return answer;
-      send(first);
+      if (Call::policy.operation == Operation::find || unsettled.any()) send(first);
       if constexpr (Call::policy.effect == Effect::continues || Call::policy.effect == Effect::ends)
         if (const auto lost = take_lost(first, Call::policy.operation);
             lost && Call::policy.operation != Operation::any)

@@ -81,6 +81,7 @@ bool Sessions::keep(CK_SESSION_HANDLE handle, std::uint64_t slots) noexcept {
   if (keeps) {
     try {
       kept_.push_back(handle);
+      has_kept_.store(true, std::memory_order_release);
     } catch (const std::bad_alloc&) {
       keeps = false;
     }
@@ -158,6 +159,7 @@ CK_SESSION_HANDLE Sessions::drop_kept_locked() {
 }
 
 CK_SESSION_HANDLE Sessions::wire_handle(CK_SESSION_HANDLE handle) const noexcept {
+  if (!has_kept_.load(std::memory_order_acquire)) return handle;
   const std::lock_guard lock(mutex_);
   if (reopened_ == 0 && kept_.empty()) return handle;
   const auto found = sessions_.find(handle);
@@ -203,12 +205,16 @@ void Sessions::forget_session_objects() noexcept {
   known_.forget_session_objects();
 }
 
-void Sessions::wait_until_sent(CK_SESSION_HANDLE handle) noexcept {
+Unsettled Sessions::wait_until_sent(CK_SESSION_HANDLE handle) noexcept {
   std::unique_lock lock(mutex_);
+  Entries::iterator found;
   sent_.wait(lock, [&] {
-    const auto found = sessions_.find(handle);
+    found = sessions_.find(handle);
     return found == sessions_.end() || !found->second.operations.is_sending;
   });
+  if (found == sessions_.end()) return {};
+  const SessionOperations& operations = found->second.operations;
+  return {!operations.gathered.empty(), operations.waiting.call != 0, operations.lost != Operation::none};
 }
 
 void Sessions::sent(CK_SESSION_HANDLE handle) noexcept {
@@ -230,6 +236,7 @@ void Sessions::inherit(Sessions& parent) noexcept {
       if (!entry.is_kept) ++open_[entry.session.slot];
     }
     kept_ = parent.kept_;
+    has_kept_.store(parent.has_kept_.load(std::memory_order_acquire), std::memory_order_release);
     reopened_ = parent.reopened_;
   } catch (const std::bad_alloc&) {
   }

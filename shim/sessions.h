@@ -21,6 +21,14 @@ struct OpenSession {
   CK_SESSION_HANDLE wire = handle;  // proxyd's; differs once the session has been kept and given out again
 };
 
+// What there is of a session's operations that the module has not seen, or the application not been told.
+struct Unsettled {
+  bool parts = false;  // that were gathered
+  bool init = false;   // waits
+  bool lost = false;   // an Init that was sent late has failed
+  [[nodiscard]] bool any() const { return parts || init || lost; }
+};
+
 // All functions may be called from any thread. What does not fit into memory is forgotten: it costs a session
 // its restoration, or a message its parameter's description, never the call that succeeded.
 class Sessions {
@@ -70,8 +78,9 @@ class Sessions {
   [[nodiscard]] CK_SESSION_HANDLE waiting(bool only_session_objects) const noexcept;
   void forget_inits() noexcept;
   void forget_session_objects() noexcept;
-  // Returns when nothing of this session is being sent by another thread (SessionOperations::is_sending).
-  void wait_until_sent(CK_SESSION_HANDLE handle) noexcept;
+  // Returns when nothing of this session is being sent by another thread (SessionOperations::is_sending), and says what a call in
+  // it has to care for. What comes to wait there from now on does so at the same time as that call.
+  Unsettled wait_until_sent(CK_SESSION_HANDLE handle) noexcept;
   void sent(CK_SESSION_HANDLE handle) noexcept;
 
   // In a forked child: takes over the parent's open sessions, unless the fork came in the middle of a change
@@ -105,6 +114,7 @@ class Sessions {
   KnownInits known_;
   std::vector<CK_SESSION_HANDLE> kept_;  // the application's handles of those that are kept
   std::uint64_t reopened_ = 0;           // how many have been
+  std::atomic<bool> has_kept_{false};    // some session has been kept: handles may differ from proxyd's
 };
 
 }  // namespace p11shim

@@ -86,6 +86,21 @@ TEST(Sessions, ThoseThatWaitAreInAListOfTheirOwn) {
   EXPECT_EQ(handles_of(sessions), (std::vector<CK_SESSION_HANDLE>{1, 3}));
 }
 
+TEST(Sessions, ACallIsToldWhatItHasToCareFor) {
+  Sessions sessions;
+  for (const CK_SESSION_HANDLE handle : {1, 2}) sessions.opened({handle, 5, CKF_SERIAL_SESSION});
+  const auto change = [&](auto fn) {
+    sessions.with(1, [&](SessionOperations& operations, KnownInits&, const OpenSession&) { fn(operations); });
+    EXPECT_FALSE(sessions.wait_until_sent(2).any()) << "another session";
+    return sessions.wait_until_sent(1);
+  };
+  EXPECT_FALSE(change([](SessionOperations&) {}).any());
+  EXPECT_TRUE(change([](SessionOperations& operations) { operations.waiting.call = 1; }).init);
+  EXPECT_TRUE(change([](SessionOperations& operations) { operations.gathered.append("part", 4); }).parts);
+  EXPECT_TRUE(change([](SessionOperations& operations) { operations.lost = Operation::sign; }).lost);
+  EXPECT_FALSE(sessions.wait_until_sent(99).any());
+}
+
 TEST(Sessions, AChildInheritsTheOpenOnesWithoutTheirOperations) {
   Sessions parent, child;
   parent.opened({1, 5, 0});
