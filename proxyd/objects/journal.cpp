@@ -32,15 +32,16 @@ std::optional<std::uint64_t> Debt::limit_before() const {
   return limit;
 }
 
-// The limit, if there was one; then one byte more if it was anonymous.
-void Debt::keep_limit(std::optional<std::uint64_t> limit, bool anonymous) {
+// The limit, if there was one; then one byte more if there are flags.
+void Debt::keep_limit(std::optional<std::uint64_t> limit, std::uint8_t flags) {
   details.resize(limit ? sizeof *limit : 0);
   if (limit) std::memcpy(details.data(), &*limit, sizeof *limit);
-  if (anonymous) details.push_back(1);
+  if (flags != 0) details.push_back(flags);
 }
 
-bool Debt::anonymous() const {
-  return kind == DebtKind::destroy && (details.size() == 1 || details.size() == sizeof(std::uint64_t) + 1);
+std::uint8_t Debt::flags() const {
+  const bool has_flags = details.size() == 1 || details.size() == sizeof(std::uint64_t) + 1;
+  return kind == DebtKind::destroy && has_flags ? details.back() : std::uint8_t{0};
 }
 
 bool Debt::names(CK_OBJECT_CLASS its_class, std::span<const std::uint8_t> its_id, std::string_view its_label) const {

@@ -59,8 +59,11 @@ struct Debt {
   [[nodiscard]] bool creates() const { return kind == DebtKind::create || kind == DebtKind::unfinished; }
   [[nodiscard]] std::optional<std::uint64_t> limit_before() const;
   // Of destructions: who wanted it was not logged in. Before a member has done it nobody's login may be used for it.
-  [[nodiscard]] bool anonymous() const;
-  void keep_limit(std::optional<std::uint64_t> limit, bool anonymous);
+  [[nodiscard]] bool anonymous() const { return (flags() & kAnonymous) != 0; }
+  // It is about look-alikes of what was destroyed, one of which that may be: only the operator can say.
+  [[nodiscard]] bool unsure() const { return (flags() & kUnsure) != 0; }
+  static constexpr std::uint8_t kAnonymous = 1, kUnsure = 2;
+  void keep_limit(std::optional<std::uint64_t> limit, std::uint8_t flags);
 
   // Not stored. Under way: somebody is waiting for the member's answer.
   bool under_way = false;
@@ -70,6 +73,9 @@ struct Debt {
   // Why it cannot be paid as things are; empty: it can, or was not tried.
   std::string obstacle;
   bool hopeless = false;  // the obstacle goes away by nothing but the operator's word
+
+ private:
+  [[nodiscard]] std::uint8_t flags() const;
 };
 
 // What happens to the journal at once: all of it or nothing, durable when apply() returns.

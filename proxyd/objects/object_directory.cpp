@@ -261,7 +261,16 @@ std::vector<std::uint64_t> ObjectDirectory::handles_of(const Identity& identity)
 void ObjectDirectory::destroyed(std::uint64_t handle) {
   const auto found = objects_.find(handle);
   if (found == objects_.end()) return;
-  erase_entry(handles_, found->second.identity, handle);
+  const Identity identity = found->second.identity;
+  erase_entry(handles_, identity, handle);
+  const auto [first, last] = handles_.equal_range(identity);
+  const bool is_taken_for_another = !found->second.fleeting && std::any_of(first, last, [&](const auto& entry) {
+    return objects_.at(entry.second).fleeting;
+  });
+  if (is_taken_for_another) {  // one of these may be what is found next of this identity
+    objects_.erase(found);
+    return retire(identity, handle);
+  }
   const auto record = aliases_.find(handle);
   const bool is_retired = record != aliases_.end() && record->second.features == retired(handle);
   if (!is_retired && forget_record(handle)) state_.forget(handle);

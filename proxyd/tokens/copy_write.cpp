@@ -90,9 +90,11 @@ bool CopyWrite::plan(const TokenObject& object) {
     }
     if (target.real == 0) {
       const bool was_there = (object.members & each->bit()) != 0;
-      if (!was_there && (known || !object.proven)) continue;
+      if (destroys_ && target.place != nullptr && !object.by_content && !object.fleeting)
+        target.hidden = pool_.debts.hidden_in(*target.place, debt_about(object));
+      if (!was_there && !target.hidden && (known || !object.proven)) continue;
       target.state = State::out_of_reach;
-      target.lost = known;
+      target.lost = known && !target.hidden;
     }
     targets_.push_back(target);
   }
@@ -108,14 +110,7 @@ bool CopyWrite::plan(const TokenObject& object) {
   return false;
 }
 
-std::uint64_t CopyWrite::left_on(const Target& target) const {
-  const std::size_t twins = pool_.twins_on(identity_, target.place);
-  return twins == 0 ? 0 : twins - 1;
-}
-
-bool CopyWrite::write_intention(const TokenObject& object) {
-  Journal& journal = pool_.debts.journal();
-  JournalChange change;
+Debt CopyWrite::debt_about(const TokenObject& object) const {
   Debt debt;
   debt.kind = destroys_ ? DebtKind::destroy : DebtKind::refresh;
   debt.pool = pool_.config.name;
@@ -125,11 +120,24 @@ bool CopyWrite::write_intention(const TokenObject& object) {
   debt.is_private = object.is_private;
   debt.id = object.id;
   debt.label = object.label;
+  return debt;
+}
+
+std::uint64_t CopyWrite::left_on(const Target& target) const {
+  if (target.hidden) return target.hidden->left;
+  const std::size_t twins = pool_.twins_on(identity_, target.place);
+  return twins == 0 ? 0 : twins - 1;
+}
+
+bool CopyWrite::write_intention(const TokenObject& object) {
+  Journal& journal = pool_.debts.journal();
+  JournalChange change;
+  Debt debt = debt_about(object);
   if (destroys_) {
     limit_before_ = journal.limit(identity_);
-    debt.keep_limit(limit_before_, !order_.logged_in);
     std::uint64_t most_left = 0;
-    for (const Target& target : targets_) most_left = std::max(most_left, left_on(target));
+    for (const Target& target : targets_)
+      if (target.identity_or(identity_) == identity_) most_left = std::max(most_left, left_on(target));
     change.limits.emplace_back(identity_, most_left);
     // What was to be done to it before need not be done any more.
     for (const Debt* older : journal.about(identity_))
@@ -145,7 +153,12 @@ bool CopyWrite::write_intention(const TokenObject& object) {
   }
   for (const Target& target : targets_) {
     debt.member = target.member->member.name();
-    if (destroys_) debt.count = left_on(target);
+    debt.identity = target.identity_or(identity_);
+    if (destroys_) {
+      debt.count = left_on(target);
+      const int flags = (order_.logged_in ? 0 : Debt::kAnonymous) | (target.hidden ? Debt::kUnsure : 0);
+      debt.keep_limit(limit_before_, static_cast<std::uint8_t>(flags));
+    }
     change.add.push_back(debt);
   }
   write_ = journal.apply(std::move(change));
@@ -296,6 +309,10 @@ void CopyWrite::conclude() {
       if (paid) change.remove.push_back(target.debt);
     }
     if (decided_) change.decide = write_;
+    for (const Target& target : targets_)
+      if (decided_ && target.hidden && target.hidden->identity != identity_ &&
+          debts.journal().limit(target.hidden->identity).value_or(UINT64_MAX) > target.hidden->left)
+        change.limits.emplace_back(target.hidden->identity, target.hidden->left);
     debts.write_down(std::move(change));
   }
   for (const Target& target : targets_)
@@ -307,7 +324,8 @@ void CopyWrite::conclude() {
   if (decided_) settle_object();
   const bool pending = write_ && !refused && !nowhere;
   for (const Target& target : targets_) {
-    if (pending && debts.owes(*target.member, identity_)) debts.withhold(*target.member, identity_);
+    const Identity& identity = target.identity_or(identity_);
+    if (pending && debts.owes(*target.member, identity)) debts.withhold(*target.member, identity);
     if (!decided_ || target.state == State::done || target.state == State::missing) continue;
     pool_.runtime().log.warn("pool {}: member {} has not {} object \"{}\" yet: it does not serve it until it has",
                              pool_.config.name, target.member->member.name(), destroys_ ? "destroyed" : "changed",

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "proxyd/loop/handles.h"
-#include "proxyd/objects/journal.h"
+#include "proxyd/tokens/debts.h"
 #include "proxyd/tokens/place.h"
 
 namespace p11shim {
@@ -45,14 +45,17 @@ class CopyWrite final : public std::enable_shared_from_this<CopyWrite> {
     std::uint64_t generation = 0;  // of the process whose handle that is
     std::uint64_t debt = 0;
     State state = State::waiting;
-    CK_RV rv = CKR_OK;  // of a failure that it has answered
-    bool lost = false;  // it was there, and is not shown
+    CK_RV rv = CKR_OK;                    // of a failure that it has answered
+    bool lost = false;                    // it was there, and is not shown
+    std::optional<Debts::Hidden> hidden;  // one of these there may be it
+    [[nodiscard]] const Identity& identity_or(const Identity& usual) const { return hidden ? hidden->identity : usual; }
   };
   void begin();
   bool plan(const TokenObject& object);
   // Of its copies of what is destroyed, those that may stay there: look-alikes.
   [[nodiscard]] std::uint64_t left_on(const Target& target) const;
   bool write_intention(const TokenObject& object);
+  [[nodiscard]] Debt debt_about(const TokenObject& object) const;
   void next();
   void send(std::size_t index);
   void answered(std::size_t index, Reply* reply);

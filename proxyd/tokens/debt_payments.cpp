@@ -190,8 +190,18 @@ void Debts::pay_destroy(const Payment& payment, Place& place) {
   Membership* owing = debt != nullptr ? member_of(*debt) : nullptr;
   if (owing == nullptr || reachable(*owing, *debt) != &place) return tried(payment);
   const auto reals = reals_of(place, debt->identity);
-  if (reals.size() <= debt->count) return is_sure(*debt, *owing, place) ? settle(payment) : tried(payment);
-  if (is_ambiguous(*debt, place, reals)) {
+  bool is_hidden = false;
+  if (reals.size() <= debt->count) {
+    if (!is_sure(*debt, *owing, place)) return tried(payment);
+    const auto hidden = hidden_in(place, *debt);
+    is_hidden = hidden && hidden->identity != debt->identity && !debt->unsure();
+    if (!is_hidden) return settle(payment);
+    if (debt->decided) {
+      leave_hidden(*debt, *owing, *hidden);
+      return tried(payment);
+    }
+  }
+  if (is_hidden || debt->unsure() || is_ambiguous(*debt, place, reals)) {
     const std::uint64_t write = debt->write;
     debt->hopeless = true;
     met_obstacle(*debt, kAmbiguous);
@@ -227,21 +237,12 @@ void Debts::pay_destroy(const Payment& payment, Place& place) {
                  });
 }
 
-// So many are left when the operator has done it there: what is left then is not taken for what was meant.
-void Debts::leave_to_operator(const Debt& debt, std::size_t shown) {
-  const std::uint64_t left = shown - meant_there(debt);
-  JournalChange change;
-  change.amend.emplace_back(debt).count = left;
-  if (journal_.limit(debt.identity).value_or(left) < left) change.limits.emplace_back(debt.identity, left);
-  write_down(std::move(change));
-}
-
 // Nobody knows that anything of this write was done, and nobody will do it.
 void Debts::end_write_if_refused(std::uint64_t write) {
   const Debt* first = nullptr;
   for (const Debt* debt : journal_.of_write(write)) {
     if (debt->decided || debt->obstacle.empty()) return;
-    first = debt;
+    if (first == nullptr || !debt->unsure()) first = debt;
   }
   if (first == nullptr || first->kind != DebtKind::destroy) return;
   give_up(write, Identity(first->identity), first->limit_before());

@@ -53,6 +53,13 @@ class Debts {
   void forget_held(Place& place, std::uint64_t real);
   // A listing does not show it.
   void miss_held(Place& place, std::uint64_t real);
+  // Among those there that nothing tells apart may be what this destruction means, though no handle says so: what they are known
+  // as, and how many of them may stay.
+  struct Hidden {
+    Identity identity{};
+    std::uint64_t left = 0;
+  };
+  [[nodiscard]] std::optional<Hidden> hidden_in(Place& place, const Debt& debt);
 
   // What the member has is not known any more: what was seen so far says nothing, nor does the process that showed it.
   void doubt(Debt& debt);
@@ -137,6 +144,7 @@ class Debts {
   // Of several there that nothing proves and that look the same, nobody can say which one a debt means.
   [[nodiscard]] std::size_t meant_there(const Debt& debt);
   void leave_to_operator(const Debt& debt, std::size_t shown);
+  void leave_hidden(const Debt& debt, Membership& owing, const Hidden& hidden);
   [[nodiscard]] bool is_ambiguous(const Debt& debt, Place& place, std::span<const std::uint64_t> reals);
   // The one that a debt means most likely: 0: none is held.
   [[nodiscard]] std::uint64_t meant_by(const Debt& debt, Place& place);

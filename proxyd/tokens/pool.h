@@ -135,7 +135,10 @@ class Pool {
  private:
   const Identity* copy_of(const Identity& first_seen, bool created);
   Description compared(const Description& description, ByteString& memory) const;
-  bool bind_look_alike(Place& place, const Description& seen, const Origin& from, const Sight& sight);
+  [[nodiscard]] bool is_known_as_it_looks(const Place& place, const Description& seen, const Origin& from);
+  // `copied_as`: what proxyd has copied there that looked like it.
+  bool bind_look_alike(Place& place, const Description& seen, const Origin& from,
+                       const std::optional<Identity>& copied_as, const Sight& sight);
   [[nodiscard]] bool is_shown(const Membership& membership, std::uint64_t handle) const;
   [[nodiscard]] bool may_be_known(const Place& place, std::uint64_t real, const Identity& identity, const Sight& sight);
   [[nodiscard]] std::size_t number_of_member(const Place& place) const;

@@ -46,6 +46,13 @@ bool Pool::may_be_known(const Place& place, std::uint64_t real, const Identity& 
   return in_doubt;
 }
 
+// In this process it stays what it was known as.
+bool Pool::is_known_as_it_looks(const Place& place, const Description& seen, const Origin& from) {
+  const TokenObject* object = objects.find(place.objects.handle_of(seen.object));
+  return !seen.proof && object != nullptr && !object->by_content &&
+         object->has_features(ObjectDirectory::features_of(seen), from.member);
+}
+
 bool Pool::bind(Place& place, const Description& description, const Sight& sight) {
   const auto taken = [&](const TokenObject& object) {
     const std::uint64_t other = place.objects.real_of(object.handle);
@@ -57,11 +64,14 @@ bool Pool::bind(Place& place, const Description& description, const Sight& sight
   const Description seen = balanced() ? compared(description, content) : description;
   if (balanced()) {
     const Identity first_seen = objects.identity_from(seen, from);
+    std::optional<Identity> copied_as;
+    if (const Identity* origin = debts.journal().origin(first_seen)) copied_as = *origin;
     from.known_as = seen.proof ? debts.journal().origin(first_seen) : copy_of(first_seen, sight.created);
     const Identity identity = from.known_as != nullptr ? *from.known_as : first_seen;
+    if (copied_as && *copied_as == first_seen && is_known_as_it_looks(place, seen, from)) return true;
     if (!sight.created && may_be_known(place, seen.object, identity, sight)) return false;
     if (debts.keeps_back(place, seen, identity, sight.created)) return true;
-    if (!seen.proof && bind_look_alike(place, seen, from, sight)) return true;
+    if (!seen.proof && bind_look_alike(place, seen, from, copied_as, sight)) return true;
   }
   const TokenObject& object = objects.identify(seen, from, taken);
   const std::uint64_t before = place.objects.handle_of(description.object);
@@ -87,13 +97,14 @@ std::size_t Pool::twins_on(const Identity& identity, const Place* place) {
 
 // Objects that nothing proves and that look the same there keep the handles that they have in this process. In a new one, which
 // shows them for the first time, nobody can say which is which: whatever handles they had mean none of them.
-bool Pool::bind_look_alike(Place& place, const Description& seen, const Origin& from, const Sight& sight) {
+bool Pool::bind_look_alike(Place& place, const Description& seen, const Origin& from,
+                           const std::optional<Identity>& copied_as, const Sight& sight) {
   Origin plain = from;
   plain.known_as = nullptr;
   const Identity first_seen = objects.identity_from(seen, plain);
   std::vector<std::uint64_t> handles = objects.handles_of(first_seen);
-  if (from.known_as != nullptr)
-    for (const std::uint64_t handle : objects.handles_of(*from.known_as)) handles.push_back(handle);
+  if (copied_as && *copied_as != first_seen)
+    for (const std::uint64_t handle : objects.handles_of(*copied_as)) handles.push_back(handle);
   const Identity features = ObjectDirectory::features_of(seen);
   std::vector<std::uint64_t> alike;
   for (const std::uint64_t handle : handles) {

@@ -35,7 +35,7 @@ TEST_F(JournalTest, KeepsDebtsInTheirOrderUntilTheyArePaid) {
     JournalChange change;
     change.add = {debt("a", DebtKind::destroy, 1), debt("b", DebtKind::destroy, 1)};
     change.limits = {{identity(1), 0}};
-    change.add[0].keep_limit(7, true);
+    change.add[0].keep_limit(7, Debt::kAnonymous);
     change.add[0].count = 3;
     EXPECT_EQ(journal.apply(std::move(change)), 1u);
     JournalChange second;

@@ -180,6 +180,20 @@ TEST_F(ObjectDirectoryTest, AHandleOfWhatCouldNotBeToldApartIsNeverGivenAgain) {
   EXPECT_EQ(see(described("twin")), later);
 }
 
+TEST_F(ObjectDirectoryTest, AHandleThatWasGivenBesideTheseIsNotGivenAgain) {
+  const Origin here{"serial", 0, true};
+  const std::uint64_t first = see(described("twin"));
+  directory->add_fleeting(described("twin"), here);
+  directory->destroyed(first);
+  EXPECT_EQ(directory->find(first), nullptr);
+  const std::uint64_t second = see(described("twin"));
+  EXPECT_NE(second, first);
+  directory->unseen(second, 0);  // recorded, and known by no record afterwards
+  directory->retire(directory->identity_from(described("twin"), here));
+  restart();
+  EXPECT_FALSE((std::set{first, second}).contains(see(described("twin"))));
+}
+
 TEST_F(ObjectDirectoryTest, WhatGetsANameOfItsOwnKeepsItsHandle) {
   const Origin here{"serial", 0, true};
   TokenObject& first = directory->add_fleeting(described("twin"), here);
