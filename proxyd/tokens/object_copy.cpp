@@ -50,6 +50,34 @@ Buffer trial_template(bool generate) {
   return tmpl;
 }
 
+bool is_secret_key(const Buffer& tmpl) {
+  Arena arena;
+  arena.mark_secret();
+  CK_ATTRIBUTE_PTR attributes = nullptr;
+  CK_ULONG count = 0;
+  In in(tmpl.bytes());
+  decode_template(in, arena, attributes, count);
+  CK_OBJECT_CLASS object_class = CKO_VENDOR_DEFINED;
+  for (CK_ULONG i = 0; in.ok() && i < count; ++i)
+    if (attributes[i].type == CKA_CLASS && attributes[i].ulValueLen == sizeof object_class)
+      std::memcpy(&object_class, attributes[i].pValue, sizeof object_class);
+  return object_class == CKO_SECRET_KEY;
+}
+
+Buffer with(const Buffer& tmpl, bool on_token, bool extractable) {
+  Arena arena;
+  arena.mark_secret();
+  CK_ATTRIBUTE_PTR attributes = nullptr;
+  CK_ULONG count = 0;
+  In in(tmpl.bytes());
+  decode_template(in, arena, attributes, count);
+  Buffer changed;
+  changed.mark_secret();
+  Out out(changed);
+  encode_key_template(out, attributes, in.ok() ? count : 0, on_token, extractable);
+  return changed;
+}
+
 }  // namespace
 
 void encode_key_template(Out& out, const CK_ATTRIBUTE* attributes, CK_ULONG count, bool on_token, bool extractable) {
@@ -120,24 +148,9 @@ void ObjectCopy::read() {
   call(*order_.from, kReadTemplate, {order_.real}, false, std::move(all), [self = shared_from_this()](Reply* reply) {
     if (!self->good(reply, *self->order_.from, "its attributes cannot be read")) return;
     self->template_ = secret_copy(reply->body);
-    if (self->order_.seals) self->seal();
+    if (self->order_.seals) self->template_ = with(self->template_, true, false);  // as the application wanted the key
     self->order_.is_key ? self->unwrap() : self->create();
   });
-}
-
-// The template of the copy, as the application wanted the key.
-void ObjectCopy::seal() {
-  Arena arena;
-  arena.mark_secret();
-  CK_ATTRIBUTE_PTR attributes = nullptr;
-  CK_ULONG count = 0;
-  In in(template_.bytes());
-  decode_template(in, arena, attributes, count);
-  Buffer tmpl;
-  tmpl.mark_secret();
-  Out out(tmpl);
-  encode_key_template(out, attributes, in.ok() ? count : 0, true, false);
-  template_ = std::move(tmpl);
 }
 
 void ObjectCopy::create() {
@@ -192,27 +205,30 @@ void ObjectCopy::wrap() {
 }
 
 void ObjectCopy::unwrap() {
-  making_ = true;
-  unwrap_at(template_.bytes(), [](ObjectCopy& self, Reply& reply) {
-    self.made_ = reply.handles[0];
-    self.annex_.append(reply.annex.data(), reply.annex.size());
-    In in(reply.annex);
-    Description description;
-    const bool is_described = read_description(in, description) && description.readable;
-    if (is_described && description.object_class == CKO_SECRET_KEY) return self.compare_lengths();
-    self.finish(Outcome::done, {}, reply.annex);
+  if (!is_secret_key(template_)) return make();
+  ask_length(*order_.from, order_.real, [](ObjectCopy& self, CK_ULONG original) {
+    original % kWrapBlock == 0 ? self.make() : self.try_length(original);
   });
 }
 
-// What was filled up to whole blocks says so by its length alone: a MAC made with it is the same.
-void ObjectCopy::compare_lengths() {
-  ask_length(*order_.from, order_.real, [](ObjectCopy& copy, CK_ULONG original) {
-    if (original % kWrapBlock == 0) return copy.finish(Outcome::done, {}, copy.annex_.bytes());
-    copy.ask_length(*copy.order_.to, copy.made_, [original](ObjectCopy& self, CK_ULONG length) {
-      if (length == original) return self.finish(Outcome::done, {}, self.annex_.bytes());
-      self.undo("member " + self.order_.to->member->name() + " makes " +
-                (length != 0 ? std::to_string(length) + " bytes" : "a key of unknown length") + " of its " +
-                std::to_string(original) + " bytes");
+void ObjectCopy::make() {
+  making_ = true;
+  unwrap_at(template_.bytes(), [](ObjectCopy& self, Reply& reply) { self.finish(Outcome::done, {}, reply.annex); });
+}
+
+// What was filled up to whole blocks says so by its length alone: a MAC made with it is the same. Seen on a session object, since
+// one that is of no use must not be there if proxyd or the worker dies now.
+void ObjectCopy::try_length(CK_ULONG original) {
+  const Buffer tmpl = with(template_, false, !order_.seals);
+  unwrap_at(tmpl.bytes(), [original](ObjectCopy& copy, Reply& reply) {
+    copy.trial_to_ = reply.handles[0];
+    copy.ask_length(*copy.order_.to, copy.trial_to_, [original](ObjectCopy& self, CK_ULONG length) {
+      self.forget(*self.order_.to, self.trial_to_);
+      if (length == original) return self.make();
+      self.finish(Outcome::impossible,
+                  "member " + self.order_.to->member->name() + " makes " +
+                      (length != 0 ? std::to_string(length) + " bytes" : "a key of unknown length") + " of its " +
+                      std::to_string(original) + " bytes");
     });
   });
 }
@@ -234,14 +250,6 @@ void ObjectCopy::ask_length(Place& at, std::uint64_t key, std::function<void(Obj
          if (in.ok() && count == 1 && attributes[0].ulValueLen == sizeof length)
            std::memcpy(&length, attributes[0].pValue, sizeof length);
          then(*self, length);
-       });
-}
-
-void ObjectCopy::undo(const std::string& why) {
-  call(*order_.to, number_of<&List::C_DestroyObject>(), {made_}, true, {},
-       [self = shared_from_this(), why](Reply* reply) {
-         const bool is_gone = reply != nullptr && reply->rv == CKR_OK;
-         self->finish(is_gone ? Outcome::impossible : Outcome::unclear, why);
        });
 }
 

@@ -1,7 +1,8 @@
 // Makes one object of a member again on another. Public keys, certificates and data: from their attributes. Keys: wrapped by
 // the pool's wrapping key on the one, unwrapped on the other with the attributes of the first, after it was seen that both
 // have the same wrapping key and mean the same by their mechanisms. A secret key that is no whole number of
-// blocks, and then not as long on the other, is destroyed there again: modules may keep what wrapping has filled it up with. Owns itself and always calls back.
+// blocks is unwrapped as a session object first, and not copied if that is not as long: modules may keep what wrapping has filled it
+// up with. Owns itself and always calls back.
 #pragma once
 
 #include <functional>
@@ -57,12 +58,11 @@ class ObjectCopy final : public std::enable_shared_from_this<ObjectCopy> {
             std::function<void(Reply*)> done);
   void read();
   void create();
-  void seal();
   void wrap();
   void unwrap();
-  void compare_lengths();
+  void make();
+  void try_length(CK_ULONG original);
   void ask_length(Place& at, std::uint64_t key, std::function<void(ObjectCopy&, CK_ULONG)> then);
-  void undo(const std::string& why);
   // The round trip: a fresh key is wrapped on one, unwrapped on the other and wrapped there again, which must give the same.
   void try_wrapping();
   void try_unwrapping();
@@ -82,8 +82,6 @@ class ObjectCopy final : public std::enable_shared_from_this<ObjectCopy> {
   bool trial_ = false;
   bool making_ = false;
   std::vector<std::uint8_t> wrapped_;
-  std::uint64_t made_ = 0;
-  Buffer annex_;  // that describes it
   Buffer template_;
 };
 

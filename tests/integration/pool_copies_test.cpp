@@ -45,6 +45,7 @@ TEST_F(PoolWrites, ACopyOfAnotherLengthIsNone) {
     TestApplication application(proxyd);
     CK_SESSION_HANDLE session = 0;
     ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
+    members.rules(1).set("C_DestroyObject rv=CKR_FUNCTION_FAILED");  // what is not to be there never was
     for (CK_ULONG size : {20, 24}) {
       CK_MECHANISM mechanism{CKM_GENERIC_SECRET_KEY_GEN, nullptr, 0};
       std::string label = std::to_string(size) + " bytes";
