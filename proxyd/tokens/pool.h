@@ -143,6 +143,7 @@ class Pool {
   [[nodiscard]] bool may_be_known(const Place& place, std::uint64_t real, const Identity& identity, const Sight& sight);
   [[nodiscard]] std::size_t number_of_member(const Place& place) const;
   void add_wrapping_key_problems(std::vector<std::string>& all);
+  bool looks_first(std::uint64_t now_ms);
   void note_health(Membership& membership);
   void remember_wish(const Membership& membership);
   void restore_wishes();
@@ -158,6 +159,9 @@ class Pool {
   StateDirectory& state_;
   std::vector<std::unique_ptr<Membership>> retired_;  // what still runs may name them
   std::vector<std::string> told_problems_;
+  enum class Look : std::uint8_t { wanted, asking, under_way, over };
+  Look first_look_ = Look::wanted;  // with proxyd's own PIN
+  std::uint64_t look_ends_ms_ = 0;
   std::optional<StateDirectory::Face> face_;  // of looks_like
   std::uint64_t tended_ms_ = 0;
   const std::shared_ptr<char> alive_ = std::make_shared<char>();

@@ -160,7 +160,8 @@ void Pool::tend(std::uint64_t now_ms) {
     each->health.breaker.end_pause(now_ms);  // nobody may be calling
     note_health(*each);
   }
-  if (sessions == 0 && changed.empty() && !debts.any() && why_nobody_serves().empty()) return;
+  const bool looks = looks_first(now_ms);
+  if (!looks && sessions == 0 && changed.empty() && !debts.any() && why_nobody_serves().empty()) return;
   login.tend();
   for (const auto& each : members) {
     if (each->health.wanted == Wanted::maint) continue;

@@ -7,6 +7,33 @@
 #include "proxyd/tokens/token_problems.h"
 
 namespace p11shim {
+namespace {
+constexpr std::uint64_t kMostLookMs = 30'000;
+}
+
+// Where proxyd logs in by itself it need not wait for an application to see who has the wrapping key. Once, after its start.
+bool Pool::looks_first(std::uint64_t now_ms) {
+  if (first_look_ == Look::wanted) {
+    const bool may_look = config.balance.replication == Replication::wrap && member.config().login == LoginMode::daemon;
+    first_look_ = may_look ? Look::asking : Look::over;
+    look_ends_ms_ = now_ms + kMostLookMs;
+    if (may_look)
+      login.log_in_with_own_pin([this](CK_RV rv) { first_look_ = rv == CKR_OK ? Look::under_way : Look::over; });
+  }
+  if (first_look_ == Look::under_way) {
+    static_cast<void>(problems());  // notes what is seen
+    const bool has_seen_all = std::ranges::all_of(members, [](const auto& each) {
+      return each->wrapping_keys || !each->quarantine.empty() || each->health.wanted == Wanted::maint ||
+             each->member.user().worker().state() == Worker::State::backoff;
+    });
+    if (has_seen_all || now_ms >= look_ends_ms_) {
+      first_look_ = Look::over;
+      tell_problems();
+      login.leave([] {});
+    }
+  }
+  return first_look_ == Look::asking || first_look_ == Look::under_way;
+}
 
 std::vector<std::string> Pool::problems() {
   if (!balanced()) return {};

@@ -1,4 +1,6 @@
 // Copies on all members, of objects and of PINs.
+#include <fstream>
+
 #include "pool_writes.h"
 
 namespace p11shim {
@@ -115,6 +117,28 @@ TEST_F(PoolWrites, WithoutACommonWrappingKeyNothingIsCopiedAndTheLogSaysWhy) {
   EXPECT_EQ(generate(application, session, "lonely", key), CKR_OK);
   EXPECT_EQ(application.encrypt(session, key), CKR_OK);
   EXPECT_NE(proxyd.log().find("their wrapping keys differ"), std::string::npos) << proxyd.log();
+}
+
+// Where proxyd logs in by itself it does so once, and no application is needed.
+TEST_F(PoolWrites, AMissingWrappingKeyIsToldAtTheStart) {
+  PoolMembers members(2);
+  add_wrapping_key(members, 1);
+  const std::filesystem::path file = members.directory(0) / "pin";
+  std::ofstream(file) << compare::kUserPin << "\n";
+  std::filesystem::permissions(file, std::filesystem::perms(0600));
+  PrivateProxyd proxyd(members.config(kCopying, "login = \"daemon\"\npin_file = \"" + file.string() + "\"\n"));
+  proxyd.start();
+  EXPECT_TRUE(eventually([&] {
+    return proxyd.log().find("member hsm1 has no key \"wrap\" (wrapping_key)") != std::string::npos;
+  })) << proxyd.log();
+  EXPECT_EQ(proxyd.log().find("member hsm0 has no key"), std::string::npos);
+  const auto problems = proxyd.ask("{\"command\":\"pools\"}")["result"]["pools"][0]["problems"];
+  EXPECT_NE(problems.dump().find("member hsm1 has no key"), std::string::npos) << problems.dump();
+  EXPECT_EQ(members_up(proxyd), 0u);  // nobody is logged in any more
+  TestApplication application(proxyd);
+  CK_SESSION_HANDLE session = 0;
+  ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
+  EXPECT_EQ(application.encrypt(session, application.one(session, CKO_SECRET_KEY, "aes")), CKR_OK);
 }
 
 // Killed when the object is there and its copy is under way.
