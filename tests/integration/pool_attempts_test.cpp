@@ -195,6 +195,33 @@ TEST_F(PoolAttempts, WhatCountsIsRepeatedIfNothingWasCalled) {
   second.join();
 }
 
+// An Init that waits for a lane when the call before it says that the worker must be started anew: it is begun elsewhere, or there
+// when that has started.
+TEST_F(PoolAttempts, AnInitThatWaitsOutlivesTheWorkerThatIsReplaced) {
+  ASSERT_NO_FATAL_FAILURE(
+      start("strategy = \"failover\"\nattempt_timeout = \"25s\"\n", "lanes = 1\nmax_stuck_lanes = 0"));
+  const auto with = key();
+  const pid_t replaced = worker(0);
+  const std::string gate = (directory.path() / "gate").string();
+  tell(0, "C_Sign hang=" + gate + " rv=CKR_DEVICE_REMOVED times=1");
+  std::thread first([&, in = application->open()] { EXPECT_EQ(sign(in, with), CKR_OK); });
+  EXPECT_TRUE(eventually([&] { return calls(0, "C_Sign") == 1; }));
+  std::thread second([&, in = application->open()] {
+    CK_MECHANISM mechanism{CKM_SHA256_RSA_PKCS, nullptr, 0};
+    CK_BYTE part[8] = {1}, signature[512];
+    CK_ULONG size = sizeof signature;
+    EXPECT_EQ((*application)->C_SignInit(in, &mechanism, with), CKR_OK);
+    EXPECT_EQ((*application)->C_SignUpdate(in, part, sizeof part), CKR_OK);
+    EXPECT_EQ((*application)->C_SignFinal(in, signature, &size), CKR_OK);
+  });
+  EXPECT_TRUE(eventually(
+      [&] { return proxyd->ask("{\"command\":\"pools\"}")["result"]["pools"][0]["members"][0]["outstanding"] == 2; }));
+  std::ofstream(gate) << "go\n";
+  first.join();
+  second.join();
+  EXPECT_TRUE(eventually([&] { return worker(0) > 0 && worker(0) != replaced; }));
+}
+
 // What the application was given already must come out again on the other member.
 TEST_F(PoolAttempts, AReplayWithAnotherOutputEndsTheOperation) {
   ASSERT_NO_FATAL_FAILURE(start("strategy = \"failover\"\nclones = true\n"));
