@@ -32,7 +32,7 @@ void ClientCall::begin_attempt() {
 
 Membership* ClientCall::end_attempt() {
   attempt_deadline_.disarm();
-  hedge_deadline_.disarm();
+  if (hedge_ == nullptr) hedge_deadline_.disarm();
   Membership* on = std::exchange(attempts_.on, nullptr);
   if (on != nullptr) on->release(std::exchange(attempts_.works, false), pool_->changed);
   return on;

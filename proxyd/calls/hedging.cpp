@@ -40,7 +40,8 @@ void ClientCall::arm_hedge() {
 }
 
 void ClientCall::hedge() {
-  if (!active_ || attempts_.on == nullptr || hedge_ != nullptr || !may_hedge()) return;
+  if (active_ && hedge_ != nullptr) return hedge_failed();  // its member is given no more time for it (max_call)
+  if (!active_ || attempts_.on == nullptr || !may_hedge()) return;
   if (attempts_.count >= pool_->config.balance.max_attempts) return;
   const std::uint64_t now = services_.runtime.now_ms();
   find_candidates(now);
@@ -71,11 +72,16 @@ void ClientCall::hedge() {
   ++on.health.outstanding;
   ++on.working;
   services_.registry.hedged(on.statistics);
+  // One that was given up goes on by itself, and nobody wants its answer.
+  const auto self = std::make_shared<const LooseAttempt*>(nullptr);
   hedge_ = new LooseAttempt(
       {pool_, &on, &place, lease.session, uv_hrtime(), on.health.breaker.begin(), kind(), on.health.outstanding},
-      {still_active(), [this](LooseAttempt& hedge, Reply& reply) { hedge_won(hedge, reply); },
-       [this] { hedge_failed(); }});
+      {[this, self, active = still_active()] { return active() && hedge_ == *self; },
+       [this](LooseAttempt& hedge, Reply& reply) { hedge_won(hedge, reply); }, [this] { hedge_failed(); }});
+  *self = hedge_;
   hedge_->start(request);
+  if (const auto& longest = on.member.config().options.max_call; longest && hedge_ != nullptr)
+    services_.hedges.arm(hedge_deadline_, now + static_cast<std::uint64_t>(longest->count()));
 }
 
 // The second was first. The call goes on as if it had been made there alone.

@@ -118,6 +118,27 @@ TEST_F(PoolHedge, AFirstThatFailsLeavesItToTheHedge) {
   EXPECT_TRUE(eventually([&] { return outstanding(0) == 0 && outstanding(1) == 0; }));
 }
 
+// Neither of them answers in the time that a member is given: the hedge is given up, too, and the call goes on elsewhere.
+TEST_F(PoolHedge, AHedgeIsGivenNoMoreTimeThanItsMembersMaxCall) {
+  PoolMembers three(3);
+  PrivateProxyd of_three(three.config(kHedged, "max_call = \"1s\"\n"));
+  of_three.start();
+  application = std::make_unique<TestApplication>(of_three);
+  session = application->open();
+  ASSERT_EQ(application->log_in(session, compare::kUserPin), CKR_OK);
+  ASSERT_TRUE(eventually([&] { return members_up(of_three) == 3; }));
+  private_key = application->one(session, CKO_PRIVATE_KEY, "ec");
+  public_key = application->one(session, CKO_PUBLIC_KEY, "ec");
+  for (int i = 0; i < 48; ++i) ASSERT_EQ(sign(), CKR_OK);
+  const Hedges before = hedges(of_three, "hsm1");
+  for (const std::size_t member : {0, 1}) three.rules(member).set("C_Sign hang=" + gate().string() + " times=1");
+  EXPECT_EQ(sign(), CKR_OK);
+  EXPECT_GT(hedges(of_three, "hsm1").made, before.made);
+  EXPECT_EQ(hedges(of_three, "hsm1").won, before.won);
+  open_gate();
+  application.reset();
+}
+
 TEST_F(PoolHedge, NoneWithoutBudgetOrWhenItIsOff) {
   const std::string without_budget = kHedged + std::string("retry_budget = { percent = 0, per_second = 0 }\n");
   const std::string off = "strategy = \"failover\"\nattempt_timeout = \"25s\"\nprobe = { call = \"none\" }\n";
