@@ -10,7 +10,7 @@
 namespace p11shim {
 namespace {
 
-constexpr off_t kLargest = off_t{1} << 20;
+constexpr off_t kLargestFile = off_t{1} << 20;
 
 TextFile failed(int error, std::string message) {
   TextFile file;
@@ -28,7 +28,7 @@ TextFile read_all(int fd) {
   TextFile file;
   file.owner = facts.st_uid;
   file.others_may_write = (facts.st_mode & (S_IWGRP | S_IWOTH)) != 0;
-  if (facts.st_size > kLargest) return failed(EFBIG, "is larger than 1 MiB");
+  if (facts.st_size > kLargestFile) return failed(EFBIG, "is larger than 1 MiB");
   file.text.resize(static_cast<std::size_t>(facts.st_size) + 1);  // one more, to see the end
   std::size_t length = 0;
   while (length < file.text.size()) {

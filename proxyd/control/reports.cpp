@@ -2,9 +2,9 @@
 
 namespace p11shim {
 
-using nlohmann::json;
-
 namespace {
+
+using nlohmann::json;
 
 template <class Value>
 json or_null(const std::optional<Value>& value) {

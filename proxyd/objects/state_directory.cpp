@@ -23,7 +23,7 @@ namespace {
 constexpr std::chrono::seconds kLongestWait{20};
 constexpr std::chrono::milliseconds kBetweenLooks{2};
 
-std::uint64_t number_of(PinOf of) { return of == PinOf::so ? 1 : 0; }
+std::uint64_t stored_as(PinOf of) { return of == PinOf::so ? 1 : 0; }
 
 [[noreturn]] void fail(const std::string& what) { throw std::runtime_error(what); }
 [[noreturn]] void fail_errno(const std::string& what) { fail(what + ": " + std::strerror(errno)); }
@@ -215,7 +215,7 @@ bool StateDirectory::is_refused(const Identity& hash) {
 bool StateDirectory::has_refused(const std::string& member, PinOf of) {
   Statement select(database_, "SELECT 1 FROM refused WHERE member = ?1 AND so = ?2");
   select.bind(1, member);
-  select.bind(2, number_of(of));
+  select.bind(2, stored_as(of));
   return select.step();
 }
 
@@ -224,7 +224,7 @@ void StateDirectory::remember_refused(const Identity& hash, const std::string& m
     Statement insert(database_, "INSERT OR REPLACE INTO refused (hash, member, so) VALUES (?1, ?2, ?3)");
     insert.bind(1, hash);
     insert.bind(2, member);
-    insert.bind(3, number_of(of));
+    insert.bind(3, stored_as(of));
     insert.step();
   });
 }
@@ -241,7 +241,7 @@ void StateDirectory::forget_refused(const std::string& member, PinOf of) {
   write([&] {
     Statement change(database_, "DELETE FROM refused WHERE member = ?1 AND so = ?2");
     change.bind(1, member);
-    change.bind(2, number_of(of));
+    change.bind(2, stored_as(of));
     change.step();
   });
 }

@@ -18,7 +18,6 @@ using List = CK_FUNCTION_LIST_3_0;
 constexpr char kAmbiguous[] =
     "several there look the same, and nothing proves which one is meant: do it there by its vendor's means, then "
     "shimctl pool sync";
-constexpr auto kReadTemplate = static_cast<std::uint32_t>(LaneCall::read_template);
 
 // By its member, for more than a moment. What nobody was promised need not be tried for ever: with a code that may be a policy's,
 // or wanted without a login where one is needed, it is refused as well.

@@ -9,6 +9,9 @@
 
 namespace p11shim {
 
+// LaneCall::read_template as the number of a call.
+inline constexpr auto kReadTemplate = static_cast<std::uint32_t>(LaneCall::read_template);
+
 class Errand final : private Waiter {
  public:
   using Done = std::function<void(Reply* reply)>;  // null: it could not be done

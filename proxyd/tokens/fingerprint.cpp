@@ -7,7 +7,6 @@
 
 namespace p11shim {
 namespace {
-constexpr auto kReadTemplate = static_cast<std::uint32_t>(LaneCall::read_template);
 constexpr int kRepeats = 5;
 // What a private key may show of its public part.
 constexpr CK_ATTRIBUTE_TYPE kPublicPart[] = {CKA_MODULUS, CKA_PUBLIC_EXPONENT, CKA_EC_PARAMS, CKA_EC_POINT,

@@ -10,7 +10,7 @@ namespace p11shim {
 namespace {
 
 using List = CK_FUNCTION_LIST_3_0;
-constexpr std::uint64_t kRoom = 512;  // bytes; no check gives more
+constexpr std::uint64_t kCheckRoom = 512;  // bytes; no check gives more
 
 }  // namespace
 
@@ -93,7 +93,7 @@ void KeyProof::perform() {
   Buffer body;
   Out out(body);
   out.bin(check.input);
-  out.uint(kRoom);
+  out.uint(kCheckRoom);
   const std::uint64_t handle = session_->handle;
   OwnCall::start(place_.worker, check.signs ? number_of<&List::C_Sign>() : number_of<&List::C_Encrypt>(), {&handle, 1},
                  std::move(body), [this](Reply* reply) {

@@ -15,7 +15,6 @@ namespace p11shim {
 namespace {
 
 using List = CK_FUNCTION_LIST_3_0;
-constexpr auto kReadTemplate = static_cast<std::uint32_t>(LaneCall::read_template);
 constexpr std::uint64_t kRoom = 64 << 10;  // for a wrapped key
 constexpr CK_ULONG kTrialSize = 16;
 constexpr CK_ULONG kWrapBlock = 8;

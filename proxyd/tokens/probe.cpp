@@ -11,7 +11,7 @@ namespace {
 
 using List = CK_FUNCTION_LIST_3_0;
 constexpr std::uint64_t kRandomBytes = 16;
-constexpr std::uint64_t kRoom = 2048;  // for a signature
+constexpr std::uint64_t kSignatureRoom = 2048;  // for a signature
 constexpr std::array<std::uint8_t, 32> kData{};
 
 CK_MECHANISM_TYPE mechanism_of(CK_KEY_TYPE type) {
@@ -65,7 +65,7 @@ void Probe::sign() {
     Buffer data;
     Out input(data);
     input.bin(kData);
-    input.uint(kRoom);
+    input.uint(kSignatureRoom);
     const std::uint64_t handle = session_->handle;
     OwnCall::start(place_.worker, number_of<&List::C_Sign>(), {&handle, 1}, std::move(data),
                    [this](Reply* reply) { finish(reply); });
