@@ -38,7 +38,7 @@ bench-bench: deps
 	scripts/build.sh release programs p11shim-tight-loop p11fault
 	scripts/prove_bench.py
 
-# Pools of several members, over simulated HSMs: some eight minutes, most of them 10,000 operations under faults.
+# Pools of several members, over simulated HSMs: some ten minutes, most of them 10,000 operations under faults.
 bench-pools: deps
 	scripts/build.sh release programs p11shim-bench-pools
 	build/bin/p11shim-bench-pools
