@@ -96,7 +96,7 @@ struct RestartBackoff {
 
 // How a member is run.
 struct MemberOptions {
-  std::uint32_t lanes = 4;            // of each worker; one if the module is not thread-safe
+  std::uint32_t lanes = 8;            // of each worker; one if the module is not thread-safe
   std::uint32_t max_stuck_lanes = 4;  // set aside and replaced before the worker is recycled
   std::uint32_t sessions_ro = 8;      // real sessions of each worker that serve calls
   std::uint32_t sessions_rw = 8;

@@ -36,10 +36,10 @@ log      level = "debug"
 audit    /var/log/p11shim/audit.jsonl and journal, classes = ["admin", "auth", "use"]
 module   soft: /usr/lib/softhsm/libsofthsm2.so
 module   nss: /usr/lib/libsoftokn3.so
-         every token, lanes = 4, sessions_ro = 8, sessions_rw = 8
+         every token, lanes = 8, sessions_ro = 8, sessions_rw = 8
          allow everybody, admin everybody
 member   m: label "prod" of module soft, login = "client"
-         lanes = 4, sessions_ro = 8, sessions_rw = 8
+         lanes = 8, sessions_ro = 8, sessions_rw = 8
 pool     signing: token "Signing", members = ["m"]
          allow everybody, admin ["user:root"]
 )");

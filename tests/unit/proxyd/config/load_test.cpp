@@ -33,7 +33,7 @@ TEST(ParseConfig, HasTheDocumentedDefaults) {
   EXPECT_TRUE(module.thread_safe);
   EXPECT_TRUE(module.check_owner);
   EXPECT_EQ(module.flags, CK_FLAGS{CKF_OS_LOCKING_OK});
-  EXPECT_EQ(module.token_options.lanes, 4u);
+  EXPECT_EQ(module.token_options.lanes, 8u);
   EXPECT_EQ(module.token_options.pin_recheck, minutes(15));
   EXPECT_TRUE(module.token_access.allow.is_everybody());
   EXPECT_FALSE(module.token_access.admin.is_everybody());

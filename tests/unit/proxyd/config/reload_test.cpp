@@ -39,15 +39,15 @@ TEST(Reload, AppliesWhatCanChangeWhileProxydRuns) {
 }
 
 TEST(Reload, SaysWhatMustWait) {
-  const ReloadPlan changes = plan(kBase + kPool, "[listen]\nunix = \"/x\"\n" + kBase + "lanes = 8\n" + kPool +
+  const ReloadPlan changes = plan(kBase + kPool, "[listen]\nunix = \"/x\"\n" + kBase + "lanes = 4\n" + kPool +
                                                      "[[pool]]\nname = \"q\"\nlabel = \"Q\"\nmembers = [\"m\"]\n");
   EXPECT_EQ(changes.live, Lines{});
   EXPECT_EQ(changes.restart,
             (Lines{"[listen] unix changes from \"/run/p11shim/proxyd.sock\" to \"/x\" when proxyd restarts.",
-                   "[[member]] \"m\" lanes changes from 4 to 8 when proxyd restarts.",
+                   "[[member]] \"m\" lanes changes from 8 to 4 when proxyd restarts.",
                    "[[pool]] \"q\" is new: it is served when proxyd has restarted."}));
   EXPECT_EQ(changes.config.listen.unix_path, "/run/p11shim/proxyd.sock");
-  EXPECT_EQ(changes.config.members[0].options.lanes, 4u);
+  EXPECT_EQ(changes.config.members[0].options.lanes, 8u);
   EXPECT_EQ(changes.config.pools.size(), 1u);
 }
 
@@ -77,7 +77,7 @@ TEST(Reload, KeepsWhatIsGoneUntilARestart) {
 TEST(Reload, OfEveryTokenAppliesItsAccess) {
   const ReloadPlan changes = plan(kServing, kServing + "set_pin = false\nlanes = 2\n");
   EXPECT_EQ(changes.live, Lines{"[[module]] \"rest\" set_pin changes from true to false."});
-  EXPECT_EQ(changes.restart, Lines{"[[module]] \"rest\" lanes changes from 4 to 2 when proxyd restarts."});
+  EXPECT_EQ(changes.restart, Lines{"[[module]] \"rest\" lanes changes from 8 to 2 when proxyd restarts."});
   EXPECT_FALSE(changes.config.modules[0].token_access.set_pin);
 }
 
