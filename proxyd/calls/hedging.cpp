@@ -106,6 +106,7 @@ void ClientCall::hedge_won(LooseAttempt& hedge, Reply& reply) {
 
 // If the first has failed meanwhile too the call goes on as it would have then.
 void ClientCall::hedge_failed() {
+  hedge_deadline_.disarm();
   hedge_ = nullptr;
   if (attempts_.on == nullptr) go(&ClientCall::forward_balanced);
 }
