@@ -240,7 +240,9 @@ void ObjectCopy::ask_length(Place& at, std::uint64_t key, std::function<void(Obj
   out.uint(CKA_VALUE_LEN);
   call(at, kReadTemplate, {key}, false, std::move(type),
        [self = shared_from_this(), &at, then = std::move(then)](Reply* reply) {
-         if (reply == nullptr) return void(self->good(reply, at, "its length cannot be read"));
+         const bool is_asked = reply != nullptr && blame_of(reply->rv) == Blame::nobody;
+         if (!is_asked || reply->rv == CKR_USER_NOT_LOGGED_IN)
+           return void(self->good(reply, at, "its length cannot be read"));
          Arena arena;
          CK_ATTRIBUTE_PTR attributes = nullptr;
          CK_ULONG count = 0, length = 0;
