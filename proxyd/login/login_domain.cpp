@@ -170,7 +170,7 @@ void LoginDomain::log_in_first() {
   if (order.use_own_pin && own_pin_refused_ != CKR_OK) return finish(own_pin_refused_);
   const auto answered = [this, generation = worker().generation()](CK_RV rv) {
     const Order& first = orders_.front();
-    if (first.use_own_pin && refuses_pin(rv)) {
+    if (first.use_own_pin && refuses_pin(rv) && rv != CKR_USER_PIN_NOT_INITIALIZED) {
       own_pin_refused_ = rv;
       runtime_.log.error(
           "worker {}: the token refused proxyd's own PIN; it is not offered again until proxyd is restarted",

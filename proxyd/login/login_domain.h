@@ -66,6 +66,13 @@ class LoginDomain final : private Waiter {
     if (kept_.present()) kept_.hand_to(pin);
     return kept_.present();
   }
+  // The same with proxyd's own.
+  bool hand_own_pin(Buffer& pin) const {
+    if (own_pin_.present()) own_pin_.hand_to(pin);
+    return own_pin_.present();
+  }
+  // The operator says that it is right now, or the token is a new one.
+  void offer_own_pin_again() { own_pin_refused_ = CKR_OK; }
   // Such an answer to C_Login says that this PIN will never be accepted, as opposed to a token that is in trouble.
   static bool refuses_pin(CK_RV rv);
   [[nodiscard]] Place& place() { return shared_ != nullptr ? *shared_ : place_; }
@@ -127,8 +134,8 @@ class LoginDomain final : private Waiter {
   KeptPin own_pin_;
   CK_SESSION_HANDLE service_session_ = CK_INVALID_HANDLE;  // keeps the token logged in while no other session is open
   Buffer user_name_;                                       // of those who are logged in, encoded; empty: none was given
-  CK_RV own_pin_refused_ = CKR_OK;  // what the HSM said to the own PIN: it is never offered again
-  std::uint32_t mismatches_ = 0;    // of PINs in a shared worker, which the HSM does not count
+  CK_RV own_pin_refused_ = CKR_OK;                         // what the HSM said to the own PIN: it is not offered again
+  std::uint32_t mismatches_ = 0;                           // of PINs in a shared worker, which the HSM does not count
   std::uint32_t applications_ = 0;
   bool stale_ = false;    // the worker was running when a PIN changed: it may not check one any more
   bool running_ = false;  // the first order is being served

@@ -89,6 +89,8 @@ class Pool {
   [[nodiscard]] std::vector<std::string> problems();
   [[nodiscard]] std::string why_nobody_serves();
   void tell_problems();
+  // Logs out again if proxyd has logged in on its own account to see who has the wrapping key.
+  void end_first_look();
 
   // Objects of this identity that a member may have: those of the pool, and what only looks like them and is seen in this place of its
   // (null: nothing).

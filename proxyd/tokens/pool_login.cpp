@@ -31,6 +31,7 @@ bool says_nothing_of_pin(CK_RV rv) {
 constexpr std::chrono::milliseconds kJoinAgain{100};  // doubled with each failure in a row, up to breaker.open_max
 
 constexpr char kRefuses[] = "it refused the PIN that other members accept";
+constexpr char kRefusesOwn[] = "it refused proxyd's PIN";
 
 bool is_useless(LoginDomain& domain) { return domain.worker().state() == Worker::State::backoff; }
 
@@ -76,7 +77,13 @@ void PoolLogin::log_in(Buffer pin, Buffer user_name, Wanted wanted, Done done) {
 
 void PoolLogin::log_in_with_own_pin(Done done) {
   auto attempt = std::make_shared<Attempt>();
-  for (const auto& each : pool_.members) attempt->members.push_back(each.get());
+  bool refused = false;
+  for (const auto& each : pool_.members) {
+    if (each->health.wanted == p11shim::Wanted::maint) continue;
+    if (has_refused_own_pin(each->member)) refused = true;
+    else attempt->members.push_back(each.get());
+  }
+  if (attempt->members.empty()) return done(refused ? CKR_PIN_INCORRECT : CKR_DEVICE_ERROR);
   std::ranges::stable_sort(attempt->members, {}, [](const Membership* each) { return each->logged_in ? 0 : 1; });
   attempt->own_pin = true;
   attempt->done = std::move(done);
@@ -92,6 +99,12 @@ void PoolLogin::try_next(const std::shared_ptr<Attempt>& attempt) {
   auto answered = [this, attempt, &asked](CK_RV rv) {
     attempt->rv = rv;
     pool_.doubt_tokens();
+    if (attempt->own_pin) own_pin_answered(asked, rv);
+    if (rv == CKR_OK && !pool_.has(asked.member)) {  // it was removed meanwhile
+      asked.member.user().log_out([] {});
+      attempt->rv = CKR_DEVICE_ERROR;
+      return try_next(attempt);
+    }
     if (!attempt->own_pin && says_nothing_of_pin(rv)) {
       attempt->unable.emplace_back(&asked, rv);
       return try_next(attempt);
@@ -157,6 +170,7 @@ void PoolLogin::join(Membership& membership) {
   LoginDomain& domain = membership.member.user();
   if (is_useless(domain) || membership.refuses_name) return;
   if (membership.member.config().login == LoginMode::daemon) {
+    if (membership.quarantine.empty() && has_refused_own_pin(membership.member)) membership.quarantine = kRefusesOwn;
     if (!membership.quarantine.empty()) return;
     membership.joining = true;
     return domain.log_in_with_own_pin([this, &membership](CK_RV rv) { joined(membership, rv, {}, true); });
@@ -185,8 +199,10 @@ void PoolLogin::joined(Membership& membership, CK_RV rv, const Identity& pin_has
     has_shown_its_pin(membership);
     return membership.user_objects.begin();
   }
-  if (LoginDomain::refuses_pin(rv)) {
-    if (own_pin) membership.quarantine = "it refused proxyd's PIN: " + display(NameKind::ckr, rv);
+  const bool is_blank = own_pin && rv == CKR_USER_PIN_NOT_INITIALIZED;  // nothing was tried, and it may get one
+  if (own_pin) own_pin_answered(membership, rv);
+  if (LoginDomain::refuses_pin(rv) && !is_blank) {
+    if (own_pin) membership.quarantine = kRefusesOwn + (": " + display(NameKind::ckr, rv));
     else quarantine(membership, pin_hash, rv);
   } else if (!user_name_.empty() && refuses_user(rv) && membership.quarantine.empty()) {
     membership.refuses_name = true;
@@ -207,6 +223,27 @@ void PoolLogin::fail_to_join(Membership& membership, CK_RV rv) {
   membership.join_pause =
       std::min(std::max(kJoinAgain, membership.join_pause * 2), pool_.config.balance.breaker.open_max);
   membership.join_after_ms = pool_.runtime().now_ms() + static_cast<std::uint64_t>(membership.join_pause.count());
+}
+
+std::optional<Identity> PoolLogin::own_pin_hash(Member& member) const {
+  Buffer pin;
+  if (!member.user().hand_own_pin(pin)) return std::nullopt;
+  return refused_.hash(member, PinOf::user, pin, {});
+}
+
+bool PoolLogin::has_refused_own_pin(Member& member) const {
+  const auto hash = own_pin_hash(member);
+  return hash && pool_.state().is_refused(*hash);
+}
+
+// Nobody may watch when proxyd logs in, again and again if it is started so: a wrong PIN is shown once, not once for each start.
+void PoolLogin::own_pin_answered(Membership& by, CK_RV rv) {
+  if (!LoginDomain::refuses_pin(rv) || says_nothing_of_pin(rv) || has_refused_own_pin(by.member)) return;
+  if (const auto hash = own_pin_hash(by.member)) refused_.remember(by.member, PinOf::user, *hash);
+  pool_.runtime().log.error(
+      "pool {}: member {} refuses proxyd's PIN ({}) and is not shown it again, also after a restart, until `shimctl "
+      "member ready` says so or another PIN is configured",
+      pool_.config.name, by.member.name(), display(NameKind::ckr, rv));
 }
 
 void PoolLogin::quarantine(Membership& membership, const Identity& pin_hash, CK_RV rv) {
@@ -232,6 +269,7 @@ void PoolLogin::clear_quarantine(Membership& membership) {
   membership.quarantine.clear();
   membership.refuses_name = false;
   membership.join_after_ms = 0;
+  membership.member.user().offer_own_pin_again();
   refused_.forget(membership.member, PinOf::user);
   refused_.forget(membership.member, PinOf::so);
   const Buffer pin = kept_pin();

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 
 #include "pkcs11/cryptoki.h"
 #include "proxyd/tokens/refused_pins.h"
@@ -56,6 +57,10 @@ class PoolLogin {
   void join(Membership& membership);
   void joined(Membership& membership, CK_RV rv, const Identity& pin_hash, bool own_pin);
   void fail_to_join(Membership& membership, CK_RV rv);
+  // Of proxyd's PIN for it, as configured now.
+  std::optional<Identity> own_pin_hash(Member& member) const;
+  bool has_refused_own_pin(Member& member) const;
+  void own_pin_answered(Membership& by, CK_RV rv);
   // A copy of the PIN that some member keeps; empty: none does.
   Buffer kept_pin() const;
 

@@ -239,6 +239,7 @@ void init_tokens(Pool& pool, Buffer body, PinDone done) {
   In in(body.bytes());
   round->shown.emplace(Round::Shown{PinOf::so, next_secret(in), {}});
   if (!round->may_begin()) return done(CKR_PIN_INCORRECT);
+  pool.end_first_look();
   pool.initialising = true;
   round->step = [&pool, kept = std::make_shared<Buffer>(std::move(body))](Member& member, PinDone answered) {
     TokenInit::start(pool.of(member.public_place()), init_body(*kept, member),
@@ -246,6 +247,7 @@ void init_tokens(Pool& pool, Buffer body, PinDone done) {
                        if (rv == CKR_OK) {
                          pool.objects.forget_member(pool.of(member.public_place()).number);
                          pool.login.refused().forget(member, PinOf::user);
+                         member.user().offer_own_pin_again();
                          tell_identity(pool, member);
                        }
                        answered(rv);

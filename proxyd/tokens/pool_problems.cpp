@@ -18,7 +18,11 @@ bool Pool::looks_first(std::uint64_t now_ms) {
     first_look_ = may_look ? Look::asking : Look::over;
     look_ends_ms_ = now_ms + kMostLookMs;
     if (may_look)
-      login.log_in_with_own_pin([this](CK_RV rv) { first_look_ = rv == CKR_OK ? Look::under_way : Look::over; });
+      login.log_in_with_own_pin([this](CK_RV rv) {
+        const bool is_wanted = first_look_ == Look::asking;
+        if (is_wanted) first_look_ = rv == CKR_OK ? Look::under_way : Look::over;
+        else if (rv == CKR_OK) login.leave([] {});
+      });
   }
   if (first_look_ == Look::under_way) {
     static_cast<void>(problems());  // notes what is seen
@@ -27,12 +31,15 @@ bool Pool::looks_first(std::uint64_t now_ms) {
              each->member.user().worker().state() == Worker::State::backoff;
     });
     if (has_seen_all || now_ms >= look_ends_ms_) {
-      first_look_ = Look::over;
       tell_problems();
-      login.leave([] {});
+      end_first_look();
     }
   }
   return first_look_ == Look::asking || first_look_ == Look::under_way;
+}
+
+void Pool::end_first_look() {
+  if (std::exchange(first_look_, Look::over) == Look::under_way) login.leave([] {});
 }
 
 std::vector<std::string> Pool::problems() {

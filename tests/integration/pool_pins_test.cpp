@@ -1,6 +1,9 @@
 // PINs that a member of a pool refuses are not shown to it again: its HSM counts them, and locks.
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "application.h"
 #include "mock/token.h"
 #include "mock_members.h"
@@ -128,6 +131,44 @@ TEST_F(PoolPins, APinThatAMemberRefusedIsNotChangedWithoutALogin) {
   TestApplication application(*proxyd);
   EXPECT_EQ(application.set_pin(application.open(), kMockPin, "another"), CKR_OK);
   for (const std::size_t member : {0, 1}) EXPECT_EQ(calls(member, "C_SetPIN"), 1u);
+}
+
+// It logs in when it is started, which may be again and again, and when an application does.
+TEST_F(PoolPins, ProxydsOwnPinIsShownOnceToAMemberThatRefusesIt) {
+  for (const std::size_t member : {0, 1}) tell(member, "C_Login rv=CKR_PIN_INCORRECT");
+  const std::filesystem::path file = members.rules(0).path().parent_path() / "own-pin";
+  std::ofstream(file) << kMockPin << "\n";
+  std::filesystem::permissions(file, std::filesystem::perms(0600));
+  proxyd = std::make_unique<PrivateProxyd>(
+      members.config("strategy = \"failover\"\nprobe = { call = \"none\" }\nreplication = \"wrap\"\nwrapping_key = "
+                     "\"wrap\"\nadmin = [\"" +
+                         me() + "\"]\n",
+                     "login = \"daemon\"\npin_file = \"" + file.string() + "\"\n"));
+  proxyd->start();
+  for (int run = 0; run < 3; ++run) {
+    EXPECT_EQ(log_in("any"), CKR_PIN_INCORRECT);
+    for (const std::size_t member : {0, 1}) EXPECT_EQ(calls(member, "C_Login"), 1u) << "run " << run;
+    if (run < 2) proxyd->restart();
+  }
+  for (const std::size_t member : {0, 1}) tell(member, "");
+  EXPECT_EQ(log_in("any"), CKR_PIN_INCORRECT);
+  say("ready", "mock0");
+  EXPECT_EQ(log_in("any"), CKR_OK);
+  EXPECT_EQ(calls(1, "C_Login"), 1u);
+}
+
+// Nothing was tried there, so nothing is remembered: it may be given a PIN later.
+TEST_F(PoolPins, ATokenWithoutAPinIsAskedAgainWithProxyds) {
+  for (const std::size_t member : {0, 1}) tell(member, "C_Login rv=CKR_USER_PIN_NOT_INITIALIZED");
+  const std::filesystem::path file = members.rules(0).path().parent_path() / "own-pin";
+  std::ofstream(file) << kMockPin << "\n";
+  std::filesystem::permissions(file, std::filesystem::perms(0600));
+  proxyd = std::make_unique<PrivateProxyd>(
+      members.config("probe = { call = \"none\" }\n", "login = \"daemon\"\npin_file = \"" + file.string() + "\"\n"));
+  proxyd->start();
+  EXPECT_EQ(log_in("any"), CKR_USER_PIN_NOT_INITIALIZED);
+  for (const std::size_t member : {0, 1}) tell(member, "");
+  EXPECT_EQ(log_in("any"), CKR_OK);
 }
 
 TEST_F(PoolPins, AMemberThatRefusedTheOthersPinIsTheLastToBeAsked) {
