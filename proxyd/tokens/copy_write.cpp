@@ -8,6 +8,7 @@
 #include "calls/templates.h"
 #include "pkcs11/names.h"
 #include "proxyd/balance/faults.h"
+#include "proxyd/login/secret_copy.h"
 #include "proxyd/tokens/errand.h"
 #include "proxyd/tokens/pool.h"
 
@@ -15,13 +16,6 @@ namespace p11shim {
 namespace {
 
 using List = CK_FUNCTION_LIST_3_0;
-
-Buffer copy_of(const Buffer& bytes) {
-  Buffer copy;
-  copy.mark_secret();
-  copy.append(bytes.data(), bytes.size());
-  return copy;
-}
 
 // The types of a template, encoded as LaneCall::read_template takes them; empty: it cannot be read.
 std::vector<std::uint8_t> types_in(const Buffer& body) {
@@ -200,7 +194,7 @@ void CopyWrite::send(std::size_t index) {
   // The object stays locked meanwhile, so nothing else touches it there. In another process than the one that was asked for the
   // handle it would be another object.
   Errand::call(
-      *target.place, order_.call, {target.real}, true, copy_of(order_.body),
+      *target.place, order_.call, {target.real}, true, secret_copy(order_.body),
       [self = shared_from_this(), index](Reply* reply) { self->answered(index, reply); }, target.generation);
 }
 

@@ -8,6 +8,7 @@
 #include "calls/table.h"
 #include "pkcs11/names.h"
 #include "proxyd/balance/faults.h"
+#include "proxyd/login/secret_copy.h"
 #include "proxyd/tokens/errand.h"
 #include "proxyd/tokens/pool.h"
 
@@ -24,13 +25,6 @@ constexpr char kAmbiguous[] =
 bool is_refused(const Debt& debt, CK_RV rv) {
   if (rv == CKR_USER_NOT_LOGGED_IN) return !debt.decided && debt.anonymous();
   return blame_of(rv) == Blame::nobody || (blame_of(rv) == Blame::suspect && !debt.decided);
-}
-
-Buffer copy_of(std::span<const std::uint8_t> bytes) {
-  Buffer copy;
-  copy.mark_secret();
-  copy.append(bytes.data(), bytes.size());
-  return copy;
 }
 
 }  // namespace
@@ -268,26 +262,26 @@ void Debts::pay_refresh(const Payment& payment, Debt& debt, Membership& membersh
   const std::uint64_t meant = meant_by(debt, place);
   const std::uint64_t mine = meant != 0 ? meant : reals.front();
   debt.under_way = true;
-  Errand::call(*source, kReadTemplate, {theirs}, false, copy_of(debt.details),
+  Errand::call(*source, kReadTemplate, {theirs}, false, secret_copy(debt.details),
                [this, payment, mine, &place, alive = std::weak_ptr<char>(alive_)](Reply* reply) {
                  if (alive.expired()) return;
                  if (reply == nullptr || reply->rv != CKR_OK || journal_.find(payment.number) == nullptr)
                    return tried(payment);
-                 set_attributes(payment, place, mine, copy_of(reply->body));
+                 set_attributes(payment, place, mine, secret_copy(reply->body));
                });
 }
 
 void Debts::set_attributes(const Payment& payment, Place& place, std::uint64_t real, Buffer wanted) {
-  const auto types = std::make_shared<Buffer>(copy_of(journal_.find(payment.number)->details));
+  const auto types = std::make_shared<Buffer>(secret_copy(journal_.find(payment.number)->details));
   const auto want = std::make_shared<Buffer>(std::move(wanted));
   Errand::call(
-      place, kReadTemplate, {real}, false, copy_of(types->bytes()),
+      place, kReadTemplate, {real}, false, secret_copy(types->bytes()),
       [=, this, &place, alive = std::weak_ptr<char>(alive_)](Reply* has) {
         if (alive.expired()) return;
         if (has == nullptr || journal_.find(payment.number) == nullptr) return tried(payment);
         if (has->rv == CKR_OK && std::ranges::equal(has->body, want->bytes())) return settle(payment);
         Errand::change(
-            place, number_of<&List::C_SetAttributeValue>(), real, copy_of(want->bytes()), [=, this](Reply* reply) {
+            place, number_of<&List::C_SetAttributeValue>(), real, secret_copy(want->bytes()), [=, this](Reply* reply) {
               if (alive.expired()) return;
               const Debt* debt = journal_.find(payment.number);
               if (debt == nullptr || reply == nullptr || blame_of(reply->rv) != Blame::nobody ||

@@ -8,6 +8,7 @@
 #include "calls/templates.h"
 #include "pkcs11/names.h"
 #include "proxyd/balance/faults.h"
+#include "proxyd/login/secret_copy.h"
 #include "proxyd/tokens/errand.h"
 #include "proxyd/tokens/pool.h"
 
@@ -22,13 +23,6 @@ constexpr CK_ULONG kWrapBlock = 8;
 void put_mechanism(Out& out, CK_MECHANISM_TYPE type) {
   Handles none;
   encode_mechanism(out, none, CK_MECHANISM{type, nullptr, 0});
-}
-
-Buffer secret_copy(std::span<const std::uint8_t> bytes) {
-  Buffer copy;
-  copy.mark_secret();
-  copy.append(bytes.data(), bytes.size());
-  return copy;
 }
 
 Buffer trial_template(bool generate) {

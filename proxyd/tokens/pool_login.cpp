@@ -6,17 +6,11 @@
 
 #include "pkcs11/names.h"
 #include "proxyd/balance/faults.h"
+#include "proxyd/login/secret_copy.h"
 #include "proxyd/tokens/pool.h"
 
 namespace p11shim {
 namespace {
-
-Buffer copy_of(const Buffer& pin) {
-  Buffer copy;
-  copy.mark_secret();
-  copy.append(pin.data(), pin.size());
-  return copy;
-}
 
 // It has no named users, or not this one: no PIN was wrong.
 bool refuses_user(CK_RV rv) {
@@ -122,7 +116,8 @@ void PoolLogin::try_next(const std::shared_ptr<Attempt>& attempt) {
     attempt->done(rv);
   };
   if (attempt->own_pin) return asked.member.user().log_in_with_own_pin(std::move(answered));
-  asked.member.user().log_in(copy_of(attempt->pin), copy_of(attempt->user_name), attempt->wanted, std::move(answered));
+  asked.member.user().log_in(secret_copy(attempt->pin), secret_copy(attempt->user_name), attempt->wanted,
+                             std::move(answered));
 }
 
 void PoolLogin::accepted(Membership& by) {
@@ -183,7 +178,7 @@ void PoolLogin::join(Membership& membership) {
     return;
   }
   membership.joining = true;
-  domain.log_in(std::move(pin), copy_of(user_name_), nullptr,
+  domain.log_in(std::move(pin), secret_copy(user_name_), nullptr,
                 [this, &membership, pin_hash](CK_RV rv) { joined(membership, rv, pin_hash, false); });
 }
 

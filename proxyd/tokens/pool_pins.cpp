@@ -4,19 +4,13 @@
 
 #include "calls/table.h"
 #include "pkcs11/names.h"
+#include "proxyd/login/secret_copy.h"
 #include "proxyd/loop/handles.h"
 #include "proxyd/tokens/errand.h"
 #include "proxyd/tokens/pool.h"
 
 namespace p11shim {
 namespace {
-
-Buffer copy_of(const Buffer& secret) {
-  Buffer copy;
-  copy.mark_secret();
-  copy.append(secret.data(), secret.size());
-  return copy;
-}
 
 // One step on every member, one after the other. What the first refuses is not tried on the others, and what one has refused
 // that others accepted is not begun again: each refusal counts in that member.
@@ -279,15 +273,15 @@ void change_pins(Pool& pool, PinDomain domain, std::uint32_t call, Buffer body, 
   In in(body.bytes());
   const PinOf of = domain == PinDomain::so && !sets_user_pin ? PinOf::so : PinOf::user;
   const auto name = std::make_shared<Buffer>();
-  if (domain == PinDomain::user) *name = copy_of(pool.login.user_name());
-  if (!sets_user_pin) round->shown.emplace(Round::Shown{of, next_secret(in), copy_of(*name)});
+  if (domain == PinDomain::user) *name = secret_copy(pool.login.user_name());
+  if (!sets_user_pin) round->shown.emplace(Round::Shown{of, next_secret(in), secret_copy(*name)});
   if (!round->may_begin()) return done(CKR_PIN_INCORRECT);
   const auto fresh = std::make_shared<Buffer>(next_secret(in));
   round->step = [&pool, domain, call, sets_user_pin, of, name, fresh, pins = std::make_shared<Buffer>(std::move(body))](
                     Member& member, PinDone answered) {
     if (domain == PinDomain::nobody) member.backend().renew_if_stale();
     Errand::call(
-        place_in(member, domain), call, {}, true, copy_of(*pins),
+        place_in(member, domain), call, {}, true, secret_copy(*pins),
         [&pool, domain, sets_user_pin, of, name, fresh, &member, answered = std::move(answered)](Reply* reply) {
           const CK_RV rv = reply == nullptr ? CKR_DEVICE_ERROR : reply->rv;
           if (may_have_changed_pin(rv)) member.pin_changed(place_in(member, domain), sets_user_pin);
@@ -317,11 +311,11 @@ void log_in_so(Pool& pool, Buffer pin, Buffer user_name, PinDone done) {
     }
     round->members.push_back(&each->member);
   }
-  round->shown.emplace(Round::Shown{PinOf::so, copy_of(pin), copy_of(user_name)});
+  round->shown.emplace(Round::Shown{PinOf::so, secret_copy(pin), secret_copy(user_name)});
   if (!round->may_begin()) return done(CKR_PIN_INCORRECT);
   round->step = [kept = std::make_shared<Buffer>(std::move(pin)),
                  name = std::make_shared<Buffer>(std::move(user_name))](Member& member, PinDone answered) {
-    member.so().log_in(copy_of(*kept), copy_of(*name), nullptr, std::move(answered));
+    member.so().log_in(secret_copy(*kept), secret_copy(*name), nullptr, std::move(answered));
   };
   round->end = [done = std::move(done)](CK_RV rv, const std::vector<Member*>& logged_in) {
     if (rv != CKR_OK)

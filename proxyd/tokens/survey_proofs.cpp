@@ -8,7 +8,7 @@
 
 namespace p11shim {
 namespace {
-constexpr int kRepeats = 5;         // of checks of what was just made
+constexpr int kCheckRepeats = 5;    // of checks of what was just made
 constexpr int kMostUnreadable = 3;  // listings that show an object which cannot be read
 // What a key that is listed adds to its trouble when it is then not there, is refused, or the member failed; and how much is
 // enough to ask another process, and then to serve it as what nothing proves.
@@ -48,7 +48,8 @@ void Survey::prove_one(const std::shared_ptr<Round>& round) {
                   const bool is_verdict = outcome == CheckOutcome::proven || outcome == CheckOutcome::unproven;
                   const std::uint64_t real = asked.plain.object;
                   // Whoever made it waits for its handle, and must be given the right one.
-                  if (!is_verdict && round->created && is_same && round->repeats++ < kRepeats) return prove_next(round);
+                  if (!is_verdict && round->created && is_same && round->repeats++ < kCheckRepeats)
+                    return prove_next(round);
                   ++round->next;
                   const bool is_decided = is_same && (is_verdict || (!round->created && gives_up_on(real, outcome)));
                   if (is_same && is_verdict) {
