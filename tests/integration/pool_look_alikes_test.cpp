@@ -1,0 +1,99 @@
+// Copies of keys that nothing proves, on members where others look the same: what may be a destroyed key is served by no handle, and
+// none is destroyed in the place of another.
+#include "pool_twins.h"
+
+namespace p11shim {
+namespace {
+
+// What is made beside a copy, and looks like it, leaves the copy what it is.
+class PoolTwinsBesideACopy : public PoolTwins, public ::testing::WithParamInterface<bool> {
+ protected:
+  // By the pool's wrapping key.
+  static CK_OBJECT_HANDLE wrapping_key(TestApplication& application, CK_SESSION_HANDLE session) {
+    const auto keys = application.find(session, CKO_SECRET_KEY, "wrap");
+    return keys.empty() ? CK_INVALID_HANDLE : keys.front();
+  }
+  static std::vector<CK_BYTE> wrapped(TestApplication& application, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key) {
+    CK_MECHANISM mechanism{CKM_AES_KEY_WRAP, nullptr, 0};
+    std::vector<CK_BYTE> bytes(64);
+    CK_ULONG size = bytes.size();
+    EXPECT_EQ(application->C_WrapKey(session, &mechanism, wrapping_key(application, session), key, bytes.data(), &size),
+              CKR_OK);
+    bytes.resize(size);
+    return bytes;
+  }
+  // As copies are made: it shows the same as a copy does.
+  static CK_RV unwrap_twin(TestApplication& application, CK_SESSION_HANDLE session, std::vector<CK_BYTE> wrapped,
+                           CK_OBJECT_HANDLE& key) {
+    CK_MECHANISM mechanism{CKM_AES_KEY_WRAP, nullptr, 0};
+    CK_OBJECT_CLASS object_class = CKO_SECRET_KEY;
+    CK_KEY_TYPE type = CKK_GENERIC_SECRET;
+    char label[] = "twin";
+    CK_ATTRIBUTE tmpl[] = {{CKA_CLASS, &object_class, sizeof object_class},
+                           {CKA_KEY_TYPE, &type, sizeof type},
+                           {CKA_LABEL, label, 4},
+                           flag(CKA_TOKEN, kYes),
+                           flag(CKA_PRIVATE, kYes),
+                           flag(CKA_SIGN, kNo),
+                           flag(CKA_VERIFY, kNo),
+                           flag(CKA_ENCRYPT, kNo),
+                           flag(CKA_DECRYPT, kNo),
+                           flag(CKA_SENSITIVE, kNo),
+                           flag(CKA_EXTRACTABLE, kYes)};
+    return application->C_UnwrapKey(session, &mechanism, wrapping_key(application, session), wrapped.data(),
+                                    wrapped.size(), tmpl, std::size(tmpl), &key);
+  }
+};
+
+TEST_P(PoolTwinsBesideACopy, IsNoReasonToForgetTheCopy) {
+  const bool is_away = GetParam();  // the copy's member, when the key is destroyed
+  PoolMembers members(2);
+  add_wrapping_key(members, 2);
+  PrivateProxyd proxyd(members.config(kCopying + "strategy = \"failover\"\n"));
+  proxyd.start();
+  {
+    TestApplication application(proxyd);
+    CK_SESSION_HANDLE session = 0;
+    CK_OBJECT_HANDLE first = 0, second = 0;
+    ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
+    ASSERT_EQ(import_twin(application, session, kFirst, first), CKR_OK);
+    ASSERT_TRUE(eventually([&] { return nobody_owes(proxyd); })) << sync(proxyd).dump();
+    const auto copied = wrapped(application, session, first);
+    take_away(proxyd, members, 0);
+    ASSERT_EQ(unwrap_twin(application, session, copied, second), CKR_OK);
+    EXPECT_NE(proxyd.log().find("\"twin\" stays on member hsm1"), std::string::npos) << proxyd.log();
+    members.rules(0).set("");
+    ASSERT_TRUE(eventually([&] { return all_serve(proxyd) && nobody_owes(proxyd); })) << sync(proxyd).dump();
+    if (is_away) take_away(proxyd, members, 1);
+    else ASSERT_NO_FATAL_FAILURE(start_anew(proxyd, "hsm1"));
+    // One that is on one member only, and was copied nowhere, is none of these.
+    CK_OBJECT_HANDLE passing = 0;
+    ASSERT_EQ(import_twin(application, session, kSecond, passing), CKR_OK);
+    EXPECT_EQ(application->C_DestroyObject(session, passing), CKR_OK);
+    EXPECT_TRUE(eventually([&] { return nobody_owes(proxyd); })) << sync(proxyd).dump();
+    EXPECT_EQ(application->C_DestroyObject(session, first), CKR_OK);
+    members.rules(1).set("");
+    ASSERT_TRUE(eventually([&] { return all_serve(proxyd); }));
+    EXPECT_TRUE(eventually([&] { return proxyd.log().find("nothing proves which one is meant") != std::string::npos; }))
+        << proxyd.log();
+    EXPECT_TRUE(twins(application, session).empty());
+    members.alone(1, [](TestApplication& other, auto its_session) {
+      EXPECT_EQ(other->C_DestroyObject(its_session, other.find(its_session, CKO_SECRET_KEY, "twin").front()), CKR_OK);
+    });
+    ASSERT_NO_FATAL_FAILURE(start_anew(proxyd, "hsm1"));
+    sync(proxyd, false);
+    EXPECT_TRUE(eventually([&] { return nobody_owes(proxyd); })) << sync(proxyd).dump();
+    EXPECT_TRUE(eventually([&] { return values(twins(application, session)) == std::multiset<CK_BYTE>{kFirst}; }))
+        << proxyd.log();
+    ASSERT_NO_FATAL_FAILURE(start_anew(proxyd, "hsm1"));
+    EXPECT_EQ(values(twins(application, session)), (std::multiset<CK_BYTE>{kFirst}));
+  }
+  proxyd.stop();
+  EXPECT_EQ(labels_on(members, 0, CKO_SECRET_KEY).count("twin"), 0u);
+  EXPECT_EQ(labels_on(members, 1, CKO_SECRET_KEY).count("twin"), 1u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Either, PoolTwinsBesideACopy, ::testing::Bool());
+
+}  // namespace
+}  // namespace p11shim

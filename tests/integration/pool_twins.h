@@ -1,0 +1,99 @@
+// Keys of one member that look the same and that nothing proves.
+#pragma once
+
+#include <map>
+
+#include "pool_writes.h"
+
+namespace p11shim {
+
+inline constexpr CK_BYTE kFirst = 1, kSecond = 2;
+
+class PoolTwins : public PoolWrites {
+ protected:
+  // May be used for nothing that could prove it, but shows its value to the test.
+  static CK_RV import_twin(TestApplication& application, CK_SESSION_HANDLE session, CK_BYTE fill,
+                           CK_OBJECT_HANDLE& key) {
+    CK_OBJECT_CLASS object_class = CKO_SECRET_KEY;
+    CK_KEY_TYPE type = CKK_GENERIC_SECRET;
+    CK_BYTE value[16];
+    std::fill(std::begin(value), std::end(value), fill);
+    char label[] = "twin";
+    CK_ATTRIBUTE tmpl[] = {{CKA_CLASS, &object_class, sizeof object_class},
+                           {CKA_KEY_TYPE, &type, sizeof type},
+                           {CKA_VALUE, value, sizeof value},
+                           {CKA_LABEL, label, 4},
+                           {CKA_CHECK_VALUE, value, 0},  // nor does it show a part of it
+                           flag(CKA_TOKEN, kYes),
+                           flag(CKA_PRIVATE, kYes),
+                           flag(CKA_SIGN, kNo),
+                           flag(CKA_VERIFY, kNo),
+                           flag(CKA_SENSITIVE, kNo),
+                           flag(CKA_EXTRACTABLE, kYes)};
+    return application->C_CreateObject(session, tmpl, std::size(tmpl), &key);
+  }
+  static void import_both(PoolMembers& members) {
+    members.alone(0, [](TestApplication& application, auto session) {
+      for (const CK_BYTE fill : {kFirst, kSecond}) {
+        CK_OBJECT_HANDLE key = 0;
+        EXPECT_EQ(import_twin(application, session, fill, key), CKR_OK);
+      }
+    });
+  }
+  // The first is copied, the second stays alone.
+  static void make_both(TestApplication& application, PrivateProxyd& proxyd, CK_SESSION_HANDLE& session,
+                        CK_OBJECT_HANDLE& first, CK_OBJECT_HANDLE& second) {
+    ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
+    ASSERT_EQ(import_twin(application, session, kFirst, first), CKR_OK);
+    ASSERT_EQ(import_twin(application, session, kSecond, second), CKR_OK);
+    ASSERT_TRUE(eventually([&] { return nobody_owes(proxyd); })) << sync(proxyd).dump();
+  }
+  // In a new process nothing tells which of those that look the same is which. Both workers: SoftHSM's processes may lose a token that
+  // another one writes to.
+  static void start_anew(const PrivateProxyd& proxyd, const std::string& member) {
+    std::map<std::string, pid_t> before{{"user", 0}, {"public", 0}};
+    ASSERT_TRUE(eventually([&] {
+      for (auto& [domain, worker] : before)
+        if ((worker = member_worker(proxyd, member, domain)) <= 0) return false;
+      return true;
+    }));
+    for (const auto& [domain, worker] : before) ::kill(worker, SIGKILL);
+    ASSERT_TRUE(eventually([&] {
+      for (const auto& [domain, worker] : before) {
+        const pid_t now = member_worker(proxyd, member, domain);
+        if (now <= 0 || now == worker) return false;
+      }
+      return all_serve(proxyd);
+    })) << proxyd.log();
+  }
+  // Behind the pool's back.
+  static void destroy(PoolMembers& members, CK_BYTE fill, std::size_t member = 0) {
+    members.alone(member, [&](TestApplication& application, auto session) {
+      for (const auto key : application.find(session, CKO_SECRET_KEY, "twin"))
+        if (value_of(application, session, key) == fill) {
+          EXPECT_EQ(application->C_DestroyObject(session, key), CKR_OK);
+        }
+    });
+  }
+  // Its bytes are all the same; 0: there is no such object.
+  static CK_BYTE value_of(TestApplication& application, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key) {
+    CK_BYTE value[16] = {};
+    CK_ATTRIBUTE query{CKA_VALUE, value, sizeof value};
+    const CK_RV rv = application->C_GetAttributeValue(session, key, &query, 1);
+    EXPECT_TRUE(rv == CKR_OK || rv == CKR_OBJECT_HANDLE_INVALID) << rv;
+    return rv == CKR_OK ? value[0] : 0;
+  }
+  static std::map<CK_OBJECT_HANDLE, CK_BYTE> twins(TestApplication& application, CK_SESSION_HANDLE session) {
+    std::map<CK_OBJECT_HANDLE, CK_BYTE> values;
+    for (const auto key : application.find(session, CKO_SECRET_KEY, "twin"))
+      values[key] = value_of(application, session, key);
+    return values;
+  }
+  static std::multiset<CK_BYTE> values(const std::map<CK_OBJECT_HANDLE, CK_BYTE>& twins) {
+    std::multiset<CK_BYTE> all;
+    for (const auto& [handle, value] : twins) all.insert(value);
+    return all;
+  }
+};
+
+}  // namespace p11shim
