@@ -153,6 +153,8 @@ bool CopyWrite::write_intention(const TokenObject& object) {
       const int flags = (order_.logged_in ? 0 : Debt::kAnonymous) | (target.hidden ? Debt::kUnsure : 0);
       debt.keep_limit(limit_before_, static_cast<std::uint8_t>(flags));
     }
+    // What it owes is about what they are known as: they must be that in the next process, too.
+    if (debt.identity != identity_) change.origins.emplace_back(debt.identity, debt.identity);
     change.add.push_back(debt);
   }
   write_ = journal.apply(std::move(change));

@@ -39,6 +39,7 @@ void Debts::leave_hidden(const Debt& debt, Membership& owing, const Hidden& hidd
   instead.identity = hidden.identity;
   instead.count = hidden.left;
   instead.keep_limit(debt.limit_before(), Debt::kUnsure);
+  change.origins.emplace_back(hidden.identity, hidden.identity);  // in the next process, too
   if (journal_.limit(hidden.identity).value_or(UINT64_MAX) > hidden.left)
     change.limits.emplace_back(hidden.identity, hidden.left);
   if (write_down(std::move(change))) withhold(owing, hidden.identity);

@@ -8,6 +8,32 @@ namespace {
 // What is made beside a copy, and looks like it, leaves the copy what it is.
 class PoolTwinsBesideACopy : public PoolTwins, public ::testing::WithParamInterface<bool> {
  protected:
+  // Behind the pool's back, beside the copy on hsm1.
+  static void import_beside(PoolMembers& members) {
+    members.alone(1, [](TestApplication& other, auto session) {
+      CK_OBJECT_HANDLE passing = 0, second = 0;
+      EXPECT_EQ(import_twin(other, session, kSecond, passing), CKR_OK);
+      const auto bytes = wrapped(other, session, passing);
+      EXPECT_EQ(other->C_DestroyObject(session, passing), CKR_OK);
+      EXPECT_EQ(unwrap_twin(other, session, bytes, second), CKR_OK);
+    });
+  }
+  // A key "gone" that what it does proves.
+  static CK_RV import_proven(TestApplication& application, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE& key) {
+    CK_OBJECT_CLASS object_class = CKO_SECRET_KEY;
+    CK_KEY_TYPE type = CKK_AES;
+    CK_BYTE value[16] = {7};
+    char label[] = "gone";
+    CK_ATTRIBUTE tmpl[] = {{CKA_CLASS, &object_class, sizeof object_class},
+                           {CKA_KEY_TYPE, &type, sizeof type},
+                           {CKA_VALUE, value, sizeof value},
+                           {CKA_LABEL, label, 4},
+                           flag(CKA_TOKEN, kYes),
+                           flag(CKA_PRIVATE, kYes),
+                           flag(CKA_ENCRYPT, kYes),
+                           flag(CKA_EXTRACTABLE, kYes)};
+    return application->C_CreateObject(session, tmpl, std::size(tmpl), &key);
+  }
   // By the pool's wrapping key.
   static CK_OBJECT_HANDLE wrapping_key(TestApplication& application, CK_SESSION_HANDLE session) {
     const auto keys = application.find(session, CKO_SECRET_KEY, "wrap");
@@ -91,6 +117,65 @@ TEST_P(PoolTwinsBesideACopy, IsNoReasonToForgetTheCopy) {
   proxyd.stop();
   EXPECT_EQ(labels_on(members, 0, CKO_SECRET_KEY).count("twin"), 0u);
   EXPECT_EQ(labels_on(members, 1, CKO_SECRET_KEY).count("twin"), 1u);
+}
+
+// One of the two that hsm1 has is a copy of the key that is destroyed, the other nobody has destroyed. When it is destroyed hsm1 is
+// asked, or is not since it shows another key that was destroyed.
+TEST_P(PoolTwinsBesideACopy, IsOwedInTheNextProcessToo) {
+  const bool is_quarantined = GetParam();
+  const auto told_of_return = [](const PrivateProxyd& proxyd) {
+    return proxyd.log().find("restored from an older backup") != std::string::npos;
+  };
+  PoolMembers members(2);
+  add_wrapping_key(members, 2);
+  PrivateProxyd proxyd(members.config(kCopying + "strategy = \"failover\"\n"));
+  proxyd.start();
+  {
+    TestApplication application(proxyd);
+    CK_SESSION_HANDLE session = 0;
+    CK_OBJECT_HANDLE first = 0, gone = 0;
+    ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
+    ASSERT_EQ(import_twin(application, session, kFirst, first), CKR_OK);
+    if (is_quarantined) {
+      ASSERT_EQ(import_proven(application, session, gone), CKR_OK);
+    }
+    ASSERT_TRUE(eventually([&] { return nobody_owes(proxyd); })) << sync(proxyd).dump();
+    if (is_quarantined) {
+      EXPECT_EQ(application->C_DestroyObject(session, gone), CKR_OK);
+      members.alone(1, [](TestApplication& other, auto its_session) {
+        CK_OBJECT_HANDLE again = 0;
+        EXPECT_EQ(import_proven(other, its_session, again), CKR_OK);
+      });
+    }
+    import_beside(members);
+    ASSERT_NO_FATAL_FAILURE(start_anew(proxyd, "hsm1"));
+    if (is_quarantined) {
+      ASSERT_TRUE(eventually([&] { return told_of_return(proxyd); })) << proxyd.log();
+    } else {
+      ASSERT_EQ(values(twins(application, session)), (std::multiset<CK_BYTE>{kFirst, kFirst, kSecond}));
+    }
+    EXPECT_EQ(application->C_DestroyObject(session, first), CKR_OK);
+    EXPECT_TRUE(twins(application, session).empty());
+    EXPECT_TRUE(eventually([&] { return is_told(proxyd); })) << proxyd.log();
+    ASSERT_NO_FATAL_FAILURE(start_anew(proxyd, "hsm1"));
+    EXPECT_TRUE(twins(application, session).empty());
+    EXPECT_FALSE(nobody_owes(proxyd));
+    destroy(members, kFirst, 1);
+    if (!is_quarantined) sync(proxyd, false);
+    ASSERT_NO_FATAL_FAILURE(start_anew(proxyd, "hsm1"));
+    if (is_quarantined) {  // again, since its new process has shown it
+      EXPECT_TRUE(eventually([&] { return sync(proxyd)["members"][1]["destroys_again"] != 0; }));
+    }
+    sync(proxyd, false);
+    EXPECT_TRUE(eventually([&] { return nobody_owes(proxyd); })) << sync(proxyd).dump();
+    EXPECT_TRUE(eventually([&] { return values(twins(application, session)) == std::multiset<CK_BYTE>{kSecond}; }))
+        << proxyd.log();
+    EXPECT_EQ(value_of(application, session, first), 0);
+    EXPECT_EQ(told_of_return(proxyd), is_quarantined) << proxyd.log();
+  }
+  proxyd.stop();
+  EXPECT_EQ(labels_on(members, 1, CKO_SECRET_KEY).count("twin"), 1u);
+  EXPECT_EQ(labels_on(members, 1, CKO_SECRET_KEY).count("gone"), 0u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Either, PoolTwinsBesideACopy, ::testing::Bool());

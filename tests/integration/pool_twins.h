@@ -75,6 +75,10 @@ class PoolTwins : public PoolWrites {
         }
     });
   }
+  // That the operator must say which one a debt means.
+  static bool is_told(const PrivateProxyd& proxyd) {
+    return proxyd.log().find("nothing proves which one is meant") != std::string::npos;
+  }
   // Its bytes are all the same; 0: there is no such object.
   static CK_BYTE value_of(TestApplication& application, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key) {
     CK_BYTE value[16] = {};
