@@ -137,7 +137,11 @@ std::optional<std::uint64_t> Journal::apply(JournalChange change) {
       debt->details = std::move(amended.details);
     }
   if (change.decide)
-    for (Debt* debt : of_write(*change.decide)) debt->decided = true;
+    for (Debt* debt : of_write(*change.decide)) {
+      debt->decided = true;
+      debt->hopeless = false;  // what stood in its way did so while it could be given up
+      debt->obstacle.clear();
+    }
   for (Debt& debt : change.add) put(std::move(debt));
   for (const auto& [identity, count] : change.limits) {
     if (count) limits_[identity] = *count;

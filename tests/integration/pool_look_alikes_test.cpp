@@ -18,6 +18,10 @@ class PoolTwinsBesideACopy : public PoolTwins, public ::testing::WithParamInterf
       EXPECT_EQ(unwrap_twin(other, session, bytes, second), CKR_OK);
     });
   }
+  static bool owes_nothing(const PrivateProxyd& proxyd, std::size_t member) {
+    const auto report = sync(proxyd);
+    return !report.is_null() && report["members"][member]["owes"].empty();
+  }
   // A key "gone" that what it does proves.
   static CK_RV import_proven(TestApplication& application, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE& key) {
     CK_OBJECT_CLASS object_class = CKO_SECRET_KEY;
@@ -178,6 +182,59 @@ TEST_P(PoolTwinsBesideACopy, IsOwedInTheNextProcessToo) {
   EXPECT_EQ(labels_on(members, 1, CKO_SECRET_KEY).count("gone"), 0u);
 }
 
+// The member that cannot say which one is meant is asked before any has destroyed the key.
+TEST_P(PoolTwinsBesideACopy, IsOwedAlsoWhereItWasDecidedLater) {
+  const bool is_imported = GetParam();  // else it was made through the pool
+  PoolMembers members(2);
+  add_wrapping_key(members, 2);
+  PrivateProxyd proxyd(members.config(kCopying + "strategy = \"failover\"\n"));
+  proxyd.start();
+  {
+    TestApplication application(proxyd);
+    CK_SESSION_HANDLE session = 0;
+    CK_OBJECT_HANDLE first = 0, second = 0;
+    ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
+    ASSERT_EQ(import_twin(application, session, kFirst, first), CKR_OK);
+    ASSERT_TRUE(eventually([&] { return nobody_owes(proxyd); })) << sync(proxyd).dump();
+    if (is_imported) {
+      import_beside(members);
+    } else {
+      const auto copied = wrapped(application, session, first);
+      take_away(proxyd, members, 0);
+      ASSERT_EQ(unwrap_twin(application, session, copied, second), CKR_OK);
+      members.rules(0).set("");
+      ASSERT_TRUE(eventually([&] { return all_serve(proxyd) && nobody_owes(proxyd); })) << sync(proxyd).dump();
+    }
+    take_away(proxyd, members, 1);
+    members.rules(0).set("C_DestroyObject crash=kill times=1\nC_Initialize rv=CKR_DEVICE_ERROR");
+    EXPECT_EQ(application->C_DestroyObject(session, first), CKR_DEVICE_ERROR);
+    members.rules(1).set("");
+    ASSERT_TRUE(eventually([&] { return serves(proxyd, 1); }));
+    EXPECT_TRUE(eventually([&] { return is_told(proxyd); })) << proxyd.log();
+    EXPECT_FALSE(serves(proxyd, 0));
+    members.rules(0).set("");
+    ASSERT_TRUE(eventually([&] { return all_serve(proxyd); }));
+    EXPECT_TRUE(eventually([&] { return owes_nothing(proxyd, 0); })) << sync(proxyd).dump() << proxyd.log();
+    EXPECT_TRUE(eventually([&] { return twins(application, session).empty(); })) << proxyd.log();
+    EXPECT_FALSE(nobody_owes(proxyd));
+    if (is_imported) {
+      destroy(members, kFirst, 1);
+    } else {
+      members.alone(1, [](TestApplication& other, auto its_session) {
+        EXPECT_EQ(other->C_DestroyObject(its_session, other.find(its_session, CKO_SECRET_KEY, "twin").front()), CKR_OK);
+      });
+    }
+    ASSERT_NO_FATAL_FAILURE(start_anew(proxyd, "hsm1"));
+    sync(proxyd, false);
+    EXPECT_TRUE(eventually([&] { return nobody_owes(proxyd); })) << sync(proxyd).dump();
+    EXPECT_TRUE(eventually([&] {
+      return values(twins(application, session)) == std::multiset<CK_BYTE>{is_imported ? kSecond : kFirst};
+    })) << proxyd.log();
+  }
+  proxyd.stop();
+  EXPECT_EQ(labels_on(members, 0, CKO_SECRET_KEY).count("twin"), 0u);
+  EXPECT_EQ(labels_on(members, 1, CKO_SECRET_KEY).count("twin"), 1u);
+}
 INSTANTIATE_TEST_SUITE_P(Either, PoolTwinsBesideACopy, ::testing::Bool());
 
 }  // namespace
