@@ -3,6 +3,8 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "proxyd/tokens/errand.h"
 #include "proxyd/tokens/pool.h"
@@ -60,15 +62,19 @@ void Debts::distrust(Membership& membership) {
                               membership.distrust);
 }
 
+// Of several that look the same, and that nothing proves, none is destroyed again: one of them may be what nobody has destroyed.
+// The operator says which ones stay.
 std::size_t Debts::destroy_returned(Membership& membership) {
   JournalChange change;
   std::map<Identity, std::uint64_t> owed;
+  std::set<Identity> alike;
   for (Place* place : {&membership.member.public_place(), &membership.member.user().place()}) {
     std::map<Identity, std::uint64_t> here;
     for (Held& each : held(*place)) {
       if (each.seen_again < 2) continue;
       each.returned = false;
       each.seen_again = 0;
+      if (alike.contains(each.identity)) continue;
       if (++here[each.identity] <= owed[each.identity]) continue;  // the member's other worker shows it, too
       ++owed[each.identity];
       Debt& debt = change.add.emplace_back();  // one for each
@@ -80,9 +86,22 @@ std::size_t Debts::destroy_returned(Membership& membership) {
       debt.count = journal_.limit(each.identity).value_or(0);
       debt.is_private = place != &membership.member.public_place();
       debt.label = each.label;
+      const std::size_t shown = each.proven ? 1 : reals_of(*place, each.identity).size();
+      if (shown <= 1) continue;
+      alike.insert(each.identity);
+      debt.count = std::max<std::uint64_t>(debt.count, shown - 1);
+      debt.keep_limit(std::nullopt, Debt::kUnsure);
+      change.limits.emplace_back(each.identity, debt.count);
     }
   }
   if (!owed.empty() && !journal_.apply(std::move(change))) return 0;
+  for (const Identity& identity : alike) {
+    withhold(membership, identity);
+    pool_.objects.retire(identity);
+    for (Place* place : {&membership.member.public_place(), &membership.member.user().place()})
+      for (Held& each : held(*place))
+        if (each.identity == identity) each.returned = false, each.seen_again = 0;
+  }
   membership.distrust.clear();
   return owed.size();
 }

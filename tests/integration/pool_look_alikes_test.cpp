@@ -182,6 +182,39 @@ TEST_P(PoolTwinsBesideACopy, IsOwedInTheNextProcessToo) {
   EXPECT_EQ(labels_on(members, 1, CKO_SECRET_KEY).count("gone"), 0u);
 }
 
+// One of the two that are there, where none may be, nobody has destroyed.
+TEST_F(PoolTwins, WhatMayNotHaveComeBackIsNotDestroyed) {
+  PoolMembers members(2);
+  PrivateProxyd proxyd(members.config(std::string(kQuick) + "strategy = \"failover\"\n"));
+  proxyd.start();
+  {
+    TestApplication application(proxyd);
+    CK_SESSION_HANDLE session = 0;
+    CK_OBJECT_HANDLE first = 0;
+    ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
+    ASSERT_EQ(import_twin(application, session, kFirst, first), CKR_OK);
+    EXPECT_EQ(application->C_DestroyObject(session, first), CKR_OK);
+    import_both(members);
+    ASSERT_NO_FATAL_FAILURE(start_anew(proxyd, "hsm0"));
+    EXPECT_TRUE(eventually([&] { return proxyd.log().find("restored from an older backup") != std::string::npos; }));
+    sync(proxyd, false);
+    EXPECT_TRUE(eventually([&] { return is_told(proxyd); })) << proxyd.log();
+    EXPECT_FALSE(nobody_owes(proxyd));
+    EXPECT_TRUE(twins(application, session).empty());
+    destroy(members, kFirst);
+    ASSERT_NO_FATAL_FAILURE(start_anew(proxyd, "hsm0"));
+    sync(proxyd, false);
+    EXPECT_TRUE(eventually([&] { return nobody_owes(proxyd); })) << sync(proxyd).dump();
+    EXPECT_TRUE(eventually([&] { return values(twins(application, session)) == std::multiset<CK_BYTE>{kSecond}; }))
+        << proxyd.log();
+    EXPECT_EQ(value_of(application, session, first), 0);
+    ASSERT_NO_FATAL_FAILURE(start_anew(proxyd, "hsm0"));
+    EXPECT_EQ(values(twins(application, session)), (std::multiset<CK_BYTE>{kSecond}));
+  }
+  proxyd.stop();
+  EXPECT_EQ(labels_on(members, 0, CKO_SECRET_KEY).count("twin"), 1u);
+}
+
 // The member that cannot say which one is meant is asked before any has destroyed the key.
 TEST_P(PoolTwinsBesideACopy, IsOwedAlsoWhereItWasDecidedLater) {
   const bool is_imported = GetParam();  // else it was made through the pool
