@@ -115,7 +115,10 @@ bool Pool::bind_look_alike(Place& place, const Description& seen, const Origin& 
   if (alike.empty()) return false;
   if (place.objects.handle_of(seen.object) != 0) return true;
   Membership& membership = of(place);
-  const bool is_new = &place == &place.member->so().place() ? !sight.created : !membership.survey_of(place).current();
+  const Survey& survey = membership.survey_of(place);
+  const bool is_new = &place == &place.member->so().place() ? !sight.created
+                      : sight.created                       ? !survey.current()
+                                                            : !survey.has_settled();
   for (const std::uint64_t handle : alike) {
     TokenObject& object = *objects.find(handle);
     if (object.fleeting) continue;

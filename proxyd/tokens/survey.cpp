@@ -166,6 +166,7 @@ void Survey::forget_missing(const Expected& known, const std::vector<std::uint64
     if (!listed.contains(real)) pool_.debts.miss_held(place_, real);
   for (const std::uint64_t handle : std::exchange(unlisted_, {}))
     if (place_.objects.real_of(handle) == 0) suspect(handle);
+  std::erase_if(unreadable_, [&](const auto& entry) { return !listed.contains(entry.first); });
   std::erase_if(half_made_, [&](const auto& entry) { return !listed.contains(entry.first); });
   if (!half_made_.empty()) return;
   for (const std::uint64_t handle : known.handles) {
@@ -198,7 +199,10 @@ void Survey::judge_suspects() {
     incomplete_ = true;
     renew("it does not show objects that nobody has destroyed");
   }
-  if (!incomplete_ && looked_twice_since(0)) forget_unshown();
+  if (!incomplete_ && looked_twice_since(0)) {
+    if (unreadable_.empty()) settled_ = stamp();
+    forget_unshown();
+  }
 }
 
 // What the member showed when another process was running, and neither of its workers shows now.
@@ -288,7 +292,8 @@ void Survey::absorb(std::span<const std::uint8_t> annex, Round& round) {
   In in(annex);
   Description description;
   while (in.remaining() != 0 && read_description(in, description)) {
-    if (!description.readable) round.unreadable.push_back(description.object);
+    if (description.readable) unreadable_.erase(description.object), std::erase(round.unreadable, description.object);
+    else round.unreadable.push_back(description.object);
     if (!description.readable || !description.is_token || !is_whole(description.object, round)) continue;
     note_public(description);
     const bool check = !description.proof && !pool_.config.balance.clones && may_be_proven(description);

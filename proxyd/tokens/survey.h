@@ -47,6 +47,9 @@ class Survey final : private Waiter {
   // Not possible while that would end session objects, or a login for good; nor done too often.
   [[nodiscard]] bool can_renew() const;
   bool renew(const std::string& why);  // false: it was done a moment ago
+  // Of this process, or since its handles were forgotten last, everything has been known once: what is seen for the first time now
+  // has come since.
+  [[nodiscard]] bool has_settled() const { return current() && settled_ == stamp(); }
   // Looks again at objects that were seen while they were made, by whom nobody knows, and at keys that could not be checked.
   void tend();
   // It shows a key that looks like what is owed, and nobody could find out whether it is.
@@ -126,6 +129,7 @@ class Survey final : private Waiter {
   bool running_ = false;
   bool incomplete_ = false;
   Stamp listed_;
+  Stamp settled_;
   std::uint64_t begun_ms_ = 0;
   std::uint64_t last_ms_ = 0, second_last_ms_ = 0;        // when listings began that were finished
   Stamp notes_of_;                                        // which handles these are about:
