@@ -171,7 +171,7 @@ void LoginDomain::log_in_first() {
   const auto answered = [this, generation = worker().generation()](CK_RV rv) {
     const Order& first = orders_.front();
     if (first.use_own_pin && refuses_pin(rv) && rv != CKR_USER_PIN_NOT_INITIALIZED) {
-      own_pin_refused_ = rv;
+      note_own_pin_refused(rv);
       runtime_.log.error(
           "worker {}: the token refused proxyd's own PIN; it is not offered again until proxyd is restarted",
           spec_.name);
@@ -187,6 +187,11 @@ void LoginDomain::log_in_first() {
   };
   if (order.use_own_pin) return send_login(worker(), service_session_, own_pin_, answered);
   send_login(worker(), service_session_, order, answered);
+}
+
+void LoginDomain::note_own_pin_refused(CK_RV rv) {
+  own_pin_refused_ = rv;
+  if (own_pin_hook_) own_pin_hook_(rv);
 }
 
 bool LoginDomain::comparable() const {
@@ -330,7 +335,8 @@ void LoginDomain::prepare(Worker& worker, Worker::Prepared prepared) {
           if (login_rv == CKR_OK || login_rv == CKR_USER_ALREADY_LOGGED_IN) return prepared(std::nullopt);
           if (!refuses_pin(login_rv)) return prepared(WorkerFailure{login_rv, "C_Login failed", true});
           kept_.wipe_and_release();  // never offered twice: the HSM counts
-          own_pin_refused_ = login_rv;
+          const bool is_blank = own_pin_.present() && login_rv == CKR_USER_PIN_NOT_INITIALIZED;  // nothing was tried
+          if (!is_blank) own_pin_refused_ = login_rv;
           service_session_ = CK_INVALID_HANDLE;
           applications_ = 0;
           hooks_.login_lost();

@@ -59,6 +59,8 @@ class LoginDomain final : private Waiter {
   void leave_if_idle(std::uint64_t now_ms);
 
   KeptPin& own_pin() { return own_pin_; }
+  // Called with each answer by which the token itself refuses proxyd's own PIN; not with what it said before.
+  void on_own_pin_refused(std::function<void(CK_RV)> hook) { own_pin_hook_ = std::move(hook); }
   // What the token said to a PIN that it had accepted before, or to proxyd's own.
   [[nodiscard]] CK_RV own_pin_refused() const { return own_pin_refused_; }
   // Appends the PIN that is kept, encoded as for log_in(), for another member of the same pool. False: none is.
@@ -71,7 +73,7 @@ class LoginDomain final : private Waiter {
     if (own_pin_.present()) own_pin_.hand_to(pin);
     return own_pin_.present();
   }
-  // The operator says that it is right now, or the token is a new one.
+  // The operator says that it is right now, the security officer has set a PIN, or the token is a new one.
   void offer_own_pin_again() { own_pin_refused_ = CKR_OK; }
   // Such an answer to C_Login says that this PIN will never be accepted, as opposed to a token that is in trouble.
   static bool refuses_pin(CK_RV rv);
@@ -103,6 +105,7 @@ class LoginDomain final : private Waiter {
   bool serve();
   void finish(CK_RV rv);
   void log_in_first();
+  void note_own_pin_refused(CK_RV rv);
   void log_in_again(Order& order);
   void check();
   void set_pin_in_checker();
@@ -132,6 +135,7 @@ class LoginDomain final : private Waiter {
   CK_SESSION_HANDLE check_session_ = CK_INVALID_HANDLE;
   KeptPin kept_;
   KeptPin own_pin_;
+  std::function<void(CK_RV)> own_pin_hook_;
   CK_SESSION_HANDLE service_session_ = CK_INVALID_HANDLE;  // keeps the token logged in while no other session is open
   Buffer user_name_;                                       // of those who are logged in, encoded; empty: none was given
   CK_RV own_pin_refused_ = CKR_OK;                         // what the HSM said to the own PIN: it is not offered again

@@ -32,6 +32,7 @@ Membership& Pool::enroll(Member& its_member) {
   Membership& added = *members.emplace_back(
       std::make_unique<Membership>(*this, its_member, number, config.balance.breaker, runtime_.random));
   added.health.breaker.set_changed([this, &added] { note_health(added); });
+  login.watch(its_member);
   added.capabilities.restore(state_.mechanisms(config.name, its_member.name()));
   return added;
 }

@@ -93,7 +93,6 @@ void PoolLogin::try_next(const std::shared_ptr<Attempt>& attempt) {
   auto answered = [this, attempt, &asked](CK_RV rv) {
     attempt->rv = rv;
     pool_.doubt_tokens();
-    if (attempt->own_pin) own_pin_answered(asked, rv);
     if (rv == CKR_OK && !pool_.has(asked.member)) {  // it was removed meanwhile
       asked.member.user().log_out([] {});
       attempt->rv = CKR_DEVICE_ERROR;
@@ -195,7 +194,6 @@ void PoolLogin::joined(Membership& membership, CK_RV rv, const Identity& pin_has
     return membership.user_objects.begin();
   }
   const bool is_blank = own_pin && rv == CKR_USER_PIN_NOT_INITIALIZED;  // nothing was tried, and it may get one
-  if (own_pin) own_pin_answered(membership, rv);
   if (LoginDomain::refuses_pin(rv) && !is_blank) {
     if (own_pin) membership.quarantine = kRefusesOwn + (": " + display(NameKind::ckr, rv));
     else quarantine(membership, pin_hash, rv);
@@ -220,6 +218,10 @@ void PoolLogin::fail_to_join(Membership& membership, CK_RV rv) {
   membership.join_after_ms = pool_.runtime().now_ms() + static_cast<std::uint64_t>(membership.join_pause.count());
 }
 
+void PoolLogin::watch(Member& member) {
+  member.user().on_own_pin_refused([this, &member](CK_RV rv) { own_pin_refused(member, rv); });
+}
+
 std::optional<Identity> PoolLogin::own_pin_hash(Member& member) const {
   Buffer pin;
   if (!member.user().hand_own_pin(pin)) return std::nullopt;
@@ -232,13 +234,13 @@ bool PoolLogin::has_refused_own_pin(Member& member) const {
 }
 
 // Nobody may watch when proxyd logs in, again and again if it is started so: a wrong PIN is shown once, not once for each start.
-void PoolLogin::own_pin_answered(Membership& by, CK_RV rv) {
-  if (!LoginDomain::refuses_pin(rv) || says_nothing_of_pin(rv) || has_refused_own_pin(by.member)) return;
-  if (const auto hash = own_pin_hash(by.member)) refused_.remember(by.member, PinOf::user, *hash);
+void PoolLogin::own_pin_refused(Member& by, CK_RV rv) {
+  if (!pool_.balanced() || says_nothing_of_pin(rv) || has_refused_own_pin(by)) return;
+  if (const auto hash = own_pin_hash(by)) refused_.remember(by, PinOf::user, *hash);
   pool_.runtime().log.error(
       "pool {}: member {} refuses proxyd's PIN ({}) and is not shown it again, also after a restart, until `shimctl "
-      "member ready` says so or another PIN is configured",
-      pool_.config.name, by.member.name(), display(NameKind::ckr, rv));
+      "member ready` says so, C_InitPIN sets it or another PIN is configured",
+      pool_.config.name, by.name(), display(NameKind::ckr, rv));
 }
 
 void PoolLogin::quarantine(Membership& membership, const Identity& pin_hash, CK_RV rv) {

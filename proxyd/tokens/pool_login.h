@@ -34,6 +34,8 @@ class PoolLogin {
   void leave(std::function<void()> done);
   [[nodiscard]] std::uint32_t applications() const { return applications_; }
 
+  // Of a member that was taken in.
+  void watch(Member& member);
   // Logs members in that are not yet, or not any more.
   void tend();
   // A member's worker cannot be logged in again by itself. False: no member is logged in any more and none can be.
@@ -60,7 +62,7 @@ class PoolLogin {
   // Of proxyd's PIN for it, as configured now.
   std::optional<Identity> own_pin_hash(Member& member) const;
   bool has_refused_own_pin(Member& member) const;
-  void own_pin_answered(Membership& by, CK_RV rv);
+  void own_pin_refused(Member& by, CK_RV rv);
   // A copy of the PIN that some member keeps; empty: none does.
   Buffer kept_pin() const;
 

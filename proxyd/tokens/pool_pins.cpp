@@ -288,7 +288,10 @@ void change_pins(Pool& pool, PinDomain domain, std::uint32_t call, Buffer body, 
           if (rv != CKR_OK) return answered(rv);
           // Whatever it has said to this PIN before.
           pool.login.refused().forget(pool.login.refused().hash(member, of, *fresh, *name));
-          if (sets_user_pin) pool.login.has_shown_its_pin(pool.of(member.public_place()));
+          if (sets_user_pin) {
+            pool.login.has_shown_its_pin(pool.of(member.public_place()));
+            member.user().offer_own_pin_again();
+          }
           if (!sets_user_pin)
             for (LoginDomain* logged_in : {&member.user(), &member.so()}) logged_in->keep_changed(*fresh);
           answered(CKR_OK);

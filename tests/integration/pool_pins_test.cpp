@@ -1,5 +1,6 @@
 // PINs that a member of a pool refuses are not shown to it again: its HSM counts them, and locks.
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <filesystem>
 #include <fstream>
@@ -12,12 +13,25 @@
 namespace p11shim {
 namespace {
 
+// proxyd logs in when it has started.
+constexpr char kLooksFirst[] = "replication = \"wrap\"\nwrapping_key = \"wrap\"\n";
+
 class PoolPins : public ::testing::Test {
  protected:
   void start() {
     for (const std::size_t i : {0, 1}) tell(i, "");
     proxyd = std::make_unique<PrivateProxyd>(
         members.config("strategy = \"failover\"\nprobe = { call = \"none\" }\nadmin = [\"" + me() + "\"]\n"));
+    proxyd->start();
+  }
+  // proxyd logs in with a PIN of its own, which is kMockPin.
+  void start_with_own_pin(const std::string& pool_options = {}) {
+    const std::filesystem::path file = members.rules(0).path().parent_path() / "own-pin";
+    std::ofstream(file) << kMockPin << "\n";
+    std::filesystem::permissions(file, std::filesystem::perms(0600));
+    proxyd = std::make_unique<PrivateProxyd>(members.config(
+        "strategy = \"failover\"\nprobe = { call = \"none\" }\nadmin = [\"" + me() + "\"]\n" + pool_options,
+        "login = \"daemon\"\npin_file = \"" + file.string() + "\"\n"));
     proxyd->start();
   }
   void tell(std::size_t member, const std::string& rules) {
@@ -136,15 +150,7 @@ TEST_F(PoolPins, APinThatAMemberRefusedIsNotChangedWithoutALogin) {
 // It logs in when it is started, which may be again and again, and when an application does.
 TEST_F(PoolPins, ProxydsOwnPinIsShownOnceToAMemberThatRefusesIt) {
   for (const std::size_t member : {0, 1}) tell(member, "C_Login rv=CKR_PIN_INCORRECT");
-  const std::filesystem::path file = members.rules(0).path().parent_path() / "own-pin";
-  std::ofstream(file) << kMockPin << "\n";
-  std::filesystem::permissions(file, std::filesystem::perms(0600));
-  proxyd = std::make_unique<PrivateProxyd>(
-      members.config("strategy = \"failover\"\nprobe = { call = \"none\" }\nreplication = \"wrap\"\nwrapping_key = "
-                     "\"wrap\"\nadmin = [\"" +
-                         me() + "\"]\n",
-                     "login = \"daemon\"\npin_file = \"" + file.string() + "\"\n"));
-  proxyd->start();
+  ASSERT_NO_FATAL_FAILURE(start_with_own_pin(kLooksFirst));
   for (int run = 0; run < 3; ++run) {
     EXPECT_EQ(log_in("any"), CKR_PIN_INCORRECT);
     for (const std::size_t member : {0, 1}) EXPECT_EQ(calls(member, "C_Login"), 1u) << "run " << run;
@@ -157,18 +163,56 @@ TEST_F(PoolPins, ProxydsOwnPinIsShownOnceToAMemberThatRefusesIt) {
   EXPECT_EQ(calls(1, "C_Login"), 1u);
 }
 
+TEST_F(PoolPins, ProxydsOwnPinIsShownAgainWhenTheSecurityOfficerHasSetIt) {
+  for (const CK_RV answer : {CKR_PIN_INCORRECT, CKR_PIN_LOCKED}) {
+    for (const std::size_t member : {0, 1})
+      tell(member, "C_Login rv=" + std::string(answer == CKR_PIN_LOCKED ? "CKR_PIN_LOCKED" : "CKR_PIN_INCORRECT"));
+    ASSERT_NO_FATAL_FAILURE(start_with_own_pin());
+    const std::size_t before = calls(0, "C_Login");
+    for (int run = 0; run < 2; ++run) EXPECT_EQ(log_in("any"), answer);
+    for (const std::size_t member : {0, 1}) {
+      EXPECT_EQ(calls(member, "C_Login"), before + 1);
+      tell(member, "");
+    }
+    EXPECT_EQ(log_in("any"), answer);
+    {
+      TestApplication officer(*proxyd);
+      const auto session = officer.open();
+      ASSERT_EQ(officer.log_in(session, kMockSoPin, CKU_SO), CKR_OK);
+      std::string pin(kMockPin);
+      ASSERT_EQ(officer->C_InitPIN(session, reinterpret_cast<CK_UTF8CHAR*>(pin.data()), pin.size()), CKR_OK);
+    }
+    for (int run = 0; run < 2; ++run) {
+      TestApplication application(*proxyd);
+      ASSERT_EQ(application.log_in(application.open(), "any"), CKR_OK);
+      EXPECT_TRUE(eventually([&] { return members_up(*proxyd) == 2; }));
+      if (run == 0) proxyd->restart();
+    }
+    EXPECT_EQ(proxyd->stop(), 0);
+  }
+}
+
 // Nothing was tried there, so nothing is remembered: it may be given a PIN later.
 TEST_F(PoolPins, ATokenWithoutAPinIsAskedAgainWithProxyds) {
   for (const std::size_t member : {0, 1}) tell(member, "C_Login rv=CKR_USER_PIN_NOT_INITIALIZED");
-  const std::filesystem::path file = members.rules(0).path().parent_path() / "own-pin";
-  std::ofstream(file) << kMockPin << "\n";
-  std::filesystem::permissions(file, std::filesystem::perms(0600));
-  proxyd = std::make_unique<PrivateProxyd>(
-      members.config("probe = { call = \"none\" }\n", "login = \"daemon\"\npin_file = \"" + file.string() + "\"\n"));
-  proxyd->start();
+  ASSERT_NO_FATAL_FAILURE(start_with_own_pin());
   EXPECT_EQ(log_in("any"), CKR_USER_PIN_NOT_INITIALIZED);
   for (const std::size_t member : {0, 1}) tell(member, "");
   EXPECT_EQ(log_in("any"), CKR_OK);
+}
+
+// The same where it had one when proxyd logged in first.
+TEST_F(PoolPins, ATokenThatHasLostItsPinIsAskedAgainWithProxyds) {
+  tell(1, "");
+  ASSERT_NO_FATAL_FAILURE(start_with_own_pin());
+  TestApplication application(*proxyd);
+  ASSERT_EQ(application.log_in(application.open(), "any"), CKR_OK);
+  ASSERT_TRUE(eventually([&] { return members_up(*proxyd) == 2; }));
+  tell(1, "C_Login rv=CKR_USER_PIN_NOT_INITIALIZED");
+  ASSERT_EQ(::kill(member_worker(*proxyd, "mock1"), SIGKILL), 0);
+  ASSERT_TRUE(eventually([&] { return calls(1, "C_Login") >= 2; }));
+  tell(1, "");
+  EXPECT_TRUE(eventually([&] { return members_up(*proxyd) == 2; }));
 }
 
 TEST_F(PoolPins, AMemberThatRefusedTheOthersPinIsTheLastToBeAsked) {
