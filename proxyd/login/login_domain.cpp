@@ -191,7 +191,7 @@ void LoginDomain::log_in_first() {
 
 void LoginDomain::note_own_pin_refused(CK_RV rv) {
   own_pin_refused_ = rv;
-  if (own_pin_hook_) own_pin_hook_(rv);
+  if (own_pin_.present() && own_pin_hook_) own_pin_hook_(rv);
 }
 
 bool LoginDomain::comparable() const {
@@ -336,7 +336,7 @@ void LoginDomain::prepare(Worker& worker, Worker::Prepared prepared) {
           if (!refuses_pin(login_rv)) return prepared(WorkerFailure{login_rv, "C_Login failed", true});
           kept_.wipe_and_release();  // never offered twice: the HSM counts
           const bool is_blank = own_pin_.present() && login_rv == CKR_USER_PIN_NOT_INITIALIZED;  // nothing was tried
-          if (!is_blank) own_pin_refused_ = login_rv;
+          if (!is_blank) note_own_pin_refused(login_rv);
           service_session_ = CK_INVALID_HANDLE;
           applications_ = 0;
           hooks_.login_lost();

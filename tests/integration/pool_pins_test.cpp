@@ -215,6 +215,25 @@ TEST_F(PoolPins, ATokenThatHasLostItsPinIsAskedAgainWithProxyds) {
   EXPECT_TRUE(eventually([&] { return members_up(*proxyd) == 2; }));
 }
 
+TEST_F(PoolPins, ProxydsOwnPinIsShownOnceThoughItIsRefusedWhenAWorkerReturns) {
+  tell(1, "");
+  ASSERT_NO_FATAL_FAILURE(start_with_own_pin());
+  for (int run = 0; run < 2; ++run) {
+    TestApplication application(*proxyd);
+    ASSERT_EQ(application.log_in(application.open(), "any"), CKR_OK);
+    if (run == 0) {
+      ASSERT_TRUE(eventually([&] { return members_up(*proxyd) == 2; }));
+      tell(1, "C_Login rv=CKR_PIN_INCORRECT");
+      ASSERT_EQ(::kill(member_worker(*proxyd, "mock1"), SIGKILL), 0);
+    }
+    EXPECT_TRUE(eventually([&] {
+      return member_status(*proxyd, "mock1")["reason"].get<std::string>().starts_with("it refused proxyd's PIN");
+    }));
+    EXPECT_EQ(calls(1, "C_Login"), 2u);
+    if (run == 0) proxyd->restart();
+  }
+}
+
 TEST_F(PoolPins, AMemberThatRefusedTheOthersPinIsTheLastToBeAsked) {
   ASSERT_NO_FATAL_FAILURE(start());
   // The first member is in trouble when it is asked, and refuses what the other has accepted.
