@@ -222,9 +222,11 @@ bool Debts::keeps_back(Place& place, const Description& seen, const Identity& id
   if (created) {
     forget_held(place, seen.object);
     JournalChange change;
-    if (limit && count >= *limit) change.limits.emplace_back(identity, count + 1);
+    std::uint64_t most = count + 1;
     for (const Debt* debt : journal_.about(identity))  // what is destroyed there is what was there before
-      if (debt->kind == DebtKind::destroy && member_of(*debt) == &membership) ++change.amend.emplace_back(*debt).count;
+      if (debt->kind == DebtKind::destroy && member_of(*debt) == &membership)
+        most = std::max(most, ++change.amend.emplace_back(*debt).count);
+    if (limit && most > *limit) change.limits.emplace_back(identity, most);
     const bool changes = !change.limits.empty() || !change.amend.empty();
     if (changes) write_down(std::move(change));
     return false;

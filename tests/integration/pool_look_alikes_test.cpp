@@ -184,15 +184,11 @@ TEST_P(PoolTwinsBesideACopy, IsOwedInTheNextProcessToo) {
   EXPECT_EQ(labels_on(members, 1, CKO_SECRET_KEY).count("gone"), 0u);
 }
 
-// One of the two that are there, where none may be, nobody has destroyed.
-TEST_F(PoolTwins, WhatMayNotHaveComeBackIsNotDestroyed) {
-  PoolMembers members(2);
-  PrivateProxyd proxyd(members.config(std::string(kQuick) + "strategy = \"failover\"\n"));
-  proxyd.start();
-  {
-    TestApplication application(proxyd);
-    CK_SESSION_HANDLE session = 0;
-    CK_OBJECT_HANDLE first = 0;
+class PoolTwinsBack : public PoolTwins {
+ protected:
+  // hsm0 shows two where none may be, one of which nobody has destroyed; the operator has them destroyed.
+  static void sync_both(TestApplication& application, PrivateProxyd& proxyd, PoolMembers& members,
+                        CK_SESSION_HANDLE& session, CK_OBJECT_HANDLE& first) {
     ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
     ASSERT_EQ(import_twin(application, session, kFirst, first), CKR_OK);
     EXPECT_EQ(application->C_DestroyObject(session, first), CKR_OK);
@@ -203,6 +199,21 @@ TEST_F(PoolTwins, WhatMayNotHaveComeBackIsNotDestroyed) {
     EXPECT_TRUE(eventually([&] { return is_told(proxyd); })) << proxyd.log();
     EXPECT_FALSE(nobody_owes(proxyd));
     EXPECT_TRUE(twins(application, session).empty());
+  }
+  static std::string config(const PoolMembers& members) {
+    return members.config(std::string(kQuick) + "strategy = \"failover\"\n");
+  }
+};
+
+TEST_F(PoolTwinsBack, WhatMayNotHaveComeBackIsNotDestroyed) {
+  PoolMembers members(2);
+  PrivateProxyd proxyd(config(members));
+  proxyd.start();
+  {
+    TestApplication application(proxyd);
+    CK_SESSION_HANDLE session = 0;
+    CK_OBJECT_HANDLE first = 0;
+    ASSERT_NO_FATAL_FAILURE(sync_both(application, proxyd, members, session, first));
     destroy(members, kFirst);
     ASSERT_NO_FATAL_FAILURE(start_anew(proxyd, "hsm0"));
     sync(proxyd, false);
@@ -215,6 +226,30 @@ TEST_F(PoolTwins, WhatMayNotHaveComeBackIsNotDestroyed) {
   }
   proxyd.stop();
   EXPECT_EQ(labels_on(members, 0, CKO_SECRET_KEY).count("twin"), 1u);
+}
+
+TEST_F(PoolTwinsBack, WhatIsMadeBesideThemStays) {
+  constexpr CK_BYTE kThird = 3;
+  PoolMembers members(2);
+  PrivateProxyd proxyd(config(members));
+  proxyd.start();
+  {
+    TestApplication application(proxyd);
+    CK_SESSION_HANDLE session = 0;
+    CK_OBJECT_HANDLE first = 0, third = 0;
+    ASSERT_NO_FATAL_FAILURE(sync_both(application, proxyd, members, session, first));
+    ASSERT_EQ(import_twin(application, session, kThird, third), CKR_OK);
+    EXPECT_EQ(values(twins(application, session)), (std::multiset<CK_BYTE>{kThird}));
+    destroy(members, kFirst);
+    ASSERT_NO_FATAL_FAILURE(start_anew(proxyd, "hsm0"));
+    sync(proxyd, false);
+    EXPECT_TRUE(eventually([&] { return nobody_owes(proxyd); })) << sync(proxyd).dump();
+    EXPECT_TRUE(eventually([&] {
+      return values(twins(application, session)) == std::multiset<CK_BYTE>{kSecond, kThird};
+    })) << proxyd.log();
+  }
+  proxyd.stop();
+  EXPECT_EQ(labels_on(members, 0, CKO_SECRET_KEY).count("twin"), 2u);
 }
 
 // A new process of hsm1 shows two. What cannot be read when they are listed first has not come since: the other need not be the copy.
