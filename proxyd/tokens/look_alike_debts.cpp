@@ -14,8 +14,13 @@ std::optional<Debts::Hidden> Debts::hidden_in(Place& place, const Debt& debt) {
     const Identity* origin = journal_.origin(identity);
     return identity == debt.identity || (origin != nullptr && (*origin == debt.identity || *origin == identity));
   };
+  // Also when it is the only one that is left of them.
+  const auto has_no_link = [&](const TokenObject& object) {
+    const Identity* origin = object.by_content ? nullptr : journal_.origin(object.identity);
+    return object.fleeting || (origin != nullptr && *origin == object.identity);
+  };
   pool_.objects.for_each([&](const TokenObject& object) {
-    if (object.fleeting && place.objects.real_of(object.handle) != 0 &&
+    if (has_no_link(object) && place.objects.real_of(object.handle) != 0 &&
         debt.names(object.object_class, object.id, object.label) && may_be_it(object.identity))
       among = object.identity;
   });

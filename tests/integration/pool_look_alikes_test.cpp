@@ -274,6 +274,47 @@ TEST_F(PoolTwinsSeenLater, OneThatIsKnownLaterIsNotTheOther) {
   }
 }
 
+// What was made beside the copy is gone again, behind the pool's back: the copy alone is there in the next process.
+TEST_F(PoolTwinsSeenLater, TheOneThatIsLeftMayBeTheCopy) {
+  PoolMembers members(2);
+  add_wrapping_key(members, 2);
+  std::vector<CK_BYTE> other_key;
+  members.alone(0, [&](TestApplication& other, auto session) {
+    CK_OBJECT_HANDLE passing = 0;
+    EXPECT_EQ(import_twin(other, session, kSecond, passing), CKR_OK);
+    other_key = wrapped(other, session, passing);
+    EXPECT_EQ(other->C_DestroyObject(session, passing), CKR_OK);
+  });
+  PrivateProxyd proxyd(members.config(kCopying + "strategy = \"failover\"\n"));
+  proxyd.start();
+  {
+    TestApplication application(proxyd);
+    CK_SESSION_HANDLE session = 0;
+    CK_OBJECT_HANDLE first = 0, second = 0;
+    ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
+    ASSERT_EQ(import_twin(application, session, kFirst, first), CKR_OK);
+    ASSERT_TRUE(eventually([&] { return nobody_owes(proxyd); })) << sync(proxyd).dump();
+    take_away(proxyd, members, 0);
+    ASSERT_EQ(unwrap_twin(application, session, other_key, second), CKR_OK);
+    members.rules(0).set("");
+    ASSERT_TRUE(eventually([&] { return all_serve(proxyd) && nobody_owes(proxyd); })) << sync(proxyd).dump();
+    destroy(members, kSecond, 1);
+    ASSERT_NO_FATAL_FAILURE(start_anew(proxyd, "hsm1"));
+    EXPECT_EQ(values(twins(application, session)), (std::multiset<CK_BYTE>{kFirst, kFirst})) << proxyd.log();
+    EXPECT_EQ(application->C_DestroyObject(session, first), CKR_OK);
+    EXPECT_TRUE(twins(application, session).empty());
+    EXPECT_TRUE(eventually([&] { return is_told(proxyd); })) << proxyd.log();
+    EXPECT_FALSE(nobody_owes(proxyd));
+    destroy(members, kFirst, 1);
+    ASSERT_NO_FATAL_FAILURE(start_anew(proxyd, "hsm1"));
+    sync(proxyd, false);
+    EXPECT_TRUE(eventually([&] { return nobody_owes(proxyd); })) << sync(proxyd).dump();
+    EXPECT_TRUE(twins(application, session).empty());
+  }
+  proxyd.stop();
+  for (const std::size_t member : {0, 1}) EXPECT_EQ(labels_on(members, member, CKO_SECRET_KEY).count("twin"), 0u);
+}
+
 // The member that cannot say which one is meant is asked before any has destroyed the key.
 TEST_P(PoolTwinsBesideACopy, IsOwedAlsoWhereItWasDecidedLater) {
   const bool is_imported = GetParam();  // else it was made through the pool
