@@ -100,4 +100,74 @@ class PoolTwins : public PoolWrites {
   }
 };
 
+// On hsm1 there is a copy, and beside it what looks the same.
+class PoolTwinsSeenLater : public PoolTwins {
+ protected:
+  // Behind the pool's back, beside the copy on hsm1.
+  static void import_beside(PoolMembers& members) {
+    members.alone(1, [](TestApplication& other, auto session) {
+      CK_OBJECT_HANDLE passing = 0, second = 0;
+      EXPECT_EQ(import_twin(other, session, kSecond, passing), CKR_OK);
+      const auto bytes = wrapped(other, session, passing);
+      EXPECT_EQ(other->C_DestroyObject(session, passing), CKR_OK);
+      EXPECT_EQ(unwrap_twin(other, session, bytes, second), CKR_OK);
+    });
+  }
+  static bool owes_nothing(const PrivateProxyd& proxyd, std::size_t member) {
+    const auto report = sync(proxyd);
+    return !report.is_null() && report["members"][member]["owes"].empty();
+  }
+  // A key "gone" that what it does proves.
+  static CK_RV import_proven(TestApplication& application, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE& key) {
+    CK_OBJECT_CLASS object_class = CKO_SECRET_KEY;
+    CK_KEY_TYPE type = CKK_AES;
+    CK_BYTE value[16] = {7};
+    char label[] = "gone";
+    CK_ATTRIBUTE tmpl[] = {{CKA_CLASS, &object_class, sizeof object_class},
+                           {CKA_KEY_TYPE, &type, sizeof type},
+                           {CKA_VALUE, value, sizeof value},
+                           {CKA_LABEL, label, 4},
+                           flag(CKA_TOKEN, kYes),
+                           flag(CKA_PRIVATE, kYes),
+                           flag(CKA_ENCRYPT, kYes),
+                           flag(CKA_EXTRACTABLE, kYes)};
+    return application->C_CreateObject(session, tmpl, std::size(tmpl), &key);
+  }
+  // By the pool's wrapping key.
+  static CK_OBJECT_HANDLE wrapping_key(TestApplication& application, CK_SESSION_HANDLE session) {
+    const auto keys = application.find(session, CKO_SECRET_KEY, "wrap");
+    return keys.empty() ? CK_INVALID_HANDLE : keys.front();
+  }
+  static std::vector<CK_BYTE> wrapped(TestApplication& application, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key) {
+    CK_MECHANISM mechanism{CKM_AES_KEY_WRAP, nullptr, 0};
+    std::vector<CK_BYTE> bytes(64);
+    CK_ULONG size = bytes.size();
+    EXPECT_EQ(application->C_WrapKey(session, &mechanism, wrapping_key(application, session), key, bytes.data(), &size),
+              CKR_OK);
+    bytes.resize(size);
+    return bytes;
+  }
+  // As copies are made: it shows the same as a copy does.
+  static CK_RV unwrap_twin(TestApplication& application, CK_SESSION_HANDLE session, std::vector<CK_BYTE> wrapped,
+                           CK_OBJECT_HANDLE& key) {
+    CK_MECHANISM mechanism{CKM_AES_KEY_WRAP, nullptr, 0};
+    CK_OBJECT_CLASS object_class = CKO_SECRET_KEY;
+    CK_KEY_TYPE type = CKK_GENERIC_SECRET;
+    char label[] = "twin";
+    CK_ATTRIBUTE tmpl[] = {{CKA_CLASS, &object_class, sizeof object_class},
+                           {CKA_KEY_TYPE, &type, sizeof type},
+                           {CKA_LABEL, label, 4},
+                           flag(CKA_TOKEN, kYes),
+                           flag(CKA_PRIVATE, kYes),
+                           flag(CKA_SIGN, kNo),
+                           flag(CKA_VERIFY, kNo),
+                           flag(CKA_ENCRYPT, kNo),
+                           flag(CKA_DECRYPT, kNo),
+                           flag(CKA_SENSITIVE, kNo),
+                           flag(CKA_EXTRACTABLE, kYes)};
+    return application->C_UnwrapKey(session, &mechanism, wrapping_key(application, session), wrapped.data(),
+                                    wrapped.size(), tmpl, std::size(tmpl), &key);
+  }
+};
+
 }  // namespace p11shim
