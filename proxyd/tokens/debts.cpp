@@ -10,7 +10,16 @@
 namespace p11shim {
 namespace {
 constexpr std::uint64_t kTryAgainMs = 10'000;  // what met an obstacle
+
+// From now on there may be no more of the look-alikes of what is destroyed than stay.
+void add_decision(JournalChange& change, Journal& journal, std::uint64_t write) {
+  change.decide = write;
+  for (const Debt* debt : journal.of_write(write))
+    if (debt->unsure() && journal.limit(debt->identity).value_or(UINT64_MAX) > debt->count)
+      change.limits.emplace_back(debt->identity, debt->count);
 }
+
+}  // namespace
 
 bool Debts::any() const {
   return std::ranges::any_of(pool_.members, [&](const auto& each) {
@@ -141,7 +150,7 @@ void Debts::paid(std::uint64_t number) {
   if (debt == nullptr) return;
   JournalChange change;
   change.remove.push_back(number);
-  if (!debt->decided) change.decide = debt->write;
+  if (!debt->decided) add_decision(change, journal_, debt->write);
   const Identity identity = debt->identity;
   const bool ends_it = debt->kind == DebtKind::destroy && !debt->decided;
   const std::uint64_t handle = debt->handle;

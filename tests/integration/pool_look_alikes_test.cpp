@@ -299,6 +299,41 @@ TEST_P(PoolTwinsBesideACopy, IsOwedAlsoWhereItWasDecidedLater) {
   EXPECT_EQ(labels_on(members, 0, CKO_SECRET_KEY).count("twin"), 0u);
   EXPECT_EQ(labels_on(members, 1, CKO_SECRET_KEY).count("twin"), 1u);
 }
+// It was asked, and so knows of its look-alikes, before any has destroyed the key.
+TEST_F(PoolTwinsSeenLater, NoMoreMayBeThereThanStay) {
+  PoolMembers members(2);
+  add_wrapping_key(members, 2);
+  PrivateProxyd proxyd(members.config(kCopying + "strategy = \"failover\"\n"));
+  proxyd.start();
+  TestApplication application(proxyd);
+  CK_SESSION_HANDLE session = 0;
+  CK_OBJECT_HANDLE first = 0;
+  ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
+  ASSERT_EQ(import_twin(application, session, kFirst, first), CKR_OK);
+  ASSERT_TRUE(eventually([&] { return nobody_owes(proxyd); })) << sync(proxyd).dump();
+  const auto copied = wrapped(application, session, first);
+  import_beside(members);
+  ASSERT_NO_FATAL_FAILURE(start_anew(proxyd, "hsm1"));
+  members.rules(0).set("C_DestroyObject crash=kill times=1\nC_Initialize rv=CKR_DEVICE_ERROR");
+  EXPECT_EQ(application->C_DestroyObject(session, first), CKR_DEVICE_ERROR);
+  members.rules(0).set("");
+  ASSERT_TRUE(eventually([&] { return all_serve(proxyd); }));
+  EXPECT_TRUE(eventually([&] { return owes_nothing(proxyd, 0); })) << sync(proxyd).dump() << proxyd.log();
+  destroy(members, kFirst, 1);
+  ASSERT_NO_FATAL_FAILURE(start_anew(proxyd, "hsm1"));
+  sync(proxyd, false);
+  EXPECT_TRUE(eventually([&] { return nobody_owes(proxyd); })) << sync(proxyd).dump();
+  EXPECT_TRUE(eventually([&] { return values(twins(application, session)) == std::multiset<CK_BYTE>{kSecond}; }))
+      << proxyd.log();
+  members.alone(1, [&](TestApplication& other, auto its_session) {
+    CK_OBJECT_HANDLE again = 0;
+    EXPECT_EQ(unwrap_twin(other, its_session, copied, again), CKR_OK);
+  });
+  ASSERT_NO_FATAL_FAILURE(start_anew(proxyd, "hsm1"));
+  EXPECT_TRUE(eventually([&] { return proxyd.log().find("restored from an older backup") != std::string::npos; }))
+      << proxyd.log();
+}
+
 INSTANTIATE_TEST_SUITE_P(Either, PoolTwinsBesideACopy, ::testing::Bool());
 
 }  // namespace
