@@ -21,10 +21,10 @@ CK_ATTRIBUTE attribute(CK_ATTRIBUTE_TYPE type, std::string& value) { return {typ
 
 }  // namespace
 
-TestApplication::TestApplication(const std::string& endpoint) {
+TestApplication::TestApplication(const std::string& endpoint, const std::string& settings) {
   const std::filesystem::path copy = directory_.path() / "libpkcs11-shim.so";
   std::filesystem::copy_file(build_dir() + "/lib/libpkcs11-shim.so", copy);
-  std::ofstream(directory_.path() / "shim.toml");  // empty: nothing of the user's
+  std::ofstream(directory_.path() / "shim.toml") << settings;  // and nothing of the user's
   ::setenv("P11SHIM_ENDPOINT", endpoint.c_str(), 1);
   ::setenv("P11SHIM_CONF", (directory_.path() / "shim.toml").c_str(), 1);
   library_ = ::dlopen(copy.c_str(), RTLD_NOW | RTLD_LOCAL);

@@ -13,8 +13,10 @@ using Bytes = std::vector<CK_BYTE>;
 
 class TestApplication {
  public:
-  explicit TestApplication(const std::string& endpoint);
-  explicit TestApplication(const PrivateProxyd& proxyd) : TestApplication(proxyd.endpoint()) {}
+  // `settings`: the text of its shim.toml.
+  explicit TestApplication(const std::string& endpoint, const std::string& settings = {});
+  explicit TestApplication(const PrivateProxyd& proxyd, const std::string& settings = {})
+      : TestApplication(proxyd.endpoint(), settings) {}
   ~TestApplication();
   TestApplication(const TestApplication&) = delete;
   TestApplication& operator=(const TestApplication&) = delete;

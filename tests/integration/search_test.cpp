@@ -25,7 +25,7 @@ class LargeSearch : public testing::Test {
  protected:
   void SetUp() override {
     proxyd.start();
-    application.emplace(proxyd);
+    application.emplace(proxyd, kItsPatience);
     ASSERT_FALSE(application->slots().empty()) << proxyd.log();
     session = application->open(true, application->slots()[0]);
   }
@@ -44,6 +44,7 @@ class LargeSearch : public testing::Test {
   CK_RV end() const { return (*application)->C_FindObjectsFinal(session); }
 
   // Sanitizers on a busy machine take minutes for 100,000 objects.
+  static constexpr char kItsPatience[] = "deadline = \"10m\"\n";
   static constexpr char kPatience[] = "limits = { deadline = \"10m\", keygen_deadline = \"10m\" }\n";
   const std::string crowd = "[[module]]\nname = \"crowd\"\ntokens = \"*\"\ncheck_owner = false\npath = \"" +
                             build_dir() + "/tests/crowded_module.so\"\n";
@@ -101,7 +102,7 @@ TEST_F(LargeSearch, MayLoseItsApplicationWhileItsResultIsTakenIn) {
   EXPECT_TRUE(takes_in());
   (*application)->C_Finalize(nullptr);
   caller.join();
-  application.emplace(proxyd);
+  application.emplace(proxyd, kItsPatience);
   session = application->open(true, application->slots()[0]);
   ASSERT_EQ(begin(), CKR_OK) << proxyd.log();
   const Objects objects = next(kKeys + 1);
@@ -115,7 +116,7 @@ TEST_F(LargeSearch, EndsAtItsDeadlineAndIsNotGoneOnWith) {
   proxyd.stop();
   proxyd.write_config("limits.deadline = \"300ms\"\n" + fewer);
   proxyd.start();
-  application.emplace(proxyd);
+  application.emplace(proxyd, kItsPatience);
   session = application->open(true, application->slots()[0]);
   CK_RV rv = begin();
   for (int i = 0; i < 2000; ++i) ASSERT_TRUE(proxyd.status().is_object());  // each takes some turns of the loop
