@@ -60,7 +60,7 @@ std::string CommandKind::show(const std::vector<std::string>& command) {
   return '[' + in_quotes(command.front()) + (command.size() > 1 ? ", …]" : "]");
 }
 
-std::optional<CK_ATTRIBUTE_TYPE> AttributeKind::parse(const std::string& text) {
+std::optional<CK_ATTRIBUTE_TYPE> AttributeTypeKind::parse(const std::string& text) {
   if (const auto named = cka_value(text)) return *named;
   CK_ATTRIBUTE_TYPE number = 0;
   const char* end = text.data() + text.size();
@@ -69,7 +69,7 @@ std::optional<CK_ATTRIBUTE_TYPE> AttributeKind::parse(const std::string& text) {
   return error == std::errc() && stop == end ? std::optional(number) : std::nullopt;
 }
 
-std::string AttributeKind::show(CK_ATTRIBUTE_TYPE type) { return in_quotes(display(NameKind::cka, type)); }
+std::string AttributeTypeKind::show(CK_ATTRIBUTE_TYPE type) { return in_quotes(display(NameKind::cka, type)); }
 
 std::optional<std::string> Sha256Kind::parse(const std::string& text) {
   if (!text.empty() && text.size() != 64) return std::nullopt;

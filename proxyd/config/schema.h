@@ -34,7 +34,7 @@ struct Sha256Kind {
 };
 
 // "CKA_KEYS_REMAINING", or a vendor's "0x80000200".
-struct AttributeKind {
+struct AttributeTypeKind {
   using From = std::string;
   static std::string expected() { return "the name or hexadecimal number of an attribute"; }
   static std::optional<CK_ATTRIBUTE_TYPE> parse(const std::string& text);
@@ -152,7 +152,7 @@ inline constexpr auto kModule = std::tuple{
     config_field("sha256", &ModuleConfig::sha256, Sha256Kind{}),
     config_field("thread_safe", &ModuleConfig::thread_safe, FlagKind{}),
     config_field("flags", &ModuleConfig::flags, InitializeFlagsKind{}),
-    config_field("counters", &ModuleConfig::counters, ListKind<AttributeKind>{{}, "attributes"}),
+    config_field("counters", &ModuleConfig::counters, ListKind<AttributeTypeKind>{{}, "attributes"}),
     config_field("check_owner", &ModuleConfig::check_owner, FlagKind{}),
     config_field("allow_owner", &ModuleConfig::allow_owner,
                  ListKind<WholeNumberKind>{{0, std::numeric_limits<uid_t>::max() - 1}, "numeric user ids"}),
