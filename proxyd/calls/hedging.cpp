@@ -104,11 +104,12 @@ void ClientCall::hedge_won(LooseAttempt& hedge, Reply& reply) {
   on_reply(reply);
 }
 
-// If the first has failed meanwhile too the call goes on as it would have then.
+// If the first has failed meanwhile too the call goes on as it would have then: both were attempts.
 void ClientCall::hedge_failed() {
   hedge_deadline_.disarm();
   hedge_ = nullptr;
-  if (attempts_.on == nullptr) go(&ClientCall::forward_balanced);
+  if (attempts_.on != nullptr) return;
+  may_try_elsewhere(Reached::unknown, true) ? go(&ClientCall::forward_balanced) : finish(CKR_DEVICE_ERROR);
 }
 
 // The attempt that is under way ends without this call.

@@ -32,7 +32,7 @@ void ClientCall::ask_login(const Reply& reply) {
   attempts_.asking = attempts_.count;
   attempts_.login_is_good = false;
   attempts_.asks_of_init = reply.init_rv != CKR_OK;
-  hedge_deadline_.disarm();  // it has been answered
+  if (hedge_ == nullptr) hedge_deadline_.disarm();  // it has been answered
   const auto told = [this, attempt = attempts_.count, generation = place_->worker.generation()](bool is_logged_in) {
     if (attempts_.asking != attempt || attempts_.count != attempt || attempts_.on == nullptr) return;
     if (generation != place_->worker.generation()) lease_ = nullptr;  // gone with its worker

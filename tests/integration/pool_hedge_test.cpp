@@ -118,6 +118,15 @@ TEST_F(PoolHedge, AFirstThatFailsLeavesItToTheHedge) {
   EXPECT_TRUE(eventually([&] { return outstanding(0) == 0 && outstanding(1) == 0; }));
 }
 
+TEST_F(PoolHedge, IsOneOfTheAttemptsThatACallHas) {
+  ASSERT_NO_FATAL_FAILURE(start(std::string(kHedged) + "max_attempts = 2\n"));
+  members.rules(1).set("C_Sign latency=300ms rv=CKR_DEVICE_ERROR times=1");
+  members.rules(0).set("C_Sign latency=100ms rv=CKR_DEVICE_ERROR times=1");
+  EXPECT_EQ(sign(), CKR_DEVICE_ERROR);
+  EXPECT_TRUE(eventually([&] { return outstanding(0) == 0 && outstanding(1) == 0; }));
+  EXPECT_EQ(sign(), CKR_OK);
+}
+
 // Neither of them answers in the time that a member is given: the hedge is given up, too, and the call goes on elsewhere.
 TEST_F(PoolHedge, AHedgeIsGivenNoMoreTimeThanItsMembersMaxCall) {
   PoolMembers three(3);
