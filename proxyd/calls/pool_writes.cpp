@@ -208,11 +208,15 @@ void ClientCall::end_creation(bool known) {
 // What a module has made is checked before the application learns its handle, so that it is the same object from then on
 // whatever happens.
 void ClientCall::created_in_pool(Reply& reply) {
-  bool on_token = false;
+  bool on_token = false, all_readable = true;
   In in(reply.annex);
   Description description;
-  while (in.remaining() != 0 && read_description(in, description))
+  while (in.remaining() != 0 && read_description(in, description)) {
     on_token |= description.readable && description.is_token;
+    all_readable &= description.readable;
+  }
+  // The member failed when it was to show what it has made: that is looked for.
+  if (!all_readable && !creations_.empty()) return finish(CKR_DEVICE_ERROR);
   if (!on_token) {
     end_creation(true);
     after_success(reply);

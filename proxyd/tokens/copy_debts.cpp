@@ -149,31 +149,53 @@ void Debts::bind_made(Place& to, std::span<const std::uint8_t> annex, const Iden
                       std::function<void(Bound)> done) {
   In in(annex);
   Description description;
-  if (in.remaining() == 0 || !read_description(in, description) || !description.readable) return done(Bound::unknown);
+  if (in.remaining() == 0 || !read_description(in, description)) return done(Bound::unknown);
+  if (!description.readable) return look_at_made(to, description.object, identity, std::move(done));
   const auto made = std::make_shared<const UnprovenKey>(description);
   // Not as something new: it may have been destroyed meanwhile, and is withheld then.
   pool_.of(to).survey_of(to).take_described(
       annex, [this, made, identity, &to, generation = to.worker.generation(), done = std::move(done),
               alive = std::weak_ptr<char>(alive_)](const auto&) {
         if (alive.expired()) return;
-        const Bound bound = generation == to.worker.generation() ? judge_made(to, *made, identity) : Bound::unknown;
+        const bool is_there = generation == to.worker.generation();
+        const Bound bound = is_there ? judge_made(to, *made, identity) : Bound::unknown;
         if (bound == Bound::unknown && !made->plain.proof)  // if nothing proves it when it is checked later
           pool_.note_origin(to, made->described(nullptr), identity);
-        if (bound != Bound::other) return done(bound);
-        Errand::call(
-            to, number_of<&CK_FUNCTION_LIST_3_0::C_DestroyObject>(), {made->plain.object}, true, {},
-            [this, made, &to, done, alive](Reply* reply) {
-              if (alive.expired()) return;
-              if (reply != nullptr && reply->rv == CKR_OK) {
-                if (const std::uint64_t handle = to.objects.handle_of(made->plain.object); handle != 0)
-                  to.objects.unbind_handle(handle);
-                forget_held(to, made->plain.object);
-              }
-              pool_.of(to).survey_of(to).doubt(pool_.runtime().now_ms());
-              done(Bound::other);
-            },
-            generation);
+        if (bound == Bound::known || !is_there) return done(bound);
+        // A copy that nothing proves would never be found beside it, and be made again and again.
+        const bool looks_like_another = pool_.has_look_alike(to, made->described(nullptr));
+        if (bound == Bound::unknown && !looks_like_another) return done(bound);
+        destroy_made(to, made->plain.object, [done] { done(Bound::other); });
       });
+}
+
+// It could not be read when it was made: nobody would know it as a copy if nothing proves it.
+void Debts::look_at_made(Place& to, std::uint64_t real, const Identity& identity, std::function<void(Bound)> done) {
+  const auto looked = [this, &to, real, identity, done = std::move(done), generation = to.worker.generation(),
+                       alive = std::weak_ptr<char>(alive_)](Reply* reply) {
+    if (alive.expired()) return;
+    if (generation != to.worker.generation()) return done(Bound::unknown);
+    In in(reply != nullptr ? reply->annex : std::span<const std::uint8_t>());
+    Description description;
+    if (in.remaining() != 0 && read_description(in, description) && description.readable)
+      return bind_made(to, reply->annex, identity, done);
+    destroy_made(to, real, [done] { done(Bound::unknown); });
+  };
+  Errand::describe(to, {real}, looked);
+}
+
+void Debts::destroy_made(Place& to, std::uint64_t real, std::function<void()> done) {
+  const auto destroyed = [this, real, &to, done = std::move(done), alive = std::weak_ptr<char>(alive_)](Reply* reply) {
+    if (alive.expired()) return;
+    if (reply != nullptr && reply->rv == CKR_OK) {
+      if (const std::uint64_t handle = to.objects.handle_of(real); handle != 0) to.objects.unbind_handle(handle);
+      forget_held(to, real);
+    }
+    pool_.of(to).survey_of(to).doubt(pool_.runtime().now_ms());
+    done();
+  };
+  Errand::call(to, number_of<&CK_FUNCTION_LIST_3_0::C_DestroyObject>(), {real}, true, {}, destroyed,
+               to.worker.generation());
 }
 
 // What two members prove by different checks, or one of them by none, is not another value because of that. What cannot be told

@@ -97,7 +97,8 @@ class Debts {
   [[nodiscard]] bool cannot_be_copied(const Identity& identity, const Membership& to) const;
   void copy(std::uint64_t number, Place& to, Copied done);
   // A copy that was just made there is known from now on as what it is a copy of: by what proves it, or because it was made.
-  // Unknown: it is there and could not be checked now. What proves to be something else is destroyed.
+  // Unknown: it is there and could not be checked now, or could not be read and is gone again. What proves to be something
+  // else, or cannot be told from another one there, is destroyed.
   enum class Bound : std::uint8_t { known, unknown, other };
   void bind_made(Place& to, std::span<const std::uint8_t> annex, const Identity& identity,
                  std::function<void(Bound)> done);
@@ -194,6 +195,8 @@ class Debts {
   void end_write_if_refused(std::uint64_t write);
   void bind_copy(std::uint64_t number, Place& to, std::span<const std::uint8_t> annex, Copied done);
   Bound judge_made(Place& to, const UnprovenKey& made, const Identity& identity);
+  void look_at_made(Place& to, std::uint64_t real, const Identity& identity, std::function<void(Bound)> done);
+  void destroy_made(Place& to, std::uint64_t real, std::function<void()> done);
 
   Pool& pool_;
   Journal& journal_;

@@ -226,24 +226,24 @@ void ObjectCopy::try_length(CK_ULONG original) {
   });
 }
 
-// 0: nothing says how long it is.
+// 0: nothing says how long it is. The class, which every object has, tells that from an object that cannot be read now.
 void ObjectCopy::ask_length(Place& at, std::uint64_t key, std::function<void(ObjectCopy&, CK_ULONG)> then) {
-  Buffer type;
-  Out out(type);
-  out.array(1);
+  Buffer types;
+  Out out(types);
+  out.array(2);
+  out.uint(CKA_CLASS);
   out.uint(CKA_VALUE_LEN);
-  call(at, kReadTemplate, {key}, false, std::move(type),
+  call(at, kReadTemplate, {key}, false, std::move(types),
        [self = shared_from_this(), &at, then = std::move(then)](Reply* reply) {
-         const bool is_asked = reply != nullptr && blame_of(reply->rv) == Blame::nobody;
-         if (!is_asked || reply->rv == CKR_USER_NOT_LOGGED_IN)
-           return void(self->good(reply, at, "its length cannot be read"));
+         if (!self->good(reply, at, "its length cannot be read")) return;
          Arena arena;
          CK_ATTRIBUTE_PTR attributes = nullptr;
          CK_ULONG count = 0, length = 0;
          In in(reply->body);
-         if (reply->rv == CKR_OK) decode_template(in, arena, attributes, count);
-         if (in.ok() && count == 1 && attributes[0].ulValueLen == sizeof length)
-           std::memcpy(&length, attributes[0].pValue, sizeof length);
+         decode_template(in, arena, attributes, count);
+         for (CK_ULONG i = 0; in.ok() && i < count; ++i)
+           if (attributes[i].type == CKA_VALUE_LEN && attributes[i].ulValueLen == sizeof length)
+             std::memcpy(&length, attributes[i].pValue, sizeof length);
          then(*self, length);
        });
 }

@@ -47,6 +47,8 @@ class Pool {
   [[nodiscard]] std::optional<Identity> proven_identity(const Description& description) const;
   // What proxyd knows of an object that shows no proof itself: it is `identity`.
   void note_origin(Place& place, const Description& description, const Identity& identity);
+  // Another object there, which nothing proves either, shows the same.
+  [[nodiscard]] bool has_look_alike(const Place& place, const Description& description) const;
   // Attributes of an object were changed through this pool; `now` as this member describes it.
   void note_changed(Place& place, TokenObject& object, const Description& now);
   // It is gone, from this pool.

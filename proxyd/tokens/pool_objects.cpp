@@ -198,15 +198,24 @@ std::optional<Identity> Pool::proven_identity(const Description& description) co
   return made_as != nullptr ? *made_as : identity;
 }
 
+bool Pool::has_look_alike(const Place& place, const Description& description) const {
+  std::string memory;
+  ByteString content;
+  const Description seen = compared(description, content);
+  const auto handles = objects.handles_of(objects.identity_from(seen, origin(place, memory)));
+  return !seen.proof && std::ranges::any_of(handles, [&](std::uint64_t handle) {
+    const std::uint64_t real = place.objects.real_of(handle);
+    return real != 0 && real != description.object;
+  });
+}
+
 void Pool::note_origin(Place& place, const Description& description, const Identity& identity) {
   std::string memory;
   ByteString content;
   const Description seen = compared(description, content);
   const Identity first_seen = objects.identity_from(seen, origin(place, memory));
   const Identity* known = debts.journal().origin(first_seen);
-  if (seen.proof || (known != nullptr && *known == identity)) return;
-  for (const std::uint64_t handle : objects.handles_of(first_seen))  // another key there looks the same
-    if (const std::uint64_t real = place.objects.real_of(handle); real != 0 && real != description.object) return;
+  if (seen.proof || (known != nullptr && *known == identity) || has_look_alike(place, description)) return;
   JournalChange change;
   change.origins.emplace_back(first_seen, identity);
   debts.write_down(std::move(change));

@@ -37,6 +37,18 @@ TEST_F(PoolWrites, PublicObjectsAreMadeOnAllMembers) {
   for (const std::size_t member : {0, 1, 2}) EXPECT_EQ(labels_on(members, member, CKO_DATA), expected) << member;
 }
 
+CK_RV generate_secret(const TestApplication& application, CK_SESSION_HANDLE session, std::string label, CK_ULONG size,
+                      CK_OBJECT_HANDLE& key) {
+  CK_MECHANISM mechanism{CKM_GENERIC_SECRET_KEY_GEN, nullptr, 0};
+  CK_ATTRIBUTE tmpl[] = {flag(CKA_TOKEN, kYes),
+                         flag(CKA_PRIVATE, kYes),
+                         flag(CKA_SIGN, kYes),
+                         flag(CKA_EXTRACTABLE, kYes),
+                         {CKA_VALUE_LEN, &size, sizeof size},
+                         {CKA_LABEL, label.data(), label.size()}};
+  return application->C_GenerateKey(session, &mechanism, tmpl, std::size(tmpl), &key);
+}
+
 // SoftHSM unwraps 20 bytes as 24, and then does not say how long the key is.
 TEST_F(PoolWrites, ACopyOfAnotherLengthIsNone) {
   PoolMembers members(2);
@@ -49,16 +61,9 @@ TEST_F(PoolWrites, ACopyOfAnotherLengthIsNone) {
     ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
     members.rules(1).set("C_DestroyObject rv=CKR_FUNCTION_FAILED");  // what is not to be there never was
     for (CK_ULONG size : {20, 24}) {
-      CK_MECHANISM mechanism{CKM_GENERIC_SECRET_KEY_GEN, nullptr, 0};
-      std::string label = std::to_string(size) + " bytes";
-      CK_ATTRIBUTE tmpl[] = {flag(CKA_TOKEN, kYes),
-                             flag(CKA_PRIVATE, kYes),
-                             flag(CKA_SIGN, kYes),
-                             flag(CKA_EXTRACTABLE, kYes),
-                             {CKA_VALUE_LEN, &size, sizeof size},
-                             {CKA_LABEL, label.data(), label.size()}};
+      const std::string label = std::to_string(size) + " bytes";
       CK_OBJECT_HANDLE key = 0;
-      ASSERT_EQ(application->C_GenerateKey(session, &mechanism, tmpl, std::size(tmpl), &key), CKR_OK);
+      ASSERT_EQ(generate_secret(application, session, label, size, key), CKR_OK);
       EXPECT_EQ(application.find(session, CKO_SECRET_KEY, label), std::vector{key});
     }
     EXPECT_TRUE(eventually([&] { return nobody_owes(proxyd); })) << sync(proxyd).dump();
@@ -68,6 +73,38 @@ TEST_F(PoolWrites, ACopyOfAnotherLengthIsNone) {
   proxyd.stop();
   EXPECT_EQ(labels_on(members, 0, CKO_SECRET_KEY), (std::multiset<std::string>{"20 bytes", "24 bytes", "aes", "wrap"}));
   EXPECT_EQ(labels_on(members, 1, CKO_SECRET_KEY), (std::multiset<std::string>{"24 bytes", "aes", "wrap"}));
+}
+
+// Whichever answer about the key fails. What was made although its member could not show it is found and copied.
+TEST_F(PoolWrites, ALengthThatAMemberCouldNotTellIsNone) {
+  constexpr int kAnswers = 6;
+  PoolMembers members(2);
+  add_wrapping_key(members, 2);
+  PrivateProxyd proxyd(members.config(kCopying + "strategy = \"failover\"\n"));
+  proxyd.start();
+  {
+    TestApplication application(proxyd);
+    CK_SESSION_HANDLE session = 0;
+    ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
+    for (const std::size_t member : {0, 1})
+      for (int answer = 0; answer < kAnswers; ++answer) {
+        const std::string fails = "C_GetAttributeValue rv=CKR_DEVICE_ERROR times=1 after=" + std::to_string(answer);
+        for (const CK_ULONG size : {20, 24}) {
+          members.rules(member).set(fails);
+          const std::string label = std::to_string(size) + "/" + std::to_string(member) + "/" + std::to_string(answer);
+          CK_OBJECT_HANDLE key = 0;
+          const CK_RV rv = generate_secret(application, session, label, size, key);
+          ASSERT_TRUE(rv == CKR_OK || (rv == CKR_DEVICE_ERROR && member == 0)) << label << ": " << rv;
+          members.rules(member).set("");
+          ASSERT_TRUE(eventually([&] { return all_serve(proxyd) && nobody_owes(proxyd); })) << sync(proxyd).dump();
+        }
+      }
+  }
+  proxyd.stop();
+  auto expected = labels_on(members, 0, CKO_SECRET_KEY);
+  EXPECT_EQ(expected.size(), 2u + 2 * 2 * kAnswers);
+  std::erase_if(expected, [](const std::string& label) { return label.starts_with("20/"); });
+  EXPECT_EQ(labels_on(members, 1, CKO_SECRET_KEY), expected);
 }
 
 TEST_F(PoolWrites, KeysAreCopiedUnderTheWrappingKey) {
