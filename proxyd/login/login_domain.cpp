@@ -170,12 +170,6 @@ void LoginDomain::log_in_first() {
   if (order.use_own_pin && own_pin_refused_ != CKR_OK) return finish(own_pin_refused_);
   const auto answered = [this, generation = worker().generation()](CK_RV rv) {
     const Order& first = orders_.front();
-    if (first.use_own_pin && refuses_pin(rv) && rv != CKR_USER_PIN_NOT_INITIALIZED) {
-      note_own_pin_refused(rv);
-      runtime_.log.error(
-          "worker {}: the token refused proxyd's own PIN; it is not offered again until proxyd is restarted",
-          spec_.name);
-    }
     if (rv == CKR_OK && generation != worker().generation()) return finish(CKR_DEVICE_ERROR);  // logged in no longer
     if (rv == CKR_OK) {
       user_name_.clear();
@@ -185,13 +179,44 @@ void LoginDomain::log_in_first() {
     }
     finish(rv);
   };
-  if (order.use_own_pin) return send_login(worker(), service_session_, own_pin_, answered);
+  const auto again = [this] {
+    running_ = false;
+    run();
+  };
+  if (order.use_own_pin) return show_own_pin(service_session_, again, answered);
   send_login(worker(), service_session_, order, answered);
 }
 
-void LoginDomain::note_own_pin_refused(CK_RV rv) {
-  own_pin_refused_ = rv;
-  if (own_pin_.present() && own_pin_hook_) own_pin_hook_(rv);
+void LoginDomain::show_own_pin(CK_SESSION_HANDLE session, std::function<void()> again,
+                               std::function<void(CK_RV)> done) {
+  if (turn_ != nullptr && turn_->taken) {
+    turn_waiter_.again = std::move(again);
+    return turn_->waiting.add(turn_waiter_);
+  }
+  if (own_pin_hooks_.has_been_refused && own_pin_hooks_.has_been_refused()) return done(CKR_PIN_INCORRECT);
+  if (turn_ != nullptr) turn_->taken = true;
+  send_login(worker(), session, own_pin_, [this, done = std::move(done)](CK_RV rv) {
+    if (refuses_pin(rv) && rv != CKR_USER_PIN_NOT_INITIALIZED) {  // without a PIN it has tried none
+      own_pin_refused_ = rv;
+      runtime_.log.error(
+          "worker {}: the token refused proxyd's own PIN; it is not offered again until proxyd is restarted",
+          spec_.name);
+      if (own_pin_hooks_.refused) own_pin_hooks_.refused(rv);
+    }
+    if (turn_ != nullptr) turn_->taken = false;
+    done(rv);
+    if (turn_ != nullptr) turn_->waiting.resume_all();
+  });
+}
+
+// In a worker that is being started.
+void LoginDomain::show_own_pin_again(CK_SESSION_HANDLE session, const std::function<void(CK_RV)>& done) {
+  const auto again = [this, session, done, generation = worker().generation()] {
+    if (generation != worker().generation()) return;
+    if (applications_ == 0) return done(CKR_OK);  // all have left meanwhile
+    show_own_pin_again(session, done);
+  };
+  show_own_pin(session, again, done);
 }
 
 bool LoginDomain::comparable() const {
@@ -319,30 +344,31 @@ void LoginDomain::leave_if_idle(std::uint64_t now_ms) {
 
 // Opens the session that holds the login, and logs in again if applications are.
 void LoginDomain::prepare(Worker& worker, Worker::Prepared prepared) {
-  open_session(
-      worker, slot_(worker), user_ == CKU_SO,
-      [this, prepared = std::move(prepared)](CK_RV rv, CK_SESSION_HANDLE session) {
-        if (rv != CKR_OK) return prepared(WorkerFailure{rv, "C_OpenSession failed", rv != CKR_TOKEN_NOT_RECOGNIZED});
-        service_session_ = session;
-        if (applications_ == 0) return prepared(std::nullopt);
-        if (!can_restart()) {
-          runtime_.log.error("worker {} cannot be logged in again: its PIN is not kept", spec_.name);
-          applications_ = 0;
-          hooks_.login_lost();
-          return prepared(std::nullopt);
-        }
-        send_login(place().worker, session, own_pin_.present() ? own_pin_ : kept_, [this, prepared](CK_RV login_rv) {
-          if (login_rv == CKR_OK || login_rv == CKR_USER_ALREADY_LOGGED_IN) return prepared(std::nullopt);
-          if (!refuses_pin(login_rv)) return prepared(WorkerFailure{login_rv, "C_Login failed", true});
-          kept_.wipe_and_release();  // never offered twice: the HSM counts
-          const bool is_blank = own_pin_.present() && login_rv == CKR_USER_PIN_NOT_INITIALIZED;  // nothing was tried
-          if (!is_blank) note_own_pin_refused(login_rv);
-          service_session_ = CK_INVALID_HANDLE;
-          applications_ = 0;
-          hooks_.login_lost();
-          prepared(WorkerFailure{login_rv, "the token refused the PIN that it had accepted before", false});
-        });
-      });
+  open_session(worker, slot_(worker), user_ == CKU_SO,
+               [this, prepared = std::move(prepared)](CK_RV rv, CK_SESSION_HANDLE session) {
+                 if (rv != CKR_OK)
+                   return prepared(WorkerFailure{rv, "C_OpenSession failed", rv != CKR_TOKEN_NOT_RECOGNIZED});
+                 service_session_ = session;
+                 if (applications_ == 0) return prepared(std::nullopt);
+                 if (!can_restart()) {
+                   runtime_.log.error("worker {} cannot be logged in again: its PIN is not kept", spec_.name);
+                   applications_ = 0;
+                   hooks_.login_lost();
+                   return prepared(std::nullopt);
+                 }
+                 const auto answered = [this, prepared](CK_RV login_rv) {
+                   if (login_rv == CKR_OK || login_rv == CKR_USER_ALREADY_LOGGED_IN) return prepared(std::nullopt);
+                   if (!refuses_pin(login_rv)) return prepared(WorkerFailure{login_rv, "C_Login failed", true});
+                   kept_.wipe_and_release();  // never offered twice: the HSM counts
+                   if (!own_pin_.present()) own_pin_refused_ = login_rv;
+                   service_session_ = CK_INVALID_HANDLE;
+                   applications_ = 0;
+                   hooks_.login_lost();
+                   prepared(WorkerFailure{login_rv, "the token refused the PIN that it had accepted before", false});
+                 };
+                 if (own_pin_.present()) return show_own_pin_again(session, answered);
+                 send_login(this->worker(), session, kept_, answered);
+               });
 }
 
 void LoginDomain::send_login(Worker& worker, CK_SESSION_HANDLE session, const KeptPin& pin,

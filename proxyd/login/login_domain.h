@@ -59,8 +59,17 @@ class LoginDomain final : private Waiter {
   void leave_if_idle(std::uint64_t now_ms);
 
   KeptPin& own_pin() { return own_pin_; }
-  // Called with each answer by which the token itself refuses proxyd's own PIN; not with what it said before.
-  void on_own_pin_refused(std::function<void(CK_RV)> hook) { own_pin_hook_ = std::move(hook); }
+  struct OwnPinHooks {
+    std::function<bool()> has_been_refused;  // looked at when the PIN is about to be shown
+    std::function<void(CK_RV)> refused;      // by the token itself; not called with what it said before
+  };
+  void set_own_pin_hooks(OwnPinHooks hooks) { own_pin_hooks_ = std::move(hooks); }
+  // Of all domains that show the same PIN to the same token one does at a time: what it says is known to the next.
+  struct Turn {
+    bool taken = false;
+    WaitList waiting;
+  };
+  void share_turn(Turn& turn) { turn_ = &turn; }
   // What the token said to a PIN that it had accepted before, or to proxyd's own.
   [[nodiscard]] CK_RV own_pin_refused() const { return own_pin_refused_; }
   // Appends the PIN that is kept, encoded as for log_in(), for another member of the same pool. False: none is.
@@ -105,7 +114,9 @@ class LoginDomain final : private Waiter {
   bool serve();
   void finish(CK_RV rv);
   void log_in_first();
-  void note_own_pin_refused(CK_RV rv);
+  // `again`: called instead of `done` when another domain had its turn meanwhile.
+  void show_own_pin(CK_SESSION_HANDLE session, std::function<void()> again, std::function<void(CK_RV)> done);
+  void show_own_pin_again(CK_SESSION_HANDLE session, const std::function<void(CK_RV)>& done);
   void log_in_again(Order& order);
   void check();
   void set_pin_in_checker();
@@ -135,7 +146,12 @@ class LoginDomain final : private Waiter {
   CK_SESSION_HANDLE check_session_ = CK_INVALID_HANDLE;
   KeptPin kept_;
   KeptPin own_pin_;
-  std::function<void(CK_RV)> own_pin_hook_;
+  OwnPinHooks own_pin_hooks_;
+  Turn* turn_ = nullptr;
+  struct TurnWaiter final : Waiter {
+    void resume() override { std::exchange(again, {})(); }
+    std::function<void()> again;
+  } turn_waiter_;
   CK_SESSION_HANDLE service_session_ = CK_INVALID_HANDLE;  // keeps the token logged in while no other session is open
   Buffer user_name_;                                       // of those who are logged in, encoded; empty: none was given
   CK_RV own_pin_refused_ = CKR_OK;                         // what the HSM said to the own PIN: it is not offered again

@@ -219,7 +219,8 @@ void PoolLogin::fail_to_join(Membership& membership, CK_RV rv) {
 }
 
 void PoolLogin::watch(Member& member) {
-  member.user().on_own_pin_refused([this, &member](CK_RV rv) { own_pin_refused(member, rv); });
+  member.user().set_own_pin_hooks({[this, &member] { return pool_.balanced() && has_refused_own_pin(member); },
+                                   [this, &member](CK_RV rv) { own_pin_refused(member, rv); }});
 }
 
 std::optional<Identity> PoolLogin::own_pin_hash(Member& member) const {

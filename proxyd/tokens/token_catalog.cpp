@@ -113,6 +113,7 @@ Member& TokenCatalog::add_member(Backend& backend, MemberConfig config, TokenIde
               [this, index](CK_USER_TYPE user) { login_lost_(*members_[index], user); }};
   Member& member = *members_.emplace_back(
       std::make_unique<Member>(runtime_, gate_, backend, std::move(config), std::move(identity), std::move(hooks)));
+  member.user().share_turn(turns_[member.name()]);
   for (Place* place : member.places()) {
     place->read_only.set_reclaim(reclaim_);
     place->read_write.set_reclaim(reclaim_);

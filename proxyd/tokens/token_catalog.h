@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -62,6 +63,7 @@ class TokenCatalog {
   std::function<void(Pool&)> pool_added_;
   std::vector<std::unique_ptr<Backend>> backends_;
   std::vector<EveryToken> every_token_;
+  std::map<std::string, LoginDomain::Turn> turns_;  // by the member's name: each of its pools has a Member of its own
   std::vector<std::unique_ptr<Member>> members_;
   std::vector<std::unique_ptr<Pool>> pools_;
 };

@@ -44,9 +44,10 @@ class PoolPins : public ::testing::Test {
     for (std::size_t at = record.find(called); at != std::string::npos; at = record.find(called, at + 1)) ++count;
     return count;
   }
-  void say(const std::string& action, const std::string& member) {
-    const auto answer =
-        proxyd->ask(R"({"command":"member","arguments":{"member":")" + member + R"(","action":")" + action + "\"}}");
+  // `pool`: needed where the member is in several.
+  void say(const std::string& action, const std::string& member, const std::string& pool = {}) {
+    const auto answer = proxyd->ask(R"({"command":"member","arguments":{"pool":")" + pool + R"(","member":")" + member +
+                                    R"(","action":")" + action + "\"}}");
     EXPECT_EQ(answer["ok"], true) << answer;
   }
   bool is_quarantined(const std::string& member) {
@@ -232,6 +233,64 @@ TEST_F(PoolPins, ProxydsOwnPinIsShownOnceThoughItIsRefusedWhenAWorkerReturns) {
     EXPECT_EQ(calls(1, "C_Login"), 2u);
     if (run == 0) proxyd->restart();
   }
+}
+
+// Each has domains of its own, which log in at the same time.
+TEST_F(PoolPins, ProxydsOwnPinIsShownOnceByAllPoolsOfAMember) {
+  constexpr CK_SLOT_ID kPools = 3;
+  const std::string refuses = "C_Login rv=CKR_PIN_INCORRECT latency=200ms";
+  std::string more = kLooksFirst;
+  for (CK_SLOT_ID slot = 1; slot < kPools; ++slot)
+    more += "[[pool]]\nname = \"pool" + std::to_string(slot) + "\"\nslot = " + std::to_string(slot) +
+            "\nmembers = [\"mock0\", \"mock1\"]\nprobe = { call = \"none\" }\n" + kLooksFirst;
+  const auto log_in_to_all = [&](std::vector<std::unique_ptr<TestApplication>>& applications, CK_RV expected) {
+    for (CK_SLOT_ID slot = 0; slot < kPools; ++slot) {
+      const auto& application = applications.emplace_back(std::make_unique<TestApplication>(*proxyd));
+      EXPECT_EQ(application->log_in(application->open(true, slot), "any"), expected);
+    }
+  };
+  for (const std::size_t member : {0, 1}) tell(member, refuses);
+  ASSERT_NO_FATAL_FAILURE(start_with_own_pin(more));
+  ASSERT_TRUE(eventually([&] { return calls(0, "C_Login") != 0; }));
+  std::vector<std::unique_ptr<TestApplication>> applications;
+  log_in_to_all(applications, CKR_PIN_INCORRECT);
+  for (const std::size_t member : {0, 1}) {
+    EXPECT_EQ(calls(member, "C_Login"), 1u);
+    tell(member, "");
+    say("ready", "mock" + std::to_string(member), "pool");
+  }
+  // All their workers return at once.
+  proxyd->restart();
+  applications.clear();
+  log_in_to_all(applications, CKR_OK);
+  const auto workers = [&] {
+    std::vector<pid_t> pids;
+    const auto status = proxyd->status();
+    for (const auto& member : status["members"])
+      for (const auto& worker : member["workers"])
+        if (member["member"] == "mock1" && worker["domain"] == "user" && worker["state"] == "ready")
+          pids.push_back(worker["pid"].get<pid_t>());
+    return pids;
+  };
+  const auto all_logged_in = [&] {
+    const auto answer = proxyd->ask(R"({"command":"pools"})");
+    for (const auto& pool : answer["result"]["pools"])
+      for (const auto& member : pool["members"])
+        if (member["logged_in"] != true) return false;
+    return workers().size() == kPools;
+  };
+  ASSERT_TRUE(eventually(all_logged_in)) << proxyd->status();
+  const std::size_t before = calls(1, "C_Login");
+  tell(1, refuses);
+  for (const pid_t pid : workers()) ASSERT_EQ(::kill(pid, SIGKILL), 0);
+  const auto has_given_up = [&](const nlohmann::json& member) {
+    return member["member"] != "mock1" || member["reason"].get<std::string>().starts_with("it refused proxyd's PIN");
+  };
+  EXPECT_TRUE(eventually([&] {
+    const auto status = proxyd->status();
+    return std::ranges::all_of(status["members"], has_given_up);
+  }));
+  EXPECT_EQ(calls(1, "C_Login"), before + 1);
 }
 
 TEST_F(PoolPins, AMemberThatRefusedTheOthersPinIsTheLastToBeAsked) {
