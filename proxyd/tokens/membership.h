@@ -1,6 +1,7 @@
 // A member's part in a pool of several: its health, what it can do, which objects it shows, whether it is logged in.
 #pragma once
 
+#include <map>
 #include <vector>
 
 #include "proxyd/balance/health.h"
@@ -87,6 +88,11 @@ struct Membership {
   std::uint32_t probes_open = 0;
   bool probe_failed = false;       // one of those that were sent then
   std::vector<Place*> unanswered;  // where they are
+  struct BadProbes {
+    std::uint32_t in_row = 0;
+    std::uint32_t most = 5;  // of one process
+  };
+  std::map<const Place*, BadProbes> bad_probes;
 };
 
 }  // namespace p11shim

@@ -155,6 +155,7 @@ class Pool {
   void probe(Membership& membership, std::uint64_t now_ms);
   void send_probe(Membership& membership, Place& place);
   void renew_hung_worker(Membership& membership);
+  void renew_failing_worker(Membership& membership, Place& place, CK_RV rv);
 
   Membership& enroll(Member& its_member);
   [[nodiscard]] Membership* membership_of(const Place& place) const;

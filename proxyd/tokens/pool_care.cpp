@@ -222,10 +222,22 @@ void Pool::send_probe(Membership& membership, Place& place) {
                  membership.probe_failed = true;
                  breaker.hold_open();
                  breaker.failed(runtime_.now_ms(), "a probe was answered with " + display(NameKind::ckr, *rv), false);
+                 renew_failing_worker(membership, place, *rv);
+               } else {
+                 membership.bad_probes.erase(&place);
                }
                if (membership.probes_open == 0 && !membership.probe_failed) breaker.probed_well(runtime_.now_ms());
                changed.resume_all();
              });
+}
+
+// It may be the module that is broken, and not what it speaks to: another process may do better. Each time after twice as long.
+void Pool::renew_failing_worker(Membership& membership, Place& place, CK_RV rv) {
+  constexpr std::uint32_t kMost = 640;
+  Membership::BadProbes& bad = membership.bad_probes[&place];
+  if (++bad.in_row < bad.most || !membership.survey_of(place).can_renew()) return;
+  bad = {0, std::min(2 * bad.most, kMost)};
+  place.worker.renew("its module answers every probe with " + display(NameKind::ckr, rv));
 }
 
 // The probe is on a lane and its module does not return. In the queue it may wait for calls that take long by right.

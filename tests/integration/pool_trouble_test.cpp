@@ -49,6 +49,32 @@ TEST(PoolTrouble, SearchesDoNotWaitForAMemberThatIsEjected) {
   EXPECT_EQ(other.find(others, CKO_DATA, "mine").size(), 0u);
 }
 
+// What broke in one process of the module is over with that process, and nobody has to start it anew by hand.
+TEST(PoolTrouble, AModuleThatAnswersProbesWithErrorsOnlyIsStartedAnew) {
+  MockMembers members(2);
+  PrivateProxyd proxyd(members.config(kQuick));
+  proxyd.start();
+  TestApplication application(proxyd);
+  ASSERT_EQ(application.log_in(application.open(), kMockPin), CKR_OK);
+  ASSERT_TRUE(eventually([&] { return members_up(proxyd) == 2; }));
+  const auto pids = [&] {
+    std::set<int> all;
+    const auto status = member_status(proxyd, "mock1");
+    for (const auto& worker : status["workers"]) all.insert(worker["pid"].get<int>());
+    return all;
+  };
+  const std::set<int> before = pids();
+  ASSERT_EQ(before.size(), 2u);
+  members.set(1, "C_GetTokenInfo rv=CKR_GENERAL_ERROR");
+  EXPECT_TRUE(eventually([&] { return state_of(proxyd, 1) == "ejected"; }));
+  EXPECT_TRUE(eventually([&] {
+    const std::set<int> now = pids();
+    return std::ranges::none_of(before, [&](int pid) { return now.contains(pid); });
+  })) << proxyd.log();
+  members.set(1, "");
+  EXPECT_TRUE(eventually([&] { return members_up(proxyd) == 2; })) << proxyd.log();
+}
+
 // It is tried again less and less often, searches do not wait for it, and it serves when it can.
 TEST(PoolTrouble, AMemberThatCannotBeLoggedInIsNotAskedAllTheTime) {
   MockMembers members(2);
