@@ -119,8 +119,26 @@ Debt CopyWrite::debt_about(const TokenObject& object) const {
 
 std::uint64_t CopyWrite::left_on(const Target& target) const {
   if (target.hidden) return target.hidden->left;
-  const std::size_t twins = pool_.twins_on(identity_, target.place);
+  const std::size_t twins = pool_.twins_on(identity_, target.place) + unlinked_on(target);
   return twins == 0 ? 0 : twins - 1;
+}
+
+// Copies that this process knows as such, and the next one only by what they look like: as what is destroyed here.
+std::size_t CopyWrite::unlinked_on(const Target& target) const {
+  const TokenObject* object = pool_.objects.find(order_.handle);
+  const Identity* origin = pool_.debts.journal().origin(identity_);
+  if (object == nullptr || object->by_content || target.place == nullptr || origin == nullptr || *origin != identity_)
+    return 0;
+  const std::uint32_t number = target.member->number;
+  Identity features = object->features;
+  for (const auto& [member, its] : object->features_there)
+    if (member == number) features = its;
+  std::size_t count = 0;
+  pool_.objects.for_each([&](const TokenObject& other) {
+    count += other.identity != identity_ && !other.by_content && other.has_features(features, number) &&
+             target.place->objects.real_of(other.handle) != 0;
+  });
+  return count;
 }
 
 bool CopyWrite::write_intention(const TokenObject& object) {

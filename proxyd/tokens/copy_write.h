@@ -54,6 +54,7 @@ class CopyWrite final : public std::enable_shared_from_this<CopyWrite> {
   bool plan(const TokenObject& object);
   // Of its copies of what is destroyed, those that may stay there: look-alikes.
   [[nodiscard]] std::uint64_t left_on(const Target& target) const;
+  [[nodiscard]] std::size_t unlinked_on(const Target& target) const;
   bool write_intention(const TokenObject& object);
   [[nodiscard]] Debt debt_about(const TokenObject& object) const;
   void next();

@@ -246,6 +246,37 @@ TEST_F(PoolTwinsSeenLater, TheOneThatIsLeftMayBeTheCopy) {
   for (const std::size_t member : {0, 1}) EXPECT_EQ(labels_on(members, member, CKO_SECRET_KEY).count("twin"), 0u);
 }
 
+// What was made beside the copy is destroyed by its own handle: the copy is none that has come back.
+TEST_F(PoolTwinsSeenLater, TheCopyIsNotTakenForWhatWasDestroyedBesideIt) {
+  PoolMembers members(2);
+  add_wrapping_key(members, 2);
+  PrivateProxyd proxyd(members.config(kCopying + "strategy = \"failover\"\n"));
+  proxyd.start();
+  {
+    TestApplication application(proxyd);
+    CK_SESSION_HANDLE session = 0;
+    CK_OBJECT_HANDLE first = 0, second = 0;
+    ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
+    ASSERT_EQ(import_twin(application, session, kFirst, first), CKR_OK);
+    ASSERT_TRUE(eventually([&] { return nobody_owes(proxyd); })) << sync(proxyd).dump();
+    const auto copied = wrapped(application, session, first);
+    take_away(proxyd, members, 0);
+    ASSERT_EQ(unwrap_twin(application, session, copied, second), CKR_OK);
+    members.rules(0).set("");
+    ASSERT_TRUE(eventually([&] { return all_serve(proxyd) && nobody_owes(proxyd); })) << sync(proxyd).dump();
+    EXPECT_EQ(application->C_DestroyObject(session, second), CKR_OK);
+    ASSERT_NO_FATAL_FAILURE(start_anew(proxyd, "hsm1"));
+    EXPECT_EQ(values(twins(application, session)), (std::multiset<CK_BYTE>{kFirst, kFirst})) << proxyd.log();
+    // Nor is it destroyed for a copy of the key, which would look like it.
+    sync(proxyd, false);
+    EXPECT_TRUE(eventually([&] { return sync(proxyd).dump().find("looks like another key") != std::string::npos; }))
+        << sync(proxyd).dump();
+    EXPECT_EQ(values(twins(application, session)), (std::multiset<CK_BYTE>{kFirst, kFirst})) << proxyd.log();
+  }
+  proxyd.stop();
+  for (const std::size_t member : {0, 1}) EXPECT_EQ(labels_on(members, member, CKO_SECRET_KEY).count("twin"), 1u);
+}
+
 // The member that cannot say which one is meant is asked before any has destroyed the key.
 TEST_P(PoolTwinsBesideACopy, IsOwedAlsoWhereItWasDecidedLater) {
   const bool is_imported = GetParam();  // else it was made through the pool
