@@ -103,6 +103,20 @@ class PoolTwins : public PoolWrites {
 // On hsm1 there is a copy, and beside it what looks the same.
 class PoolTwinsSeenLater : public PoolTwins {
  protected:
+  static void make_copied(TestApplication& application, PrivateProxyd& proxyd, CK_SESSION_HANDLE& session,
+                          CK_OBJECT_HANDLE& first) {
+    ASSERT_NO_FATAL_FAILURE(enter(application, proxyd, session));
+    ASSERT_EQ(import_twin(application, session, kFirst, first), CKR_OK);
+    ASSERT_TRUE(eventually([&] { return nobody_owes(proxyd); })) << sync(proxyd).dump();
+  }
+  // Through the pool, beside the copy on hsm1.
+  static void make_beside(TestApplication& application, PrivateProxyd& proxyd, PoolMembers& members,
+                          CK_SESSION_HANDLE session, const std::vector<CK_BYTE>& wrapped, CK_OBJECT_HANDLE& second) {
+    take_away(proxyd, members, 0);
+    ASSERT_EQ(unwrap_twin(application, session, wrapped, second), CKR_OK);
+    members.rules(0).set("");
+    ASSERT_TRUE(eventually([&] { return all_serve(proxyd) && nobody_owes(proxyd); })) << sync(proxyd).dump();
+  }
   // Behind the pool's back, beside the copy on hsm1.
   static void import_beside(PoolMembers& members) {
     members.alone(1, [](TestApplication& other, auto session) {
