@@ -292,6 +292,7 @@ void ClientCall::note_pin(CK_RV rv) {
   Member& member = pool_->member;
   const bool is_users_own = request_.call == number_of<&List::C_SetPIN>();
   member.pin_changed(*place_, !is_users_own);
+  if (rv == CKR_OK && !is_users_own) member.user().offer_own_pin_again();
   if (rv != CKR_OK || !is_users_own || !member.user().is_shared()) return;
   In in(request_.body);
   in.skip();  // the old one

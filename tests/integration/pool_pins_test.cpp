@@ -25,13 +25,14 @@ class PoolPins : public ::testing::Test {
     proxyd->start();
   }
   // proxyd logs in with a PIN of its own, which is kMockPin.
-  void start_with_own_pin(const std::string& pool_options = {}) {
-    const std::filesystem::path file = members.rules(0).path().parent_path() / "own-pin";
+  void start_with_own_pin(const std::string& pool_options = {}) { start_with_own_pin(members, pool_options); }
+  void start_with_own_pin(MockMembers& of, const std::string& pool_options) {
+    const std::filesystem::path file = of.rules(0).path().parent_path() / "own-pin";
     std::ofstream(file) << kMockPin << "\n";
     std::filesystem::permissions(file, std::filesystem::perms(0600));
-    proxyd = std::make_unique<PrivateProxyd>(members.config(
-        "strategy = \"failover\"\nprobe = { call = \"none\" }\nadmin = [\"" + me() + "\"]\n" + pool_options,
-        "login = \"daemon\"\npin_file = \"" + file.string() + "\"\n"));
+    proxyd = std::make_unique<PrivateProxyd>(
+        of.config("strategy = \"failover\"\nprobe = { call = \"none\" }\nadmin = [\"" + me() + "\"]\n" + pool_options,
+                  "login = \"daemon\"\npin_file = \"" + file.string() + "\"\n"));
     proxyd->start();
   }
   void tell(std::size_t member, const std::string& rules) {
@@ -191,6 +192,22 @@ TEST_F(PoolPins, ProxydsOwnPinIsShownAgainWhenTheSecurityOfficerHasSetIt) {
     }
     EXPECT_EQ(proxyd->stop(), 0);
   }
+}
+
+TEST_F(PoolPins, AloneAMemberIsShownProxydsOwnPinAgainToo) {
+  MockMembers one(1);
+  one.set(0, "C_Login rv=CKR_PIN_INCORRECT");
+  ASSERT_NO_FATAL_FAILURE(start_with_own_pin(one, {}));
+  EXPECT_EQ(log_in("any"), CKR_PIN_INCORRECT);
+  one.set(0, "");
+  EXPECT_EQ(log_in("any"), CKR_PIN_INCORRECT);
+  TestApplication officer(*proxyd);
+  const auto session = officer.open();
+  ASSERT_EQ(officer.log_in(session, kMockSoPin, CKU_SO), CKR_OK);
+  std::string pin(kMockPin);
+  ASSERT_EQ(officer->C_InitPIN(session, reinterpret_cast<CK_UTF8CHAR*>(pin.data()), pin.size()), CKR_OK);
+  ASSERT_EQ(officer->C_Logout(session), CKR_OK);
+  EXPECT_EQ(log_in("any"), CKR_OK);
 }
 
 // Nothing was tried there, so nothing is remembered: it may be given a PIN later.
