@@ -117,11 +117,13 @@ void LoginDomain::log_out(std::function<void()> done) {
   run();
 }
 
+// A worker whose start fails at once tells its waiters before require() returns: they look again.
 void LoginDomain::run() {
-  if (in_run_) return;
-  in_run_ = true;
-  while (serve()) {
-  }
+  run_again_ = true;
+  if (std::exchange(in_run_, true)) return;
+  while (std::exchange(run_again_, false))
+    while (serve()) {
+    }
   in_run_ = false;
 }
 
@@ -167,7 +169,7 @@ void LoginDomain::log_in_first() {
       log_in_first();
     });
   const Order& order = orders_.front();
-  if (order.use_own_pin && own_pin_refused_ != CKR_OK) return finish(own_pin_refused_);
+  if (order.use_own_pin && own_pin_refused() != CKR_OK) return finish(own_pin_refused());
   const auto answered = [this, generation = worker().generation()](CK_RV rv) {
     const Order& first = orders_.front();
     if (rv == CKR_OK && generation != worker().generation()) return finish(CKR_DEVICE_ERROR);  // logged in no longer
@@ -179,7 +181,9 @@ void LoginDomain::log_in_first() {
     }
     finish(rv);
   };
-  const auto again = [this] {
+  const auto again = [this, generation = worker().generation()] {
+    if (generation != worker().generation())
+      return finish(CKR_DEVICE_ERROR);  // whoever stopped it may not want it back
     running_ = false;
     run();
   };
@@ -193,11 +197,12 @@ void LoginDomain::show_own_pin(CK_SESSION_HANDLE session, std::function<void()> 
     turn_waiter_.again = std::move(again);
     return turn_->waiting.add(turn_waiter_);
   }
+  if (own_pin_refused() != CKR_OK) return done(own_pin_refused());
   if (own_pin_hooks_.has_been_refused && own_pin_hooks_.has_been_refused()) return done(CKR_PIN_INCORRECT);
   if (turn_ != nullptr) turn_->taken = true;
   send_login(worker(), session, own_pin_, [this, done = std::move(done)](CK_RV rv) {
     if (refuses_pin(rv) && rv != CKR_USER_PIN_NOT_INITIALIZED) {  // without a PIN it has tried none
-      own_pin_refused_ = rv;
+      note_refusal(rv);
       runtime_.log.error(
           "worker {}: the token refused proxyd's own PIN; it is not offered again until proxyd is restarted",
           spec_.name);

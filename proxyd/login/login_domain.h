@@ -67,11 +67,12 @@ class LoginDomain final : private Waiter {
   // Of all domains that show the same PIN to the same token one does at a time: what it says is known to the next.
   struct Turn {
     bool taken = false;
+    CK_RV refused = CKR_OK;  // what the token said to it
     WaitList waiting;
   };
   void share_turn(Turn& turn) { turn_ = &turn; }
   // What the token said to a PIN that it had accepted before, or to proxyd's own.
-  [[nodiscard]] CK_RV own_pin_refused() const { return own_pin_refused_; }
+  [[nodiscard]] CK_RV own_pin_refused() const { return has_turns() ? turn_->refused : own_pin_refused_; }
   // Appends the PIN that is kept, encoded as for log_in(), for another member of the same pool. False: none is.
   bool hand_kept_pin(Buffer& pin) const {
     if (kept_.present()) kept_.hand_to(pin);
@@ -83,7 +84,7 @@ class LoginDomain final : private Waiter {
     return own_pin_.present();
   }
   // The operator says that it is right now, the security officer has set a PIN, or the token is a new one.
-  void offer_own_pin_again() { own_pin_refused_ = CKR_OK; }
+  void offer_own_pin_again() { note_refusal(CKR_OK); }
   // Such an answer to C_Login says that this PIN will never be accepted, as opposed to a token that is in trouble.
   static bool refuses_pin(CK_RV rv);
   [[nodiscard]] Place& place() { return shared_ != nullptr ? *shared_ : place_; }
@@ -95,7 +96,7 @@ class LoginDomain final : private Waiter {
   [[nodiscard]] Worker& checking_worker() { return checker_; }
   [[nodiscard]] std::uint32_t applications() const { return applications_; }
   [[nodiscard]] bool can_restart() const {
-    return kept_.present() || (own_pin_.present() && own_pin_refused_ == CKR_OK);
+    return kept_.present() || (own_pin_.present() && own_pin_refused() == CKR_OK);
   }
 
  private:
@@ -117,6 +118,8 @@ class LoginDomain final : private Waiter {
   // `again`: called instead of `done` when another domain had its turn meanwhile.
   void show_own_pin(CK_SESSION_HANDLE session, std::function<void()> again, std::function<void(CK_RV)> done);
   void show_own_pin_again(CK_SESSION_HANDLE session, const std::function<void(CK_RV)>& done);
+  bool has_turns() const { return turn_ != nullptr && own_pin_.present(); }
+  void note_refusal(CK_RV rv) { (has_turns() ? turn_->refused : own_pin_refused_) = rv; }
   void log_in_again(Order& order);
   void check();
   void set_pin_in_checker();
@@ -160,6 +163,7 @@ class LoginDomain final : private Waiter {
   bool stale_ = false;    // the worker was running when a PIN changed: it may not check one any more
   bool running_ = false;  // the first order is being served
   bool in_run_ = false;   // orders are served one after the other: no recursion
+  bool run_again_ = false;
   std::uint64_t pin_changes_ = 0;
   std::deque<Order> orders_;
 };

@@ -253,6 +253,16 @@ TEST_F(PoolPins, ProxydsOwnPinIsShownOnceThoughItIsRefusedWhenAWorkerReturns) {
 }
 
 // Each has domains of its own, which log in at the same time.
+TEST_F(PoolPins, ProxydsOwnPinIsShownOnceThoughOnePoolHasNothingElse) {
+  for (const std::size_t member : {0, 1}) tell(member, "C_Login rv=CKR_PIN_INCORRECT");
+  ASSERT_NO_FATAL_FAILURE(start_with_own_pin("[[pool]]\nname = \"alone\"\nslot = 1\nmembers = [\"mock0\"]\n"));
+  for (const CK_SLOT_ID slot : {1, 0}) {
+    TestApplication application(*proxyd);
+    EXPECT_EQ(application.log_in(application.open(true, slot), "any"), CKR_PIN_INCORRECT);
+  }
+  EXPECT_EQ(calls(0, "C_Login"), 1u);
+}
+
 TEST_F(PoolPins, ProxydsOwnPinIsShownOnceByAllPoolsOfAMember) {
   constexpr CK_SLOT_ID kPools = 3;
   const std::string refuses = "C_Login rv=CKR_PIN_INCORRECT latency=200ms";

@@ -75,6 +75,28 @@ TEST(PoolTrouble, AModuleThatAnswersProbesWithErrorsOnlyIsStartedAnew) {
   EXPECT_TRUE(eventually([&] { return members_up(proxyd) == 2; })) << proxyd.log();
 }
 
+// Its file is no module for a while: the start fails before anything is started.
+TEST(PoolTrouble, ALoginOutlivesAWorkerThatCannotEvenBeStarted) {
+  const compare::PrivateDirectory directory;
+  const auto module = directory.path() / "module.so", away = directory.path() / "away.so";
+  std::filesystem::copy_file(build_dir() + "/tests/libp11mock.so", module);
+  std::ofstream{directory.path() / "control"};
+  PrivateProxyd proxyd("[[module]]\nname = \"m\"\ntokens = \"*\"\ncheck_owner = false\npath = \"" + module.string() +
+                       "\"\nenvironment = { P11MOCK_CONTROL = \"" + (directory.path() / "control").string() + "\" }\n");
+  proxyd.start();
+  TestApplication application(proxyd);
+  const auto session = application.open(true, application.slots().at(0));
+  std::filesystem::rename(module, away);
+  std::thread caller([&] { application.log_in(session, kMockPin); });
+  EXPECT_TRUE(eventually([&] { return count(proxyd.log(), "did not start") >= 2; })) << proxyd.log();
+  std::filesystem::rename(away, module);
+  caller.join();
+  EXPECT_TRUE(eventually([&] {
+    const CK_RV rv = application.log_in(session, kMockPin);
+    return rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN;
+  })) << proxyd.log();
+}
+
 // It is tried again less and less often, searches do not wait for it, and it serves when it can.
 TEST(PoolTrouble, AMemberThatCannotBeLoggedInIsNotAskedAllTheTime) {
   MockMembers members(2);
