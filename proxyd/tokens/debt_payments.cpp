@@ -183,8 +183,11 @@ void Debts::pay_destroy(const Payment& payment, Place& place) {
   Membership* owing = debt != nullptr ? member_of(*debt) : nullptr;
   if (owing == nullptr || reachable(*owing, *debt) != &place) return tried(payment);
   const auto reals = reals_of(place, debt->identity);
+  // It is there: what `count` allows may include what only a new process takes for it.
+  const auto is_it = [&](const Held& each) { return each.identity == debt->identity && each.handle == debt->handle; };
+  const bool is_there = debt->handle != 0 && !debt->unsure() && std::ranges::any_of(held(place), is_it);
   bool is_hidden = false;
-  if (reals.size() <= debt->count) {
+  if (reals.size() <= debt->count && !is_there) {
     if (!is_sure(*debt, *owing, place)) return tried(payment);
     const auto hidden = hidden_in(place, *debt);
     is_hidden = hidden && hidden->identity != debt->identity && !debt->unsure();
