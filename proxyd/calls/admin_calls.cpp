@@ -1,5 +1,6 @@
 // C_InitToken, C_InitPIN, C_SetPIN: calls that change a token for everybody.
 #include "proxyd/calls/client_call.h"
+#include "proxyd/login/secret_copy.h"
 #include "proxyd/tokens/pool_pins.h"
 
 namespace p11shim {
@@ -34,10 +35,7 @@ void ClientCall::init_pool_tokens() {
     if (each->health.wanted != Wanted::maint && worker.state() != Worker::State::backoff && !worker.require(*this))
       return;
   }
-  Buffer body;
-  body.mark_secret();
-  body.append(request_.body.data(), request_.body.size());
-  init_tokens(*pool_, std::move(body), guarded([this](CK_RV rv) { finish(rv); }));
+  init_tokens(*pool_, secret_copy(request_.body), guarded([this](CK_RV rv) { finish(rv); }));
 }
 
 void ClientCall::init_token_forward() {
@@ -102,9 +100,7 @@ void ClientCall::set_pins() {
   if (!session_->read_write) return finish(CKR_SESSION_READ_ONLY);
   if (request_.call == number_of<&CK_FUNCTION_LIST_3_0::C_InitPIN>() && login != LoginState::so)
     return finish(CKR_USER_NOT_LOGGED_IN);
-  Buffer pins;
-  pins.mark_secret();
-  pins.append(request_.body.data(), request_.body.size());
+  Buffer pins = secret_copy(request_.body);
   const PinDomain domain = login == LoginState::so     ? PinDomain::so
                            : login == LoginState::user ? PinDomain::user
                                                        : PinDomain::nobody;

@@ -2,6 +2,7 @@
 // runs where the one that cannot be moved is; of the others proxyd makes copies there, which live as long as the call.
 // What is sensitive cannot be read, so it is not copied, and the module is given no valid handle for it.
 #include "proxyd/calls/client_call.h"
+#include "proxyd/login/secret_copy.h"
 
 namespace p11shim {
 
@@ -19,10 +20,7 @@ bool ClientCall::copy_here(Place& place, std::uint64_t handle, const SessionObje
     if (&source->objects != original.place) continue;
     Errand::read_out(*source, original.real, guarded([this, &place, source, handle](Reply* reply) {
       if (reply == nullptr || reply->rv != CKR_OK) return copied(handle, *source, nullptr);
-      Buffer tmpl;
-      tmpl.mark_secret();
-      tmpl.append(reply->body.data(), reply->body.size());
-      Errand::make(place, std::move(tmpl),
+      Errand::make(place, secret_copy(reply->body),
                    [this, source, handle, wanted = still_active()](std::shared_ptr<SessionObject> copy) {
                      if (wanted()) return copied(handle, *source, std::move(copy));
                      if (copy != nullptr && copy->place != nullptr) Applications::end_object(*copy, true);

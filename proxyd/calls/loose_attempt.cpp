@@ -2,6 +2,7 @@
 
 #include "pkcs11/names.h"
 #include "proxyd/balance/faults.h"
+#include "proxyd/login/secret_copy.h"
 
 namespace p11shim {
 namespace {
@@ -9,8 +10,7 @@ CK_RV code_of(const Reply& reply) { return reply.init_rv != CKR_OK ? reply.init_
 }  // namespace
 
 void LooseAttempt::start(const Request& request) {
-  body_bytes_.mark_secret();
-  body_bytes_.append(request.body.data(), request.body.size());
+  body_bytes_ = secret_copy(request.body);
   Request own = request;
   own.body = body_bytes_.bytes();
   head_.mark_secret();  // a small body is sent from it

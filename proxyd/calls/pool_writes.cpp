@@ -4,6 +4,7 @@
 #include "calls/templates.h"
 #include "proxyd/calls/client_call.h"
 #include "proxyd/calls/sealed_creation.h"
+#include "proxyd/login/secret_copy.h"
 #include "proxyd/tokens/copy_write.h"
 #include "proxyd/tokens/replication.h"
 
@@ -102,8 +103,7 @@ void ClientCall::write_copies() {
   CopyWrite::Order order;
   order.call = request_.call;
   order.handle = request_.handles[1];
-  order.body.mark_secret();
-  order.body.append(request_.body.data(), request_.body.size());
+  order.body = secret_copy(request_.body);
   order.logged_in = logged_in();
   order.first = place_;
   CopyWrite::start(*pool_, std::move(order), guarded([this](CK_RV rv) {

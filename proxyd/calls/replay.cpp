@@ -7,6 +7,7 @@
 
 #include "proxyd/balance/faults.h"
 #include "proxyd/calls/client_call.h"
+#include "proxyd/login/secret_copy.h"
 
 namespace p11shim {
 namespace {
@@ -25,8 +26,7 @@ bool is_one(Operation operations) {
 RecordedCall recorded(std::uint32_t number, std::span<const std::uint8_t> body, std::span<const std::uint8_t> output) {
   RecordedCall call;
   call.call = number;
-  call.body.mark_secret();
-  call.body.append(body.data(), body.size());
+  call.body = secret_copy(body);
   call.output = hash_of(output);
   return call;
 }

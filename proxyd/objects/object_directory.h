@@ -39,10 +39,13 @@ struct TokenObject {
   std::uint8_t check = 0;                                          // of a secret key: which one has proven it; 0: none
   std::vector<std::pair<std::uint32_t, Identity>> features_there;  // by member, where they differ from `features`
 
-  [[nodiscard]] bool has_features(const Identity& wanted, std::uint32_t member) const {
+  [[nodiscard]] const Identity& features_on(std::uint32_t member) const {
     for (const auto& [number, its] : features_there)
-      if (number == member) return its == wanted;
-    return features == wanted;
+      if (number == member) return its;
+    return features;
+  }
+  [[nodiscard]] bool has_features(const Identity& wanted, std::uint32_t member) const {
+    return features_on(member) == wanted;
   }
 };
 

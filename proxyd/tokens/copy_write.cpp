@@ -130,9 +130,7 @@ std::size_t CopyWrite::unlinked_on(const Target& target) const {
   if (object == nullptr || object->by_content || target.place == nullptr || origin == nullptr || *origin != identity_)
     return 0;
   const std::uint32_t number = target.member->number;
-  Identity features = object->features;
-  for (const auto& [member, its] : object->features_there)
-    if (member == number) features = its;
+  const Identity& features = object->features_on(number);
   std::size_t count = 0;
   pool_.objects.for_each([&](const TokenObject& other) {
     count += other.identity != identity_ && !other.by_content && other.has_features(features, number) &&
@@ -322,11 +320,7 @@ void CopyWrite::conclude() {
       const bool paid = target.state == State::done || (target.state == State::refused && !destroys_);
       if (paid) change.remove.push_back(target.debt);
     }
-    if (decided_) change.decide = write_;
-    for (const Target& target : targets_)
-      if (decided_ && target.hidden && target.hidden->identity != identity_ &&
-          debts.journal().limit(target.hidden->identity).value_or(UINT64_MAX) > target.hidden->left)
-        change.limits.emplace_back(target.hidden->identity, target.hidden->left);
+    if (decided_) debts.decide(change, *write_);
     debts.write_down(std::move(change));
   }
   for (const Target& target : targets_)

@@ -10,16 +10,7 @@
 namespace p11shim {
 namespace {
 constexpr std::uint64_t kTryAgainMs = 10'000;  // what met an obstacle
-
-// From now on there may be no more of the look-alikes of what is destroyed than stay.
-void add_decision(JournalChange& change, Journal& journal, std::uint64_t write) {
-  change.decide = write;
-  for (const Debt* debt : journal.of_write(write))
-    if (debt->unsure() && journal.limit(debt->identity).value_or(UINT64_MAX) > debt->count)
-      change.limits.emplace_back(debt->identity, debt->count);
 }
-
-}  // namespace
 
 bool Debts::any() const {
   return std::ranges::any_of(pool_.members, [&](const auto& each) {
@@ -150,7 +141,7 @@ void Debts::paid(std::uint64_t number) {
   if (debt == nullptr) return;
   JournalChange change;
   change.remove.push_back(number);
-  if (!debt->decided) add_decision(change, journal_, debt->write);
+  if (!debt->decided) decide(change, debt->write);
   const Identity identity = debt->identity;
   const bool ends_it = debt->kind == DebtKind::destroy && !debt->decided;
   const std::uint64_t handle = debt->handle;
@@ -161,6 +152,17 @@ void Debts::paid(std::uint64_t number) {
   }
   if (membership != nullptr && !owes(*membership, identity)) give_back(*membership, identity);
   if (ends_it) note_destroyed(identity, handle);
+}
+
+void Debts::decide(JournalChange& change, std::uint64_t write) {
+  change.decide = write;
+  const auto debts = journal_.of_write(write);
+  for (const Debt* debt : debts) {
+    const bool is_its_own = std::ranges::any_of(
+        debts, [&](const Debt* other) { return !other->unsure() && other->identity == debt->identity; });
+    if (debt->unsure() && !is_its_own && journal_.limit(debt->identity).value_or(UINT64_MAX) > debt->count)
+      change.limits.emplace_back(debt->identity, debt->count);
+  }
 }
 
 // A destruction that nobody was answered about has happened after all.

@@ -103,6 +103,10 @@ class Debts {
   void bind_made(Place& to, std::span<const std::uint8_t> annex, const Identity& identity,
                  std::function<void(Bound)> done);
 
+  // The write is done for good. From then on there may be no more look-alikes of what it destroys than stay; what it is about
+  // itself has been limited before.
+  void decide(JournalChange& change, std::uint64_t write);
+
   // That keys wrapped on one member are unwrapped on the other was seen since both workers were started.
   [[nodiscard]] bool trusted(const Place& from, const Place& to) const;
   void trust(const Place& from, const Place& to);

@@ -43,18 +43,18 @@ Buffer trial_template(bool generate) {
   return tmpl;
 }
 
-bool is_secret_key(const Buffer& tmpl) {
+// `number`: if the template does not say.
+CK_ULONG number_in(std::span<const std::uint8_t> tmpl, CK_ATTRIBUTE_TYPE type, CK_ULONG number) {
   Arena arena;
   arena.mark_secret();
   CK_ATTRIBUTE_PTR attributes = nullptr;
   CK_ULONG count = 0;
-  In in(tmpl.bytes());
+  In in(tmpl);
   decode_template(in, arena, attributes, count);
-  CK_OBJECT_CLASS object_class = CKO_VENDOR_DEFINED;
   for (CK_ULONG i = 0; in.ok() && i < count; ++i)
-    if (attributes[i].type == CKA_CLASS && attributes[i].ulValueLen == sizeof object_class)
-      std::memcpy(&object_class, attributes[i].pValue, sizeof object_class);
-  return object_class == CKO_SECRET_KEY;
+    if (attributes[i].type == type && attributes[i].ulValueLen == sizeof number)
+      std::memcpy(&number, attributes[i].pValue, sizeof number);
+  return number;
 }
 
 Buffer with(const Buffer& tmpl, bool on_token, bool extractable) {
@@ -198,7 +198,7 @@ void ObjectCopy::wrap() {
 }
 
 void ObjectCopy::unwrap() {
-  if (!is_secret_key(template_)) return make();
+  if (number_in(template_.bytes(), CKA_CLASS, CKO_VENDOR_DEFINED) != CKO_SECRET_KEY) return make();
   ask_length(*order_.from, order_.real, [](ObjectCopy& self, CK_ULONG original) {
     original % kWrapBlock == 0 ? self.make() : self.try_length(original);
   });
@@ -236,15 +236,7 @@ void ObjectCopy::ask_length(Place& at, std::uint64_t key, std::function<void(Obj
   call(at, kReadTemplate, {key}, false, std::move(types),
        [self = shared_from_this(), &at, then = std::move(then)](Reply* reply) {
          if (!self->good(reply, at, "its length cannot be read")) return;
-         Arena arena;
-         CK_ATTRIBUTE_PTR attributes = nullptr;
-         CK_ULONG count = 0, length = 0;
-         In in(reply->body);
-         decode_template(in, arena, attributes, count);
-         for (CK_ULONG i = 0; in.ok() && i < count; ++i)
-           if (attributes[i].type == CKA_VALUE_LEN && attributes[i].ulValueLen == sizeof length)
-             std::memcpy(&length, attributes[i].pValue, sizeof length);
-         then(*self, length);
+         then(*self, number_in(reply->body, CKA_VALUE_LEN, 0));
        });
 }
 

@@ -139,6 +139,10 @@ class Pool {
  private:
   const Identity* copy_of(const Identity& first_seen, bool created);
   Description compared(const Description& description, ByteString& memory) const;
+  // What it is known as there at first sight; nothing: something proves it.
+  std::optional<Identity> unproven_identity(const Place& place, const Description& description) const;
+  // The member shows another object of that identity.
+  bool has_another(const Place& place, const Identity& first_seen, std::uint64_t real) const;
   [[nodiscard]] bool is_known_as_it_looks(const Place& place, const Description& seen, const Origin& from);
   // `copied_as`: what proxyd has copied there that looked like it.
   bool bind_look_alike(Place& place, const Description& seen, const Origin& from,

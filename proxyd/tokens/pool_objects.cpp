@@ -198,26 +198,33 @@ std::optional<Identity> Pool::proven_identity(const Description& description) co
   return made_as != nullptr ? *made_as : identity;
 }
 
-bool Pool::has_look_alike(const Place& place, const Description& description) const {
+std::optional<Identity> Pool::unproven_identity(const Place& place, const Description& description) const {
   std::string memory;
   ByteString content;
   const Description seen = compared(description, content);
-  const auto handles = objects.handles_of(objects.identity_from(seen, origin(place, memory)));
-  return !seen.proof && std::ranges::any_of(handles, [&](std::uint64_t handle) {
-    const std::uint64_t real = place.objects.real_of(handle);
-    return real != 0 && real != description.object;
+  if (seen.proof) return std::nullopt;
+  return objects.identity_from(seen, origin(place, memory));
+}
+
+bool Pool::has_another(const Place& place, const Identity& first_seen, std::uint64_t real) const {
+  return std::ranges::any_of(objects.handles_of(first_seen), [&](std::uint64_t handle) {
+    const std::uint64_t other = place.objects.real_of(handle);
+    return other != 0 && other != real;
   });
 }
 
+bool Pool::has_look_alike(const Place& place, const Description& description) const {
+  const auto first_seen = unproven_identity(place, description);
+  return first_seen && has_another(place, *first_seen, description.object);
+}
+
 void Pool::note_origin(Place& place, const Description& description, const Identity& identity) {
-  std::string memory;
-  ByteString content;
-  const Description seen = compared(description, content);
-  const Identity first_seen = objects.identity_from(seen, origin(place, memory));
-  const Identity* known = debts.journal().origin(first_seen);
-  if (seen.proof || (known != nullptr && *known == identity) || has_look_alike(place, description)) return;
+  const auto first_seen = unproven_identity(place, description);
+  if (!first_seen) return;
+  const Identity* known = debts.journal().origin(*first_seen);
+  if ((known != nullptr && *known == identity) || has_another(place, *first_seen, description.object)) return;
   JournalChange change;
-  change.origins.emplace_back(first_seen, identity);
+  change.origins.emplace_back(*first_seen, identity);
   debts.write_down(std::move(change));
 }
 
