@@ -203,9 +203,8 @@ void LoginDomain::show_own_pin(CK_SESSION_HANDLE session, std::function<void()> 
   send_login(worker(), session, own_pin_, [this, done = std::move(done)](CK_RV rv) {
     if (refuses_pin(rv) && rv != CKR_USER_PIN_NOT_INITIALIZED) {  // without a PIN it has tried none
       note_refusal(rv);
-      runtime_.log.error(
-          "worker {}: the token refused proxyd's own PIN; it is not offered again until proxyd is restarted",
-          spec_.name);
+      runtime_.log.error("worker {}: the token refused proxyd's own PIN; it is not offered again by itself",
+                         spec_.name);
       if (own_pin_hooks_.refused) own_pin_hooks_.refused(rv);
     }
     if (turn_ != nullptr) turn_->taken = false;
